@@ -1,0 +1,18 @@
+"""The table of primitives and the tie conventions; everything else about a primitive is derived from its row."""
+
+from simsa.primitives.conventions import FRAMEWORKS, Convention, convention
+from simsa.primitives.primitive import Branch, Piece, Primitive, Weights
+from simsa.primitives.table import OPCODE, ROW, ROWS
+
+__all__ = [
+    "FRAMEWORKS",
+    "OPCODE",
+    "ROW",
+    "ROWS",
+    "Branch",
+    "Convention",
+    "Piece",
+    "Primitive",
+    "Weights",
+    "convention",
+]

@@ -1,0 +1,118 @@
+"""Tie conventions: which derivative a framework returns where a selection is tied.
+
+A convention is a function of the spelling, not of the mathematical function: PyTorch has four spellings of
+max(x, 0) with three derivatives at 0. The facts stand in the rows of the table; here they are looked up.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from simsa.errors import ProgramError
+from simsa.primitives.primitive import Primitive, Weights
+from simsa.primitives.table import ROW
+
+FRAMEWORKS: dict[str, tuple[str, ...]] = {
+    "tensorflow": ("tf.", "keras."),
+    "pytorch": ("torch.",),
+    "jax": ("jax.", "jnp.", "flax."),
+}
+"""The prefixes by which a spelling belongs to a framework."""
+
+
+@dataclass(frozen=True)
+class Convention:
+    """A rule for every tie: a framework's, with single primitives overridden.
+
+    base: "tensorflow", "pytorch" or "jax". overrides: primitive name to a framework spelling ("torch.fmax"), to a
+    rule ("split", "first", "last"), or to a number s, the derivative with respect to the first operand at the tie
+    (relu'(0) = s). Example: `Convention("tensorflow", {"relu": 0.5})`.
+    """
+
+    base: str = "tensorflow"
+    overrides: Mapping[str, str | float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse unknown frameworks, primitives and rules at once, not when a program first meets them."""
+        if self.base not in FRAMEWORKS:
+            raise ProgramError(f"convention '{self.base}' is unknown; expected one of {', '.join(FRAMEWORKS)}")
+        for name in self.overrides:
+            if name not in ROW or not ROW[name].ties:
+                known = ", ".join(row.name for row in ROW.values() if row.ties)
+                raise ProgramError(f"convention override '{name}' is not a selection; expected one of {known}")
+            self.tie(name)
+
+    @property
+    def label(self) -> str:
+        """Return a short name: the base, and the overrides behind it."""
+        return self.base + "".join(f",{name}={value}" for name, value in sorted(self.overrides.items()))
+
+    def tie(self, name: str, spelling: str | None = None) -> Weights | str:
+        """Return the weights (or the rule) that primitive `name` uses at a tie.
+
+        `spelling` picks another framework function for this one call (for example max-pooling, which takes the
+        first of equal entries where the plain maximum splits). Raises ProgramError if the table has no such fact.
+        """
+        row = ROW[name]
+        wish: str | float | None = self.overrides.get(name, spelling)
+        if wish is None:
+            prefixes = FRAMEWORKS[self.base]
+            return next(rule for spelled, rule in row.ties.items() if spelled.startswith(prefixes))
+        if isinstance(wish, str):
+            return _named(row, wish)
+        return _slope(row, float(wish))
+
+
+def _named(row: Primitive, wish: str) -> Weights | str:
+    """Return the rule that `wish` names: a spelling of the row, or split, first, last."""
+    if wish in row.ties:
+        return row.ties[wish]
+    if row.arity is None:
+        rules = ("first", "last") if row.name == "sort" else ("split", "first", "last")
+        if wish in rules:
+            return wish
+        expected = (*rules, *row.ties)
+    else:
+        if wish == "split":
+            return tuple(tuple(1.0 / len(b.between) for _ in b.between) for b in row.tie_rows)
+        if wish in ("first", "last"):
+            one = 0 if wish == "first" else -1
+            return tuple(
+                tuple(1.0 if j == b.between[one] else 0.0 for j in b.between) for b in row.tie_rows
+            )
+        expected = ("a number", "split", "first", "last", *row.ties)
+    raise ProgramError(f"{row.name}: tie rule '{wish}' is unknown; expected one of {', '.join(expected)}")
+
+
+def _slope(row: Primitive, slope: float) -> Weights:
+    """Return the weights that give the derivative `slope` with respect to x at every tie of `row`."""
+    weights = []
+    for branch in row.tie_rows:
+        slopes = row.slopes(branch)
+        if slopes is None or slopes[0] == slopes[1]:
+            raise ProgramError(f"{row.name}: a number cannot set its derivative at a tie; name a rule instead")
+        low, high = slopes
+        share = (slope - low) / (high - low)
+        weights.append((1.0 - share, share))
+    if not weights:
+        raise ProgramError(f"{row.name}: expected a rule or a spelling, got the number {slope}")
+    return tuple(weights)
+
+
+TENSORFLOW, PYTORCH, JAX = (Convention(name) for name in FRAMEWORKS)
+
+
+def convention(value: "str | Mapping[str, str | float] | Convention") -> Convention:
+    """Return a Convention from a framework's name, or from a mapping with a `base` and overrides.
+
+    >>> convention({"base": "jax", "relu": 0.5}).tie("relu")
+    ((0.5, 0.5),)
+    """
+    if isinstance(value, Convention):
+        return value
+    if isinstance(value, str):
+        return Convention(value)
+    rest = dict(value)
+    base = rest.pop("base", "tensorflow")
+    if not isinstance(base, str):
+        raise ProgramError(f"convention base must be a name, got {base!r}")
+    return Convention(base, rest)

@@ -1,0 +1,136 @@
+"""What a primitive is: one frozen, self-checking row.
+
+A row holds every fact about a primitive; opcodes, kernels, the reference interpreter, listings, the documentation
+table and the test inputs are derived from it. Values and partials are *text*, in the operands `x, y, z`, the
+immediates (numbers fixed when a program is built) and `v`, the value of the piece itself. Text can be compiled on
+SIMD lanes, evaluated in plain Python or in rational numbers, and printed.
+
+Source: Bolte and Pauwels, NeurIPS 2020, Definitions 1 to 4 ("the paper").
+"""
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+OPERANDS = ("x", "y", "z")
+FUNCTIONS = frozenset(
+    ("exp", "log", "expm1", "log1p", "sqrt", "sin", "cos", "tan", "tanh", "sigmoid", "softplus", "pow", "erf")
+)
+RELATIONS = ("<", "<=", "==", ">=", ">")
+
+
+def names_in(text: str) -> set[str]:
+    """Return the names that the expression `text` uses, functions included."""
+    return {node.id for node in ast.walk(ast.parse(text, mode="eval")) if isinstance(node, ast.Name)}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """An elementary function (Def. 1): its value, and its partial with respect to each operand.
+
+    The partial "0" is structural: the piece does not use that operand, and passes nothing to it.
+    """
+
+    value: str
+    partials: tuple[str, ...]
+
+    def uses(self, operand: int) -> bool:
+        """Tell whether the piece depends on operand number `operand`."""
+        return self.partials[operand] != "0"
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A row of a branch table: if every guard holds, `piece` is selected.
+
+    `guards` are texts `left relation right`; the relation `isnan` (written `isnan(y)`) concerns floating point only.
+    A row with `between` is a tie row: the pieces named there agree, and the convention's weights mix them.
+    """
+
+    guards: tuple[str, ...]
+    piece: int | None = None
+    between: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that the row selects one piece, or mixes at least two."""
+        if (self.piece is None) != bool(self.between) or len(self.between) == 1:
+            raise ValueError(f"a branch selects one piece or mixes several: {self}")
+
+    def comparisons(self) -> Iterator[tuple[str, str, str]]:
+        """Yield (left, relation, right) for each guard that compares."""
+        for guard in self.guards:
+            tree = ast.parse(guard, mode="eval").body
+            if isinstance(tree, ast.Compare):
+                left, relation, right = tree.left, tree.ops[0], tree.comparators[0]
+                yield ast.unparse(left), _SYMBOLS[type(relation)], ast.unparse(right)
+
+
+_SYMBOLS = {ast.Lt: "<", ast.LtE: "<=", ast.Eq: "==", ast.GtE: ">=", ast.Gt: ">"}
+
+Weights = tuple[tuple[float, ...], ...]
+"""One tuple of weights for each tie row of a branch table, each summing to one."""
+
+
+@dataclass(frozen=True)
+class Primitive:
+    """One row of the table.
+
+    name: how programs call it. textbook: what a reader would look up.
+    arity: number of operands; None if any number (then `pieces` is empty and the kernels hold its loop).
+    immediates: names of the numbers fixed when a program is built.
+    pieces, branches: the selection (s, f_1..f_r); an elementary function has one piece and no branches.
+    ties: for each framework spelling, the weights of the tied pieces (or, with any number of operands, the rule
+    "split", "first" or "last"), as measured on the versions that `conventions` names. domain: where the textbook
+    function is defined, as an interval of each operand; tests sample inside it.
+    """
+
+    name: str
+    textbook: str
+    arity: int | None
+    pieces: tuple[Piece, ...] = ()
+    branches: tuple[Branch, ...] = ()
+    immediates: tuple[str, ...] = ()
+    ties: Mapping[str, Weights | str] = field(default_factory=dict)
+    domain: tuple[tuple[float, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a row that contradicts itself."""
+        if self.arity is None:
+            return
+        allowed = set(OPERANDS[: self.arity]) | set(self.immediates) | FUNCTIONS | {"v", "isnan"}
+        for piece in self.pieces:
+            if len(piece.partials) != self.arity:
+                raise ValueError(f"{self.name}: {len(piece.partials)} partials for {self.arity} operands")
+            for text in (piece.value, *piece.partials):
+                if unknown := names_in(text) - allowed:
+                    raise ValueError(f"{self.name}: unknown names {sorted(unknown)} in '{text}'")
+        if bool(self.branches) != (len(self.pieces) > 1):
+            raise ValueError(f"{self.name}: several pieces need a branch table, and one piece needs none")
+        if self.branches and (self.branches[-1].guards or any(not row.guards for row in self.branches[:-1])):
+            raise ValueError(f"{self.name}: exactly the last row of a branch table has no guard")
+        for spelling, weights in self.ties.items():
+            if isinstance(weights, str) or [len(w) for w in weights] != [len(b.between) for b in self.tie_rows]:
+                raise ValueError(f"{self.name}: the weights of {spelling} do not fit the tie rows")
+            if any(sum(w) != 1.0 for w in weights):
+                raise ValueError(f"{self.name}: the weights of {spelling} do not sum to one")
+
+    @property
+    def selection(self) -> bool:
+        """Tell whether the primitive selects between pieces (and so can be tied)."""
+        return bool(self.branches) or bool(self.ties)
+
+    @property
+    def tie_rows(self) -> tuple[Branch, ...]:
+        """Return the rows of the branch table that mix tied pieces."""
+        return tuple(row for row in self.branches if row.between)
+
+    def guards(self) -> tuple[tuple[str, str], ...]:
+        """Return the distinct pairs (left, right) that the branch table compares: h = left - right."""
+        return tuple(dict.fromkeys((a, b) for row in self.branches for a, _, b in row.comparisons()))
+
+    def slopes(self, row: Branch) -> tuple[float, ...] | None:
+        """Return the partials of the pieces tied in `row` with respect to x, or None if they are not numbers."""
+        try:
+            return tuple(float(self.pieces[j].partials[0]) for j in row.between)
+        except ValueError:
+            return None
