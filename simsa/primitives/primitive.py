@@ -71,7 +71,7 @@ Weights = tuple[tuple[float, ...], ...]
 """One tuple of weights for each tie row of a branch table, each summing to one."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Primitive:
     """One row of the table.
 

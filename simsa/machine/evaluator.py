@@ -1,0 +1,98 @@
+"""What a program asks of the machine: values, Jacobians, branches, listing.
+
+A few points run on the reference interpreter, at once; a batch runs on the kernels. Both give the same bits.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsa.errors import ProgramError
+from simsa.machine.reference import Execution, Interpreter
+from simsa.primitives import ROWS
+from simsa.program.program import Branches, Program
+from simsa.tape import Tape, assemble
+from simsa.tape.tape import OP
+
+FEW = 64
+"""Points up to which plain Python answers sooner than a kernel that may have to be compiled first (10 to 20 s)."""
+
+Array = NDArray[np.float64]
+
+
+@lru_cache(maxsize=64)
+def tape_of(program: Program) -> Tape:
+    """Return the program's tape, assembled once."""
+    return assemble(program)
+
+
+class Machine:
+    """Evaluates programs; bound to `Program.evaluator`."""
+
+    def value(self, program: Program, x: Array, data: Array) -> Array:
+        """Return the outputs, shape (batch, q)."""
+        tape = tape_of(program)
+        if len(x) > FEW:
+            from simsa.machine.launch import evaluate
+
+            return evaluate(tape, x, data, differentiate=False)[0]
+        interpreter = Interpreter(tape)
+        runs = [interpreter.run(point, row) for point, row in zip(x, data, strict=True)]
+        return np.array([[run.values[r] for r in tape.outputs] for run in runs], float).reshape(len(x), -1)
+
+    def jacobian(self, program: Program, x: Array, data: Array, mode: str) -> Array:
+        """Return the selection Jacobians, shape (batch, q, p)."""
+        tape = tape_of(program)
+        if len(x) > FEW and mode == "backward":
+            from simsa.machine.launch import evaluate
+
+            return evaluate(tape, x, data)[1]
+        interpreter = Interpreter(tape)
+        result = np.empty((len(x), program.q, program.p))
+        for b, (point, row) in enumerate(zip(x, data, strict=True)):
+            run = interpreter.run(point, row)
+            if mode == "backward":
+                result[b] = [interpreter.backward(run, output) for output in range(program.q)]
+            else:
+                result[b] = np.transpose([interpreter.forward(run, unit) for unit in np.eye(program.p)])
+        return result
+
+    def branches(self, program: Program, x: Array, data: Array) -> list[Branches]:
+        """Return the decisions of the selections that the outputs depend on, one entry for each point."""
+        interpreter = Interpreter(tape_of(program))
+        return [branches(interpreter.tape, interpreter.run(*at)) for at in zip(x, data, strict=True)]
+
+    def listing(self, program: Program) -> str:
+        """Return the tape as text."""
+        return tape_of(program).listing()
+
+
+def branches(tape: Tape, execution: Execution) -> Branches:
+    """Return the decisions of an execution in the table's numbers.
+
+    A selection of the table gives the number of its piece; a tie that the convention splits is one more piece, behind
+    the others (Def. 3). `max` and `min` give the winning operand, or all that share a split; `sort` its permutation.
+    """
+    pieces: list[int | tuple[int, ...]] = []
+    for k, decision in execution.decisions.items():
+        row = ROWS[tape.code[k, OP]]
+        if row.name == "select":
+            pieces.append(int(decision))
+        elif row.arity is None:
+            pieces.append(int(decision[0]) if row.name != "sort" and len(decision) == 1 else tuple(map(int, decision)))
+        else:
+            used = [piece for weight, piece in decision if weight != 0]
+            mixed = [b.between for b in row.tie_rows].index(tuple(p for _, p in decision)) if len(used) > 1 else 0
+            pieces.append(used[0] if len(used) == 1 else len(row.pieces) + mixed)
+    return Branches(
+        tuple(int(tape.nodes[k]) for k in execution.decisions),
+        tuple(pieces),
+        tuple(execution.margins.get(k, np.inf) == 0 for k in execution.decisions),
+    )
+
+
+def require_scalar(program: Program) -> None:
+    """Raise ProgramError unless the program has one output."""
+    if program.q != 1:
+        raise ProgramError(f"expected a program with one output, this one has {program.q}")

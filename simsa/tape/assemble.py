@@ -1,0 +1,178 @@
+"""From a program to a tape, by a line of small passes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from simsa.primitives import OPCODE, ROW
+from simsa.program.program import RELATIONS, Node, Program
+from simsa.tape.check import check
+from simsa.tape.tape import ADD, ADJOINED, ASSIGN, GUARDED, NOTHING, RULES, Tape
+
+
+class _Line:
+    """An instruction under assembly: a node, its first output register, and where it stands in the program."""
+
+    def __init__(self, node: Node, out: int, operands: Sequence[int], origin: int) -> None:
+        self.node, self.out, self.operands, self.origin = node, out, list(operands), origin
+        self.modes = [NOTHING] * len(self.operands)
+        self.flags = 0
+
+    @property
+    def outs(self) -> range:
+        """Return the registers that the instruction writes."""
+        return range(self.out, self.out + self.node.outputs)
+
+    @property
+    def passes(self) -> list[bool]:
+        """Return, for each operand, whether some piece uses it (the sides of guards alone pass nothing)."""
+        row = ROW[self.node.primitive]
+        if self.node.primitive == "select":
+            pieces = {branch.piece for branch in self.node.rows}
+            return [position in pieces for position in range(len(self.operands))]
+        if row.arity is None:
+            return [True] * len(self.operands)
+        return [any(piece.uses(j) for piece in row.pieces) for j in range(row.arity)]
+
+    @property
+    def compared(self) -> list[int]:
+        """Return the registers that the guards read."""
+        row = ROW[self.node.primitive]
+        if self.node.primitive == "select":
+            sides = {side for branch in self.node.rows for g in branch.guards for side in (g.left, g.right)}
+            return [self.operands[side] for side in sides]
+        return list(self.operands) if row.selection else []
+
+
+def assemble(program: Program) -> Tape:
+    """Return the tape of a program, checked.
+
+    The tape computes the same bits as the program's nodes in order. Nodes that no output depends on are left out.
+    A parameter that is read more than once gets a copy, so that the gradient of each sample is complete before it
+    is added to the minibatch's: the sum over samples does not depend on how many samples are computed at a time.
+    """
+    lines, constants = _lines(program)
+    lines, constants = _reachable(program, lines, constants)
+    registers, outputs = _privatise(program, lines)
+    clear = _plan_adjoints(program, lines, outputs)
+    tape = _flatten(program, lines, constants, outputs, registers, clear)
+    check(tape)
+    return tape
+
+
+def _lines(program: Program) -> tuple[list[_Line], dict[int, float]]:
+    """Return an instruction for each node, and the constants by register."""
+    register, lines, constants = program.parameters + program.data, [], {}
+    for node in program.nodes:
+        if node.primitive == "constant":
+            constants[register] = node.immediates[0]
+        else:
+            lines.append(_Line(node, register, node.operands, register))
+        register += node.outputs
+    return lines, constants
+
+
+def _reachable(
+    program: Program, lines: list[_Line], constants: dict[int, float]
+) -> tuple[list[_Line], dict[int, float]]:
+    """Keep only what the outputs depend on."""
+    wanted, kept = set(program.outputs), []
+    for line in reversed(lines):
+        if wanted.intersection(line.outs):
+            wanted.update(line.operands)
+            kept.append(line)
+    return kept[::-1], {register: value for register, value in constants.items() if register in wanted}
+
+
+def _privatise(program: Program, lines: list[_Line]) -> tuple[int, list[int]]:
+    """Copy each parameter that is read more than once, and each input that is returned; number the new registers."""
+    reads = [0] * program.parameters
+    for line in lines:
+        for operand in line.operands:
+            if operand < program.parameters:
+                reads[operand] += 1
+    fresh = program.m
+    copies: dict[int, int] = {}
+    written = {register for line in lines for register in line.outs}
+
+    def copy(register: int) -> int:
+        nonlocal fresh
+        if register not in copies:
+            copies[register] = fresh
+            fresh += 1
+        return copies[register]
+
+    outputs = [register if register in written else copy(register) for register in program.outputs]
+    for line in lines:
+        line.operands = [
+            copy(r) if r < program.parameters and (reads[r] > 1 or r in copies) else r for r in line.operands
+        ]
+    node = Node("copy", operands=(0,))
+    lines[:0] = [_Line(node, new, [old], -1) for old, new in copies.items()]
+    return fresh, outputs
+
+
+def _plan_adjoints(program: Program, lines: list[_Line], outputs: list[int]) -> list[int]:
+    """Set the flags and operand modes of the backward sweep; return the registers to clear before it."""
+    active = set(range(program.parameters))
+    for line in lines:
+        if active.intersection(line.operands):
+            active.update(line.outs)
+        if active.intersection(line.compared):
+            line.flags |= GUARDED
+    adjoined = set(outputs) & active
+    assigned = set(outputs) | set(range(program.parameters))
+    clear = []
+    for line in reversed(lines):
+        if not adjoined.intersection(line.outs) or not active.intersection(line.outs):
+            continue
+        line.flags |= ADJOINED
+        clear += [register for register in line.outs if register not in assigned]
+        for j, (operand, passes) in enumerate(zip(line.operands, line.passes, strict=True)):
+            if passes and operand in active:
+                line.modes[j] = ADD if operand in assigned else ASSIGN
+                assigned.add(operand)
+                adjoined.add(operand)
+    return clear
+
+
+def _flatten(
+    program: Program,
+    lines: list[_Line],
+    constants: dict[int, float],
+    outputs: list[int],
+    registers: int,
+    clear: list[int],
+) -> Tape:
+    """Write the instructions into flat arrays."""
+    code, operands, modes, numbers, rows, guards = [], [], [], [], [], []
+    for line in lines:
+        node = line.node
+        at = (len(operands), len(line.operands), len(numbers), len(rows), line.flags)
+        code.append((OPCODE[node.primitive], line.out, node.outputs, *at))
+        operands += line.operands
+        modes += line.modes
+        numbers += node.immediates
+        if isinstance(node.tie, str):
+            numbers.append(float(RULES.index(node.tie)))
+        else:
+            numbers += [weight for weights in node.tie for weight in weights]
+        for row in node.rows:
+            rows.append((len(guards), len(row.guards), row.piece))
+            guards += [(g.left, RELATIONS.index(g.relation), g.right) for g in row.guards]
+    return Tape(
+        program.parameters,
+        program.data,
+        registers,
+        np.array(code, np.int64).reshape(-1, 8),
+        np.array(operands, np.int64),
+        np.array(modes, np.int8),
+        np.array(numbers, np.float64),
+        np.array(rows, np.int64).reshape(-1, 3),
+        np.array(guards, np.int64).reshape(-1, 3),
+        np.array(list(constants), np.int64),
+        np.array(list(constants.values()), np.float64),
+        np.array(outputs, np.int64),
+        np.array(clear, np.int64),
+        np.array([line.origin for line in lines], np.int64),
+    )
