@@ -1,0 +1,8 @@
+"""Scenarios: a TOML file, read, checked and frozen; with its data, its step sizes and its initial law."""
+
+from simsa.scenario.initial import Ingredients
+from simsa.scenario.load import load
+from simsa.scenario.model import Hypothesis
+from simsa.scenario.schema import Scenario, hypotheses, json_schema, rows, warnings
+
+__all__ = ["Hypothesis", "Ingredients", "Scenario", "hypotheses", "json_schema", "load", "rows", "warnings"]

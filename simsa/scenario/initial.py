@@ -1,0 +1,258 @@
+"""Laws of the initial point x_0. A law is one class here, named in `Initial`.
+
+A law does not draw: it says what the streams of the kernels need (`Ingredients`), for p parameters.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Annotated, Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Discriminator, Field, Tag
+
+from simsa.errors import ScenarioError
+from simsa.scenario.model import Count, Items, Model, spelling
+from simsa.scenario.reals import line
+
+_GRID_LIMIT = 10**7
+
+
+Number = Annotated[
+    Annotated[float, Tag("a number")] | Annotated[Items[float], Tag("a list")], Discriminator(spelling)
+]
+NonNegativeNumber = Annotated[
+    Annotated[float, Field(ge=0), Tag("a number")]
+    | Annotated[Items[Annotated[float, Field(ge=0)]], Tag("a list")],
+    Discriminator(spelling),
+]
+
+
+class Ingredients(NamedTuple):
+    """What draws x_0: `kind` "normal" (center + scale z), "uniform" (on center +- scale) or "points".
+
+    center, scale: float64, shape (p,). points: float64, shape (m, p), m = 0 unless `kind` is "points", where
+    trajectory t starts at point t mod m.
+    """
+
+    kind: str
+    center: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    points: NDArray[np.float64]
+
+
+class Layer(Protocol):
+    """A run of parameters of a network, as `Program.layers` lists them."""
+
+    @property
+    def kind(self) -> str:
+        """Return "weight" or "bias"."""
+
+    @property
+    def start(self) -> int:
+        """Return the first parameter."""
+
+    @property
+    def stop(self) -> int:
+        """Return the parameter after the last."""
+
+    @property
+    def fan_in(self) -> int:
+        """Return the number of inputs of a unit."""
+
+    @property
+    def fan_out(self) -> int:
+        """Return the number of units."""
+
+
+def _fits(values: Sequence[float], parameters: int, key: str) -> None:
+    """Refuse a list that does not have one number for each parameter."""
+    if len(values) != parameters:
+        raise ScenarioError(
+            f"initial.{key}: expected {parameters} numbers (one a parameter), got {len(values)}"
+        )
+
+
+def _each(value: float | tuple[float, ...], parameters: int, key: str) -> NDArray[np.float64]:
+    """Return one number for each parameter, shape (p,); a single number is repeated."""
+    if isinstance(value, tuple):
+        _fits(value, parameters, key)
+    return np.array(np.broadcast_to(np.asarray(value, dtype=np.float64), (parameters,)))
+
+
+def _box(
+    low: float | tuple[float, ...], high: float | tuple[float, ...], parameters: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the corners of a box in R^p, each of shape (p,)."""
+    below, above = _each(low, parameters, "low"), _each(high, parameters, "high")
+    if (below > above).any():
+        j = int(np.argmax(below > above))
+        raise ScenarioError(
+            f"initial.low: expected low <= high, got {below[j]:g} > {above[j]:g} for parameter {j}"
+        )
+    return below, above
+
+
+def _no_points(parameters: int) -> NDArray[np.float64]:
+    """Return the empty table of points, shape (0, p)."""
+    return np.zeros((0, parameters))
+
+
+def _still(parameters: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the center and scale of a law that gives points."""
+    return np.zeros(parameters), np.zeros(parameters)
+
+
+class Normal(Model):
+    """x_0 = center + scale z, with z standard normal."""
+
+    law: Literal["normal"] = "normal"
+    center: Number = 0.0
+    """The mean: one number for all parameters, or a list with one for each."""
+    scale: NonNegativeNumber = 1.0
+    """The standard deviation, likewise; 0 fixes a coordinate."""
+
+    @property
+    def density(self) -> tuple[bool, str]:
+        """Tell whether x_0 has a density (the theorems speak of almost all x_0), and why."""
+        fixed = self.scale == 0 or (isinstance(self.scale, tuple) and 0 in self.scale)
+        return not fixed, "a coordinate of scale 0 is not random" if fixed else "x_0 is normal"
+
+    def ingredients(self, parameters: int, layers: Sequence[Layer] = ()) -> Ingredients:
+        """Return what draws x_0 in R^p; raises ScenarioError if a list does not have p entries."""
+        center, scale = _each(self.center, parameters, "center"), _each(self.scale, parameters, "scale")
+        return Ingredients("normal", center, scale, _no_points(parameters))
+
+
+class Uniform(Model):
+    """x_0 is uniform on the box [low, high], rounded to center +- scale."""
+
+    law: Literal["uniform"]
+    low: Number = -1.0
+    """The lower corner: one number for all parameters, or a list with one for each."""
+    high: Number = 1.0
+    """The upper corner, likewise; equal to `low` it fixes a coordinate."""
+
+    @property
+    def density(self) -> tuple[bool, str]:
+        """Tell whether x_0 has a density (the theorems speak of almost all x_0), and why."""
+        fixed = bool(np.equal(self.low, self.high).any())
+        return not fixed, "a coordinate with low = high is not random" if fixed else "x_0 is uniform on a box"
+
+    def ingredients(self, parameters: int, layers: Sequence[Layer] = ()) -> Ingredients:
+        """Return what draws x_0 in R^p; raises ScenarioError if a list does not fit, or if low > high."""
+        low, high = _box(self.low, self.high, parameters)
+        return Ingredients("uniform", (low + high) / 2, (high - low) / 2, _no_points(parameters))
+
+
+class Points(Model):
+    """x_0 is one of the given points: trajectory t starts at point t mod m."""
+
+    law: Literal["points"]
+    points: Annotated[Items[Annotated[Items[float], Field(min_length=1)]], Field(min_length=1)]
+    """The points, each a list of one number for each parameter."""
+
+    @property
+    def density(self) -> tuple[bool, str]:
+        """Tell whether x_0 has a density (the theorems speak of almost all x_0), and why."""
+        return False, "x_0 is chosen, not drawn; finitely many points have measure zero"
+
+    def ingredients(self, parameters: int, layers: Sequence[Layer] = ()) -> Ingredients:
+        """Return what draws x_0 in R^p; raises ScenarioError if a point does not have p coordinates."""
+        for i, point in enumerate(self.points):
+            _fits(point, parameters, f"points.{i}")
+        return Ingredients("points", *_still(parameters), np.array(self.points, dtype=np.float64))
+
+
+class Grid(Model):
+    """x_0 is a point of a rectangular grid on [low, high], the last parameter running fastest."""
+
+    law: Literal["grid"]
+    low: Number
+    """The lower corner, included: one number for all parameters, or a list with one for each."""
+    high: Number
+    """The upper corner, included."""
+    count: Annotated[
+        Annotated[Count, Tag("a number")] | Annotated[Items[Count], Tag("a list")], Discriminator(spelling)
+    ]
+    """Points along each axis: one number for all parameters, or a list."""
+
+    @property
+    def density(self) -> tuple[bool, str]:
+        """Tell whether x_0 has a density (the theorems speak of almost all x_0), and why."""
+        return False, "x_0 is on a grid; finitely many points have measure zero"
+
+    def ingredients(self, parameters: int, layers: Sequence[Layer] = ()) -> Ingredients:
+        """Return what draws x_0 in R^p; raises ScenarioError if a list does not fit, or over 10^7 numbers."""
+        low, high = _box(self.low, self.high, parameters)
+        counts = _each(self.count, parameters, "count").astype(np.int64).tolist()
+        if math.prod(counts) * parameters > _GRID_LIMIT:
+            raise ScenarioError(
+                f"initial.count: {math.prod(counts)} points of {parameters} numbers are too many"
+            )
+        axes = [
+            [line(a, b, Fraction(i, max(n - 1, 1))) for i in range(n)]
+            for a, b, n in zip(low, high, counts, strict=True)
+        ]
+        return Ingredients(
+            "points", *_still(parameters), np.array(list(itertools.product(*axes)), dtype=np.float64)
+        )
+
+
+class _Network(Model):
+    """What He's and Glorot's laws share: weights by the size of their layer, biases of one scale."""
+
+    distribution: Literal["normal", "uniform"] = "normal"
+    """The law of each weight; both have the same variance."""
+    bias: Annotated[float, Field(ge=0)] = 0.0
+    """The scale of the biases (standard deviation, or half the width); 0 starts them at 0."""
+
+    def variance(self, layer: Layer) -> float:
+        """Return the variance of a weight of `layer`."""
+        raise AssertionError("each law has its own")
+
+    @property
+    def density(self) -> tuple[bool, str]:
+        """Tell whether x_0 has a density (the theorems speak of almost all x_0), and why."""
+        return (
+            self.bias > 0,
+            "weights and biases are drawn" if self.bias > 0 else "the biases start at 0: not random",
+        )
+
+    def ingredients(self, parameters: int, layers: Sequence[Layer] = ()) -> Ingredients:
+        """Return what draws x_0 in R^p; raises ScenarioError if `layers` do not cover the parameters."""
+        scale = np.full(parameters, np.nan)
+        for layer in layers:
+            spread = self.bias
+            if layer.kind == "weight":
+                spread = math.sqrt(self.variance(layer) * (3 if self.distribution == "uniform" else 1))
+            scale[layer.start : layer.stop] = spread
+        if np.isnan(scale).any():
+            raise ScenarioError("initial.law: this law is for networks, whose layers it scales by")
+        return Ingredients(self.distribution, np.zeros(parameters), scale, _no_points(parameters))
+
+
+class He(_Network):
+    """Weights of variance 2 / fan_in (He et al., ICCV 2015)."""
+
+    law: Literal["he"]
+
+    def variance(self, layer: Layer) -> float:
+        """Return 2 / fan_in."""
+        return 2.0 / layer.fan_in
+
+
+class Glorot(_Network):
+    """Weights of variance 2 / (fan_in + fan_out) (Glorot and Bengio, AISTATS 2010)."""
+
+    law: Literal["glorot"]
+
+    def variance(self, layer: Layer) -> float:
+        """Return 2 / (fan_in + fan_out)."""
+        return 2.0 / (layer.fan_in + layer.fan_out)
+
+
+Initial = Annotated[Normal | Uniform | Points | Grid | He | Glorot, Field(discriminator="law")]
+"""The laws; a new one is a class above and its name here."""

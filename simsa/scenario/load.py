@@ -1,0 +1,268 @@
+"""Read a scenario file; every mistake in it becomes one line: where, what was expected, what was got."""
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from simsa.errors import ScenarioError
+from simsa.scenario.model import TAGS, OneOf, choices, nearest
+from simsa.scenario.schema import Scenario
+
+Key = tuple[str | int, ...]
+
+_EXPECTED = {
+    "bool_type": "true or false",
+    "dict_type": "a table",
+    "finite_number": "a finite number",
+    "float_type": "a number",
+    "greater_than": "a number > {gt}",
+    "greater_than_equal": "a number >= {ge}",
+    "int_type": "an integer",
+    "less_than": "a number < {lt}",
+    "model_attributes_type": "a table",
+    "model_type": "a table",
+    "string_pattern_mismatch": "a string like {pattern}",
+    "string_too_short": "a string of at least {min_length} characters",
+    "string_type": "a string",
+    "too_short": "a list of at least {min_length}",
+    "tuple_type": "a list",
+}
+"""What pydantic's types of error expected, in the words of a TOML file."""
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Scenario:
+    """Return the scenario in the file at `path`, with `overrides` such as "sgd.steps=500" put over it.
+
+    An override's value is TOML; a bare word is a string. Raises ScenarioError, whose message has one line for
+    each problem: file, line, dotted key, what was expected and what was got. Data are read later, by `rows`.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        said = tomllib.loads(text)
+    except FileNotFoundError:
+        raise ScenarioError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScenarioError(f"{path}: cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(_syntax(path, str(error))) from None
+    places = {key: (line, f"{path}:{line}") for key, line in _lines(text).items()}
+    for override in overrides:
+        places |= dict.fromkeys(_put(said, override), (0, f"--set {override}"))
+    try:
+        scenario = Scenario.model_validate(said)
+    except ValidationError as error:
+        raise ScenarioError("\n".join(_problems(error, places, path))) from None
+    scenario._path = path
+    return scenario
+
+
+def _syntax(path: Path, message: str) -> str:
+    """Return the line for text that is no TOML, with its place in front."""
+    place = re.search(r" \(at line (\d+), column (\d+)\)", message)
+    if place is None:
+        return f"{path}: not TOML: {message.removesuffix(' (at end of document)')} at the end of the file"
+    return f"{path}:{place[1]}: not TOML: {message[: place.start()]} at column {place[2]}"
+
+
+def _put(said: dict[str, Any], override: str) -> Iterator[Key]:
+    """Put "a.b=value" into the tables, and yield the keys that it set."""
+    name, equals, text = override.partition("=")
+    key = tuple(part.strip() for part in name.split("."))
+    if not equals or not all(key):
+        raise ScenarioError(f"--set {override}: expected key=value, such as sgd.steps=500")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        if not re.fullmatch(r"[\w./:+-]+", text.strip()):
+            raise ScenarioError(f"--set {override}: the value is not TOML") from None
+        value = text.strip()
+    table = said
+    for part in key[:-1]:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ScenarioError(f"--set {override}: '{part}' is not a table")
+    table[key[-1]] = value
+    yield from (key[:i] for i in range(1, len(key) + 1))
+
+
+def _problems(error: ValidationError, places: Mapping[Key, tuple[int, str]], path: Path) -> list[str]:
+    """Return a line for each mistake, in the order of the file."""
+    found: list[tuple[tuple[int, str], Key, str]] = []
+    mistyped: set[Key] = set()
+    for item in error.errors(include_url=False):
+        key, tables, members = _walk(item["loc"])
+        known = {name: field for table in tables for name, field in table.model_fields.items()}
+        context = item.get("ctx", {})
+        got = _shown(item["input"])
+        match item["type"]:
+            case "extra_forbidden":
+                message = f"unknown key; {nearest(str(key[-1]), known)}"
+                mistyped |= {
+                    (*key[:-1], name) for name in known if message.endswith(f"did you mean '{name}'?")
+                }
+            case "missing":
+                message = f"missing; {known[str(key[-1])].description}"
+            case "union_tag_not_found":
+                tag = context["discriminator"].strip("'")
+                key = (*key, tag)
+                message = (
+                    f"missing; expected {choices(name for table in members for name in _names(table, tag))}"
+                )
+            case "union_tag_invalid" if " " in context["tag"]:
+                message = f"expected {_quoted(context['expected_tags'], ' or ')}, got {got}"
+            case "union_tag_invalid":
+                key = (*key, context["discriminator"].strip("'"))
+                message = f"expected {_quoted(context['expected_tags'])}, got '{context['tag']}'"
+            case "literal_error":
+                message = f"expected {_quoted(context['expected'])}, got {got}"
+            case "scenario":
+                key, message = (*key, *context["key"]), context["message"]
+            case kind:
+                message = f"expected {_EXPECTED.get(kind, item['msg']).format_map(context)}, got {got}"
+        found.append((_place(key, places, path), key, message))
+    return [
+        f"{place}: {'.'.join(map(str, key))}: {message}"
+        for (_, place), key, message in sorted(found, key=lambda one: one[0][0])
+        if key not in mistyped
+    ]
+
+
+def _walk(location: Sequence[str | int]) -> tuple[Key, list[type[BaseModel]], list[type[BaseModel]]]:
+    """Return the key at pydantic's `location`, the tables that may hold it, and the tables that it may be.
+
+    A location also names which member of a union was tried; a key does not.
+    """
+    key: Key = ()
+    holders: list[type[BaseModel]] = [Scenario]
+    members = holders
+    for part in location:
+        if isinstance(part, str) and " " in part:
+            continue  # the spelling of a value (`model.spelling`)
+        if len(members) > 1:
+            members = [table for table in members if any(part in _names(table, tag) for tag in TAGS)]
+            continue
+        key, holders = (*key, part), members
+        fields = [table.model_fields[str(part)] for table in holders if part in table.model_fields]
+        members = [table for field in fields for table in _tables(field.annotation)]
+    return key, holders, members
+
+
+def _tables(annotation: Any) -> list[type[BaseModel]]:
+    """Return the tables that a field may be."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [table for part in get_args(annotation) for table in _tables(part)]
+
+
+def _names(table: type[BaseModel], tag: str) -> list[str]:
+    """Return the names by which `tag` (kind, source, law or family) picks this table from a union."""
+    if tag not in table.model_fields:
+        return []
+    field = table.model_fields[tag]
+    listed = [name for one in field.metadata if isinstance(one, OneOf) for name in one.names]
+    return listed or [str(name) for name in get_args(field.annotation)]
+
+
+def _quoted(names: str, last: str | None = None) -> str:
+    """Return pydantic's list of quoted names as prose; with `last`, unquoted and joined by it."""
+    found = re.findall(r"'([^']*)'", names)
+    return choices(found) if last is None else last.join(found)
+
+
+def _shown(value: Any) -> str:
+    """Return a value as TOML writes it, cut to a readable length."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case dict():
+            return "a table"
+        case list() | tuple():
+            return f"a list of {len(value)}"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _place(key: Key, places: Mapping[Key, tuple[int, str]], path: Path) -> tuple[int, str]:
+    """Return the line of the key, or of the nearest table around it, and how a message names the place."""
+    around = [places[key[:i]] for i in range(len(key), 0, -1) if key[:i] in places]
+    return around[0] if around else (0, str(path))
+
+
+_TOKEN = re.compile(
+    r"""(?P<text>"{3}(?:\\.|[^\\])*?"{3,5}|'{3}.*?'{3,5}|"(?:\\.|[^"\\\n])*"|'[^'\n]*')|(?P<comment>\#[^\n]*)"""
+    r"""|(?P<end>\n)|(?P<sign>[][{}=,.])|(?P<bare>[^][{}=,.\s"'\#]+)""",
+    re.DOTALL,
+)
+"""The tokens of TOML, as far as they matter for where a key stands; that dots split numbers does no harm."""
+
+
+def _lines(text: str) -> dict[Key, int]:
+    """Return the line of every key, table and list item of valid TOML; `tomllib` forgets places."""
+    places: dict[Key, int] = {}
+    tables: dict[Key, int] = {}
+    tokens = [
+        (found.lastgroup, found[0], text.count("\n", 0, found.start()) + 1)
+        for found in _TOKEN.finditer(text)
+        if found.lastgroup != "comment"
+    ]
+    tokens.append(("end", "\n", text.count("\n") + 1))
+    at = 0
+
+    def name(stop: str) -> list[str]:
+        """Read a dotted key up to the sign `stop`."""
+        nonlocal at
+        parts = []
+        while tokens[at][1] != stop:
+            kind, token, _ = tokens[at]
+            if kind in ("bare", "text"):
+                parts.append(token if kind == "bare" else tomllib.loads(f"x={token}")["x"])
+            at += 1
+        at += 1
+        return parts
+
+    def mark(key: Key, line: int) -> None:
+        for i in range(1, len(key) + 1):
+            places.setdefault(key[:i], line)
+
+    def value(key: Key) -> None:
+        """Read a value: mark what is inside it, and stop behind it."""
+        nonlocal at
+        mark(key, tokens[at][2])
+        opening = tokens[at][1]
+        if opening not in ("[", "{"):
+            while tokens[at][1] not in (",", "]", "}") and tokens[at][0] != "end":
+                at += 1
+            return
+        at += 1
+        item = 0
+        while tokens[at][1] not in ("]", "}"):
+            if tokens[at][1] == "," or tokens[at][0] == "end":
+                at += 1
+            elif opening == "[":
+                value((*key, item))
+                item += 1
+            else:
+                value((*key, *name("=")))
+        at += 1
+
+    table: Key = ()
+    while at < len(tokens):
+        kind, token, line = tokens[at]
+        if kind == "end":
+            at += 1
+        elif token == "[":
+            table = tuple(name("]"))
+            if at < len(tokens) and tokens[at][1] == "]":  # an array of tables: [[name]]
+                tables[table] = tables.get(table, -1) + 1
+                mark(table, line)
+                table = (*table, tables[table])
+                at += 1
+            mark(table, line)
+        else:
+            value((*table, *name("=")))
+    return places

@@ -1,0 +1,86 @@
+"""What every table of a scenario file shares: strict types, no unknown keys, no infinities, frozen."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+T = TypeVar("T")
+
+Items = Annotated[tuple[T, ...], Field(strict=False)]
+"""A TOML list; pydantic's strict mode would refuse it as a tuple, while the items stay strict."""
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+TAGS = ("kind", "source", "law", "family")
+"""The keys that say which of several tables is meant."""
+
+
+class Model(BaseModel):
+    """A table of a scenario file; the text under a key is its description in the JSON schema."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", allow_inf_nan=False, frozen=True, use_attribute_docstrings=True
+    )
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return "did you mean 'x'?" if a known name is close to `name`, and else the list of the known ones."""
+    names = list(known)
+    if close := difflib.get_close_matches(name, names, n=1, cutoff=0.6):
+        return f"did you mean '{close[0]}'?"
+    return f"expected {choices(names)}" if names else "nothing is known here"
+
+
+def spelling(value: object) -> str:
+    """Return what kind of TOML value it is, in the words of the messages: the tag of unions by kind."""
+    match value:
+        case bool():
+            return "true or false"
+        case str():
+            return "a string"
+        case list() | tuple():
+            return "a list"
+        case dict() | BaseModel():
+            return "a table"
+    return "a number"
+
+
+class OneOf:
+    """Annotates a `str` that must be a key of a table, so that the table is the only list of the names."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = list(names)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return the schema of a choice, which editors show as an enumeration."""
+        return core_schema.literal_schema(self.names)
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """Whether a hypothesis of one of the paper's theorems held in a run, as far as the scenario tells.
+
+    theorem: its number in Bolte and Pauwels (NeurIPS 2020). held: None where it cannot be decided. why: the
+    reason, in a sentence that stands on its own.
+    """
+
+    theorem: str
+    hypothesis: str
+    held: bool | None
+    why: str
+
+
+def problem(message: str, *key: str | int) -> PydanticCustomError:
+    """Return the error of a validator that sees several keys; `key` leads to the one at fault."""
+    return PydanticCustomError("scenario", "{message}", {"message": message, "key": key})
+
+
+def choices(names: Iterable[object]) -> str:
+    """Return "'a', 'b' or 'c'", for messages."""
+    *head, last = [f"'{name}'" for name in names]
+    return f"{', '.join(head)} or {last}" if head else last

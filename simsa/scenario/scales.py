@@ -1,0 +1,57 @@
+"""Step scales c of a sweep: listed, spaced, or drawn. A law is one entry in `LAWS`."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from simsa.scenario.model import Count, Model, OneOf, Positive, problem
+from simsa.scenario.reals import curve, line, uniforms
+
+LAWS: dict[str, tuple[Callable[[float, float, Fraction], float], bool]] = {
+    "uniform": (line, True),
+    "log_uniform": (curve, True),
+    "grid": (line, False),
+    "linspace": (line, False),
+    "geomspace": (curve, False),
+}
+"""Name: the map from [0, 1] to [low, high], and whether the points of [0, 1] are drawn or equally spaced."""
+
+
+class Scales(Model):
+    """A law for the step scales: `uniform` and `log_uniform` draw; `grid`, `linspace`, `geomspace` do not."""
+
+    law: Annotated[str, OneOf(LAWS)]
+    low: Annotated[float, Field(ge=0)]
+    """The lower end; included if spaced, excluded if drawn (a scale is never 0)."""
+    high: Positive
+    """The upper end, included."""
+    count: Count
+    """How many scales."""
+    seed: Annotated[int, Field(ge=0, lt=2**64)] | None = None
+    """Of the draw; the scenario's own seed if left out."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Scales":
+        if self.low > self.high:
+            raise problem(f"expected low <= high, got {self.low:g} > {self.high:g}", "low")
+        if self.low == 0 and (not self.drawn or self.law == "log_uniform"):
+            raise problem(f"expected a number > 0 for the law '{self.law}', got 0", "low")
+        return self
+
+    @property
+    def drawn(self) -> bool:
+        """Tell whether the scales are random."""
+        return LAWS[self.law][1]
+
+    def values(self, seed: int) -> NDArray[np.float64]:
+        """Return the scales, shape (count,), in [low, high]; those drawn are above low, and not sorted."""
+        place, drawn = LAWS[self.law]
+        if drawn:
+            at = [1 - u for u in uniforms(seed if self.seed is None else self.seed, "c", self.count)]
+        else:
+            at = [Fraction(i, max(self.count - 1, 1)) for i in range(self.count)]
+        return np.array([place(self.low, self.high, share) for share in at], dtype=np.float64)

@@ -1,0 +1,324 @@
+"""The contract of a scenario file: one class for each of its tables, and what follows from them."""
+
+import hashlib
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AfterValidator, Discriminator, Field, PrivateAttr, Tag, model_validator
+
+from simsa import primitives
+from simsa.errors import DataError, ProgramError, ScenarioError
+from simsa.scenario.batch import Batch, UniformSubset
+from simsa.scenario.data import Data, finish, select
+from simsa.scenario.initial import Initial, Normal
+from simsa.scenario.model import Count, Hypothesis, Items, Model, OneOf, Positive, problem, spelling
+from simsa.scenario.scales import Scales
+from simsa.scenario.step_size import StepSize, Table
+
+PRECISIONS = ("float64", "float32")
+"""The formats a run may compute in."""
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+def _known(value: dict[str, float | str]) -> dict[str, float | str]:
+    """Refuse a table of tie rules that the primitives do not know."""
+    try:
+        primitives.convention(value)
+    except ProgramError as error:
+        raise problem(str(error)) from None
+    return value
+
+
+Rule = Annotated[Annotated[str, Tag("a string")] | Annotated[float, Tag("a number")], Discriminator(spelling)]
+Convention = Annotated[
+    Annotated[str, OneOf(primitives.FRAMEWORKS), Tag("a string")]
+    | Annotated[dict[str, Rule], AfterValidator(_known), Tag("a table")],
+    Discriminator(spelling),
+]
+"""A framework's name, or a table: its `base`, and for single primitives another rule at the tie."""
+
+
+class Header(Model):
+    """The table [scenario]."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    """Names the folder of the results."""
+    title: str = ""
+    """One line, for figures and tables."""
+    seed: Annotated[int, Field(ge=0, lt=2**64)] = 0
+    """Of every random number of the run."""
+
+
+class Expression(Model):
+    """A program written as a formula of named parameters and data."""
+
+    kind: Literal["expression"]
+    parameters: Annotated[Items[Name], Field(min_length=1)]
+    """Names of the parameters, which the gradient is taken for."""
+    data: Items[Name] = ()
+    """Names of the data columns the formula uses."""
+    expression: Annotated[str, Field(min_length=1)]
+    """The loss of one sample: relu(x), abs, maximum(x, y), where(x > 0, x, 0), exp, numbers, + - * / **."""
+    convention: Convention = "tensorflow"
+    """The derivative at ties: a framework's, or a table of your own."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "Expression":
+        for name, times in Counter((*self.parameters, *self.data)).items():
+            if times > 1:
+                raise problem(
+                    f"the name '{name}' stands for two things", "data" if name in self.data else "parameters"
+                )
+        return self
+
+
+class Network(Model):
+    """A fully connected network with a loss; a sample is the input, then the target."""
+
+    kind: Literal["network"]
+    layers: Annotated[Items[Count], Field(min_length=2)]
+    """Units in each layer, from the input to the output."""
+    activation: str = "relu"
+    """The primitive between layers."""
+    loss: str = "cross_entropy"
+    """The loss of the output against the target."""
+    convention: Convention = "tensorflow"
+    """The derivative at ties: a framework's, or a table of your own."""
+
+
+class Python(Model):
+    """A program traced from a Python function of a vector of parameters, and one of data if there are any."""
+
+    kind: Literal["python"]
+    target: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+    """The function, as "module:function"; modules beside the scenario file are found."""
+    parameters: Count
+    """How many parameters the function takes."""
+    data: Annotated[int, Field(ge=0)] = 0
+    """How many data columns it takes."""
+    convention: Convention = "tensorflow"
+    """The derivative at ties: a framework's, or a table of your own."""
+
+
+class Sgd(Model):
+    """The recursion x_{k+1} = x_k - c alpha_k grad f_{I_k}(x_k)."""
+
+    steps: Count
+    """How many steps each trajectory takes."""
+    batch: Batch = UniformSubset()
+    """The law of the minibatch I_k."""
+    step_size: StepSize
+    """The family of alpha_k, before the scale c."""
+    radius: Positive = 1e6
+    """A trajectory with a coordinate above this is unbounded, and stops."""
+
+    @model_validator(mode="after")
+    def _long_enough(self) -> "Sgd":
+        if isinstance(self.step_size, Table) and len(self.step_size.values) < self.steps:
+            got = len(self.step_size.values)
+            raise problem(
+                f"expected at least {self.steps} values (sgd.steps), got {got}", "step_size", "values"
+            )
+        return self
+
+
+class Sweep(Model):
+    """The axes of the experiment; a cell is one value of each."""
+
+    c: Annotated[
+        Annotated[Annotated[Items[Positive], Field(min_length=1)], Tag("a list")]
+        | Annotated[Scales, Tag("a table")],
+        Discriminator(spelling),
+    ]
+    """Step scales: a list, or a law that draws or spaces them."""
+    trajectories: Count
+    """How many trajectories in each cell."""
+    convention: Annotated[Items[Convention], Field(min_length=1)] | None = None
+    """Tie conventions to compare on the same random numbers, in place of the program's one."""
+    precision: Annotated[Items[Annotated[str, OneOf(PRECISIONS)]], Field(min_length=1)] = ("float64",)
+    """Formats to compute in, on the same random numbers."""
+
+
+class Record(Model):
+    """What is kept of each trajectory, besides its events and its end."""
+
+    checkpoints: Annotated[
+        Annotated[Count, Tag("a number")] | Annotated[Items[Annotated[int, Field(ge=0)]], Tag("a list")],
+        Discriminator(spelling),
+    ] = 11
+    """Steps at which J is evaluated: how many, equally spaced, or a list of them."""
+    objective_trajectories: Annotated[int, Field(ge=0)] = 64
+    """J is evaluated for the first so many trajectories of each cell; it costs n sample losses each time."""
+    points: Literal["auto", "all", "none"] = "auto"
+    """Whether final points and points of ties are kept; "auto" keeps them while they are small."""
+
+
+class Run(Model):
+    """How the work is cut up; it changes no result, and is no part of the digest."""
+
+    block: Annotated[int, Field(ge=0)] = 0
+    """Trajectories in one block of work; 0 chooses by the size of the program."""
+
+
+class Scenario(Model):
+    """A whole experiment, as a scenario file states it."""
+
+    scenario: Header
+    """What it is called, and its seed."""
+    program: Annotated[Expression | Network | Python, Field(discriminator="kind")]
+    """The loss of one sample."""
+    data: Data | None = None
+    """The samples; without data J is the program itself."""
+    sgd: Sgd
+    """The recursion."""
+    initial: Initial = Normal()
+    """The law of x_0."""
+    sweep: Sweep
+    """The axes."""
+    record: Record = Record()
+    """What is kept."""
+    run: Run = Run()
+    """How the work is cut up."""
+
+    _path: Path = PrivateAttr(default=Path("scenario.toml"))
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Scenario":
+        wanted = not isinstance(self.program, Network) and not self.program.data
+        if wanted and self.data is not None:
+            raise problem("the program uses no data; name the columns it uses", "program", "data")
+        if not wanted and self.data is None:
+            raise problem("missing table; the program uses data", "data")
+        listed = self.record.checkpoints
+        if isinstance(listed, tuple):
+            if list(listed) != sorted(set(listed)):
+                raise problem("expected increasing steps", "record", "checkpoints")
+            if listed and listed[-1] > self.sgd.steps:
+                late = f"expected steps up to {self.sgd.steps} (sgd.steps), got {listed[-1]}"
+                raise problem(late, "record", "checkpoints", len(listed) - 1)
+        if self.sweep.convention is not None and "convention" in self.program.model_fields_set:
+            raise problem("said twice, here and in program.convention; say it once", "sweep", "convention")
+        return self
+
+    @property
+    def path(self) -> Path:
+        """Return the file it was read from; data and modules are found beside it."""
+        return self._path
+
+    @property
+    def conventions(self) -> tuple[primitives.Convention, ...]:
+        """Return the tie conventions of the sweep, in the order of their cells."""
+        said = (self.program.convention,) if self.sweep.convention is None else self.sweep.convention
+        return tuple(primitives.convention(one) for one in said)
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Return the formats of the sweep, in the order of their cells."""
+        return self.sweep.precision
+
+    def c_values(self) -> NDArray[np.float64]:
+        """Return the step scales, shape (cells along c,), all > 0; those drawn depend on the seed alone."""
+        if isinstance(self.sweep.c, Scales):
+            return self.sweep.c.values(self.scenario.seed)
+        return np.array(self.sweep.c, dtype=np.float64)
+
+    def alpha(self) -> NDArray[np.float64]:
+        """Return alpha_0 .. alpha_{steps-1}, shape (steps,); raises ScenarioError if one overflows."""
+        alpha = self.sgd.step_size.alpha(self.sgd.steps)
+        if not np.isfinite(alpha).all():
+            raise ScenarioError(
+                f"{self.path}: sgd.step_size: alpha_{int(np.argmin(np.isfinite(alpha)))} is infinite"
+            )
+        return alpha
+
+    def checkpoints(self) -> NDArray[np.int64]:
+        """Return the steps before which J is recorded (`steps` is the end), increasing, shape (k,)."""
+        listed = self.record.checkpoints
+        if isinstance(listed, int):
+            count = listed
+            listed = (
+                tuple(i * self.sgd.steps // (count - 1) for i in range(count))
+                if count > 1
+                else (self.sgd.steps,)
+            )
+        return np.unique(np.array(listed, dtype=np.int64))
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the scenario, defaults included, and of its data; `[run]` does not count."""
+        said = json.dumps(
+            self.model_dump(mode="json", exclude={"run"}), sort_keys=True, separators=(",", ":")
+        )
+        hashed = hashlib.sha256(said.encode())
+        hashed.update(rows(self)[1].astype("<f8").tobytes())
+        return hashed.hexdigest()
+
+
+def rows(scenario: Scenario) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """Return the names of the data columns and the samples, float64, shape (n, d), all finite.
+
+    The columns are those that `program.data` names, in its order; if it names none, all, the target last.
+    Without data there is one sample of no numbers, shape (1, 0). Raises DataError with file, line and column,
+    and ScenarioError if a minibatch cannot be drawn from so few samples.
+    """
+    program, source = scenario.program, scenario.data
+    if source is None:
+        return (), np.zeros((1, 0))
+    names = program.data if isinstance(program, Expression) else ()
+    try:
+        read = source.read(scenario.path.parent, names, scenario.scenario.seed)
+        columns = finish(select(read, names), source.limit, source.standardise)
+    except DataError as error:
+        raise (
+            error if re.match(r".*\.\w+[:\d]*:", str(error)) else DataError(f"{scenario.path}: {error}")
+        ) from None
+    n, d = columns.rows.shape
+    if isinstance(program, Python) and d != program.data:
+        raise DataError(f"{scenario.path}: data: expected {program.data} columns (program.data), got {d}")
+    batch = scenario.sgd.batch
+    if batch.size > n and not batch.replace:
+        raise ScenarioError(f"{scenario.path}: sgd.batch.size: {batch.size} samples asked for, there are {n}")
+    return columns.names, columns.rows
+
+
+def json_schema() -> dict[str, object]:
+    """Return the JSON schema of scenario files, as committed under schema/ for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Scenario.model_json_schema()}
+
+
+def hypotheses(scenario: Scenario) -> tuple[Hypothesis, ...]:
+    """Return what Theorems 4 and 7 ask, and whether this scenario meets it (boundedness: see the records)."""
+    step_size, c = scenario.sgd.step_size, scenario.c_values()
+    outside = int(np.count_nonzero(c > 1))
+    drawn = isinstance(scenario.sweep.c, Scales) and scenario.sweep.c.drawn
+    return (
+        Hypothesis("4, 7", "alpha_k = o(1/log k)", *step_size.vanishing),
+        Hypothesis(
+            "4", "the sum of alpha_k is infinite (used for limits to be critical)", *step_size.divergent
+        ),
+        Hypothesis("4", "c in (0, 1]", not outside, f"{outside} of {len(c)} step scales are above 1"),
+        Hypothesis(
+            "4",
+            "almost all c",
+            drawn or None,
+            "c is drawn from a density"
+            if drawn
+            else "c is chosen, not drawn: it may be one of the exceptions",
+        ),
+        Hypothesis("4, 7", *scenario.sgd.batch.hypothesis),
+        Hypothesis("4, 7", "almost all x_0", *scenario.initial.density),
+    )
+
+
+def warnings(scenario: Scenario) -> tuple[str, ...]:
+    """Return a line for each hypothesis that the scenario breaks."""
+    return tuple(
+        f"{scenario.path}: warning: outside Theorem {h.theorem}: '{h.hypothesis}' does not hold: {h.why}"
+        for h in hypotheses(scenario)
+        if h.held is False
+    )

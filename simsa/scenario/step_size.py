@@ -1,0 +1,119 @@
+"""Step sizes alpha_k of gamma_k = c alpha_k (paper, Section 5.2). A family is a class, named in `StepSize`.
+
+Each knows its terms and whether they meet what the theorems ask. Terms are correctly rounded (`reals`), so they
+are the same bits on every machine.
+"""
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from simsa.scenario.model import Items, Model, Positive
+from simsa.scenario.reals import powers, rounded, shifted
+
+
+class Power(Model):
+    """alpha_k = (k + offset)^-exponent."""
+
+    family: Literal["power"]
+    exponent: Positive
+    """The power a of (k + offset)^-a; the steps sum to infinity if a <= 1."""
+    offset: Positive = 1.0
+    """The k0 of (k + k0)^-a."""
+
+    def alpha(self, steps: int) -> NDArray[np.float64]:
+        """Return alpha_0 .. alpha_{steps-1}, each correctly rounded, shape (steps,)."""
+        return powers(self.offset, steps, -self.exponent)
+
+    @property
+    def vanishing(self) -> tuple[bool | None, str]:
+        """Tell whether alpha_k = o(1/log k), and why."""
+        return True, f"k^-a log k tends to 0 for every a above 0; here a = {self.exponent:g}"
+
+    @property
+    def divergent(self) -> tuple[bool | None, str]:
+        """Tell whether the sum of alpha_k is infinite, and why."""
+        return (
+            self.exponent <= 1,
+            f"the sum of k^-a is infinite only for a up to 1; here a = {self.exponent:g}",
+        )
+
+
+class Log(Model):
+    """alpha_k = 1 / log(k + offset)^exponent: the edge of what the theorems allow."""
+
+    family: Literal["log"]
+    exponent: Positive
+    """The power b of 1/log(k + offset)^b; it is o(1/log k) if b > 1."""
+    offset: Annotated[float, Field(gt=1)] = 3.0
+    """Keeps the first logarithm positive."""
+
+    def alpha(self, steps: int) -> NDArray[np.float64]:
+        """Return alpha_0 .. alpha_{steps-1}, each correctly rounded, shape (steps,)."""
+
+        def term(k: int) -> float:
+            x = shifted(self.offset, k)
+            return rounded(lambda context: context.power(context.ln(x), -Decimal(self.exponent)))
+
+        return np.array([term(k) for k in range(steps)], dtype=np.float64)
+
+    @property
+    def vanishing(self) -> tuple[bool | None, str]:
+        """Tell whether alpha_k = o(1/log k), and why."""
+        return self.exponent > 1, f"log(k)^-b log k tends to 0 only for b above 1; here b = {self.exponent:g}"
+
+    @property
+    def divergent(self) -> tuple[bool | None, str]:
+        """Tell whether the sum of alpha_k is infinite, and why."""
+        return True, "every power of the logarithm is less than k"
+
+
+class Constant(Model):
+    """alpha_k = value, for all k: outside Theorems 4 and 7, and useful to test the engine."""
+
+    family: Literal["constant"]
+    value: Positive = 1.0
+    """The step, before the scale c."""
+
+    def alpha(self, steps: int) -> NDArray[np.float64]:
+        """Return `value`, `steps` times, shape (steps,)."""
+        return np.full(steps, self.value)
+
+    @property
+    def vanishing(self) -> tuple[bool | None, str]:
+        """Tell whether alpha_k = o(1/log k), and why."""
+        return False, "constant steps do not tend to 0"
+
+    @property
+    def divergent(self) -> tuple[bool | None, str]:
+        """Tell whether the sum of alpha_k is infinite, and why."""
+        return True, "constant steps do not tend to 0"
+
+
+class Table(Model):
+    """alpha_k = values[k], for as many steps as the run has."""
+
+    family: Literal["table"]
+    values: Annotated[Items[Positive], Field(min_length=1)]
+    """alpha_0, alpha_1, ...: at least as many as there are steps."""
+
+    def alpha(self, steps: int) -> NDArray[np.float64]:
+        """Return the first `steps` values, shape (steps,)."""
+        return np.array(self.values[:steps], dtype=np.float64)
+
+    @property
+    def vanishing(self) -> tuple[bool | None, str]:
+        """Tell whether alpha_k = o(1/log k), and why."""
+        return None, "a finite table has no limit"
+
+    @property
+    def divergent(self) -> tuple[bool | None, str]:
+        """Tell whether the sum of alpha_k is infinite, and why."""
+        return None, "a finite table has no limit"
+
+
+StepSize = Annotated[Power | Log | Constant | Table, Field(discriminator="family")]
+"""The families; a new one is a class above and its name here."""
