@@ -97,7 +97,7 @@ class Branches:
     tied: tuple[bool, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Program:
     """A program (Section 3 of the paper): p parameters, d data inputs, nodes, and the registers it returns.
 

@@ -7,7 +7,7 @@ import numpy as np
 from simsa.primitives import OPCODE, ROW
 from simsa.program.program import RELATIONS, Node, Program
 from simsa.tape.check import check
-from simsa.tape.tape import ADD, ADJOINED, ASSIGN, GUARDED, NOTHING, RULES, Tape
+from simsa.tape.tape import ADD, ADJOINED, ASSIGN, GUARDED, NOTHING, RULES, Tape, blocks_of, in_line
 
 
 class _Line:
@@ -54,6 +54,7 @@ def assemble(program: Program) -> Tape:
     lines, constants = _lines(program)
     lines, constants = _reachable(program, lines, constants)
     registers, outputs = _privatise(program, lines)
+    lines, registers = _line_up(program, lines, registers)
     clear = _plan_adjoints(program, lines, outputs)
     tape = _flatten(program, lines, constants, outputs, registers, clear)
     check(tape)
@@ -110,6 +111,26 @@ def _privatise(program: Program, lines: list[_Line]) -> tuple[int, list[int]]:
     node = Node("copy", operands=(0,))
     lines[:0] = [_Line(node, new, [old], -1) for old, new in copies.items()]
     return fresh, outputs
+
+
+def _line_up(program: Program, lines: list[_Line], fresh: int) -> tuple[list[_Line], int]:
+    """Copy the weights, inputs or biases of a `dense` that are not consecutive registers to ones that are."""
+    result = []
+    for line in lines:
+        if line.node.primitive == "dense":
+            operands: list[int] = []
+            for block in blocks_of(line.operands, line.node.outputs):
+                if not in_line(block, program.parameters):
+                    copies = range(fresh, fresh + len(block))
+                    fresh += len(block)
+                    result += [
+                        _Line(Node("copy", operands=(0,)), new, [old], -1) for new, old in zip(copies, block, strict=True)
+                    ]
+                    block = copies
+                operands += block
+            line.operands = operands
+        result.append(line)
+    return result, fresh
 
 
 def _plan_adjoints(program: Program, lines: list[_Line], outputs: list[int]) -> list[int]:

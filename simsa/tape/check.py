@@ -5,7 +5,24 @@ import numpy as np
 from simsa.errors import TapeError
 from simsa.primitives import ROWS
 from simsa.program.program import RELATIONS
-from simsa.tape.tape import ADD, ADJOINED, ASSIGN, BRANCH, COUNT, FIRST, FLAGS, GUARDED, NUMBER, OP, OUT, OUTS, RULES, Tape
+from simsa.tape.tape import (
+    ADD,
+    ADJOINED,
+    ASSIGN,
+    BRANCH,
+    COUNT,
+    FIRST,
+    FLAGS,
+    GUARDED,
+    NUMBER,
+    OP,
+    OUT,
+    OUTS,
+    RULES,
+    Tape,
+    blocks_of,
+    in_line,
+)
 
 
 def check(tape: Tape) -> None:
@@ -72,6 +89,8 @@ def _instruction(tape: Tape, k: int, written: np.ndarray) -> None:
     if row.name == "dense":
         with_bias, without = (n - outs) % (outs + 1) == 0 and n > outs, n % (outs + 1) == 0
         _require(with_bias or without, f"{where}: {n} operands do not fit {outs} outputs")
+        for block in blocks_of(tape.operand(k).tolist(), outs):
+            _require(in_line(block, tape.parameters), f"{where}: weights, inputs and biases must be consecutive")
     elif row.name == "sort":
         _require(outs == n, f"{where}: {outs} outputs for {n} operands")
     else:

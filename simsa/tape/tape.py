@@ -4,6 +4,7 @@ A tape is to a program what object code is to source: same functions, same order
 decision that does not depend on the point already made.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,19 @@ NOTHING, ASSIGN, ADD = 0, 1, 2
 
 RULES = ("split", "first", "last")
 """Tie rules of `max`, `min` and `sort`, by the number that stands for them in `Tape.numbers`."""
+
+
+def blocks_of(operands: Sequence[int], outs: int) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
+    """Return the weights, inputs and biases (or none) among the operands of `dense`."""
+    inputs = len(operands) // (outs + 1)
+    weights = outs * inputs
+    return operands[:weights], operands[weights : weights + inputs], operands[weights + inputs :]
+
+
+def in_line(registers: Sequence[int], parameters: int) -> bool:
+    """Tell whether registers are consecutive, and all parameters or all not: addresses are then linear in them."""
+    consecutive = all(b == a + 1 for a, b in zip(registers, registers[1:], strict=False))
+    return consecutive and (not registers or (registers[0] < parameters) == (registers[-1] < parameters))
 
 
 @dataclass(frozen=True, eq=False)
