@@ -1,7 +1,7 @@
 """Step sizes alpha_k of gamma_k = c alpha_k (paper, Section 5.2). A family is a class, named in `StepSize`.
 
-Each knows its terms and whether they meet what the theorems ask. Terms are correctly rounded (`reals`), so they
-are the same bits on every machine.
+Each knows its terms and whether they meet what the theorems ask. Terms are correctly rounded (`reals`), so
+they are the same bits on every machine.
 """
 
 from decimal import Decimal
