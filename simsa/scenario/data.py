@@ -49,7 +49,7 @@ class Bundled(_Source):
 
     source: Annotated[str, OneOf(BUNDLED)]
 
-    def read(self, folder: Path, names: Sequence[str], seed: int) -> Columns:
+    def read(self, scenario: Path, names: Sequence[str], seed: int) -> Columns:
         """Return all columns, the features scaled as `BUNDLED` says, and the target last."""
         # sklearn takes a second to import, which a misspelt key must not cost.
         from sklearn import datasets
@@ -71,9 +71,9 @@ class Csv(_Source):
     target: str | None = None
     """The column that is put last; the other columns keep their order."""
 
-    def read(self, folder: Path, names: Sequence[str], seed: int) -> Columns:
+    def read(self, scenario: Path, names: Sequence[str], seed: int) -> Columns:
         """Return the columns of the file; raises DataError with file and line for what is no number."""
-        path = folder / self.path
+        path = scenario.parent / self.path
         try:
             with path.open(newline="", encoding="utf-8-sig") as stream:
                 reader = csv.reader(stream)
@@ -104,12 +104,12 @@ class Inline(_Source):
     rows: Annotated[Items[Annotated[Items[float], Field(min_length=1)]], Field(min_length=1)]
     """The samples, each a list of as many numbers as the program has data."""
 
-    def read(self, folder: Path, names: Sequence[str], seed: int) -> Columns:
+    def read(self, scenario: Path, names: Sequence[str], seed: int) -> Columns:
         """Return the rows; raises DataError if one does not have as many numbers as the first."""
         width = len(names) or len(self.rows[0])
         for i, row in enumerate(self.rows):
             if len(row) != width:
-                raise DataError(f"data.rows.{i}: expected {width} numbers, got {len(row)}")
+                raise DataError(f"{scenario}: data.rows.{i}: expected {width} numbers, got {len(row)}")
         return Columns(tuple(names) or _numbered(width), np.array(self.rows, dtype=np.float64), False)
 
 
@@ -126,11 +126,11 @@ class Uniform(_Source):
     high: float = 1.0
     """The upper end."""
 
-    def read(self, folder: Path, names: Sequence[str], seed: int) -> Columns:
+    def read(self, scenario: Path, names: Sequence[str], seed: int) -> Columns:
         """Return the rows, drawn row by row; raises DataError if the number of columns is not known."""
         width = len(names) or self.columns
         if width is None:
-            raise DataError("data.columns: missing; how many columns are to be drawn?")
+            raise DataError(f"{scenario}: data.columns: missing (how many columns)")
         entries = [line(self.low, self.high, u) for u in uniforms(seed, "data", self.count * width)]
         return Columns(tuple(names) or _numbered(width), np.array(entries).reshape(self.count, width), False)
 
@@ -139,15 +139,15 @@ Data = Annotated[Bundled | Csv | Inline | Uniform, Field(discriminator="source")
 """The sources; a new one is a class above and its name here."""
 
 
-def select(columns: Columns, names: Sequence[str]) -> Columns:
+def select(columns: Columns, names: Sequence[str], place: str) -> Columns:
     """Return the columns called `names`, in that order; raises DataError for a name that is not there."""
     if not names or tuple(names) == columns.names:
         return columns
-    order = [_position("data", columns.names, name, "program.data") for name in names]
+    order = [_position(place, columns.names, name, "program.data") for name in names]
     return Columns(tuple(names), columns.rows[:, order], False)
 
 
-def finish(columns: Columns, limit: int | None, standardise: bool) -> Columns:
+def finish(columns: Columns, limit: int | None, standardise: bool, place: str) -> Columns:
     """Return the first `limit` rows, features standardised if asked; raises DataError for NaN and infinities.
 
     Mean and variance are correctly rounded sums (`math.fsum`), so they do not depend on the machine.
@@ -156,7 +156,7 @@ def finish(columns: Columns, limit: int | None, standardise: bool) -> Columns:
     if not np.isfinite(rows).all():
         i, j = (int(k) for k in np.argwhere(~np.isfinite(rows))[0])
         raise DataError(
-            f"data: row {i + 1}, column '{columns.names[j]}': expected a finite number, got {rows[i, j]}"
+            f"{place}: row {i + 1}, column '{columns.names[j]}': expected a finite number, got {rows[i, j]}"
         )
     if standardise:
         rows = rows.copy()

@@ -106,7 +106,9 @@ def _problems(error: ValidationError, places: Mapping[Key, tuple[int, str]], pat
                     (*key[:-1], name) for name in known if message.endswith(f"did you mean '{name}'?")
                 }
             case "missing":
-                message = f"missing; {known[str(key[-1])].description}"
+                message = f"missing ({known[str(key[-1])].description or 'see the schema'})".replace(
+                    ".)", ")"
+                )
             case "union_tag_not_found":
                 tag = context["discriminator"].strip("'")
                 key = (*key, tag)
@@ -122,7 +124,10 @@ def _problems(error: ValidationError, places: Mapping[Key, tuple[int, str]], pat
                 message = f"expected {_quoted(context['expected'])}, got {got}"
             case "scenario":
                 key, message = (*key, *context["key"]), context["message"]
+            case "too_short" if len(item["input"]) >= context["min_length"]:
+                continue  # the items that are missing are those already found to be wrong
             case kind:
+                context = {name: f"{v:g}" if isinstance(v, float) else v for name, v in context.items()}
                 message = f"expected {_EXPECTED.get(kind, item['msg']).format_map(context)}, got {got}"
         found.append((_place(key, places, path), key, message))
     return [

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Literal
@@ -170,19 +169,19 @@ class Scenario(Model):
     """A whole experiment, as a scenario file states it."""
 
     scenario: Header
-    """What it is called, and its seed."""
+    """What the experiment is called, and its seed."""
     program: Annotated[Expression | Network | Python, Field(discriminator="kind")]
     """The loss of one sample."""
     data: Data | None = None
     """The samples; without data J is the program itself."""
     sgd: Sgd
-    """The recursion."""
+    """The recursion: steps, minibatches, step sizes."""
     initial: Initial = Normal()
     """The law of x_0."""
     sweep: Sweep
-    """The axes."""
+    """The axes: step scales, trajectories, conventions, precisions."""
     record: Record = Record()
-    """What is kept."""
+    """What is kept of each trajectory."""
     run: Run = Run()
     """How the work is cut up."""
 
@@ -270,16 +269,12 @@ def rows(scenario: Scenario) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     if source is None:
         return (), np.zeros((1, 0))
     names = program.data if isinstance(program, Expression) else ()
-    try:
-        read = source.read(scenario.path.parent, names, scenario.scenario.seed)
-        columns = finish(select(read, names), source.limit, source.standardise)
-    except DataError as error:
-        raise (
-            error if re.match(r".*\.\w+[:\d]*:", str(error)) else DataError(f"{scenario.path}: {error}")
-        ) from None
+    place = f"{scenario.path}: data"
+    read = source.read(scenario.path, names, scenario.scenario.seed)
+    columns = finish(select(read, names, place), source.limit, source.standardise, place)
     n, d = columns.rows.shape
     if isinstance(program, Python) and d != program.data:
-        raise DataError(f"{scenario.path}: data: expected {program.data} columns (program.data), got {d}")
+        raise DataError(f"{place}: expected {program.data} columns (program.data), got {d}")
     batch = scenario.sgd.batch
     if batch.size > n and not batch.replace:
         raise ScenarioError(f"{scenario.path}: sgd.batch.size: {batch.size} samples asked for, there are {n}")
@@ -297,11 +292,13 @@ def hypotheses(scenario: Scenario) -> tuple[Hypothesis, ...]:
     outside = int(np.count_nonzero(c > 1))
     drawn = isinstance(scenario.sweep.c, Scales) and scenario.sweep.c.drawn
     return (
-        Hypothesis("4, 7", "alpha_k = o(1/log k)", *step_size.vanishing),
+        Hypothesis("4 and 7", "alpha_k = o(1/log k)", *step_size.vanishing),
         Hypothesis(
             "4", "the sum of alpha_k is infinite (used for limits to be critical)", *step_size.divergent
         ),
-        Hypothesis("4", "c in (0, 1]", not outside, f"{outside} of {len(c)} step scales are above 1"),
+        Hypothesis(
+            "4", "c in (0, 1]", not outside, f"{outside or 'none'} of the {len(c)} step scales above 1"
+        ),
         Hypothesis(
             "4",
             "almost all c",
@@ -310,15 +307,15 @@ def hypotheses(scenario: Scenario) -> tuple[Hypothesis, ...]:
             if drawn
             else "c is chosen, not drawn: it may be one of the exceptions",
         ),
-        Hypothesis("4, 7", *scenario.sgd.batch.hypothesis),
-        Hypothesis("4, 7", "almost all x_0", *scenario.initial.density),
+        Hypothesis("4 and 7", *scenario.sgd.batch.hypothesis),
+        Hypothesis("4 and 7", "almost all x_0", *scenario.initial.density),
     )
 
 
 def warnings(scenario: Scenario) -> tuple[str, ...]:
     """Return a line for each hypothesis that the scenario breaks."""
     return tuple(
-        f"{scenario.path}: warning: outside Theorem {h.theorem}: '{h.hypothesis}' does not hold: {h.why}"
+        f"{scenario.path}: warning: a hypothesis of Theorem {h.theorem} is not met: {h.hypothesis}: {h.why}"
         for h in hypotheses(scenario)
         if h.held is False
     )

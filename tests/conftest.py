@@ -1,0 +1,28 @@
+"""What all tests share. No warning is hidden here: pyproject.toml turns every one into an error."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# The first call of a kernel compiles it, which no deadline should count.
+settings.register_profile("simsa", deadline=None, print_blob=True)
+settings.load_profile("simsa")
+
+SCENARIOS = Path(__file__).parent.parent / "scenarios"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile into pytest's own cache, unless told where, and draw without a screen.
+
+    Set before any test module imports the kernels; workers of pytest-xdist inherit it.
+    """
+    os.environ.setdefault("SIMSA_CACHE_DIR", str(config.rootpath / ".pytest_cache" / "kernels"))
+    os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+@pytest.fixture
+def scenarios() -> Path:
+    """Return the folder of the scenarios that come with simsa."""
+    return SCENARIOS

@@ -1,0 +1,876 @@
+"""Scenario files: what is read, what is refused and in which words, and the numbers that follow from them."""
+
+import json
+import math
+import tomllib
+from decimal import Context, Decimal
+from fractions import Fraction
+from pathlib import Path
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simsa import primitives, scenario
+from simsa.errors import DataError, ScenarioError
+from simsa.scenario import Scenario, hypotheses, json_schema, load, rows, warnings
+from simsa.scenario.batch import Batch
+from simsa.scenario.load import _lines
+from simsa.scenario.reals import curve, line, powers, rounded, uniforms
+from simsa.scenario.scales import LAWS, Scales
+from simsa.scenario.step_size import Log, Power
+
+ROOT = Path(__file__).parent.parent
+SHIPPED = sorted((ROOT / "scenarios").glob("*.toml"))
+
+GOOD = """\
+[scenario]
+name = "good"
+
+[program]
+kind = "expression"
+parameters = ["x", "y"]
+data = ["a", "b"]
+expression = "abs(x - a) + abs(y - b)"
+
+[data]
+source = "inline"
+rows = [[1.0, 2.0], [3.0, 4.0], [5, 6]]
+
+[sgd]
+steps = 10
+batch = { law = "fixed_size", size = 2 }
+step_size = { family = "power", exponent = 0.75 }
+
+[initial]
+law = "normal"
+
+[sweep]
+c = [0.25, 0.5]
+trajectories = 100
+"""
+
+
+@pytest.fixture
+def said(tmp_path, monkeypatch):
+    """Return a function that loads GOOD with one piece of its text replaced, from a file called x.toml."""
+    monkeypatch.chdir(tmp_path)
+
+    def read(old="", new="", overrides=()) -> Scenario:
+        assert old in GOOD
+        Path("x.toml").write_text(GOOD.replace(old, new, 1) if old else GOOD, encoding="utf-8")
+        return load("x.toml", overrides)
+
+    return read
+
+
+def refused(said, old, new, overrides=()):
+    with pytest.raises(ScenarioError) as caught:
+        said(old, new, overrides)
+    return str(caught.value)
+
+
+# What is refused, and the whole message.
+
+BAD = {
+    "misspelt key": (
+        "trajectories = 100",
+        "trajectoris = 100",
+        "x.toml:24: sweep.trajectoris: unknown key; did you mean 'trajectories'?",
+    ),
+    "misspelt table": ("[sweep]", "[swep]", "x.toml:22: swep: unknown key; did you mean 'sweep'?"),
+    "unknown key, nothing near": (
+        "steps = 10",
+        "steps = 10\nwheels = 4",
+        "x.toml:16: sgd.wheels: unknown key; expected 'steps', 'batch', 'step_size' or 'radius'",
+    ),
+    "key of another law": (
+        'law = "fixed_size", size',
+        'law = "full", size',
+        "x.toml:16: sgd.batch.size: unknown key; expected 'law'",
+    ),
+    "missing key": (
+        "steps = 10\n",
+        "",
+        "x.toml:14: sgd.steps: missing (How many steps each trajectory takes)",
+    ),
+    "missing table": (
+        GOOD[GOOD.index("[sweep]") :],
+        "",
+        "x.toml: sweep: missing (The axes: step scales, trajectories, conventions, precisions)",
+    ),
+    "missing family": (
+        'family = "power", ',
+        "",
+        "x.toml:17: sgd.step_size.family: missing; expected 'power', 'log', 'constant' or 'table'",
+    ),
+    "unknown family": (
+        '"power"',
+        '"pover"',
+        "x.toml:17: sgd.step_size.family: expected 'power', 'log', 'constant' or 'table', got 'pover'",
+    ),
+    "unknown law": (
+        '"fixed_size"',
+        '"fixed"',
+        "x.toml:16: sgd.batch.law: expected 'uniform_subset', 'full', 'fixed_size' or 'reshuffled', "
+        "got 'fixed'",
+    ),
+    "unknown kind": (
+        '"expression"',
+        '"formula"',
+        "x.toml:5: program.kind: expected 'expression', 'network' or 'python', got 'formula'",
+    ),
+    "unknown source": (
+        '"inline"',
+        '"mnist"',
+        "x.toml:11: data.source: expected 'breast_cancer', 'diabetes', 'digits', 'iris', 'wine', 'csv', "
+        "'inline' or 'uniform', got 'mnist'",
+    ),
+    "text for an integer": (
+        "steps = 10",
+        'steps = "10"',
+        "x.toml:15: sgd.steps: expected an integer, got '10'",
+    ),
+    "fraction for an integer": (
+        "steps = 10",
+        "steps = 10.0",
+        "x.toml:15: sgd.steps: expected an integer, got 10.0",
+    ),
+    "truth for an integer": (
+        "steps = 10",
+        "steps = true",
+        "x.toml:15: sgd.steps: expected an integer, got true",
+    ),
+    "too small": ("steps = 10", "steps = 0", "x.toml:15: sgd.steps: expected a number >= 1, got 0"),
+    "negative": (
+        "exponent = 0.75",
+        "exponent = -1.0",
+        "x.toml:17: sgd.step_size.exponent: expected a number > 0, got -1.0",
+    ),
+    "infinite": (
+        "exponent = 0.75",
+        "exponent = inf",
+        "x.toml:17: sgd.step_size.exponent: expected a finite number, got inf",
+    ),
+    "NaN in inline data": (
+        "[3.0, 4.0]",
+        "\n  [3.0, nan]",
+        "x.toml:13: data.rows.1.1: expected a finite number, got nan",
+    ),
+    "text in a list of numbers": ("0.5]", '"big"]', "x.toml:23: sweep.c.1: expected a number, got 'big'"),
+    "scale zero": ("0.25,", "0,", "x.toml:23: sweep.c.0: expected a number > 0, got 0"),
+    "neither list nor table": (
+        "c = [0.25, 0.5]",
+        "c = 0.25",
+        "x.toml:23: sweep.c: expected a list or a table, got 0.25",
+    ),
+    "empty list": (
+        "c = [0.25, 0.5]",
+        "c = []",
+        "x.toml:23: sweep.c: expected a list of at least 1, got a list of 0",
+    ),
+    "table for a list": (
+        'parameters = ["x", "y"]',
+        "parameters = {x = 1}",
+        "x.toml:6: program.parameters: expected a list, got a table",
+    ),
+    "name that is none": (
+        '"y"]',
+        '"2y"]',
+        "x.toml:6: program.parameters.1: expected a string like ^[A-Za-z_][A-Za-z0-9_]*$, got '2y'",
+    ),
+    "name twice": (
+        '"y"]',
+        '"a"]',
+        "x.toml:7: program.data: the name 'a' stands for two things",
+    ),
+    "unknown convention": (
+        "[data]",
+        'convention = "theano"\n[data]',
+        "x.toml:10: program.convention: expected 'tensorflow', 'pytorch' or 'jax', got 'theano'",
+    ),
+    "scales the wrong way round": (
+        "[0.25, 0.5]",
+        '{ law = "uniform", low = 1.0, high = 0.5, count = 3 }',
+        "x.toml:23: sweep.c.low: expected low <= high, got 1 > 0.5",
+    ),
+    "scale law from zero": (
+        "[0.25, 0.5]",
+        '{ law = "geomspace", low = 0, high = 0.5, count = 3 }',
+        "x.toml:23: sweep.c.low: expected a number > 0 for the law 'geomspace', got 0",
+    ),
+    "unknown scale law": (
+        "[0.25, 0.5]",
+        '{ law = "gauss", low = 0.1, high = 0.5, count = 3 }',
+        "x.toml:23: sweep.c.law: expected 'uniform', 'log_uniform', 'grid', 'linspace' or 'geomspace', "
+        "got 'gauss'",
+    ),
+    "unknown precision": (
+        "trajectories = 100",
+        'trajectories = 100\nprecision = ["float16"]',
+        "x.toml:25: sweep.precision.0: expected 'float64' or 'float32', got 'float16'",
+    ),
+    "table of steps too short": (
+        '"power", exponent = 0.75',
+        '"table", values = [1.0, 0.5]',
+        "x.toml:17: sgd.step_size.values: expected at least 10 values (sgd.steps), got 2",
+    ),
+    "checkpoint after the end": (
+        "[sweep]",
+        "[record]\ncheckpoints = [0, 11]\n[sweep]",
+        "x.toml:23: record.checkpoints.1: expected steps up to 10 (sgd.steps), got 11",
+    ),
+    "checkpoints out of order": (
+        "[sweep]",
+        "[record]\ncheckpoints = [5, 0]\n[sweep]",
+        "x.toml:23: record.checkpoints: expected increasing steps",
+    ),
+    "data without use": (
+        'data = ["a", "b"]\n',
+        "",
+        "x.toml:4: program.data: the program uses no data; name the columns it uses",
+    ),
+    "no data": (
+        GOOD[GOOD.index("[data]") : GOOD.index("[sgd]")],
+        "",
+        "x.toml: data: missing table; the program uses data",
+    ),
+    "not TOML": ("steps = 10", "steps = ", "x.toml:15: not TOML: Invalid value at column 9"),
+    "a name for a folder": (
+        '"good"',
+        '"../good"',
+        "x.toml:2: scenario.name: expected a string like ^[A-Za-z0-9][A-Za-z0-9_.-]*$, got '../good'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "message"), BAD.values(), ids=BAD.keys())
+def test_a_mistake_is_one_line_with_its_place(said, old, new, message):
+    assert refused(said, old, new) == message
+
+
+def test_every_mistake_is_reported_in_the_order_of_the_file(said):
+    new = GOOD.replace("steps = 10", "steps = 1.5").replace("0.5]", '"big"]').replace('"good"', "3")
+    assert refused(said, GOOD, new).splitlines() == [
+        "x.toml:2: scenario.name: expected a string, got 3",
+        "x.toml:15: sgd.steps: expected an integer, got 1.5",
+        "x.toml:23: sweep.c.1: expected a number, got 'big'",
+    ]
+
+
+def test_a_scalar_where_a_table_belongs_is_refused(said):
+    new = 'initial = "normal"\n' + GOOD.replace('[initial]\nlaw = "normal"\n', "")
+    assert refused(said, GOOD, new) == "x.toml:1: initial: expected a table, got 'normal'"
+
+
+def test_convention_is_said_once(said):
+    new = GOOD.replace("[data]", 'convention = "jax"\n[data]') + 'convention = ["jax", "pytorch"]\n'
+    message = "x.toml:26: sweep.convention: said twice, here and in program.convention; say it once"
+    assert refused(said, GOOD, new) == message
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("{ relux = 0.5 }", "convention override 'relux' is not a selection; expected one of relu, "),
+        ('{ base = "theano" }', "convention 'theano' is unknown; expected one of tensorflow, pytorch, jax"),
+        ('{ maximum = "spilt" }', "maximum: tie rule 'spilt' is unknown; expected one of a number, split, "),
+    ],
+)
+def test_tie_rules_are_checked_at_once(said, table, message):
+    got = refused(said, "[data]", f"convention = {table}\n[data]")
+    assert got.startswith(f"x.toml:10: program.convention: {message}")
+
+
+def test_a_truth_is_no_derivative(said):
+    got = refused(said, "[data]", "convention = { relu = true }\n[data]")
+    assert got == "x.toml:10: program.convention.relu: expected a string or a number, got true"
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(ScenarioError, match=r"none\.toml: no such file$"):
+        load(tmp_path / "none.toml")
+
+
+def test_a_file_that_is_no_text(tmp_path):
+    (tmp_path / "x.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ScenarioError, match=r"x\.toml: cannot be read: 'utf-8' codec"):
+        load(tmp_path / "x.toml")
+
+
+# Overrides.
+
+
+def test_overrides_are_toml_or_bare_words(said):
+    changed = said(
+        overrides=("sgd.steps=500", "sweep.c=[0.125]", "sgd.batch.law=reshuffled", "record.points=all")
+    )
+    assert changed.sgd.steps == 500
+    assert changed.c_values().tolist() == [0.125]
+    assert changed.sgd.batch.law == "reshuffled"
+    assert changed.record.points == "all"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("sgd.stpes=5", "--set sgd.stpes=5: sgd.stpes: unknown key; did you mean 'steps'?"),
+        ("sgd.steps=big", "--set sgd.steps=big: sgd.steps: expected an integer, got 'big'"),
+        ("sgd.steps", "--set sgd.steps: expected key=value, such as sgd.steps=500"),
+        ("=5", "--set =5: expected key=value, such as sgd.steps=500"),
+        ("sweep.c=[0.1", "--set sweep.c=[0.1: the value is not TOML"),
+        ("sgd.steps.more=1", "--set sgd.steps.more=1: 'steps' is not a table"),
+    ],
+)
+def test_a_wrong_override_names_itself(said, override, message):
+    assert refused(said, "", "", (override,)) == message
+
+
+# Where things stand in the text.
+
+
+def test_lines_of_all_that_toml_can_write():
+    text = "\n".join(
+        (
+            "a.b = 1 # a # b",
+            "\"c d\".'e' = [ # [",
+            "  1, \"]\", ['x'],",
+            "",
+            "  {f = 2},",
+            "]",
+            "[t]",
+            "s = '''",
+            "k = 1",
+            "'''",
+            'r = """a \\""" b',
+            ']"""',
+            "when = 1979-05-27T07:32:00.5Z",
+            "[[u.v]]",
+            "k = {x = 1, y = {z = [1, 2]}}",
+            "[[u.v]]",
+            "k = -1.5e3",
+            "[u.v.w]",
+            "m = 1",
+        )
+    )
+    assert tomllib.loads(text)["c d"]["e"][0] == 1
+    assert _lines(text) == {
+        ("a",): 1,
+        ("a", "b"): 1,
+        ("c d",): 2,
+        ("c d", "e"): 2,
+        ("c d", "e", 0): 3,
+        ("c d", "e", 1): 3,
+        ("c d", "e", 2): 3,
+        ("c d", "e", 2, 0): 3,
+        ("c d", "e", 3): 5,
+        ("c d", "e", 3, "f"): 5,
+        ("t",): 7,
+        ("t", "s"): 8,
+        ("t", "r"): 11,
+        ("t", "when"): 13,
+        ("u",): 14,
+        ("u", "v"): 14,
+        ("u", "v", 0): 14,
+        ("u", "v", 0, "k"): 15,
+        ("u", "v", 0, "k", "x"): 15,
+        ("u", "v", 0, "k", "y"): 15,
+        ("u", "v", 0, "k", "y", "z"): 15,
+        ("u", "v", 0, "k", "y", "z", 0): 15,
+        ("u", "v", 0, "k", "y", "z", 1): 15,
+        ("u", "v", 1): 16,
+        ("u", "v", 1, "k"): 17,
+        ("u", "v", "w"): 18,
+        ("u", "v", "w", "m"): 19,
+    }
+
+
+def keys(value, key=()):
+    """Return every key of a TOML document."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return {key} - {()} | {found for name, item in inside for found in keys(item, (*key, name))}
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_key_of_a_shipped_scenario_has_its_line(path):
+    text = path.read_text(encoding="utf-8")
+    places = _lines(text)
+    assert places.keys() == keys(tomllib.loads(text))
+    for key, at in places.items():
+        if isinstance(key[-1], str):
+            assert key[-1] in text.splitlines()[at - 1]
+
+
+# What is read.
+
+
+def test_the_good_scenario_and_its_defaults(said):
+    good = said()
+    assert good.scenario.seed == 0
+    assert good.path == Path("x.toml")
+    assert [one.base for one in good.conventions] == ["tensorflow"]
+    assert good.precisions == ("float64",)
+    assert good.c_values().tolist() == [0.25, 0.5]
+    assert good.checkpoints().tolist() == list(range(11))
+    assert (good.sgd.batch.size, good.sgd.batch.replace) == (2, False)
+    assert good.sgd.radius == 1e6
+    names, samples = rows(good)
+    assert names == ("a", "b")
+    assert samples.tolist() == [[1, 2], [3, 4], [5, 6]]
+
+
+def test_conventions_of_a_sweep(said):
+    overridden = said("[data]", 'convention = { base = "jax", relu = 0.5, maximum = "first" }\n[data]')
+    assert overridden.conventions == (primitives.Convention("jax", {"relu": 0.5, "maximum": "first"}),)
+    swept = said("[sweep]", '[sweep]\nconvention = ["jax", { relu = 1 }]\nprecision = ["float64", "float32"]')
+    assert [one.label for one in swept.conventions] == ["jax", "tensorflow,relu=1.0"]
+    assert swept.precisions == ("float64", "float32")
+
+
+@pytest.mark.parametrize(
+    ("said_as", "meant"),
+    [
+        ("1", [10]),
+        ("2", [0, 10]),
+        ("4", [0, 3, 6, 10]),
+        ("[0, 7]", [0, 7]),
+        ("[]", []),
+        ("99", list(range(11))),
+    ],
+)
+def test_checkpoints(said, said_as, meant):
+    assert said("[sweep]", f"[record]\ncheckpoints = {said_as}\n[sweep]").checkpoints().tolist() == meant
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_scenarios_load(path):
+    shipped = load(path)
+    assert shipped.scenario.name == path.stem
+    assert shipped.scenario.title
+    assert len(rows(shipped)[1]) >= 1
+    assert len(shipped.digest()) == 64
+
+
+def test_the_committed_schema_is_the_generated_one():
+    committed = json.loads((ROOT / "schema" / "scenario.schema.json").read_text(encoding="utf-8"))
+    assert committed == json_schema(), "run `make schema`"
+
+
+def test_every_key_has_a_description_for_editors():
+    definitions = json_schema()["$defs"].values()
+    undescribed = [
+        f"{table['title']}.{name}"
+        for table in definitions
+        for name, field in table.get("properties", {}).items()
+        if "description" not in field and "const" not in field and "enum" not in field
+    ]
+    assert undescribed == []
+
+
+# The digest.
+
+
+def test_digest_covers_scenario_defaults_and_data_and_nothing_else(said, tmp_path):
+    first = said().digest()
+    assert said().digest() == first
+    assert said("steps = 10", "steps = 0x0a # ten").digest() == first, "how it is written does not matter"
+    assert said("[sweep]", "[run]\nblock = 64\n[sweep]").digest() == first
+    assert said("[sweep]", "[record]\ncheckpoints = 11\n[sweep]").digest() == first, "a default, said"
+    assert said("steps = 10", "steps = 11").digest() != first
+    assert said("[5, 6]", "[5, 7]").digest() != first
+    csv = 'source = "csv"\npath = "d.csv"'
+    inline = GOOD[GOOD.index('source = "inline"') : GOOD.index("[sgd]")]
+    (tmp_path / "d.csv").write_text("a,b\n1,2\n3,4\n")
+    one = said(inline, f"{csv}\n").digest()
+    (tmp_path / "d.csv").write_text("a,b\n1,2\n3,5\n")
+    assert said(inline, f"{csv}\n").digest() != one
+
+
+def test_digest_is_pinned(said):
+    """Records name their scenario by it; a change of the contract that changes it goes into CHANGELOG.md."""
+    assert said().digest() == "7c253b8f997f383b1d9e8cc863263f4034aad736a6684ace12bfb89236ae26ec"
+
+
+# Data.
+
+
+@pytest.fixture
+def csv(said, tmp_path):
+    """Return a function that writes d.csv and reads it through a scenario that uses the columns a and b."""
+    inline = GOOD[GOOD.index('source = "inline"') : GOOD.index("[sgd]")]
+
+    def read(text, more=""):
+        (tmp_path / "d.csv").write_text(text, encoding="utf-8")
+        return rows(said(inline, f'source = "csv"\npath = "d.csv"\n{more}\n'))
+
+    return read
+
+
+def test_csv_columns_are_found_by_name(csv):
+    names, samples = csv("b, c ,a\r\n1,2,3\r\n\r\n4,5,6e0\r\n7,8,9\r\n")
+    assert names == ("a", "b")
+    assert samples.tolist() == [[3, 1], [6, 4], [9, 7]]
+    assert samples.dtype == np.float64
+    assert samples.flags.c_contiguous
+
+
+BAD_CSV = {
+    "empty": ("", "d.csv: the file is empty; expected names of columns in the first line"),
+    "no rows": ("a,b\n", "d.csv: no rows of data"),
+    "missing column": ("a,bb\n1,2\n", "x.toml: data: no column 'b' (program.data); did you mean 'bb'?"),
+    "missing column, nothing near": (
+        "a,zz\n1,2\n",
+        "x.toml: data: no column 'b' (program.data); expected 'a' or 'zz'",
+    ),
+    "word": ("a,b\n1,2\n3,four\n", "d.csv:3: column 'b': expected a number, got 'four'"),
+    "empty cell": ("a,b\n1,\n", "d.csv:2: column 'b': expected a number, got ''"),
+    "NaN": ("a,b\n1,nan\n", "d.csv:2: column 'b': expected a finite number, got nan"),
+    "infinity": ("a,b\n-inf,1\n", "d.csv:2: column 'a': expected a finite number, got -inf"),
+    "short line": ("a,b\n1,2\n3\n", "d.csv:3: expected 2 cells, got 1"),
+    "column twice": ("a,b,a\n1,2,3\n", "d.csv:1: column 'a' stands there twice"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_CSV.values(), ids=BAD_CSV.keys())
+def test_bad_csv_is_refused_with_its_line(csv, text, message):
+    with pytest.raises(DataError) as caught:
+        csv(text)
+    assert str(caught.value) == message
+
+
+def test_csv_that_is_not_there(said):
+    inline = GOOD[GOOD.index('source = "inline"') : GOOD.index("[sgd]")]
+    with pytest.raises(DataError, match=r"^none\.csv: no such file \(data\.path\)$"):
+        rows(said(inline, 'source = "csv"\npath = "none.csv"\n'))
+
+
+def test_csv_target_must_be_there(csv):
+    with pytest.raises(DataError, match=r"^d\.csv:1: no column 'c' \(data\.target\); expected 'a' or 'b'$"):
+        csv("a,b\n1,2\n", 'target = "c"')
+
+
+NETWORK = """\
+[scenario]
+name = "net"
+[program]
+kind = "network"
+layers = [2, 3, 2]
+[data]
+source = "csv"
+path = "d.csv"
+target = "label"
+[sgd]
+steps = 5
+step_size = {family = "constant"}
+[sweep]
+c = [1]
+trajectories = 1
+"""
+
+
+def test_target_comes_last_and_is_not_standardised(tmp_path):
+    (tmp_path / "net.toml").write_text(NETWORK)
+    (tmp_path / "d.csv").write_text("u,label,v\n1,0,5\n3,1,5\n100,1,0\n")
+    names, samples = rows(load(tmp_path / "net.toml", ("data.standardise=true", "data.limit=2")))
+    assert names == ("u", "v", "label")
+    assert samples.tolist() == [[-1, 0, 0], [1, 0, 1]], "a constant feature is only centred"
+
+
+def test_digits(tmp_path):
+    names, samples = rows(load(ROOT / "scenarios" / "relu_net.toml"))
+    assert samples.shape == (1797, 65)
+    assert names[-1] == "target"
+    assert set(np.unique(samples[:, -1])) == set(range(10))
+    assert samples[:, :-1].min() == 0
+    assert samples[:, :-1].max() == 1
+    assert set(np.unique(samples[:, :-1] * 16)) == set(range(17))
+
+
+def test_inline_rows_must_have_one_width(said):
+    with pytest.raises(DataError, match=r"^x\.toml: data\.rows\.1: expected 2 numbers, got 3$"):
+        rows(said("[3.0, 4.0]", "[3.0, 4.0, 5.0]"))
+
+
+def test_minibatch_cannot_be_larger_than_the_data(said):
+    with pytest.raises(ScenarioError, match=r"^x\.toml: sgd\.batch\.size: 4 samples asked for, there are 3$"):
+        rows(said("size = 2", "size = 4"))
+    assert len(rows(said("size = 2", "size = 4, replace = true"))[1]) == 3
+
+
+def test_synthetic_rows_are_the_same_everywhere(said):
+    inline = GOOD[GOOD.index('source = "inline"') : GOOD.index("[sgd]")]
+    _, samples = rows(said(inline, 'source = "uniform"\ncount = 1000\nlow = -1\n'))
+    assert samples.shape == (1000, 2)
+    assert samples.min() >= -1
+    assert samples.max() < 1
+    assert abs(samples.mean()) < 0.05
+    assert samples[0, 0] == float(2 * uniforms(0, "data", 1)[0] - 1)
+
+
+def test_a_python_program_says_how_many_columns_it_takes(said):
+    program = GOOD[GOOD.index('kind = "expression"') : GOOD.index("[data]")]
+    with pytest.raises(DataError, match=r"^x\.toml: data: expected 3 columns \(program\.data\), got 2$"):
+        rows(said(program, 'kind = "python"\ntarget = "mine:loss"\nparameters = 2\ndata = 3\n'))
+
+
+def test_without_data_there_is_one_empty_sample(said):
+    program = GOOD[GOOD.index('data = ["a", "b"]') : GOOD.index("[sgd]")]
+    names, samples = rows(said(program, 'expression = "abs(x) + y**2"\n', ("sgd.batch={law='full'}",)))
+    assert names == ()
+    assert samples.shape == (1, 0)
+
+
+# Numbers that are the same on every machine.
+
+
+@pytest.mark.parametrize("exponent", [0.5, 0.6, 0.75, 1.0, 1.7])
+@pytest.mark.parametrize("offset", [1.0, 7.0, 0.5, 2.25])
+def test_power_steps_are_correctly_rounded(exponent, offset):
+    with mpmath.workprec(250):
+        exact = [float(mpmath.power(mpmath.mpf(k + offset), -mpmath.mpf(exponent))) for k in range(400)]
+    assert Power(family="power", exponent=exponent, offset=offset).alpha(400).tolist() == exact
+
+
+@pytest.mark.parametrize("exponent", [1.0, 1.5, 2.0])
+@pytest.mark.parametrize("offset", [3.0, 1.5])
+def test_log_steps_are_correctly_rounded(exponent, offset):
+    with mpmath.workprec(250):
+        exact = [float(mpmath.power(mpmath.log(k + offset), -mpmath.mpf(exponent))) for k in range(200)]
+    assert Log(family="log", exponent=exponent, offset=offset).alpha(200).tolist() == exact
+
+
+def test_powers_of_composites_agree_with_powers_from_scratch():
+    at = 123_456
+    assert powers(float(at), 3, -0.6).tolist() == [powers(float(at + k), 1, -0.6)[0] for k in range(3)]
+    assert powers(1e9, 1, -0.5)[0] == rounded(
+        lambda context: context.power(Decimal(10) ** 9, Decimal("-0.5"))
+    )
+
+
+@given(st.fractions(min_value=Fraction(1, 10**6), max_value=10**6))
+def test_rounding_is_to_the_nearest(fraction):
+    def value(context: Context) -> Decimal:
+        return context.divide(Decimal(fraction.numerator), Decimal(fraction.denominator))
+
+    assert rounded(value) == fraction.numerator / fraction.denominator
+
+
+def test_rounding_halfway_ends_and_goes_to_even():
+    assert rounded(lambda context: Decimal(2**53 + 1)) == 2.0**53
+    assert rounded(lambda context: Decimal(2**53 + 3)) == 2.0**53 + 4
+
+
+def test_step_sizes_that_overflow_are_refused(said):
+    with pytest.raises(ScenarioError, match=r"^x\.toml: sgd\.step_size: alpha_0 is infinite$"):
+        said("exponent = 0.75", "exponent = 2, offset = 1e-200").alpha()
+
+
+def test_constant_and_table_steps(said):
+    assert said('"power", exponent = 0.75', '"constant", value = 0.5').alpha().tolist() == [0.5] * 10
+    values = [1 / k for k in range(1, 13)]
+    assert said('"power", exponent = 0.75', f'"table", values = {values}').alpha().tolist() == values[:10]
+
+
+def test_spaced_scales_are_what_a_reader_expects():
+    tenths = [k / 10 for k in range(1, 11)]
+    for law in ("grid", "linspace"):
+        assert Scales(law=law, low=0.1, high=1.0, count=10).values(0).tolist() == tenths
+    assert Scales(law="geomspace", low=0.01, high=1.0, count=3).values(0).tolist() == [0.01, 0.1, 1.0]
+    assert Scales(law="geomspace", low=0.3, high=0.7, count=1).values(0).tolist() == [0.3]
+
+
+@pytest.mark.parametrize("law", [law for law, (_, drawn) in LAWS.items() if drawn])
+def test_drawn_scales_depend_on_the_seed_alone(law):
+    scales = Scales(law=law, low=0.001, high=1.0, count=500)
+    values = scales.values(7)
+    assert values.tolist() == scales.values(7).tolist()
+    assert values.tolist() != scales.values(8).tolist()
+    assert values.tolist() == scales.model_copy(update={"seed": 7}).values(8).tolist()
+    assert values[:10].tolist() == scales.model_copy(update={"count": 10}).values(7).tolist()
+    assert 0.001 < values.min() <= values.max() <= 1
+    middle = np.median(values)
+    assert abs(middle - (0.5 if law == "uniform" else math.sqrt(0.001))) < 0.1 * middle + 0.01
+
+
+def test_draws_are_pinned():
+    """Raw Philox4x64-10 words; a change would change every scenario that draws its scales."""
+    assert [float(u) for u in uniforms(1, "c", 3)] == [
+        0.0751511510959112,
+        0.9837951334859096,
+        0.9474135472691851,
+    ]
+
+
+def test_log_uniform_is_correctly_rounded():
+    for share in (Fraction(1, 3), Fraction(2, 7), Fraction(999, 1000)):
+        with mpmath.workprec(250):
+            low, high = mpmath.mpf(0.02), mpmath.mpf(0.9)
+            exact = float(low * (high / low) ** (mpmath.mpf(share.numerator) / share.denominator))
+        assert curve(0.02, 0.9, share) == exact
+        assert line(0.02, 0.9, share) == float(Fraction(0.02) + share * (Fraction(0.9) - Fraction(0.02)))
+
+
+# The initial law.
+
+
+class Layer:
+    def __init__(self, kind, start, stop, fan_in, fan_out):
+        self.kind, self.start, self.stop, self.fan_in, self.fan_out = kind, start, stop, fan_in, fan_out
+
+
+LAYERS = (Layer("weight", 0, 6, 3, 2), Layer("bias", 6, 8, 3, 2))
+
+
+def ingredients(said, table, parameters=2, layers=()):
+    return said("", "", (f"initial={table}",)).initial.ingredients(parameters, layers)
+
+
+def test_initial_laws(said):
+    normal = ingredients(said, "{law='normal', center=[1, 2], scale=0.5}")
+    assert (normal.kind, normal.center.tolist(), normal.scale.tolist()) == ("normal", [1, 2], [0.5, 0.5])
+    assert normal.points.shape == (0, 2)
+    uniform = ingredients(said, "{law='uniform', low=-2, high=[0, 4]}")
+    assert (uniform.kind, uniform.center.tolist(), uniform.scale.tolist()) == ("uniform", [-1, 1], [1, 3])
+    points = ingredients(said, "{law='points', points=[[1, 2], [3, 4]]}")
+    assert (points.kind, points.points.tolist()) == ("points", [[1, 2], [3, 4]])
+    grid = ingredients(said, "{law='grid', low=0, high=[1, 2], count=[2, 3]}")
+    assert (grid.kind, grid.points.tolist()) == ("points", [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2]])
+
+
+@pytest.mark.parametrize(
+    ("table", "kind", "weight", "bias"),
+    [
+        ("{law='he'}", "normal", math.sqrt(2 / 3), 0),
+        ("{law='he', distribution='uniform', bias=0.25}", "uniform", math.sqrt(2), 0.25),
+        ("{law='glorot'}", "normal", math.sqrt(2 / 5), 0),
+        ("{law='glorot', distribution='uniform'}", "uniform", math.sqrt(6 / 5), 0),
+    ],
+)
+def test_initial_laws_of_networks(said, table, kind, weight, bias):
+    law = ingredients(said, table, 8, LAYERS)
+    assert law.kind == kind
+    assert law.center.tolist() == [0] * 8
+    np.testing.assert_allclose(law.scale, [weight] * 6 + [bias] * 2, rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("{law='normal', center=[1.0]}", "initial.center: expected 2 numbers (one a parameter), got 1"),
+        (
+            "{law='points', points=[[1, 2], [3]]}",
+            "initial.points.1: expected 2 numbers (one a parameter), got 1",
+        ),
+        (
+            "{law='uniform', low=1, high=[2, 0]}",
+            "initial.low: expected low <= high, got 1 > 0 for parameter 1",
+        ),
+        ("{law='he'}", "initial.law: this law is for networks, whose layers it scales by"),
+        (
+            "{law='grid', low=0, high=1, count=10000}",
+            "initial.count: 100000000 points of 2 numbers are too many",
+        ),
+    ],
+)
+def test_initial_laws_that_do_not_fit_the_program(said, table, message):
+    with pytest.raises(ScenarioError) as caught:
+        ingredients(said, table)
+    assert str(caught.value) == message
+
+
+# The hypotheses of the theorems.
+
+
+def held(loaded: Scenario) -> dict[str, bool | None]:
+    return {one.hypothesis: one.held for one in hypotheses(loaded)}
+
+
+SMALL, SUM = "alpha_k = o(1/log k)", "the sum of alpha_k is infinite (used for limits to be critical)"
+
+
+@pytest.mark.parametrize(
+    ("family", "small", "infinite"),
+    [
+        ("{family='power', exponent=0.75}", True, True),
+        ("{family='power', exponent=1}", True, True),
+        ("{family='power', exponent=1.25}", True, False),
+        ("{family='log', exponent=1}", False, True),
+        ("{family='log', exponent=1.5}", True, True),
+        ("{family='constant'}", False, True),
+        ("{family='table', values=[1,1,1,1,1,1,1,1,1,1]}", None, None),
+    ],
+)
+def test_step_sizes_know_what_the_theorems_ask(said, family, small, infinite):
+    found = held(said(overrides=(f"sgd.step_size={family}",)))
+    assert found[SMALL] is small
+    assert found[SUM] is infinite
+
+
+def test_the_papers_own_setting_breaks_nothing(said):
+    paper = said(
+        overrides=("sgd.batch={law='uniform_subset'}", "sweep.c={law='uniform', low=0, high=1, count=9}")
+    )
+    assert set(held(paper).values()) == {True}
+    assert warnings(paper) == ()
+
+
+def test_broken_hypotheses_are_warnings_with_reasons(said):
+    broken = said(
+        overrides=(
+            "sgd.batch={law='uniform_subset'}",
+            "sgd.step_size={family='constant'}",
+            "sweep.c=[0.5, 2.0]",
+            "initial={law='points', points=[[0.0, 0.0]]}",
+        )
+    )
+    prefix = "x.toml: warning: a hypothesis of Theorem"
+    assert warnings(broken) == (
+        f"{prefix} 4 and 7 is not met: alpha_k = o(1/log k): constant steps do not tend to 0",
+        f"{prefix} 4 is not met: c in (0, 1]: 1 of the 2 step scales above 1",
+        f"{prefix} 4 and 7 is not met: almost all x_0: x_0 is chosen, not drawn; finitely many points have "
+        "measure zero",
+    )
+    assert held(broken)["almost all c"] is None
+
+
+@pytest.mark.parametrize(
+    ("law", "words"),
+    [
+        ("{law='full'}", "one subset taken for ever"),
+        ("{law='fixed_size', size=2}", "finitely many f_I"),
+        ("{law='fixed_size', size=9, replace=true}", "means over multisets of samples"),
+        ("{law='reshuffled', size=2}", "not independent within an epoch"),
+    ],
+)
+def test_other_minibatches_are_outside_the_theorem(said, law, words):
+    (warning,) = warnings(said(overrides=(f"sgd.batch={law}",)))
+    assert "outside the theorem: the paper's law is uniform over subsets. " in warning
+    assert words in warning
+
+
+@pytest.mark.parametrize(
+    ("law", "density"),
+    [
+        ("{law='normal'}", True),
+        ("{law='normal', scale=[1, 0]}", False),
+        ("{law='uniform'}", True),
+        ("{law='uniform', low=[0, 1], high=1}", False),
+        ("{law='grid', low=0, high=1, count=3}", False),
+        ("{law='he'}", False),
+        ("{law='he', bias=0.1}", True),
+    ],
+)
+def test_initial_laws_know_whether_they_have_a_density(said, law, density):
+    assert held(said(overrides=(f"initial={law}",)))["almost all x_0"] is density
+
+
+def test_scenarios_are_frozen(said):
+    with pytest.raises(ValueError, match="frozen"):
+        said().sgd.steps = 3
+
+
+def test_public_names_are_there():
+    assert all(hasattr(scenario, name) for name in scenario.__all__)
+    assert Batch
