@@ -106,9 +106,7 @@ def _problems(error: ValidationError, places: Mapping[Key, tuple[int, str]], pat
                     (*key[:-1], name) for name in known if message.endswith(f"did you mean '{name}'?")
                 }
             case "missing":
-                message = f"missing ({known[str(key[-1])].description or 'see the schema'})".replace(
-                    ".)", ")"
-                )
+                message = f"missing ({(known[str(key[-1])].description or '').removesuffix('.')})"
             case "union_tag_not_found":
                 tag = context["discriminator"].strip("'")
                 key = (*key, tag)
