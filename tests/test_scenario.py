@@ -328,6 +328,16 @@ def test_a_wrong_override_names_itself(said, override, message):
     assert refused(said, "", "", (override,)) == message
 
 
+def test_an_override_is_not_blamed_for_its_neighbours(said):
+    new = GOOD.replace("steps = 10\n", "").replace("0.5]", '"big"]')
+    assert refused(said, GOOD, new, ("sgd.radius=1.0", "sweep.trajectories=0")).splitlines() == [
+        "--set sweep.trajectories=0: sweep.trajectories: expected a number >= 1, got 0",
+        "x.toml:14: sgd.steps: missing (How many steps each trajectory takes)",
+        "x.toml:22: sweep.c.1: expected a number, got 'big'",
+    ]
+    assert said("0.5]", '"big"]', ("sweep.c=[1.0]",)).c_values().tolist() == [1.0]
+
+
 # Where things stand in the text.
 
 

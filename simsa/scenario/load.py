@@ -2,14 +2,14 @@
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from simsa.errors import ScenarioError
-from simsa.scenario.model import TAGS, OneOf, choices, nearest
+from simsa.scenario.model import SPELLINGS, TAGS, OneOf, choices, nearest
 from simsa.scenario.schema import Scenario
 
 Key = tuple[str | int, ...]
@@ -50,12 +50,14 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Scenario:
         raise ScenarioError(f"{path}: cannot be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(_syntax(path, str(error))) from None
-    places = {key: (line, f"{path}:{line}") for key, line in _lines(text).items()}
-    for override in overrides:
-        places |= dict.fromkeys(_put(said, override), (0, f"--set {override}"))
+    put = {_put(said, override): f"--set {override}" for override in overrides}
     try:
         scenario = Scenario.model_validate(said)
     except ValidationError as error:
+        places = {key: (line, f"{path}:{line}") for key, line in _lines(text).items()}
+        for key, place in put.items():
+            places = {other: known for other, known in places.items() if other[: len(key)] != key}
+            places[key] = (0, place)
         raise ScenarioError("\n".join(_problems(error, places, path))) from None
     scenario._path = path
     return scenario
@@ -69,8 +71,8 @@ def _syntax(path: Path, message: str) -> str:
     return f"{path}:{place[1]}: not TOML: {message[: place.start()]} at column {place[2]}"
 
 
-def _put(said: dict[str, Any], override: str) -> Iterator[Key]:
-    """Put "a.b=value" into the tables, and yield the keys that it set."""
+def _put(said: dict[str, Any], override: str) -> Key:
+    """Put "a.b=value" into the tables, and return the key that it set."""
     name, equals, text = override.partition("=")
     key = tuple(part.strip() for part in name.split("."))
     if not equals or not all(key):
@@ -87,7 +89,7 @@ def _put(said: dict[str, Any], override: str) -> Iterator[Key]:
         if not isinstance(table, dict):
             raise ScenarioError(f"--set {override}: '{part}' is not a table")
     table[key[-1]] = value
-    yield from (key[:i] for i in range(1, len(key) + 1))
+    return key
 
 
 def _problems(error: ValidationError, places: Mapping[Key, tuple[int, str]], path: Path) -> list[str]:
@@ -124,9 +126,11 @@ def _problems(error: ValidationError, places: Mapping[Key, tuple[int, str]], pat
                 key, message = (*key, *context["key"]), context["message"]
             case "too_short" if len(item["input"]) >= context["min_length"]:
                 continue  # the items that are missing are those already found to be wrong
-            case kind:
+            case kind if kind in _EXPECTED:
                 context = {name: f"{v:g}" if isinstance(v, float) else v for name, v in context.items()}
-                message = f"expected {_EXPECTED.get(kind, item['msg']).format_map(context)}, got {got}"
+                message = f"expected {_EXPECTED[kind].format_map(context)}, got {got}"
+            case _:
+                message = f"{item['msg']}, got {got}"
         found.append((_place(key, places, path), key, message))
     return [
         f"{place}: {'.'.join(map(str, key))}: {message}"
@@ -144,8 +148,8 @@ def _walk(location: Sequence[str | int]) -> tuple[Key, list[type[BaseModel]], li
     holders: list[type[BaseModel]] = [Scenario]
     members = holders
     for part in location:
-        if isinstance(part, str) and " " in part:
-            continue  # the spelling of a value (`model.spelling`)
+        if part in SPELLINGS:
+            continue
         if len(members) > 1:
             members = [table for table in members if any(part in _names(table, tag) for tag in TAGS)]
             continue
@@ -192,8 +196,10 @@ def _shown(value: Any) -> str:
 
 def _place(key: Key, places: Mapping[Key, tuple[int, str]], path: Path) -> tuple[int, str]:
     """Return the line of the key, or of the nearest table around it, and how a message names the place."""
-    around = [places[key[:i]] for i in range(len(key), 0, -1) if key[:i] in places]
-    return around[0] if around else (0, str(path))
+    for i in range(len(key), 0, -1):
+        if key[:i] in places:
+            return places[key[:i]]
+    return 0, str(path)
 
 
 _TOKEN = re.compile(
@@ -208,12 +214,12 @@ def _lines(text: str) -> dict[Key, int]:
     """Return the line of every key, table and list item of valid TOML; `tomllib` forgets places."""
     places: dict[Key, int] = {}
     tables: dict[Key, int] = {}
-    tokens = [
-        (found.lastgroup, found[0], text.count("\n", 0, found.start()) + 1)
-        for found in _TOKEN.finditer(text)
-        if found.lastgroup != "comment"
-    ]
-    tokens.append(("end", "\n", text.count("\n") + 1))
+    tokens: list[tuple[str | None, str, int]] = []
+    line = 1
+    for found in _TOKEN.finditer(f"{text}\n"):
+        if found.lastgroup != "comment":
+            tokens.append((found.lastgroup, found[0], line))
+        line += found[0].count("\n")
     at = 0
 
     def name(stop: str) -> list[str]:

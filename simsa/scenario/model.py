@@ -36,8 +36,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"expected {choices(names)}" if names else "nothing is known here"
 
 
+SPELLINGS = ("a number", "a string", "a list", "a table", "true or false")
+"""The kinds of TOML values, in the words of the messages; tags of the unions that take several kinds."""
+
+
 def spelling(value: object) -> str:
-    """Return what kind of TOML value it is, in the words of the messages: the tag of unions by kind."""
+    """Return which of the SPELLINGS a value is."""
     match value:
         case bool():
             return "true or false"
