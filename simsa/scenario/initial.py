@@ -37,7 +37,7 @@ class Ingredients(NamedTuple):
     trajectory t starts at point t mod m.
     """
 
-    kind: str
+    kind: Literal["normal", "uniform", "points"]
     center: NDArray[np.float64]
     scale: NDArray[np.float64]
     points: NDArray[np.float64]
