@@ -9,7 +9,7 @@ class SimsaError(Exception):
 
 
 class ScenarioError(SimsaError):
-    """A scenario file that does not say what it must; one line per problem: file, line, key, expected, got."""
+    """A scenario that does not say what it must; one line a problem: file, line, key, expected, got."""
 
 
 class ProgramError(SimsaError):
