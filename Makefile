@@ -27,7 +27,7 @@ format: $(VENV)/.dev
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
 
-bench: $(VENV)/.run ## simsa beside its peers, by hand
+bench: $(VENV)/.bench ## simsa beside its peers, by hand
 	$(python) -m benchmarks $(ARGS)
 
 figures: $(VENV)/.run ## draw the figures of the README again
@@ -50,6 +50,11 @@ $(VENV)/.run: pyproject.toml constraints.txt | $(python)
 	@echo "installing simsa and what it needs (a minute)"
 	@$(pip) --editable .
 	@touch $@
+
+$(VENV)/.bench: pyproject.toml constraints.txt | $(python)
+	@echo "installing simsa and the peers it is measured against (minutes)"
+	@$(pip) --editable '.[bench]'
+	@touch $@ $(VENV)/.run
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(python)
 	@echo "installing simsa with the tools of its tests (a minute)"
