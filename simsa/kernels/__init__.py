@@ -1,0 +1,1 @@
+"""Compiled code: lanes, elementary functions, random streams, and the walks over a tape."""
