@@ -1,6 +1,8 @@
 """The house stands as its plan says: who imports whom, what is documented, what is pinned."""
 
 import ast
+import doctest
+import importlib
 import re
 import tomllib
 from collections import Counter
@@ -64,6 +66,14 @@ def test_public_names_have_docstrings(path):
     tree = tree_of(path)
     assert [name for name, node in public(tree) if not ast.get_docstring(node)] == []
     assert ast.get_docstring(tree) or not tree.body, "the module itself"
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if ">>> " in path.read_text()], ids=name_of)
+def test_examples_in_docstrings_say_what_happens(path):
+    module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    result = doctest.testmod(module)
+    assert result.attempted > 0
+    assert result.failed == 0
 
 
 @pytest.mark.parametrize("path", TESTS, ids=name_of)

@@ -403,6 +403,38 @@ def keys(value, key=()):
     return {key} - {()} | {found for name, item in inside for found in keys(item, (*key, name))}
 
 
+SCALARS = st.sampled_from(
+    (
+        *("1", "-1.5e3", "true", "inf", "1979-05-27 07:32:00.5", '"a # b"', "'c, ] }'", '"\\"q\\\\"', '""'),
+        *('"""x\n]"" = """', "'''\n[z]\nk = 1'''", '"""a\\""" b\n""""', "''''x''''"),
+    )
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(
+        st.tuples(st.sampled_from((", ", ",\n\n  ", " # ], =\n,")), st.lists(inner, max_size=3)).map(
+            lambda made: f"[{made[0].join(made[1])}]"
+        ),
+        st.lists(inner, max_size=3).map(
+            lambda made: "{ " + ", ".join(f"k{i} = {one}" for i, one in enumerate(made)) + " }"
+        ),
+    ),
+    max_leaves=6,
+)
+KEYS = st.sampled_from(("k{}", "a-{}.b_{}", '"q = {}"', "'[{}]' . c", "{}.{}"))
+PAIRS = st.lists(st.tuples(KEYS, VALUES), max_size=4).map(
+    lambda pairs: "".join(f"{key.format(i, i)} = {one} # =\n" for i, (key, one) in enumerate(pairs))
+)
+
+
+@given(
+    PAIRS, st.lists(st.tuples(st.sampled_from(("[t{}]", "[ t.'u{}' ]", "[[v]]", "[[w]]")), PAIRS), max_size=4)
+)
+def test_every_key_of_any_toml_has_a_line(first, others):
+    text = first + "".join(f"{header.format(i)}\n{pairs}" for i, (header, pairs) in enumerate(others))
+    assert _lines(text).keys() == keys(tomllib.loads(text))
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_key_of_a_shipped_scenario_has_its_line(path):
     text = path.read_text(encoding="utf-8")
