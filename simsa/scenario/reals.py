@@ -70,7 +70,7 @@ def powers(start: float, count: int, exponent: float) -> NDArray[np.float64]:
     For an integral start only powers of primes are computed from scratch: n**a is completely multiplicative.
 
     >>> powers(1.0, 4, -0.5).tolist()
-    [1.0, 0.7071067811865475, 0.5773502691896258, 0.5]
+    [1.0, 0.7071067811865476, 0.5773502691896257, 0.5]
     """
     if not start.is_integer() or start + count > _SIEVE:
         return np.array([power(shifted(start, k), exponent) for k in range(count)], dtype=np.float64)
