@@ -189,10 +189,10 @@ class Scenario(Model):
 
     @model_validator(mode="after")
     def _fits(self) -> "Scenario":
-        wanted = not isinstance(self.program, Network) and not self.program.data
-        if wanted and self.data is not None:
+        uses_data = isinstance(self.program, Network) or bool(self.program.data)
+        if self.data is not None and not uses_data:
             raise problem("the program uses no data; name the columns it uses", "program", "data")
-        if not wanted and self.data is None:
+        if self.data is None and uses_data:
             raise problem("missing table; the program uses data", "data")
         listed = self.record.checkpoints
         if isinstance(listed, tuple):
@@ -201,8 +201,6 @@ class Scenario(Model):
             if listed and listed[-1] > self.sgd.steps:
                 late = f"expected steps up to {self.sgd.steps} (sgd.steps), got {listed[-1]}"
                 raise problem(late, "record", "checkpoints", len(listed) - 1)
-        if self.sweep.convention is not None and "convention" in self.program.model_fields_set:
-            raise problem("said twice, here and in program.convention; say it once", "sweep", "convention")
         return self
 
     @property
@@ -287,9 +285,10 @@ def json_schema() -> dict[str, object]:
 
 
 def hypotheses(scenario: Scenario) -> tuple[Hypothesis, ...]:
-    """Return what Theorems 4 and 7 ask, and whether this scenario meets it (boundedness: see the records)."""
+    """Return what Theorems 4 and 7 ask, and whether this scenario meets it."""
     step_size, c = scenario.sgd.step_size, scenario.c_values()
     outside = int(np.count_nonzero(c > 1))
+    chosen = "chosen, not drawn: it may be one of the exceptions"
     drawn = isinstance(scenario.sweep.c, Scales) and scenario.sweep.c.drawn
     return (
         Hypothesis("4 and 7", "alpha_k = o(1/log k)", *step_size.vanishing),
@@ -299,16 +298,12 @@ def hypotheses(scenario: Scenario) -> tuple[Hypothesis, ...]:
         Hypothesis(
             "4", "c in (0, 1]", not outside, f"{outside or 'none'} of the {len(c)} step scales above 1"
         ),
-        Hypothesis(
-            "4",
-            "almost all c",
-            drawn or None,
-            "c is drawn from a density"
-            if drawn
-            else "c is chosen, not drawn: it may be one of the exceptions",
-        ),
+        Hypothesis("4", "almost all c", drawn or None, f"c is {'drawn from a density' if drawn else chosen}"),
         Hypothesis("4 and 7", *scenario.sgd.batch.hypothesis),
         Hypothesis("4 and 7", "almost all x_0", *scenario.initial.density),
+        Hypothesis(
+            "4 and 7", "x_k is bounded", None, "the records count the trajectories that left the ball"
+        ),
     )
 
 
