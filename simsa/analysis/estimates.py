@@ -1,0 +1,136 @@
+"""Estimates from the records of one cell: counts, curves and shares.
+
+Every function takes the records of a single cell (`records.isel(cell=i)`) and leaves out the trajectories
+that have not been run.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsa.analysis.intervals import LEVEL, clopper_pearson
+from simsa.ensemble.store import FINISHED, NOT_FINITE, NOT_RUN, UNBOUNDED
+
+if TYPE_CHECKING:
+    import xarray
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+"""Quantiles of J along the run."""
+
+EPSILONS = tuple(10.0**e for e in range(-16, 1))
+"""Distances to a tie for which `margins` counts; 1e-16 is about the spacing of float64 below 1."""
+
+SETTLED = 1e-3
+"""Largest |gradient|_inf of the last minibatch for a final point to count as settled."""
+
+POINTS = 200
+"""Most points of a first-passage curve; more cannot be seen in a figure."""
+
+
+def _values(cell: "xarray.Dataset", name: str) -> NDArray[Any]:
+    """Return a field of the trajectories that have been run."""
+    run: NDArray[np.bool_] = cell["status"].values != NOT_RUN
+    values: NDArray[Any] = cell[name].values[run]
+    return values
+
+
+def counts(cell: "xarray.Dataset") -> dict[str, int]:
+    """Return how many trajectories were run, tied, landed, left the ball, or met a NaN or infinity.
+
+    tied: at least one guard was exactly zero in a step. landed: one of these ties was decisive, that is,
+    another piece that the tie allows would have changed the gradient of the step; the point is then in Sing
+    or in C of some minibatch, as far as the values at one point can tell.
+    """
+    status = _values(cell, "status")
+    return {
+        "trajectories": int(status.size),
+        "tied": int(np.count_nonzero(_values(cell, "tie_first") >= 0)),
+        "landed": int(np.count_nonzero(_values(cell, "landed_first") >= 0)),
+        "unbounded": int(np.count_nonzero(status == UNBOUNDED)),
+        "not_finite": int(np.count_nonzero(status == NOT_FINITE)),
+    }
+
+
+def final_states(cell: "xarray.Dataset", tolerance: float = SETTLED) -> dict[str, int]:
+    """Return what the final points are, as far as one step can tell.
+
+    settled: the run ended, and its last step moved no parameter by more than `tolerance` times the last step
+    size c alpha_k, so that no entry of its last minibatch gradient exceeded `tolerance`. moving: it ended and
+    moved more. unbounded: it left the ball and was stopped. not_finite: it met a NaN or an infinity. The four
+    are exclusive and cover every run. landed_settled: those that landed and have settled, where an artificial
+    critical point would show.
+
+    A settled point need not be critical (its last minibatch may be kind), nor a moving one far from a
+    critical point (minibatches may disagree there).
+    """
+    status, movement = _values(cell, "status"), _values(cell, "movement")
+    with np.errstate(invalid="ignore"):
+        still = (status == FINISHED) & (movement <= tolerance * float(cell["last_step_size"]))
+    return {
+        "settled": int(np.count_nonzero(still)),
+        "moving": int(np.count_nonzero((status == FINISHED) & ~still)),
+        "unbounded": int(np.count_nonzero(status == UNBOUNDED)),
+        "not_finite": int(np.count_nonzero(status == NOT_FINITE)),
+        "landed_settled": int(np.count_nonzero(still & (_values(cell, "landed_first") >= 0))),
+    }
+
+
+@dataclass(frozen=True)
+class Curve:
+    """P(landed by step k), with pointwise exact intervals; arrays of equal length, `step` increasing."""
+
+    step: NDArray[np.int64]
+    landed: NDArray[np.int64]
+    estimate: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
+def first_passage(cell: "xarray.Dataset", steps: int, level: float = LEVEL, points: int = POINTS) -> Curve:
+    """Return the estimated distribution function of the first landing, k -> P(landed by step k).
+
+    The curve is constant between the steps that it lists: 0, steps - 1, and the steps of first landings, or
+    `points` of them at equal shares of the landings. Intervals are Clopper-Pearson, pointwise: not a band for
+    the whole curve. A run that stopped early counts as not landed after that. Without trajectories the
+    estimate is nan.
+    """
+    first = _values(cell, "landed_first")
+    total, first = first.size, np.sort(first[first >= 0]).astype(np.int64)
+    events = np.unique(first)
+    if events.size > points:
+        events = np.unique(first[np.linspace(0, first.size - 1, points).astype(np.int64)])
+    step = np.unique(np.concatenate([[0], events, [max(steps - 1, 0)]]))
+    landed = np.searchsorted(first, step, side="right")
+    low, high = clopper_pearson(landed, total, level) if total else (np.zeros(step.size), np.ones(step.size))
+    estimate = landed / total if total else np.full(step.size, np.nan)
+    return Curve(step, landed, estimate, low, high)
+
+
+def objective_quantiles(
+    cell: "xarray.Dataset", trajectories: int, quantiles: tuple[float, ...] = QUANTILES
+) -> tuple[NDArray[np.float64], int]:
+    """Return quantiles of J at the checkpoints, shape (quantiles, checkpoints), and of how many trajectories.
+
+    trajectories: J was evaluated for the first so many. One that stopped (unbounded, not finite) counts as J
+    = inf from then on: leaving it out would show only the survivors. Quantiles are of the sample itself (no
+    interpolation); nan if there is no trajectory.
+    """
+    run = cell["status"].values[:trajectories] != NOT_RUN
+    objective = cell["objective"].values[:trajectories][run]
+    if not len(objective):
+        return np.full((len(quantiles), objective.shape[1]), np.nan), 0
+    kept = np.where(np.isnan(objective), np.inf, objective)
+    return np.quantile(kept, quantiles, axis=0, method="inverted_cdf"), len(kept)
+
+
+def margins(cell: "xarray.Dataset", epsilons: tuple[float, ...] = EPSILONS) -> NDArray[np.int64]:
+    """Return how many trajectories have come within each epsilon of a tie: min_k |guard| <= epsilon.
+
+    The slope of the share against epsilon, on logarithmic axes, estimates the codimension of what was
+    approached. A trajectory that met a NaN guard only has no margin, and counts as never near.
+    """
+    margin = _values(cell, "margin")
+    with np.errstate(invalid="ignore"):
+        return np.array([np.count_nonzero(margin <= epsilon) for epsilon in epsilons], dtype=np.int64)

@@ -1,0 +1,328 @@
+"""Records survive what happens to long runs: kills, flipped bits, other scenarios, damaged files."""
+
+import dataclasses
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray
+import zarr
+
+from simsa.ensemble import store
+from simsa.ensemble.store import Block, Cell, Layout, Records
+from simsa.errors import RecordsError
+
+LAYOUT = Layout(
+    cells=(Cell(0.5, "tensorflow", "float64", 0), Cell(1.0, "tensorflow", "float64", 1)),
+    trajectories=100,
+    steps=20,
+    checkpoints=(0, 10, 20),
+    objective_trajectories=40,
+    parameters=3,
+    block=16,
+    points=True,
+    last_alpha=0.25,
+    digest="d" * 64,
+    header={"name": "made_up", "title": "", "seed": 3, "hypotheses": []},
+)
+
+
+def values_of(layout: Layout, block: Block) -> dict[str, np.ndarray]:
+    """Made-up values, a function of the trajectory's number; nan with odd bits among them."""
+    t = np.arange(block.first, block.first + block.count)[:, None] + 1000 * block.cell
+    odd = np.array([0xFFF8000000000001], np.uint64).view(np.float64)
+    made = {}
+    for i, f in enumerate(layout.fields):
+        width = layout.shape(f, 1)[1:] or (1,)
+        numbers = (t * 31 + np.arange(*width) * 7 + i) % (3 if f.dtype == "uint8" else 251)
+        value = np.where(numbers % 5 == 0, odd, numbers / 7) if f.dtype == "float64" else numbers
+        made[f.name] = value.reshape(layout.shape(f, block.count))
+    made["tie_point"] = np.full(made["tie_point"].shape, odd) if layout.points else None
+    return made
+
+
+def write_all(folder: Path, layout: Layout = LAYOUT) -> Records:
+    records = Records.create(folder, layout)
+    for block in layout.blocks:
+        records.write(block, values_of(layout, block), 0.5)
+    return records
+
+
+@pytest.fixture(scope="module")
+def master(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("master")
+    write_all(folder)
+    return folder
+
+
+@pytest.fixture
+def whole(master, tmp_path) -> Path:
+    """A folder with all blocks written, of which a test may do what it likes."""
+    return shutil.copytree(master, tmp_path / "whole")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files of the records with their bytes."""
+    root = folder / store.ZARR
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def test_what_is_written_is_what_is_read(whole):
+    data = store.open(whole)
+    for block in LAYOUT.blocks:
+        for name, value in values_of(LAYOUT, block).items():
+            read = data[name].values[block.cell, block.first : block.first + block.count]
+            np.testing.assert_array_equal(read, value)
+
+
+def test_blocks_cover_every_trajectory_once():
+    seen = [(b.cell, b.first + i) for b in LAYOUT.blocks for i in range(b.count)]
+    assert sorted(seen) == [(cell, t) for cell in range(2) for t in range(100)]
+    assert [b.cell for b in LAYOUT.blocks[:4]] == [0, 1, 0, 1], "cells grow side by side"
+
+
+def test_users_see_names_units_and_coordinates(whole):
+    data = store.open(whole / "records.zarr")
+    assert list(data) == [f.name for f in store.FIELDS]
+    assert data.objective.dims == ("cell", "trajectory", "checkpoint")
+    assert data.final.dims == ("cell", "trajectory", "parameter")
+    assert data.landed_first.attrs == {
+        "long_name": "first step with a decisive tie; -1 if none",
+        "units": "step",
+    }
+    assert data.status.attrs["flag_meanings"] == "finished unbounded not_finite not_run"
+    assert data.c.values.tolist() == [0.5, 1.0]
+    assert data.convention.values.tolist() == ["tensorflow"] * 2
+    assert data.precision.values.tolist() == ["float64"] * 2
+    assert data.last_step_size.values.tolist() == [0.125, 0.25]
+    assert data.checkpoint.values.tolist() == [0, 10, 20]
+    assert data.attrs["seed"] == 3
+
+
+def test_xarray_alone_opens_them(whole):
+    data = xarray.open_dataset(whole / "records.zarr", engine="zarr", consolidated=False)
+    assert set(data.coords) == {"c", "convention", "precision", "last_step_size", "checkpoint"}
+    assert int((data.status == 255).sum()) == 0
+
+
+def test_trajectories_that_have_not_run_say_so(tmp_path):
+    records = Records.create(tmp_path, LAYOUT)
+    records.write(LAYOUT.blocks[0], values_of(LAYOUT, LAYOUT.blocks[0]), 0.1)
+    data = store.open(tmp_path)
+    assert int((data.status == store.NOT_RUN).sum()) == 200 - 16
+    assert list(records.finished()) == [LAYOUT.blocks[0]]
+
+
+def test_chunks_carry_a_checksum_and_one_block_owns_whole_chunks(whole):
+    group = zarr.open_group(whole / store.ZARR, mode="r")
+    for name, array in group.arrays():
+        assert [type(codec).__name__ for codec in array.compressors] == ["ZstdCodec", "Crc32cCodec"], name
+        assert array.metadata.dimension_names is not None
+        if array.ndim > 1:
+            assert array.chunks[:2] == (1, LAYOUT.block)
+
+
+def test_points_and_checkpoints_can_be_left_out(tmp_path):
+    layout = dataclasses.replace(LAYOUT, points=False, checkpoints=())
+    assert {"final", "tie_point", "objective"} & {f.name for f in layout.fields} == set()
+    records = Records.create(tmp_path, layout)
+    made = values_of(LAYOUT, layout.blocks[0])
+    records.write(layout.blocks[0], made, 0.1)
+    assert records.intact(layout.blocks[0])
+    assert "checkpoint" not in store.open(tmp_path).coords
+    assert layout.bytes == 200 * (1 + 6 * 4 + 2 * 8)
+
+
+def test_the_task_record_says_where_and_when(whole):
+    task = json.loads((whole / "tasks" / "1-6.json").read_text())
+    assert {key: task[key] for key in ("cell", "block", "first", "count", "seconds")} == {
+        "cell": 1,
+        "block": 6,
+        "first": 96,
+        "count": 4,
+        "seconds": 0.5,
+    }
+    assert len(task["digest"]) == 64
+    assert {"python", "simsa", "numpy", "numba"} <= set(task["versions"])
+
+
+def test_a_wrong_shape_is_refused_before_anything_is_marked_done(tmp_path):
+    records = Records.create(tmp_path, LAYOUT)
+    made = values_of(LAYOUT, LAYOUT.blocks[0]) | {"margin": np.zeros(3)}
+    with pytest.raises(ValueError, match=r"margin has shape \(3,\), expected \(16,\)"):
+        records.write(LAYOUT.blocks[0], made, 0.1)
+    assert records.finished() == {}
+
+
+def test_records_are_not_made_twice(tmp_path):
+    Records.create(tmp_path, LAYOUT)
+    with pytest.raises(RecordsError, match="holds results already"):
+        Records.create(tmp_path, LAYOUT)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"digest": "e" * 64},
+            "holds results of another scenario (digest dddddddddddd, this one has eeeeeeeeeeee)",
+        ),
+        ({"block": 32}, "cannot be continued: it was written with block = 16, and this run has 32"),
+        ({"trajectories": 200}, "it was written with trajectories = 100, and this run has 200"),
+    ],
+)
+def test_other_records_are_refused(tmp_path, change, message):
+    Records.create(tmp_path, LAYOUT)
+    with pytest.raises(RecordsError) as error:
+        Records.resume(tmp_path, dataclasses.replace(LAYOUT, **change))
+    assert message in str(error.value)
+
+
+def test_records_of_another_version_are_refused(tmp_path, monkeypatch):
+    Records.create(tmp_path, LAYOUT)
+    monkeypatch.setattr(store, "versions", lambda: {"simsa": "99.0"})
+    with pytest.raises(RecordsError, match=r"it was written with simsa = .*, and this run has 99\.0"):
+        Records.resume(tmp_path, LAYOUT)
+
+
+def test_a_folder_without_records_is_refused(tmp_path):
+    with pytest.raises(RecordsError, match=r"no records here \(there is no records.zarr\)"):
+        store.open(tmp_path)
+    (tmp_path / "other.zarr").mkdir()
+    with pytest.raises(RecordsError, match="not records of simsa, or damaged"):
+        store.open(tmp_path / "other.zarr")
+
+
+def test_records_of_another_format_are_refused(tmp_path):
+    Records.create(tmp_path, LAYOUT)
+    path = tmp_path / store.ZARR / "zarr.json"
+    path.write_text(path.read_text().replace('"format": 1', '"format": 7'))
+    with pytest.raises(RecordsError, match="records of format 7; this version of simsa reads format 1"):
+        store.open(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "empty", "zeros", "remove"])
+@pytest.mark.parametrize("name", ["status", "final"])
+def test_a_damaged_chunk_is_noticed(whole, damage, name):
+    records = Records.resume(whole, LAYOUT)
+    block = LAYOUT.blocks[3]
+    path = whole / store.ZARR / name / "c" / str(block.cell) / str(block.index)
+    path = path / "0" if name == "final" else path
+    raw = bytearray(path.read_bytes())
+    if damage == "flip":
+        raw[len(raw) // 2] ^= 4
+    kept = {"flip": raw, "truncate": raw[:-3], "empty": b"", "zeros": bytes(len(raw))}
+    path.unlink() if damage == "remove" else path.write_bytes(kept[damage])
+    assert [b for b in LAYOUT.blocks if not records.intact(b)] == [block]
+    if damage != "remove":
+        with pytest.raises(ValueError):
+            _ = store.open(whole)[name].values
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"first": 0}'])
+def test_a_damaged_task_record_is_not_taken_for_done(whole, text):
+    records = Records.resume(whole, LAYOUT)
+    (whole / "tasks" / "0-0.json").write_text(text)
+    assert set(LAYOUT.blocks) - set(records.finished()) == {LAYOUT.blocks[0]}
+    assert not records.intact(LAYOUT.blocks[0])
+
+
+def test_a_forgotten_block_is_computed_again_to_the_same_bytes(whole):
+    records = Records.resume(whole, LAYOUT)
+    before = contents(whole)
+    block = LAYOUT.blocks[5]
+    records.forget(block)
+    assert block not in records.finished()
+    assert len(contents(whole)) < len(before)
+    records.write(block, values_of(LAYOUT, block), 0.5)
+    assert contents(whole) == before
+
+
+def test_erased_records_can_be_made_again(whole):
+    (whole / "notes.txt").write_text("mine")
+    store.erase(whole)
+    assert [path.name for path in whole.iterdir()] == ["notes.txt"]
+    Records.create(whole, LAYOUT)
+
+
+def test_leftovers_of_a_killed_creation_are_cleared(tmp_path):
+    left = tmp_path / f"{store.ZARR}.tmp-0123"
+    left.mkdir()
+    Records.create(tmp_path, LAYOUT)
+    assert not left.exists()
+
+
+WRITER = textwrap.dedent("""
+    import importlib.util, sys
+    from pathlib import Path
+    spec = importlib.util.spec_from_file_location("records_test", sys.argv[1])
+    test = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(test)
+    folder = Path(sys.argv[2])
+    print("ready", flush=True)
+    records = (test.Records.resume if test.store.exists(folder) else test.Records.create)(folder, test.LAYOUT)
+    for block in test.LAYOUT.blocks:
+        if block not in records.finished():
+            records.write(block, test.values_of(test.LAYOUT, block), 0.5)
+            print(block.name, flush=True)
+""")
+
+
+def killed_writer(folder: Path, blocks: int, wait: float) -> list[str]:
+    """Start a writer, kill it when it has acknowledged some blocks and a moment has passed; return those."""
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, __file__, str(folder)], stdout=subprocess.PIPE, text=True
+    )
+    assert writer.stdout.readline() == "ready\n"
+    heard = [writer.stdout.readline() for _ in range(blocks)]
+    try:
+        writer.wait(wait)
+    except subprocess.TimeoutExpired:
+        os.kill(writer.pid, signal.SIGKILL)
+    heard += writer.stdout.readlines()
+    writer.wait()
+    writer.stdout.close()
+    return [line.strip() for line in heard if line.endswith("\n")]
+
+
+def test_a_killed_writer_loses_no_finished_block_and_ends_with_the_same_bytes(tmp_path):
+    write_all(tmp_path / "whole")
+    chance = random.Random(5)
+    acknowledged: set[str] = set()
+    for blocks in (0, 2, 3):
+        acknowledged |= set(killed_writer(tmp_path / "killed", blocks, chance.uniform(0.0, 0.04)))
+        if not store.exists(tmp_path / "killed"):
+            continue
+        records = Records.resume(tmp_path / "killed", LAYOUT)
+        finished = records.finished()
+        assert acknowledged <= {block.name for block in finished}
+        assert all(records.intact(block) for block in finished)
+    records = Records.resume(tmp_path / "killed", LAYOUT)
+    for block in LAYOUT.blocks:
+        if block not in records.finished():
+            records.write(block, values_of(LAYOUT, block), 0.5)
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+    assert not list((tmp_path / "killed").glob("*.tmp-*"))
+
+
+def test_a_partial_chunk_of_a_killed_writer_is_removed(whole):
+    before = contents(whole)
+    (whole / store.ZARR / "status" / "c" / "0" / "1.abc.partial").write_bytes(b"half")
+    Records.resume(whole, LAYOUT)
+    assert contents(whole) == before
+
+
+def test_json_is_strict_and_replaced_as_a_whole(tmp_path):
+    store.write_json(tmp_path / "a.json", {"x": [1, 2.5, None, "é"]})
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"x": [1, 2.5, None, "é"]}
+    with pytest.raises(ValueError):
+        store.write_json(tmp_path / "a.json", {"x": float("nan")})
+    assert store.read_json(tmp_path / "a.json") is not None
