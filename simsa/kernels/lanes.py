@@ -366,7 +366,8 @@ def _unword(like, word):
 def pow2(k):
     """Return 2**k for integral k in the range of exponents of normal numbers."""
     fraction, bias = _layout(8 * k.itemsize)
-    return _unword(k, (int(k) + bias) << fraction)
+    shifted = _word(k + k.dtype.type((1 << fraction) + bias)) << fraction
+    return _unword(k, shifted & ((1 << 8 * k.itemsize) - 1))
 
 
 def exponent(x):
