@@ -66,10 +66,11 @@ def landing(summary: Summary, width: float = WIDE) -> Figure:
     cell in which nothing landed. Points are not joined: the probability may be positive at single values of
     c.
     """
-    figure = Figure(figsize=(width, 0.45 * width), layout="constrained")
+    families = _families(summary["cells"])
+    entries_below = 0.0 if width > NARROW else 0.15 * len(families)
+    figure = Figure(figsize=(width, _height(width) + entries_below), layout="constrained")
     ax = figure.subplots()
     _scale_of_c(ax, [cell["c"] for cell in summary["cells"]])
-    families = _families(summary["cells"])
     level, shown, kinds = 0.95, [], set()
     for i, cells in enumerate(families.values()):
         shift = ScaledTranslation((i - (len(families) - 1) / 2) * 4 / 72, 0, figure.dpi_scale_trans)
@@ -112,7 +113,7 @@ def landing(summary: Summary, width: float = WIDE) -> Figure:
     if False in kinds:
         bound = f"nothing landed: {level:.0%} upper bound"
         entries.append(Line2D([], [], label=bound, markerfacecolor="white", **grey))
-    figure.legend(handles=entries, loc="outside lower left", ncols=3)
+    figure.legend(handles=entries, loc="outside lower left", ncols=3 if width > NARROW else 1)
     _title(figure, summary)
     return figure
 
@@ -121,7 +122,8 @@ def landing(summary: Summary, width: float = WIDE) -> Figure:
 def objective(summary: Summary, width: float = WIDE) -> Figure:
     """Draw J along the run: the median and, for few values of c, the band of the middle half.
 
-    A run that was stopped counts as J = inf, so a curve ends where half of the runs have stopped.
+    A run that was stopped counts as J = inf, so a curve ends where half of the runs have stopped, and a band
+    where a quarter of them have.
     """
     panels = _Panels(summary, width)
     values = []
@@ -131,12 +133,7 @@ def objective(summary: Summary, width: float = WIDE) -> Figure:
         ax.plot(step, middle, **style, markevery=panels.every(step.size))
         values += [middle]
         if panels.separate:
-            ax.fill_between(
-                step,
-                low,
-                np.where(np.isnan(high), np.nanmax([*high, *middle, 0]), high),
-                **panels.band(style),
-            )
+            ax.fill_between(step, low, high, **panels.band(style))
             values += [low, high]
     found = np.concatenate(values) if values else np.zeros(0)
     found = found[np.isfinite(found)]
@@ -147,8 +144,7 @@ def objective(summary: Summary, width: float = WIDE) -> Figure:
             ax.set_yscale("log")
             # Runs that explode would flatten all others.
             ax.set_ylim(found.min() / 1.3, min(1.3 * found.max(), 30 * max(starts, default=np.inf)))
-    panels.axes[0].set_ylabel("J, median and middle half" if panels.separate else "J, median")
-    return panels.finish()
+    return panels.finish("J, median and middle half" if panels.separate else "J, median")
 
 
 @mpl.rc_context(STYLE)
@@ -178,27 +174,16 @@ def first_passage(summary: Summary, width: float = WIDE) -> Figure:
         bound = max((cell["probability"]["landed"]["high"] for cell in none), default=0.0)
         highest = max(highest, bound if len(none) == len(cells) else 0.0)
         if none:
-            which = (
-                "no cell" if len(none) == len(cells) else f"{len(none)} of {len(cells)} values of c: nothing"
-            )
-            text = f"{which} landed" if len(none) < len(cells) else "nothing landed in any cell"
+            text = f"{len(none)} of {len(cells)} c: none landed\n(hatched: P <= {bound:.2g})"
             ax.axhspan(0, bound, facecolor="0.93", edgecolor="0.6", hatch="////", linewidth=0, zorder=0.5)
-            ax.text(
-                0.02,
-                0.98,
-                f"{text}\n(hatched: upper bound {bound:.2g})",
-                transform=ax.transAxes,
-                va="top",
-                fontsize=7,
-            )
+            ax.text(0.02, 0.98, text, transform=ax.transAxes, va="top", fontsize=6.5, in_layout=False)
         if logarithmic:
             ax.set_xscale("log")
             ax.set_xlim(1, cells[0]["steps"])
         ax.set_xlabel("step k + 1" if logarithmic else "step k")
     for ax in panels.axes:
-        ax.set_ylim(0, min(1.05, 1.35 * highest) or 1)
-    panels.axes[0].set_ylabel("P(landed by step k)")
-    return panels.finish()
+        ax.set_ylim(0, min(1.05, 1.25 * highest) or 1)
+    return panels.finish("P(landed by step k)")
 
 
 FIGURES: dict[str, Callable[..., Figure]] = {
@@ -232,16 +217,18 @@ class _Panels:
         self.all_c = list(dict.fromkeys(cell["c"] for cell in summary["cells"]))
         self.c = list(dict.fromkeys(cell["c"] for cell in summary["cells"] if only(cell)))
         self.separate = len(self.c) <= SEPARATE
-        columns = min(len(self.families), 3)
+        self.wide = width > NARROW
+        columns = self.columns = min(len(self.families), 3 if self.wide else 1)
         rows = -(-len(self.families) // columns)
-        height = (0.45 if columns == 1 else 0.38) * width * (1 + 0.8 * (rows - 1))
-        self.figure = Figure(figsize=(width, height), layout="constrained")
+        self.figure = Figure(figsize=(width, _height(width) * (0.4 + 0.6 * rows)), layout="constrained")
         grid = self.figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         self.axes: list[Axes] = list(grid.flat[: len(self.families)])
         for unused in grid.flat[len(self.families) :]:
             unused.remove()
-        spread = bool(self.c) and max(self.c) > 10 * min(self.c)
-        ends = (min(self.c), max(self.c)) if self.c else (0.0, 1.0)
+        for ax in self.axes[-columns:]:
+            ax.tick_params(labelbottom=True)  # shared axes label the lowest row only, which has gaps
+        ends = min(self.all_c), max(self.all_c)
+        spread = ends[1] > 10 * ends[0]
         self.scale = ScalarMappable((LogNorm if spread else Normalize)(*ends), SHADES)
 
     def curves(self) -> "list[tuple[Axes, dict[str, Any], Mapping[str, Any]]]":
@@ -269,18 +256,28 @@ class _Panels:
         """Return how far apart the markers of a curve are."""
         return max(1, points // 12)
 
-    def finish(self) -> Figure:
-        """Add what names the curves and the panels, and return the figure."""
+    def finish(self, meaning: str) -> Figure:
+        """Say what the vertical axes mean, name the curves and the panels, and return the figure."""
+        for ax in self.axes[:: self.columns]:
+            ax.set_ylabel(meaning)
         if len(self.families) > 1:
             for ax, name in zip(self.axes, self.families, strict=True):
                 ax.set_title(name)
         if self.c and self.separate:
             entries = [Line2D([], [], **self._style(c), label=f"c = {c:.4g}") for c in self.c]
-            self.figure.legend(handles=entries, loc="outside right upper")
+            place: Any = (
+                {"loc": "outside right upper"} if self.wide else {"loc": "outside lower left", "ncols": 3}
+            )
+            self.figure.legend(handles=entries, **place)
         elif self.c:
             self.figure.colorbar(self.scale, ax=self.axes, label="step scale c", pad=0.02)
         _title(self.figure, self.summary)
         return self.figure
+
+
+def _height(width: float) -> float:
+    """Return the height of a figure with one row of axes, in inches."""
+    return 0.45 * width if width > NARROW else 0.8 * width
 
 
 def _families(cells: Cells) -> dict[str, list[Mapping[str, Any]]]:

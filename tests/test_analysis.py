@@ -1,0 +1,294 @@
+"""What is estimated from records, against known answers."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import xarray
+from scipy import stats
+
+from simsa import analysis
+from simsa.analysis import estimates, intervals
+from simsa.ensemble.store import FINISHED, NOT_FINITE, NOT_RUN, UNBOUNDED
+
+# ---------------------------------------------------------------- intervals
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9, 0.95, 0.999])
+@pytest.mark.parametrize(
+    ("hits", "trials"), [(0, 1), (1, 1), (1, 2), (0, 37), (5, 10), (37, 200), (200, 200)]
+)
+def test_the_interval_is_that_of_scipy_where_scipy_is_exact(hits, trials, level):
+    wanted = stats.binomtest(hits, trials).proportion_ci(level, method="exact")
+    low, high = analysis.clopper_pearson(hits, trials, level)
+    assert low == pytest.approx(wanted.low, abs=1e-9)
+    assert high == pytest.approx(wanted.high, abs=1e-9)
+
+
+@pytest.mark.parametrize(("hits", "trials"), [(37, 10**9), (1, 10**9), (10**6 - 1, 10**6), (3, 4096)])
+def test_the_tails_are_exact_for_rare_events_too(hits, trials):
+    low, high = analysis.clopper_pearson(hits, trials)
+    assert stats.binom.sf(hits - 1, trials, low) == pytest.approx(0.025, rel=1e-9)
+    assert stats.binom.cdf(hits, trials, high) == pytest.approx(0.025, rel=1e-6)
+
+
+@pytest.mark.parametrize("trials", [1, 20, 200])
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_enumerated_coverage_never_falls_below_the_level(trials, level):
+    hits = np.arange(trials + 1)
+    low, high = analysis.clopper_pearson(hits, trials, level)
+    for p in np.linspace(0, 1, 101):
+        covered = stats.binom.pmf(hits, trials, p)[(low <= p) & (p <= high)].sum()
+        assert covered >= level - 1e-12
+
+
+def test_enumerated_coverage_at_known_points():
+    hits = np.arange(201)
+    low, high = analysis.clopper_pearson(hits, 200)
+    found = [
+        round(stats.binom.pmf(hits, 200, p)[(low <= p) & (p <= high)].sum(), 3)
+        for p in (0.001, 0.01, 0.1, 0.5)
+    ]
+    assert found == [0.983, 0.984, 0.967, 0.960]
+
+
+def test_intervals_are_computed_for_arrays():
+    low, high = analysis.clopper_pearson([[0, 5], [10, 3]], 10)
+    assert low.shape == high.shape == (2, 2)
+    assert low[0, 0] == 0.0 and high[1, 0] == 1.0
+    assert (low < high).all()
+
+
+@pytest.mark.parametrize(("hits", "trials", "level"), [(-1, 3, 0.95), (4, 3, 0.95), (1, 3, 1.0), (1, 3, 0.0)])
+def test_impossible_counts_are_refused(hits, trials, level):
+    with pytest.raises(ValueError, match="expected 0 <= hits <= trials and a level between 0 and 1"):
+        analysis.clopper_pearson(hits, trials, level)
+
+
+@pytest.mark.parametrize("trials", [1, 10, 1000, 10**6, 10**12])
+@pytest.mark.parametrize("level", [0.9, 0.95, 0.99])
+def test_the_bound_after_no_hit_solves_its_equation(trials, level):
+    bound = analysis.upper_bound(trials, level)
+    assert trials * math.log1p(-bound) == pytest.approx(math.log(1 - level), rel=1e-12)
+    if trials <= 10**6:
+        assert bound == pytest.approx(1 - (1 - level) ** (1 / trials), rel=1e-9)
+
+
+def test_the_headline_is_one_sided_after_no_hit_and_says_so():
+    none = analysis.interval(0, 1_000_000)
+    assert none.method == intervals.ONE_SIDED
+    assert (none.estimate, none.low) == (0.0, 0.0)
+    assert none.high == pytest.approx(2.9957e-6, rel=1e-4)
+    some = analysis.interval(3, 10)
+    assert some.method == "Clopper-Pearson"
+    assert some.estimate == 0.3 and some.low < 0.3 < some.high
+    every = analysis.interval(10, 10)
+    assert (every.estimate, every.high) == (1.0, 1.0)
+    assert every.low == pytest.approx(0.025 ** (1 / 10))
+    assert analysis.interval(0, 0) == analysis.Interval(None, 0.0, 1.0, 0.95, "no trials")
+
+
+# ---------------------------------------------------------------- a cell with known answers
+
+STEPS, CHECKPOINTS = 10, (0, 5, 10)
+
+
+def cell_of(**fields) -> xarray.Dataset:
+    """Records of one cell in which nothing happened to any of the trajectories, but for the given fields."""
+    n = len(next(iter(fields.values())))
+    usual = {
+        "status": np.full(n, FINISHED, np.uint8),
+        "stopped": np.full(n, STEPS, np.int32),
+        "tie_first": np.full(n, -1, np.int32),
+        "tie_count": np.zeros(n, np.int32),
+        "landed_first": np.full(n, -1, np.int32),
+        "margin": np.ones(n),
+        "movement": np.ones(n),
+        "objective": np.ones((n, len(CHECKPOINTS))),
+    } | fields
+    data = {
+        name: (("trajectory", "checkpoint") if np.ndim(value) == 2 else "trajectory", np.asarray(value))
+        for name, value in usual.items()
+    }
+    alone = {"c": 0.5, "convention": "tensorflow", "precision": "float64", "last_step_size": 0.1}
+    return xarray.Dataset(data, {"checkpoint": list(CHECKPOINTS), **alone})
+
+
+def test_counts_leave_out_what_has_not_run():
+    cell = cell_of(
+        status=[FINISHED, UNBOUNDED, NOT_FINITE, FINISHED, NOT_RUN],
+        tie_first=[0, 3, -1, -1, -1],
+        landed_first=[-1, 4, -1, -1, -1],
+    )
+    assert analysis.counts(cell) == {
+        "trajectories": 4,
+        "tied": 2,
+        "landed": 1,
+        "unbounded": 1,
+        "not_finite": 1,
+    }
+
+
+def test_final_states_are_exclusive_and_cover_all():
+    cell = cell_of(
+        status=[FINISHED, FINISHED, FINISHED, FINISHED, UNBOUNDED, NOT_FINITE, NOT_RUN],
+        movement=[0.0, 0.9e-4, 1.1e-4, np.inf, 0.0, np.nan, np.nan],
+        landed_first=[2, -1, 3, -1, 1, -1, -1],
+    )
+    assert analysis.final_states(cell) == {
+        "settled": 2,
+        "moving": 2,
+        "unbounded": 1,
+        "not_finite": 1,
+        "landed_settled": 1,
+    }
+
+
+def test_the_first_passage_curve_counts_landings_up_to_each_step():
+    cell = cell_of(landed_first=[-1, 0, 3, 3, 9, -1, -1, -1])
+    curve = analysis.first_passage(cell, STEPS)
+    assert curve.step.tolist() == [0, 3, 9]
+    assert curve.landed.tolist() == [1, 3, 4]
+    assert curve.estimate.tolist() == [1 / 8, 3 / 8, 4 / 8]
+    low, high = analysis.clopper_pearson([1, 3, 4], 8)
+    assert curve.low.tolist() == low.tolist() and curve.high.tolist() == high.tolist()
+
+
+def test_the_first_passage_curve_without_landings_is_zero_to_the_end():
+    curve = analysis.first_passage(cell_of(landed_first=[-1] * 20), STEPS)
+    assert curve.step.tolist() == [0, 9]
+    assert curve.estimate.tolist() == [0, 0]
+
+
+def test_a_long_first_passage_curve_is_thinned_and_stays_exact_where_it_stands():
+    first = np.random.default_rng(0).integers(0, 100_000, 5000).astype(np.int32)
+    curve = analysis.first_passage(cell_of(landed_first=first), 100_000, points=50)
+    assert 40 <= curve.step.size <= 52
+    for step, landed in zip(curve.step, curve.landed, strict=True):
+        assert landed == (first <= step).sum()
+    assert curve.landed[-1] == 5000
+
+
+def test_first_passage_without_trajectories_has_no_estimate():
+    curve = analysis.first_passage(cell_of(status=[NOT_RUN, NOT_RUN]), STEPS)
+    assert np.isnan(curve.estimate).all()
+    assert curve.low.tolist() == [0, 0] and curve.high.tolist() == [1, 1]
+
+
+def test_a_stopped_run_counts_as_an_infinite_objective():
+    cell = cell_of(
+        status=[FINISHED, FINISHED, UNBOUNDED, FINISHED, FINISHED],
+        objective=[[1.0, 1.0, 1.0], [2.0, 2.0, 2.0], [3.0, np.nan, np.nan], [9.0, 9.0, 9.0], [np.nan] * 3],
+    )
+    quantiles, sampled = analysis.objective_quantiles(cell, 3, (0.0, 0.5, 1.0))
+    assert sampled == 3
+    assert quantiles.tolist() == [[1, 1, 1], [2, 2, 2], [3, np.inf, np.inf]]
+
+
+def test_objective_quantiles_without_trajectories_are_nan():
+    quantiles, sampled = analysis.objective_quantiles(cell_of(status=[FINISHED, NOT_RUN]), 0)
+    assert sampled == 0 and np.isnan(quantiles).all() and quantiles.shape == (5, 3)
+
+
+def test_margins_count_how_many_came_how_near():
+    cell = cell_of(margin=[0.0, 1e-12, 0.5, np.inf, np.nan], status=[FINISHED] * 4 + [NOT_FINITE])
+    assert analysis.margins(cell, (0.0, 1e-12, 1e-3, 1.0)).tolist() == [1, 2, 2, 3]
+
+
+# ---------------------------------------------------------------- the summary
+
+HEADER = {
+    "name": "made_up",
+    "title": "Made up",
+    "seed": 7,
+    "digest": "abc",
+    "steps": STEPS,
+    "objective_trajectories": 2,
+    "hypotheses": [{"theorem": "4", "hypothesis": "c in (0, 1]", "held": False, "why": "1 of 2 are above 1"}],
+}
+
+
+def records_of(*cells: xarray.Dataset) -> xarray.Dataset:
+    data = xarray.concat(cells, "cell")
+    data.attrs = dict(HEADER)
+    return data
+
+
+@pytest.fixture
+def summary():
+    calm = cell_of(margin=[0.5, 0.2, 0.1, 0.0], tie_first=[-1, -1, -1, 2])
+    wild = cell_of(
+        status=[FINISHED, UNBOUNDED, NOT_FINITE, NOT_RUN],
+        tie_first=[1, -1, -1, -1],
+        landed_first=[1, -1, -1, -1],
+        movement=[0.0, np.inf, np.nan, np.nan],
+        objective=[[2.0, 1.0, 1.0], [2.0, np.nan, np.nan], [np.nan] * 3, [np.nan] * 3],
+    )
+    return analysis.summarise(records_of(calm, wild), timing={"traj_steps_per_second": 1e6})
+
+
+def test_the_summary_keeps_its_contract(summary):
+    assert set(summary) >= {"scenario", "digest", "seed", "cells", "hypotheses", "timing"}
+    assert (summary["scenario"], summary["digest"], summary["seed"]) == ("made_up", "abc", 7)
+    assert summary["hypotheses"] == HEADER["hypotheses"]
+    assert summary["timing"]["traj_steps_per_second"] == 1e6
+    wanted = {"c", "convention", "precision", "trajectories", "steps", "tied", "landed", "unbounded"}
+    for cell in summary["cells"]:
+        assert set(cell) >= wanted | {"not_finite", "probability"}
+        for event in ("landed", "tied", "unbounded", "not_finite"):
+            assert set(cell["probability"][event]) == {"estimate", "low", "high", "level", "method"}
+    calm, wild = summary["cells"]
+    names = ("trajectories", "tied", "landed", "unbounded", "not_finite")
+    assert [calm[name] for name in names] == [4, 1, 0, 0, 0]
+    assert [wild[name] for name in names] == [3, 1, 1, 1, 1]
+    assert calm["probability"]["landed"]["method"] == intervals.ONE_SIDED
+    assert calm["probability"]["landed"]["high"] == pytest.approx(1 - 0.05 ** (1 / 4))
+    assert wild["probability"]["landed"]["estimate"] == 1 / 3
+
+
+def test_the_summary_is_strict_json(summary):
+    text = json.dumps(summary, allow_nan=False)
+    assert json.loads(text) == summary
+
+
+def test_the_summary_has_curves(summary):
+    calm, wild = summary["cells"]
+    assert wild["first_passage"]["step"] == [0, 1, 9]
+    assert wild["first_passage"]["estimate"] == [0, 1 / 3, 1 / 3]
+    assert wild["objective"]["step"] == list(CHECKPOINTS)
+    assert wild["objective"]["trajectories"] == 2
+    assert wild["objective"]["quantiles"]["0.5"] == [2.0, 1.0, 1.0]
+    assert wild["objective"]["quantiles"]["0.95"] == [2.0, None, None]
+    assert calm["margin"]["trajectories"][0] == 1
+    assert wild["final"] | {"tolerance": 0} == {
+        "settled": 1,
+        "moving": 0,
+        "unbounded": 1,
+        "not_finite": 1,
+        "landed_settled": 1,
+        "tolerance": 0,
+    }
+
+
+def test_simultaneous_intervals_are_wider(summary):
+    for cell in summary["cells"]:
+        alone, together = cell["probability"]["landed"], cell["simultaneous"]["landed"]
+        assert together["low"] <= alone["low"] and together["high"] >= alone["high"]
+        assert together["method"] == "Clopper-Pearson, Bonferroni over 2 cells"
+
+
+def test_a_run_without_checkpoints_has_a_summary():
+    cell = cell_of(margin=[1.0, 2.0]).drop_vars("objective")
+    summary = analysis.summarise(records_of(cell))
+    assert summary["cells"][0]["objective"]["step"] == []
+
+
+def test_a_run_that_has_not_begun_has_a_summary():
+    summary = analysis.summarise(records_of(cell_of(status=[NOT_RUN, NOT_RUN])))
+    assert summary["cells"][0]["probability"]["landed"]["estimate"] is None
+    json.dumps(summary, allow_nan=False)
+
+
+def test_epsilons_grow():
+    assert list(estimates.EPSILONS) == sorted(estimates.EPSILONS)
