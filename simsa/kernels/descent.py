@@ -6,11 +6,11 @@ not depend on the lane, the group or the block that it rides in, nor on how many
 
 import numpy as np
 
-from simsa.kernels.lanes import all_lanes, any_lane, fabs, load, select, splat, store, width
+from simsa.kernels.lanes import all_lanes, any_lane, fabs, load, mantissa, select, splat, store, width
 from simsa.kernels.options import entry, kernel
 from simsa.kernels.streams import minibatch
 
-from .engine import backward, forward, inspect
+from .engine import backward, forward
 
 FINISHED, UNBOUNDED, NOT_FINITE = 0, 1, 2
 
@@ -45,7 +45,24 @@ def _gather(rows, index, values, data_at, step, groups, samples, lanes):
 
 
 @kernel
-def _objective(code, at, numbers, branches, guards, values, margin, order, step, groups, samples, rows, index, data_at, output, total):
+def _objective(
+    code,
+    at,
+    numbers,
+    branches,
+    guards,
+    values,
+    margin,
+    order,
+    step,
+    groups,
+    samples,
+    rows,
+    index,
+    data_at,
+    output,
+    total,
+):
     """Write J(x) = (1/n) sum f_i(x) of each lane into `total`; samples in order."""
     lanes = width(values)
     n = rows.shape[0]
@@ -59,7 +76,11 @@ def _objective(code, at, numbers, branches, guards, values, margin, order, step,
         forward(code, at, numbers, branches, guards, values, margin, step, groups, samples, order)
         for s in range(min(samples, n - start)):
             for g in range(groups):
-                store(total, g * lanes, load(total, g * lanes) + load(values, output + (g * samples + s) * lanes))
+                store(
+                    total,
+                    g * lanes,
+                    load(total, g * lanes) + load(values, output + (g * samples + s) * lanes),
+                )
     for g in range(groups):
         store(total, g * lanes, load(total, g * lanes) / splat(total, n))
 
@@ -67,21 +88,23 @@ def _objective(code, at, numbers, branches, guards, values, margin, order, step,
 @entry
 def descend(
     code, at, modes, numbers, branches, guards, constants, constant_values, seeds, clear,
-    parameters, data_at, size_of_values, longest, groups, samples,
+    parameters, data_at, size_of_values, longest, groups, samples, trusted,
     rows, law, batch, replace, largest, room, seed, cell, first, start, gamma, radius, checkpoints, observed,
-    status, stopped, tie_first, tie_count, tie_sample, tie_node, tie_point, landed_first, smallest, final, objective,
+    status, stopped, tie_first, tie_count, tie_sample, tie_point, landed_first, smallest, final, objective,
     movement,
 ):  # fmt: skip
     """Run the trajectories first, first + 1, ..., one for each row of `start`, and fill the records.
 
-    A step is x - gamma_k (sum of the selection gradients of the minibatch, in the order drawn) / |I_k|. A trajectory
-    that leaves the ball |x|_inf <= radius stops there; one whose next point is not finite stops before it.
+    trusted is 1: a trajectory stops before its parameters are not finite.
+    numbers and guards come three times, as `Tape.choices` returns them. A step is x - gamma_k (sum of the selection gradients of the minibatch, in the order drawn) / |I_k|. A trajectory
+    that leaves the ball |x|_inf <= radius stops there; one whose next point is not finite stops before it. A trajectory
+    has landed when, at a tie, another choice of the tied pieces would have changed the gradient of its minibatch.
     """
     values = np.zeros(size_of_values, start.dtype)
     lanes = width(values)
     step = groups * samples * lanes
     across = groups * lanes
-    adjoints = np.zeros(size_of_values, start.dtype)
+    store_of_adjoints = np.zeros((3, size_of_values), start.dtype)
     margin = np.empty(step, start.dtype)
     valid = np.zeros(step, start.dtype)
     total = np.zeros(across, start.dtype)
@@ -91,11 +114,8 @@ def descend(
     reached = np.zeros(across, start.dtype)
     sound = np.zeros(across, start.dtype)
     least = np.zeros(across, start.dtype)
-    scratch = np.zeros(2 * lanes, start.dtype)
     order = np.zeros(longest, np.int64)
     index = np.zeros(step, np.int64)
-    tied = np.zeros((groups * samples, lanes), np.int64)
-    felt = np.zeros((groups * samples, lanes), np.bool_)
     drawn = np.zeros((across, largest), np.int64)
     sizes = np.zeros(across, np.int64)
     private = np.zeros((across, room), np.int64)
@@ -114,12 +134,10 @@ def descend(
         for t in range(here):
             status[base + t] = FINISHED
             stopped[base + t] = gamma.shape[0]
-            tie_first[base + t] = tie_sample[base + t] = tie_node[base + t] = landed_first[base + t] = -1
+            tie_first[base + t] = tie_sample[base + t] = landed_first[base + t] = -1
             tie_count[base + t] = 0
             tie_point[base + t, :] = np.nan
             objective[base + t, :] = np.nan
-        for i in range(parameters * across):
-            adjoints[i] = 0.0
         check = 0
         running = here
         for k in range(gamma.shape[0] + 1):
@@ -127,7 +145,10 @@ def descend(
                 break
             while check < checkpoints.shape[0] and checkpoints[check] == k:
                 if first + base < observed:
-                    _objective(code, at, numbers, branches, guards, values, margin, order, step, groups, samples, rows, index, data_at, seeds[0], total)
+                    _objective(
+                        code, at, numbers[0], branches, guards[0], values, margin, order, step, groups, samples, rows, index,
+                        data_at, seeds[0], total,
+                    )  # fmt: skip
                     for t in range(here):
                         if alive[t] != 0.0 and first + base + t < observed:
                             objective[base + t, check] = total[t]
@@ -139,61 +160,118 @@ def descend(
                 sizes[t] = 0
                 if alive[t] != 0.0:
                     sizes[t] = minibatch(
-                        law, rows.shape[0], batch, replace, seed, cell, first + base + t, k, private[t], drawn[t], 0
+                        law,
+                        rows.shape[0],
+                        batch,
+                        replace,
+                        seed,
+                        cell,
+                        first + base + t,
+                        k,
+                        private[t],
+                        drawn[t],
+                        0,
                     )
                 counts[t] = max(sizes[t], 1)
                 most = max(most, sizes[t])
                 tied_now[t] = False
-            for b in range(0, most, samples):
-                for g in range(groups):
-                    for s in range(samples):
-                        for lane in range(lanes):
-                            i = (g * samples + s) * lanes + lane
-                            t = g * lanes + lane
-                            inside = b + s < sizes[t]
-                            valid[i] = 1.0 if inside else 0.0
-                            index[i] = drawn[t, b + s] if inside else 0
-                            margin[i] = np.inf
-                _gather(rows, index, values, data_at, step, groups, samples, lanes)
-                forward(code, at, numbers, branches, guards, values, margin, step, groups, samples, order)
-                _seed(adjoints, seeds, clear, 0, valid, step)
-                backward(code, at, modes, numbers, branches, guards, values, adjoints, step, True, groups, samples, order)
-                touched = False
-                for g in range(groups):
-                    low = load(least, g * lanes)
-                    for s in range(samples):
-                        i = (g * samples + s) * lanes
-                        gap = select(load(valid, i) != 0.0, load(margin, i), splat(values, np.inf))
-                        low = select(gap < low, gap, low)
-                        touched = touched or any_lane(gap == 0.0)
-                    store(least, g * lanes, low)
-                if touched:
-                    inspect(code, at, modes, numbers, branches, guards, values, adjoints, step, groups, samples, scratch, tied, felt)
+            any_tied = False
+            for choice in range(3):
+                # 0: as the convention says; then, if a sample is tied, with every tie to its first and to its last piece
+                if choice and not any_tied:
+                    break
+                adjoints = store_of_adjoints[choice]
+                adjoints[: parameters * across] = 0.0
+                for b in range(0, most, samples):
                     for g in range(groups):
                         for s in range(samples):
                             for lane in range(lanes):
-                                t = g * lanes + lane
                                 i = (g * samples + s) * lanes + lane
-                                node = tied[g * samples + s, lane]
-                                if valid[i] != 0.0 and node >= 0:
-                                    tied_now[t] = True
-                                    if tie_first[base + t] < 0:
-                                        tie_first[base + t] = k
-                                        tie_sample[base + t] = index[i]
-                                        tie_node[base + t] = node
-                                        for r in range(parameters):
-                                            tie_point[base + t, r] = values[(r * groups + g) * lanes + lane]
-                                    if felt[g * samples + s, lane] and landed_first[base + t] < 0:
-                                        landed_first[base + t] = k
+                                t = g * lanes + lane
+                                inside = b + s < sizes[t]
+                                valid[i] = 1.0 if inside else 0.0
+                                index[i] = drawn[t, b + s] if inside else 0
+                                margin[i] = np.inf
+                    _gather(rows, index, values, data_at, step, groups, samples, lanes)
+                    forward(
+                        code,
+                        at,
+                        numbers[choice],
+                        branches,
+                        guards[choice],
+                        values,
+                        margin,
+                        step,
+                        groups,
+                        samples,
+                        order,
+                    )
+                    _seed(adjoints, seeds, clear, 0, valid, step)
+                    backward(
+                        code,
+                        at,
+                        modes,
+                        numbers[choice],
+                        branches,
+                        guards[choice],
+                        values,
+                        adjoints,
+                        step,
+                        1,
+                        groups,
+                        samples,
+                        order,
+                    )
+                    if choice:
+                        continue
+                    touched = False
+                    for g in range(groups):
+                        low = load(least, g * lanes)
+                        for s in range(samples):
+                            i = (g * samples + s) * lanes
+                            gap = select(load(valid, i) != 0.0, load(margin, i), splat(values, np.inf))
+                            low = select(gap < low, gap, low)
+                            touched = touched or any_lane(gap == 0.0)
+                        store(least, g * lanes, low)
+                    if touched:
+                        any_tied = True
+                        for i in range(step):
+                            t = i // (samples * lanes) * lanes + i % lanes
+                            if valid[i] != 0.0 and margin[i] == 0.0:
+                                tied_now[t] = True
+                                if tie_first[base + t] < 0:
+                                    tie_first[base + t] = k
+                                    tie_sample[base + t] = index[i]
+                                    for r in range(parameters):
+                                        tie_point[base + t, r] = values[
+                                            (r * groups + t // lanes) * lanes + t % lanes
+                                        ]
+            adjoints = store_of_adjoints[0]
+            if any_tied:
+                for t in range(here):
+                    if tied_now[t] and landed_first[base + t] < 0:
+                        for r in range(parameters):
+                            i = (r * groups + t // lanes) * lanes + t % lanes
+                            ours, first_choice, last_choice = (
+                                adjoints[i],
+                                store_of_adjoints[1, i],
+                                store_of_adjoints[2, i],
+                            )
+                            if ours != first_choice or ours != last_choice:
+                                landed_first[base + t] = k
             rate = splat(values, gamma[k])
             for g in range(groups):
                 n = load(counts, g * lanes)
+                inverse = splat(values, 1.0) / n
+                # a power of two divides exactly, and multiplying is faster
+                binary = all_lanes(mantissa(n) == 1.0)
                 size = splat(values, 0.0)
                 far = splat(values, 0.0)
                 whole = splat(values, 0.0)
                 for r in range(parameters):
                     i = (r * groups + g) * lanes
-                    change = rate * (load(adjoints, i) / n)
+                    total_gradient = load(adjoints, i)
+                    change = rate * (total_gradient * inverse if binary else total_gradient / n)
                     x = load(values, i) - change
                     store(adjoints, i, x)
                     whole = whole + (x - x)
@@ -205,17 +283,9 @@ def descend(
                 store(sound, g * lanes, select(good, splat(values, 1.0), splat(values, 0.0)))
                 store(moved, g * lanes, select(good, size, load(moved, g * lanes)))
                 store(reached, g * lanes, far)
-                zero = splat(values, 0.0)
-                if all_lanes(good):
-                    for r in range(parameters):
-                        i = (r * groups + g) * lanes
-                        store(values, i, load(adjoints, i))
-                        store(adjoints, i, zero)
-                else:
-                    for r in range(parameters):
-                        i = (r * groups + g) * lanes
-                        store(values, i, select(good, load(adjoints, i), load(values, i)))
-                        store(adjoints, i, zero)
+                for r in range(parameters):
+                    i = (r * groups + g) * lanes
+                    store(values, i, select(good, load(adjoints, i), load(values, i)))
             for t in range(here):
                 if alive[t] != 0.0:
                     if tied_now[t]:
@@ -235,9 +305,12 @@ def descend(
 @entry
 def evaluate(
     code, at, modes, numbers, branches, guards, constants, constant_values, seeds, clear,
-    parameters, data_at, size_of_values, longest, groups, points, rows, outputs, jacobians, margins, differentiate,
+    parameters, data_at, size_of_values, longest, groups, samples, trusted, points, rows, outputs, jacobians, margins, differentiate,
 ):  # fmt: skip
-    """Evaluate a batch: point b of `points` with row b of `rows`; fill outputs (b, q), jacobians (b, q, p), margins (b,)."""
+    """Evaluate a batch: point b of `points` with row b of `rows`; fill outputs (b, q), jacobians (b, q, p), margins (b,).
+
+    samples is 1 and trusted is 1; as arguments, they share the compiled walks with `descend`.
+    """
     values = np.zeros(size_of_values, points.dtype)
     lanes = width(values)
     across = groups * lanes
@@ -250,16 +323,17 @@ def evaluate(
     _prepare(constants, constant_values, values, across)
     for base in range(0, count, across):
         here = min(across, count - base)
-        finite = True
+        finite = trusted
         for t in range(across):
             margin[t] = np.inf
             index[t] = base + min(t, here - 1)
             for r in range(parameters):
                 x = points[index[t], r]
-                finite = finite and x - x == 0.0
+                if x - x != 0.0:
+                    finite = 0
                 values[(r * groups + t // lanes) * lanes + t % lanes] = x
-        _gather(rows, index, values, data_at, across, groups, 1, lanes)
-        forward(code, at, numbers, branches, guards, values, margin, across, groups, 1, order)
+        _gather(rows, index, values, data_at, across, groups, samples, lanes)
+        forward(code, at, numbers[0], branches, guards[0], values, margin, across, groups, samples, order)
         for t in range(here):
             margins[base + t] = margin[t]
             for n in range(seeds.shape[0]):
@@ -268,7 +342,21 @@ def evaluate(
             for n in range(seeds.shape[0]):
                 _seed(adjoints, seeds, clear, n, valid, across)
                 adjoints[: parameters * across] = 0.0
-                backward(code, at, modes, numbers, branches, guards, values, adjoints, across, finite, groups, 1, order)
+                backward(
+                    code,
+                    at,
+                    modes,
+                    numbers[0],
+                    branches,
+                    guards[0],
+                    values,
+                    adjoints,
+                    across,
+                    finite,
+                    groups,
+                    1,
+                    order,
+                )
                 for t in range(here):
                     for r in range(parameters):
                         jacobians[base + t, n, r] = adjoints[(r * groups + t // lanes) * lanes + t % lanes]

@@ -85,7 +85,13 @@ def dot_back(values, adjoints, at, modes, first, count, out, groups, samples):
             for i in range(first, first + count):
                 if modes[i]:
                     other = i + half if i < first + half else i - half
-                    give(adjoints, place(at, i, g, s), modes[i], live, grad * load(values, place(at, other, g, s)))
+                    give(
+                        adjoints,
+                        place(at, i, g, s),
+                        modes[i],
+                        live,
+                        grad * load(values, place(at, other, g, s)),
+                    )
 
 
 @kernel
@@ -238,7 +244,7 @@ def sort_back(values, adjoints, at, modes, first, count, out, step, rule, groups
 
 @kernel
 def holds(values, at, first, guards, row, rows, g, s, so_far):
-    """Return `so_far` where every guard of a branch-table row holds."""
+    """Return `so_far` where every guard of a branch-table row holds; a relation beyond the five never does."""
     for n in range(rows[row, 0], rows[row, 0] + rows[row, 1]):
         left = load(values, place(at, first + guards[n, 0], g, s))
         right = load(values, place(at, first + guards[n, 2], g, s))
@@ -251,8 +257,10 @@ def holds(values, at, first, guards, row, rows, g, s, so_far):
             so_far = so_far & (left == right)
         elif relation == 3:
             so_far = so_far & (left >= right)
-        else:
+        elif relation == 4:
             so_far = so_far & (left > right)
+        else:
+            so_far = so_far & (~so_far)
     return so_far
 
 
@@ -391,25 +399,42 @@ def dense_back(values, adjoints, at, modes, first, outs, inputs, bias, out, step
     zero = splat(values, 0.0)
     if plain:
         check = zero
+        xstep = at[wide + 1, 0] - at[wide, 0] if inputs > 1 else 0
         for i in range(inputs):
-            for g in range(groups):
-                for s in range(samples):
-                    x = load(values, place(at, wide + i, g, s))
-                    check = check + (x - x)
+            here = at[wide, 0] + i * xstep
+            for _ in range(groups * samples):
+                x = load(values, here)
+                check = check + (x - x)
+                here += width(values)
         plain = not any_lane(check != 0.0)
     if plain:
         for g in range(groups):
             s = 0
             while s < samples:
                 if s + 3 < samples:
-                    _dense_back_four(values, adjoints, at, modes, first, outs, inputs, out, step, g, s, samples)
+                    _dense_back_four(
+                        values, adjoints, at, modes, first, outs, inputs, out, step, g, s, samples
+                    )
                     s += 4
                 else:
-                    _dense_back_one(values, adjoints, at, modes, first, outs, inputs, out, step, g, s, samples)
+                    _dense_back_one(
+                        values, adjoints, at, modes, first, outs, inputs, out, step, g, s, samples
+                    )
                     s += 1
     else:
         _dense_back_masked(values, adjoints, at, modes, first, outs, inputs, out, step, groups, samples)
-    if bias:
+    if bias and modes[wide + inputs] == ADD and at[wide + inputs, 2] == 0:
+        # an adjoint that received nothing is -0.0, and adding it changes nothing
+        for j in range(outs):
+            for g in range(groups):
+                here = place(at, wide + inputs + j, g, 0)
+                total = load(adjoints, here)
+                grad = out + j * step + g * samples * width(values)
+                for _ in range(samples):
+                    total = total + load(adjoints, grad)
+                    grad += width(values)
+                store(adjoints, here, total)
+    elif bias:
         for j in range(outs):
             i = wide + inputs + j
             if modes[i]:
@@ -420,59 +445,95 @@ def dense_back(values, adjoints, at, modes, first, outs, inputs, bias, out, step
 
 
 @kernel
+def _weights_back(values, adjoints, w, wstep, x, xstep, o, step, outs, inputs):
+    """Add g_j x_i to the adjoint of W_ji for four samples: two rows at a time, each adjoint loaded and stored once."""
+    lanes = width(values)
+    row = inputs * wstep
+    for j in range(0, outs, 2):
+        two = j + 1 < outs
+        p, q = o + j * step, o + (j + 1 if two else j) * step
+        p0, p1 = load(adjoints, p), load(adjoints, p + lanes)
+        p2, p3 = load(adjoints, p + 2 * lanes), load(adjoints, p + 3 * lanes)
+        q0, q1 = load(adjoints, q), load(adjoints, q + lanes)
+        q2, q3 = load(adjoints, q + 2 * lanes), load(adjoints, q + 3 * lanes)
+        here, there, at = w + j * row, w + (j + 1) * row, x
+        for _ in range(inputs):
+            x0, x1 = load(values, at), load(values, at + lanes)
+            x2, x3 = load(values, at + 2 * lanes), load(values, at + 3 * lanes)
+            store(adjoints, here, (((load(adjoints, here) + p0 * x0) + p1 * x1) + p2 * x2) + p3 * x3)
+            if two:
+                store(adjoints, there, (((load(adjoints, there) + q0 * x0) + q1 * x1) + q2 * x2) + q3 * x3)
+            here += wstep
+            there += wstep
+            at += xstep
+
+
+@kernel
+def _inputs_back(values, adjoints, modes, w, wstep, x, xstep, o, step, outs, inputs, live, other):
+    """Pass to four inputs, for two samples, the sum over j of g_j W_ji: eight sums in flight."""
+    lanes = width(values)
+    row = inputs * wstep
+    zero = splat(values, 0.0)
+    for i in range(0, inputs, 4):
+        last = inputs - 1
+        w0, w1 = w + i * wstep, w + min(i + 1, last) * wstep
+        w2, w3 = w + min(i + 2, last) * wstep, w + min(i + 3, last) * wstep
+        a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = zero
+        grad = o
+        for _ in range(outs):
+            a, b = load(adjoints, grad), load(adjoints, grad + lanes)
+            u0, u1 = load(values, w0), load(values, w1)
+            u2, u3 = load(values, w2), load(values, w3)
+            a0 = a0 + a * u0
+            a1 = a1 + a * u1
+            a2 = a2 + a * u2
+            a3 = a3 + a * u3
+            b0 = b0 + b * u0
+            b1 = b1 + b * u1
+            b2 = b2 + b * u2
+            b3 = b3 + b * u3
+            w0 += row
+            w1 += row
+            w2 += row
+            w3 += row
+            grad += step
+        at = x + i * xstep
+        give(adjoints, at, modes[i], live, a0)
+        give(adjoints, at + lanes, modes[i], other, b0)
+        if i + 1 < inputs:
+            give(adjoints, at + xstep, modes[i + 1], live, a1)
+            give(adjoints, at + xstep + lanes, modes[i + 1], other, b1)
+        if i + 2 < inputs:
+            give(adjoints, at + 2 * xstep, modes[i + 2], live, a2)
+            give(adjoints, at + 2 * xstep + lanes, modes[i + 2], other, b2)
+        if i + 3 < inputs:
+            give(adjoints, at + 3 * xstep, modes[i + 3], live, a3)
+            give(adjoints, at + 3 * xstep + lanes, modes[i + 3], other, b3)
+
+
+@kernel
 def _dense_back_four(values, adjoints, at, modes, first, outs, inputs, out, step, g, s, samples):
-    """Backward of dense for four samples: each weight is loaded, and its adjoint loaded and stored, once."""
+    """Backward of dense for four samples."""
     lanes = width(values)
     wide = first + outs * inputs
     wstep = at[first + 1, 0] - at[first, 0] if outs * inputs > 1 else 0
-    zero = splat(values, 0.0)
+    xstep = at[wide + 1, 0] - at[wide, 0] if inputs > 1 else 0
     o = out + (g * samples + s) * lanes
-    if modes[wide] == 0:
-        for j in range(outs):
-            w = place(at, first, g, s) + j * inputs * wstep
-            g0, g1 = load(adjoints, o + j * step), load(adjoints, o + j * step + lanes)
-            g2, g3 = load(adjoints, o + j * step + 2 * lanes), load(adjoints, o + j * step + 3 * lanes)
-            for i in range(inputs):
-                x = place(at, wide + i, g, s)
-                e = load(adjoints, w + i * wstep)
-                e = e + g0 * load(values, x)
-                e = e + g1 * load(values, x + lanes)
-                e = e + g2 * load(values, x + 2 * lanes)
-                e = e + g3 * load(values, x + 3 * lanes)
-                store(adjoints, w + i * wstep, e)
-        return
-    l0 = l1 = l2 = l3 = zero != zero
-    for j in range(outs):
-        l0 = l0 | (~negative_zero(load(adjoints, o + j * step)))
-        l1 = l1 | (~negative_zero(load(adjoints, o + j * step + lanes)))
-        l2 = l2 | (~negative_zero(load(adjoints, o + j * step + 2 * lanes)))
-        l3 = l3 | (~negative_zero(load(adjoints, o + j * step + 3 * lanes)))
+    w = place(at, first, g, s)
+    x = place(at, wide, g, s)
+    _weights_back(values, adjoints, w, wstep, x, xstep, o, step, outs, inputs)
+    passes = False
     for i in range(inputs):
-        x = place(at, wide + i, g, s)
-        x0, x1 = load(values, x), load(values, x + lanes)
-        x2, x3 = load(values, x + 2 * lanes), load(values, x + 3 * lanes)
-        t0 = t1 = t2 = t3 = zero
-        w = place(at, first, g, s) + i * wstep
-        for j in range(outs):
-            g0, g1 = load(adjoints, o + j * step), load(adjoints, o + j * step + lanes)
-            g2, g3 = load(adjoints, o + j * step + 2 * lanes), load(adjoints, o + j * step + 3 * lanes)
-            here = w + j * inputs * wstep
-            weight = load(values, here)
-            e = load(adjoints, here)
-            t0 = t0 + g0 * weight
-            t1 = t1 + g1 * weight
-            t2 = t2 + g2 * weight
-            t3 = t3 + g3 * weight
-            e = e + g0 * x0
-            e = e + g1 * x1
-            e = e + g2 * x2
-            e = e + g3 * x3
-            store(adjoints, here, e)
-        mode = modes[wide + i]
-        give(adjoints, x, mode, l0, t0)
-        give(adjoints, x + lanes, mode, l1, t1)
-        give(adjoints, x + 2 * lanes, mode, l2, t2)
-        give(adjoints, x + 3 * lanes, mode, l3, t3)
+        passes = passes or modes[wide + i] != 0
+    if passes:
+        for t in range(0, 4, 2):
+            live = other = splat(values, 0.0) != 0.0
+            for j in range(outs):
+                live = live | (~negative_zero(load(adjoints, o + j * step + t * lanes)))
+                other = other | (~negative_zero(load(adjoints, o + j * step + (t + 1) * lanes)))
+            _inputs_back(
+                values, adjoints, modes[wide:], w, wstep, x + t * lanes, xstep, o + t * lanes, step, outs, inputs, live, other
+            )
 
 
 @kernel

@@ -98,7 +98,9 @@ class Layout:
         """Return where registers begin."""
         p = self.tape.parameters
         inside = registers < p
-        return np.where(inside, registers * self.groups * self.lanes, self.data_at + (registers - p) * self.step)
+        return np.where(
+            inside, registers * self.groups * self.lanes, self.data_at + (registers - p) * self.step
+        )
 
     @cached_property
     def arrays(self) -> tuple[Any, ...]:
@@ -109,8 +111,9 @@ class Layout:
         at = np.stack([self.places(tape.operands), *steps], axis=1).astype(np.int64)
         code = tape.code.copy()
         code[:, OUT] = self.places(tape.code[:, OUT])
+        numbers, guards = tape.choices()
         return (
-            *(code, np.ascontiguousarray(at), tape.modes, tape.numbers, tape.rows, tape.guards),
+            *(code, np.ascontiguousarray(at), tape.modes, numbers, tape.rows, guards),
             *(self.places(tape.constant_registers), tape.constant_values),
             *(self.places(tape.outputs), self.places(tape.clear)),
         )
@@ -158,7 +161,7 @@ def descend(
     rows: (n, d), the samples. c: step scale. cell: number of the random stream. precision: "float64" or "float32".
     shape: (groups, samples) of the layout, for tests; the result does not depend on it. The call releases the GIL.
     Each record has the trajectory as its first axis: status (0 finished, 1 left the ball, 2 not finite), stopped
-    (step), tie_first, tie_count, tie_sample, tie_node (register of the program), tie_point (count, p), landed_first,
+    (step), tie_first, tie_count, tie_sample (row of the data), tie_point (count, p), landed_first,
     margin, final (count, p), objective (count, checkpoints), movement. Steps are -1, points NaN, where there is none.
     """
     kind = np.dtype(precision)
@@ -166,9 +169,13 @@ def descend(
         raise TapeError(f"descent needs a program with one output, this one has {len(tape.outputs)}")
     data = np.ascontiguousarray(rows, dtype=kind)
     if data.ndim != 2 or data.shape[0] < 1 or data.shape[1] != tape.data:
-        raise DataError(f"the program reads {tape.data} data inputs per sample, the data have shape {data.shape}")
+        raise DataError(
+            f"the program reads {tape.data} data inputs per sample, the data have shape {data.shape}"
+        )
     n, p = data.shape[0], tape.parameters
-    law = LAWS.index("fixed_size_replaced" if descent.law == "fixed_size" and descent.replace else descent.law)
+    law = LAWS.index(
+        "fixed_size_replaced" if descent.law == "fixed_size" and descent.replace else descent.law
+    )
     largest = n if descent.law in ("full", "uniform_subset") else descent.size
     batch = largest if descent.law != "uniform_subset" else max(1, n // 2)
     lanes = LANE_BYTES // kind.itemsize
@@ -181,7 +188,6 @@ def descend(
         "tie_first": np.empty(count, np.int32),
         "tie_count": np.empty(count, np.int32),
         "tie_sample": np.empty(count, np.int32),
-        "tie_node": np.empty(count, np.int32),
         "tie_point": np.empty((count, p), kind),
         "landed_first": np.empty(count, np.int32),
         "margin": np.empty(count, np.float64),
@@ -193,13 +199,11 @@ def descend(
 
     room = scratch_size(law, n, descent.size)
     streams.descend(
-        *plan.arrays, p, plan.data_at, plan.size, plan.longest, plan.groups, plan.samples,
+        *plan.arrays, p, plan.data_at, plan.size, plan.longest, plan.groups, plan.samples, 1,
         data, law, descent.size, descent.replace, largest, room, np.uint64(descent.seed), cell, first, start,
         c * descent.alpha, descent.radius, descent.checkpoints.astype(np.int64), descent.objective_trajectories,
         *out.values(),
     )  # fmt: skip
-    found = out["tie_node"] >= 0
-    out["tie_node"][found] = tape.nodes[out["tie_node"][found]]
     return out
 
 
@@ -217,7 +221,13 @@ def initial_points(descent: Descent, cell: int, first: int, count: int, p: int) 
 
 
 def evaluate(
-    tape: Tape, points: Float, rows: Float, *, differentiate: bool = True, precision: str = "float64", groups: int = 0
+    tape: Tape,
+    points: Float,
+    rows: Float,
+    *,
+    differentiate: bool = True,
+    precision: str = "float64",
+    groups: int = 0,
 ) -> tuple[Float, Float, Float]:
     """Evaluate a batch on the kernels: outputs (b, q), selection Jacobians (b, q, p), smallest |guard| (b,).
 
@@ -233,8 +243,8 @@ def evaluate(
     outputs, margins = np.empty((b, q), kind), np.empty(b, kind)
     jacobians = np.zeros((b, q, p) if differentiate else (0, q, p), kind)
     kernels().descent.evaluate(
-        *plan.arrays, p, plan.data_at, plan.size, plan.longest, plan.groups, x, data, outputs, jacobians, margins,
-        differentiate,
+        *plan.arrays, p, plan.data_at, plan.size, plan.longest, plan.groups, plan.samples, 1,
+        x, data, outputs, jacobians, margins, differentiate,
     )  # fmt: skip
     return outputs, jacobians, margins
 

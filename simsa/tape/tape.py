@@ -104,12 +104,17 @@ class Tape:
             return f"  tie {RULES[int(self.numbers[line[NUMBER]])]}" if row.ties else ""
         at = line[NUMBER]
         numbers = self.numbers[at : at + len(row.immediates)]
-        text = "".join(f" {name}={value!r}" for name, value in zip(row.immediates, numbers.tolist(), strict=True))
+        text = "".join(
+            f" {name}={value!r}" for name, value in zip(row.immediates, numbers.tolist(), strict=True)
+        )
         at += len(row.immediates)
         for branch in row.tie_rows:
             weights = self.numbers[at : at + len(branch.between)]
             at += len(branch.between)
-            pieces = " + ".join(f"{w!r}*({row.pieces[j].value})" for w, j in zip(weights.tolist(), branch.between, strict=True))
+            pieces = " + ".join(
+                f"{w!r}*({row.pieces[j].value})"
+                for w, j in zip(weights.tolist(), branch.between, strict=True)
+            )
             text += f"  tie at {' and '.join(branch.guards)}: {pieces}"
         return f" {text}" if text else ""
 
@@ -119,3 +124,24 @@ class Tape:
         while self.rows[last, 1]:
             last += 1
         return self.rows[first : last + 1]
+
+    def choices(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return `numbers` and `guards` three times: as they are, with every tie to its first piece, and to its last.
+
+        Only ties tell the three apart. For a user's selection, first admits equality in each guard and last forbids
+        it (relation 5 never holds). If the gradients of a minibatch agree under all three, the tie was not felt.
+        """
+        numbers, guards = np.stack([self.numbers] * 3), np.stack([self.guards] * 3)
+        for line in self.code:
+            row, at = ROWS[line[OP]], line[NUMBER]
+            if row.arity is None and row.ties:
+                numbers[1:, at] = RULES.index("first"), RULES.index("last")
+                continue
+            at += len(row.immediates)
+            for branch in row.tie_rows:
+                numbers[1:, at : at + len(branch.between)] = 0.0
+                numbers[1, at] = numbers[2, at + len(branch.between) - 1] = 1.0
+                at += len(branch.between)
+        guards[1, :, 1] = np.array([1, 1, 2, 3, 3])[self.guards[:, 1]]
+        guards[2, :, 1] = np.array([0, 0, 5, 4, 4])[self.guards[:, 1]]
+        return numbers, guards
