@@ -1,0 +1,289 @@
+"""The command line: `simsa sweep FILE`. Results and tables go to stdout, everything else to stderr.
+
+What is slow to import (Numba, SciPy, xarray, matplotlib) is imported when it is needed, so that help and a
+mistake in a scenario are answered at once.
+"""
+
+import argparse
+import os
+import platform
+import shlex
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simsa.errors import SimsaError
+
+if TYPE_CHECKING:
+    from simsa.ensemble.drive import Say
+    from simsa.ensemble.plan import Plan
+    from simsa.scenario import Scenario
+
+DONE, BAD_INPUT, INTERRUPTED = 0, 2, 3
+"""Exit codes."""
+
+
+def main(arguments: Sequence[str] | None = None, command: str = "simsa") -> int:
+    """Run the command line and return the exit code: 0 done, 2 bad input, 3 interrupted.
+
+    arguments: without the name of the command; those of the process if left out. command: how the user called
+    it, for messages that say what to type.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    chosen = _parser().parse_args(given)
+    try:
+        return _sweep(chosen, [*command.split(), *given])
+    except SimsaError as error:
+        print(error, file=sys.stderr)
+        return BAD_INPUT
+    except BrokenPipeError:  # the reader of stdout is gone (`simsa sweep ... | head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+
+
+class _Version(argparse.Action):
+    """Prints the version of simsa, which takes a moment to look up, only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from simsa.ensemble.store import versions
+
+        print(f"simsa {versions()['simsa']}")
+        parser.exit()
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="simsa",
+        description="Ensembles of mini-batch SGD driven by automatic differentiation: how often do they land "
+        "where automatic differentiation is wrong?",
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    sweep = commands.add_parser(
+        "sweep",
+        help="run a scenario, and write records, summary and figures",
+        epilog="exit codes: 0 done, 2 bad input, 3 interrupted (continue with --resume)",
+    )
+    sweep.add_argument("file", type=Path, metavar="FILE", help="the scenario, a TOML file")
+    sweep.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of the results (default: results/NAME)"
+    )
+    sweep.add_argument("--workers", type=_positive, metavar="N", help="threads (default: all usable cores)")
+    existing = sweep.add_mutually_exclusive_group()
+    existing.add_argument(
+        "--resume", action="store_true", help="continue an interrupted run, if there is one"
+    )
+    existing.add_argument("--overwrite", action="store_true", help="remove the results that are there")
+    sweep.add_argument("--dry-run", action="store_true", help="say what would be done, and write nothing")
+    sweep.add_argument("--quiet", action="store_true", help="nothing on stderr but warnings and errors")
+    sweep.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change the scenario: --set sgd.steps=500",
+    )
+    return parser
+
+
+def _positive(text: str) -> int:
+    """Return a number of threads; argparse turns the error into its message."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected an integer of at least 1, got '{text}'")
+    return int(text)
+
+
+def _say(line: str) -> None:
+    """Print a line for the user, above the progress bar if there is one."""
+    from tqdm import tqdm
+
+    tqdm.write(line, file=sys.stderr)
+
+
+def _sweep(chosen: argparse.Namespace, typed: Sequence[str]) -> int:
+    """Run a scenario from end to end; return the exit code."""
+    from simsa.scenario import load, warnings
+
+    scenario = load(chosen.file, chosen.set)
+    folder: Path = chosen.out or Path("results") / scenario.scenario.name
+    from simsa.ensemble import drive, store
+    from simsa.ensemble.plan import plan
+
+    made = plan(scenario)
+    say: Say = (lambda line: None) if chosen.quiet else _say
+    workers = chosen.workers or drive.usable_cores()
+    for warning in warnings(scenario):
+        _say(warning)
+    _announce(made, folder, workers, say)
+    if chosen.dry_run:
+        return DONE
+
+    there = store.exists(folder)
+    if there and not (chosen.resume or chosen.overwrite):
+        raise SimsaError(
+            f"{folder} holds results already: continue them with --resume, or replace them with --overwrite"
+        )
+    if there and chosen.overwrite:
+        store.erase(folder)
+    if there and chosen.resume:
+        records = store.Records.resume(folder, made.layout)
+        todo = drive.unfinished(records, say, workers)
+        say(f"{len(made.layout.blocks) - len(todo)} of {len(made.layout.blocks)} blocks are done already")
+    else:
+        records = store.Records.create(folder, made.layout)
+        todo = made.layout.blocks
+    _provenance(folder, scenario, chosen, typed, workers, keep=there and chosen.resume)
+
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's notice is a Ctrl-C
+    try:
+        compiling = drive.warm_up(made, say) if todo else 0.0
+        outcome = drive.run(made, records, todo, workers=workers, say=say, quiet=chosen.quiet)
+    except KeyboardInterrupt:
+        _interrupted(records, typed)
+        return INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if outcome.interrupted:
+        _interrupted(records, typed)
+        return INTERRUPTED
+
+    from simsa import analysis, plots
+
+    timing = {
+        "traj_steps": outcome.traj_steps,
+        "seconds": outcome.seconds,
+        "traj_steps_per_second": outcome.traj_steps / outcome.seconds if outcome.traj_steps else None,
+        "compile_seconds": compiling,
+        "workers": workers,
+        "block_seconds": sum(records.finished().values()),
+    }
+    if not todo:  # nothing was timed: what was said before still holds
+        timing = (store.read_json(folder / "summary.json") or {}).get("timing", timing)
+    summary = analysis.summarise(store.open(folder), timing=timing)
+    store.write_json(folder / "summary.json", summary)
+    plots.save_all(summary, folder)
+    if todo:
+        speed, took = outcome.traj_steps / outcome.seconds, drive.duration(outcome.seconds)
+        say(f"done in {took}: {speed:.3g} traj-steps/s on {workers} threads")
+    print(_table(summary, folder))
+    return DONE
+
+
+def _announce(made: "Plan", folder: Path, workers: int, say: "Say") -> None:
+    """Say what is going to be done."""
+    from simsa.ensemble.drive import duration
+
+    layout, cost = made.layout, made.estimate()
+    blocks = len(layout.blocks)
+    seconds = cost.core_seconds / min(workers, blocks)
+    say(
+        f"{layout.header['name']}: {len(layout.cells)} cells x {layout.trajectories} trajectories x "
+        f"{layout.steps} steps = {cost.traj_steps:.3g} traj-steps "
+        f"({layout.parameters} parameters, {len(made.rows)} samples)"
+    )
+    say(
+        f"{blocks} blocks on {workers} threads, {_size(cost.bytes)} of records in {folder}"
+        f"{'' if layout.points else ' (without points)'}, roughly {duration(seconds)}"
+    )
+
+
+def _interrupted(records: Any, typed: Sequence[str]) -> None:
+    """Say what is kept of an interrupted run, and how to continue it."""
+    again = [word for word in typed if word not in ("--resume", "--overwrite")] + ["--resume"]
+    kept, blocks = len(records.finished()), len(records.layout.blocks)
+    print(
+        f"interrupted: {kept} of {blocks} blocks are kept; continue with: {shlex.join(again)}",
+        file=sys.stderr,
+    )
+
+
+def _provenance(
+    folder: Path,
+    scenario: "Scenario",
+    chosen: argparse.Namespace,
+    typed: Sequence[str],
+    workers: int,
+    keep: bool,
+) -> None:
+    """Write where the records come from: the scenario, and an entry for each run that added to them."""
+    from simsa.ensemble import store
+
+    shutil.copyfile(chosen.file, folder / "scenario.toml")
+    earlier = (store.read_json(folder / "provenance.json") or {}).get("runs", []) if keep else []
+    this = {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "command": shlex.join(typed),
+        "host": platform.node(),
+        "cpu": _cpu(),
+        "platform": platform.platform(),
+        "workers": workers,
+        "versions": store.versions(),
+    }
+    origin = {
+        "scenario": scenario.scenario.name,
+        "seed": scenario.scenario.seed,
+        "digest": store.attributes(folder)["digest"],
+        "set": chosen.set,
+        "runs": [*earlier, this],
+    }
+    store.write_json(folder / "provenance.json", origin)
+
+
+def _cpu() -> str:
+    """Return the name of the processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _size(count: int) -> str:
+    """Return a number of bytes in words."""
+    unit, value = "B", float(count)
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value >= 1000:
+            unit, value = larger, value / 1000
+    return f"{value:.3g} {unit}"
+
+
+def _table(summary: Mapping[str, Any], folder: Path) -> str:
+    """Return the results as text: a line for each cell, hypotheses that fail, and where the files are."""
+    cells = summary["cells"]
+    level = cells[0]["probability"]["landed"]["level"]
+    shown = [key for key in ("convention", "precision") if len({cell[key] for cell in cells}) > 1]
+    header = ["c", *shown, "trajectories", "tied", "landed", "P(landed)", f"{level:.0%} interval"]
+    header += ["unbounded", "not finite", "settled", "moving"]
+    rows = [[header[i] for i in range(len(header))]]
+    for cell in cells:
+        p = cell["probability"]["landed"]
+        bound = "<= {high:.2e} *" if p["estimate"] == 0 else "{low:.4g} .. {high:.4g}"
+        rows.append(
+            [
+                f"{cell['c']:.6g}",
+                *(cell[key] for key in shown),
+                *(str(cell[key]) for key in ("trajectories", "tied", "landed")),
+                "-" if p["estimate"] is None else f"{p['estimate']:.4g}",
+                bound.format_map(p),
+                *(str(cell[key]) for key in ("unbounded", "not_finite")),
+                *(str(cell["final"][key]) for key in ("settled", "moving")),
+            ]
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(entry.rjust(width) for entry, width in zip(row, widths, strict=True)) for row in rows]
+    shared = [cells[0][key] for key in ("convention", "precision") if key not in shown]
+    lines.insert(0, ", ".join([summary["title"] or summary["scenario"], *shared, f"seed {summary['seed']}"]))
+    if any(cell["probability"]["landed"]["estimate"] == 0 for cell in cells):
+        lines.append(f"* nothing landed: one-sided exact upper bound, 1 - {1 - level:.2g}^(1/trajectories)")
+    broken = [h for h in summary["hypotheses"] if h["held"] is False]
+    if broken:
+        lines.append("hypotheses that do not hold:")
+        lines += [f"  Theorem {h['theorem']}: {h['hypothesis']}: {h['why']}" for h in broken]
+    lines.append(f"results: {folder}")
+    return "\n".join(lines)

@@ -1,0 +1,194 @@
+"""Run a plan: blocks on a pool of threads (the kernels release the GIL), each stored as soon as it is done.
+
+Results do not depend on the number of threads: a trajectory's random numbers are a function of its own
+number.
+"""
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
+
+from numpy.typing import NDArray
+
+from simsa.ensemble.plan import Plan
+from simsa.ensemble.store import Block, Records
+from simsa.machine import launch
+
+PLAIN_SECONDS = 30.0
+"""Seconds between lines of progress where there is no terminal to draw a bar on."""
+
+Descend = Callable[..., Mapping[str, NDArray[Any]]]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call of `run` did.
+
+    traj_steps: steps of the trajectories that it ran. seconds: wall time of that, without compilation.
+    interrupted: stopped by Ctrl-C before all blocks were done.
+    """
+
+    traj_steps: int
+    seconds: float
+    interrupted: bool
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use (affinity counts, quotas of containers do not)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def warm_up(plan: Plan, say: Say) -> float:
+    """Make the kernels ready for the plan, and say so if they have to be compiled; return seconds."""
+    seconds = 0.0
+    for precision in dict.fromkeys(cell.precision for cell in plan.layout.cells):
+        ready = launch.compiled(precision)
+        if not ready:
+            say(f"compiling the kernels for {precision} (once per machine and version, about 20 s) ...")
+        took = launch.warm_up(precision)
+        if not ready:
+            say(f"... compiled in {took:.1f} s")
+        seconds += took
+    return seconds
+
+
+def unfinished(records: Records, say: Say, workers: int = 1) -> list[Block]:
+    """Return the blocks that have still to be run, those damaged on disk among them."""
+    kept = list(records.finished())
+    with ThreadPoolExecutor(workers) as pool:
+        damaged = [
+            block for block, intact in zip(kept, pool.map(records.intact, kept), strict=True) if not intact
+        ]
+    for block in damaged:
+        say(f"block {block.name} is damaged on disk; it will be computed again")
+        records.forget(block)
+    done = set(kept) - set(damaged)
+    return [block for block in records.layout.blocks if block not in done]
+
+
+def run(
+    plan: Plan,
+    records: Records,
+    blocks: Iterable[Block],
+    *,
+    workers: int,
+    say: Say,
+    quiet: bool = False,
+    descend: Descend = launch.descend,
+) -> Outcome:
+    """Run blocks of a plan and store them.
+
+    workers: threads. say: takes lines for the user. quiet: no progress. Ctrl-C: the blocks in flight are
+    finished and stored, and the outcome says `interrupted`; a second Ctrl-C raises KeyboardInterrupt at once.
+    An error in a block is raised when the other blocks in flight are stored.
+    """
+    layout = plan.layout
+    todo = list(blocks)
+    total = len(layout.cells) * layout.trajectories * layout.steps
+    work = sum(block.count for block in todo) * layout.steps
+    waiting, done, news = deque(todo), list[Block](), SimpleQueue[Block | BaseException]()
+
+    def work_off() -> None:
+        """Take one block after the other until none is waiting."""
+        while True:
+            try:
+                block = waiting.popleft()
+            except IndexError:
+                return
+            try:
+                compute(block)
+            except BaseException as error:  # to be raised in the user's thread
+                news.put(error)
+                return
+            done.append(block)
+            news.put(block)
+
+    def compute(block: Block) -> None:
+        cell = layout.cells[block.cell]
+        began = time.perf_counter()
+        values = descend(
+            plan.tapes[cell.convention],
+            plan.rows,
+            plan.descent,
+            c=cell.c,
+            cell=cell.stream,
+            first=block.first,
+            count=block.count,
+            precision=cell.precision,
+        )
+        records.write(block, values, time.perf_counter() - began)
+
+    # Plain threads and not an executor: a Ctrl-C inside of `submit` would leave a thread nobody knows of.
+    # Daemons, so that a second Ctrl-C can end the process at once: only what is in flight is lost.
+    threads = [Thread(target=work_off, name=f"simsa-{i}", daemon=True) for i in range(workers)]
+    interrupted, began = False, time.perf_counter()
+    with _progress(total, total - work, say, quiet) as advance:
+        try:
+            for thread in threads:
+                thread.start()
+            for _ in todo:
+                heard = news.get()
+                if isinstance(heard, BaseException):
+                    raise heard
+                advance(heard.count * layout.steps)
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            waiting.clear()
+            if interrupted:
+                say("stopping when the blocks in flight are done; Ctrl-C again drops them")
+            while any(thread.is_alive() for thread in threads):
+                time.sleep(0.01)
+    steps = sum(block.count for block in done) * layout.steps
+    return Outcome(steps, time.perf_counter() - began, interrupted)
+
+
+@contextmanager
+def _progress(total: int, before: int, say: Say, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """Yield what counts traj-steps: a bar on a terminal, a line now and then elsewhere, nothing if quiet."""
+    from tqdm import tqdm
+
+    began = last = time.perf_counter()
+    now = before
+
+    with tqdm(
+        total=total,
+        initial=before,
+        unit="traj-step",
+        unit_scale=True,
+        disable=True if quiet else None,
+        smoothing=0.05,
+    ) as bar:
+
+        def advance(steps: int) -> None:
+            nonlocal now, last
+            now += steps
+            bar.update(steps)
+            instant = time.perf_counter()
+            if bar.disable and not quiet and instant - last >= PLAIN_SECONDS:
+                last = instant
+                rate = (now - before) / (instant - began)
+                left = (total - now) / rate
+                say(f"{now / total:.0%} done, {rate:.3g} traj-steps/s, about {duration(left)} left")
+
+        yield advance
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words, to two figures or so.
+
+    >>> duration(0.034), duration(95), duration(7000)
+    ('0.03 s', '1 min 35 s', '1 h 56 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.0f} s" if seconds >= 9.5 else f"{seconds:.1g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

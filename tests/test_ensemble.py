@@ -1,0 +1,245 @@
+"""Driving a plan gives the same records, however often it is interrupted and however it is spread."""
+
+import _thread
+import dataclasses
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from simsa.ensemble import drive, store
+from simsa.ensemble.plan import SMALLEST_BLOCK, Plan, block_size
+from simsa.ensemble.store import Cell, Layout, Records
+from simsa.machine.launch import Descent, Initial
+from simsa.program.program import Builder
+from simsa.tape import assemble
+
+
+def tape():
+    builder = Builder(2)
+    return assemble(builder.finish([builder.apply("mul", [builder.apply("relu", [0]), 1])]))
+
+
+LAYOUT = Layout(
+    cells=tuple(Cell(c, "tensorflow", "float64", i) for i, c in enumerate((0.5, 1.0))),
+    trajectories=44,
+    steps=4,
+    checkpoints=(0, 4),
+    objective_trajectories=44,
+    parameters=2,
+    block=8,
+    points=True,
+    last_alpha=0.25,
+    digest="d" * 64,
+)
+PLAN = Plan(
+    LAYOUT,
+    {"tensorflow": tape()},
+    np.zeros((1, 0)),
+    Descent(
+        steps=4,
+        law="full",
+        size=0,
+        replace=False,
+        alpha=np.full(4, 0.25),
+        radius=1e6,
+        seed=1,
+        initial=Initial("normal", np.zeros(2), np.ones(2), np.zeros((0, 2))),
+        checkpoints=np.array([0, 4]),
+        objective_trajectories=44,
+    ),
+)
+
+
+def descend(tape, rows, descent, *, c, cell, first, count, precision):
+    """Stand in for the machine: every record is a function of the cell and the trajectory."""
+    t = np.arange(first, first + count)
+    numbers = (t * 13 + cell * 7) % 101
+    return {
+        f.name: np.broadcast_to(
+            (numbers * c).reshape(-1, *([1] * (f.axis is not None))), LAYOUT.shape(f, count)
+        ).astype(f.dtype)
+        for f in LAYOUT.fields
+    }
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    root = folder / store.ZARR
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def go(folder, workers=2, machine=descend, said=None, quiet=True):
+    """Run what is left to do in `folder`."""
+    say = (lambda line: None) if said is None else said.append
+    resumed = store.exists(folder)
+    records = Records.resume(folder, LAYOUT) if resumed else Records.create(folder, LAYOUT)
+    todo = drive.unfinished(records, say, workers)
+    return drive.run(PLAN, records, todo, workers=workers, say=say, quiet=quiet, descend=machine)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    outcome = go(folder, workers=1)
+    assert (outcome.traj_steps, outcome.interrupted) == (2 * 44 * 4, False)
+    return contents(folder)
+
+
+@pytest.mark.parametrize("workers", [2, 3, 16])
+def test_the_number_of_threads_changes_no_byte(tmp_path, whole, workers):
+    go(tmp_path, workers=workers)
+    assert contents(tmp_path) == whole
+
+
+def test_the_machine_is_asked_for_every_block_of_every_cell_once(tmp_path):
+    asked = []
+
+    def noting(*given, c, cell, first, count, precision):
+        asked.append((c, cell, first, count, precision))
+        return descend(*given, c=c, cell=cell, first=first, count=count, precision=precision)
+
+    go(tmp_path, machine=noting)
+    wanted = [(LAYOUT.cells[b.cell].c, b.cell, b.first, b.count, "float64") for b in LAYOUT.blocks]
+    assert sorted(asked) == sorted(wanted)
+
+
+def test_at_most_the_workers_run_at_once_and_the_window_is_bounded(tmp_path):
+    running, most, lock = 0, 0, threading.Lock()
+
+    def counting(*given, **named):
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.005)
+        with lock:
+            running -= 1
+        return descend(*given, **named)
+
+    go(tmp_path, workers=3, machine=counting)
+    assert most == 3
+
+
+class Stopping:
+    """A machine that gets a Ctrl-C while it works on its n-th block."""
+
+    def __init__(self, after, error=None):
+        self.left, self.error, self.lock = after, error, threading.Lock()
+
+    def __call__(self, *given, **named):
+        with self.lock:
+            self.left -= 1
+            stop = self.left == 0
+        if stop and self.error:
+            raise self.error
+        if stop:
+            _thread.interrupt_main()
+        time.sleep(0.005)
+        return descend(*given, **named)
+
+
+@pytest.mark.parametrize("after", [1, 4, 7])
+def test_after_ctrl_c_a_run_continues_to_the_same_bytes(tmp_path, whole, after):
+    said = []
+    outcome = go(tmp_path, machine=Stopping(after), said=said)
+    assert outcome.interrupted
+    assert any("blocks in flight are done; Ctrl-C again drops them" in line for line in said)
+    records = Records.resume(tmp_path, LAYOUT)
+    kept = records.finished()
+    assert 0 < len(kept) < len(LAYOUT.blocks)
+    assert sum(block.count for block in kept) * LAYOUT.steps == outcome.traj_steps
+    assert all(records.intact(block) for block in kept)
+    outcome = go(tmp_path, workers=4)
+    assert not outcome.interrupted
+    assert contents(tmp_path) == whole
+
+
+def test_an_error_in_a_block_is_raised_and_keeps_what_is_done(tmp_path, whole):
+    with pytest.raises(MemoryError, match="too large"):
+        go(tmp_path, machine=Stopping(5, MemoryError("too large")))
+    assert 0 < len(Records.resume(tmp_path, LAYOUT).finished()) < len(LAYOUT.blocks)
+    go(tmp_path)
+    assert contents(tmp_path) == whole
+
+
+def test_a_damaged_block_is_computed_again(tmp_path, whole):
+    go(tmp_path)
+    path = tmp_path / store.ZARR / "margin" / "c" / "1" / "2"
+    raw = bytearray(path.read_bytes())
+    raw[3] ^= 1
+    path.write_bytes(raw)
+    said = []
+    outcome = go(tmp_path, said=said)
+    assert said == ["block 1-2 is damaged on disk; it will be computed again"]
+    assert outcome.traj_steps == 8 * 4
+    assert contents(tmp_path) == whole
+
+
+def test_a_finished_run_has_nothing_to_do(tmp_path):
+    go(tmp_path)
+    assert go(tmp_path).traj_steps == 0
+
+
+def test_progress_without_a_terminal_is_a_line_now_and_then(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(drive, "PLAIN_SECONDS", 0.0)
+    said = []
+    go(tmp_path, said=said, quiet=False)
+    assert len(said) == len(LAYOUT.blocks)
+    assert "% done, " in said[0] and " traj-steps/s, about " in said[0] and said[0].endswith(" left")
+    assert said[-1].startswith("100% done")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_quiet_is_quiet(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(drive, "PLAIN_SECONDS", 0.0)
+    said = []
+    go(tmp_path, said=said, quiet=True)
+    assert said == []
+    assert capsys.readouterr() == ("", "")
+
+
+def test_compilation_is_announced_once_for_each_precision(monkeypatch):
+    layout = dataclasses.replace(
+        LAYOUT, cells=tuple(Cell(0.5, "tensorflow", p, 0) for p in ("float64", "float32", "float64"))
+    )
+    monkeypatch.setattr(drive.launch, "compiled", lambda precision: precision == "float32")
+    monkeypatch.setattr(
+        drive.launch, "warm_up", lambda precision: {"float64": 12.34, "float32": 0.5}[precision]
+    )
+    said = []
+    assert drive.warm_up(dataclasses.replace(PLAN, layout=layout), said.append) == pytest.approx(12.84)
+    assert said == [
+        "compiling the kernels for float64 (once per machine and version, about 20 s) ...",
+        "... compiled in 12.3 s",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.034, "0.03 s"), (4.2, "4 s"), (42.4, "42 s"), (95, "1 min 35 s"), (7000, "1 h 56 min")],
+)
+def test_durations_read_well(seconds, words):
+    assert drive.duration(seconds) == words
+
+
+# ---------------------------------------------------------------- plans
+
+
+@pytest.mark.parametrize("trajectories", [1, 100, 4096, 10**6, 10**9])
+@pytest.mark.parametrize("seconds", [1e-9, 1e-4, 1.0, 100.0])
+def test_blocks_are_powers_of_two_within_bounds(trajectories, seconds):
+    size = block_size(dataclasses.replace(LAYOUT, trajectories=trajectories), seconds)
+    assert size & (size - 1) == 0
+    assert SMALLEST_BLOCK <= size <= 2**16
+    if size > SMALLEST_BLOCK:
+        assert size * seconds <= 1.0
+        assert size * 64 <= 2 * trajectories
+
+
+def test_blocks_of_large_programs_fit_into_memory():
+    layout = dataclasses.replace(LAYOUT, trajectories=10**6, parameters=10**5)
+    assert block_size(layout, 1e-9) == SMALLEST_BLOCK
+    layout = dataclasses.replace(LAYOUT, trajectories=10**6, parameters=10**4)
+    assert 2 * 8 * 10**4 * block_size(layout, 1e-9) <= 2**26
