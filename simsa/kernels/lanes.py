@@ -429,8 +429,8 @@ _compile(high, _map, _high)
 
 
 def select(mask, a, b):
-    """Return a where the mask holds, else b."""
-    return a if mask else b
+    """Return a where the mask holds, else b, in the dtype in which the two meet."""
+    return np.result_type(a, b).type(a if mask else b)
 
 
 def any_lane(mask):
