@@ -1,9 +1,9 @@
 """Random programs over every row of the table, and points at which they are likely to be tied.
 
-    @given(st.data())
-    def test_something(data):
-        program = data.draw(programs())
-        x, row = data.draw(points(program))
+@given(st.data())
+def test_something(data):
+    program = data.draw(programs())
+    x, row = data.draw(points(program))
 """
 
 import math
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from simsa.primitives import FRAMEWORKS, ROW, ROWS, Convention
 from simsa.program.program import RELATIONS, Builder
 
-TIES = tuple(float(n) for n in range(-3, 4)) + (6.0, 0.5, -0.5, -0.0)
+TIES = (-3.0, -2.0, -1.0, -0.5, -0.0, 0.0, 0.5, 1.0, 2.0, 3.0, 6.0)
 """Numbers that meet: kinks of the table's rows, and small integers whose sums and differences are exact."""
 
 EXTREMES = (math.nan, math.inf, -math.inf, 5e-324, -5e-324, 2.2250738585072014e-308, 1e308, -1e308, 1e-300)
@@ -48,9 +48,8 @@ def overrides(draw):
     return Convention(draw(st.sampled_from(sorted(FRAMEWORKS))), wishes)
 
 
-def conventions():
-    """Draw a convention: a framework's, or one with overrides."""
-    return st.one_of(st.sampled_from([Convention(name) for name in FRAMEWORKS]), overrides())
+CONVENTIONS = st.one_of(st.sampled_from([Convention(name) for name in FRAMEWORKS]), overrides())
+"""A convention: a framework's, or one with overrides."""
 
 
 def _consecutive(draw, registers, count):
@@ -87,7 +86,7 @@ def _apply(draw, builder, name):
 
 
 @st.composite
-def programs(draw, max_nodes=10, conventions=conventions(), names=tuple(ROW), outputs=2):
+def programs(draw, max_nodes=10, conventions=CONVENTIONS, names=tuple(ROW), outputs=2):
     """Draw a program of up to `max_nodes` nodes over the rows `names`, with up to `outputs` outputs.
 
     Parameters, data and constants are all there; not every node need be used.
