@@ -1,6 +1,44 @@
-"""The only door to the kernels, and the reference interpreter that defines what they compute."""
+"""The only door to the kernels, and the reference interpreter that defines what they compute.
 
-from simsa.machine.evaluator import Machine, tape_of
-from simsa.machine.reference import FLOAT32, FLOAT64, Interpreter
+Names are imported when they are first used, so that a command that computes nothing does not wait for Numba.
+"""
 
-__all__ = ["FLOAT32", "FLOAT64", "Interpreter", "Machine", "tape_of"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from simsa.machine.evaluator import Machine, branches, tape_of
+    from simsa.machine.launch import Descent, Initial, compiled, descend, evaluate, initial_points, warm_up
+    from simsa.machine.reference import FLOAT32, FLOAT64, Arithmetic, Execution, Interpreter
+
+_HOMES = {
+    "evaluator": ("Machine", "branches", "tape_of"),
+    "launch": ("Descent", "Initial", "compiled", "descend", "evaluate", "initial_points", "warm_up"),
+    "reference": ("FLOAT32", "FLOAT64", "Arithmetic", "Execution", "Interpreter"),
+}
+
+__all__ = [
+    "FLOAT32",
+    "FLOAT64",
+    "Arithmetic",
+    "Descent",
+    "Execution",
+    "Initial",
+    "Interpreter",
+    "Machine",
+    "branches",
+    "compiled",
+    "descend",
+    "evaluate",
+    "initial_points",
+    "tape_of",
+    "warm_up",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from the module that defines it."""
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"simsa.machine.{home}"), name)
+    raise AttributeError(f"module 'simsa.machine' has no attribute '{name}'")

@@ -4,21 +4,30 @@ A few points run on the reference interpreter, at once; a batch runs on the kern
 """
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.errors import ProgramError
-from simsa.machine.reference import Execution, Interpreter
 from simsa.primitives import ROWS
 from simsa.program.program import Branches, Program
 from simsa.tape import Tape, assemble
 from simsa.tape.tape import OP
 
+if TYPE_CHECKING:
+    from simsa.machine.reference import Execution, Interpreter
+
 FEW = 64
 """Points up to which plain Python answers sooner than a kernel that may have to be compiled first (10 to 20 s)."""
 
 Array = NDArray[np.float64]
+
+
+def interpreter_of(program: Program) -> "Interpreter":
+    """Return a reference interpreter of the program, in float64."""
+    from simsa.machine.reference import Interpreter
+
+    return Interpreter(tape_of(program))
 
 
 @lru_cache(maxsize=64)
@@ -32,23 +41,21 @@ class Machine:
 
     def value(self, program: Program, x: Array, data: Array) -> Array:
         """Return the outputs, shape (batch, q)."""
-        tape = tape_of(program)
         if len(x) > FEW:
             from simsa.machine.launch import evaluate
 
-            return evaluate(tape, x, data, differentiate=False)[0]
-        interpreter = Interpreter(tape)
+            return evaluate(tape_of(program), x, data, differentiate=False)[0]
+        interpreter = interpreter_of(program)
         runs = [interpreter.run(point, row) for point, row in zip(x, data, strict=True)]
-        return np.array([[run.values[r] for r in tape.outputs] for run in runs], float).reshape(len(x), -1)
+        return np.array([[run.values[r] for r in interpreter.tape.outputs] for run in runs]).reshape(len(x), -1)
 
     def jacobian(self, program: Program, x: Array, data: Array, mode: str) -> Array:
         """Return the selection Jacobians, shape (batch, q, p)."""
-        tape = tape_of(program)
         if len(x) > FEW and mode == "backward":
             from simsa.machine.launch import evaluate
 
-            return evaluate(tape, x, data)[1]
-        interpreter = Interpreter(tape)
+            return evaluate(tape_of(program), x, data)[1]
+        interpreter = interpreter_of(program)
         result = np.empty((len(x), program.q, program.p))
         for b, (point, row) in enumerate(zip(x, data, strict=True)):
             run = interpreter.run(point, row)
@@ -60,7 +67,7 @@ class Machine:
 
     def branches(self, program: Program, x: Array, data: Array) -> list[Branches]:
         """Return the decisions of the selections that the outputs depend on, one entry for each point."""
-        interpreter = Interpreter(tape_of(program))
+        interpreter = interpreter_of(program)
         return [branches(interpreter.tape, interpreter.run(*at)) for at in zip(x, data, strict=True)]
 
     def listing(self, program: Program) -> str:
@@ -68,7 +75,7 @@ class Machine:
         return tape_of(program).listing()
 
 
-def branches(tape: Tape, execution: Execution) -> Branches:
+def branches(tape: Tape, execution: "Execution") -> Branches:
     """Return the decisions of an execution in the table's numbers.
 
     A selection of the table gives the number of its piece; a tie that the convention splits is one more piece, behind
@@ -90,9 +97,3 @@ def branches(tape: Tape, execution: Execution) -> Branches:
         tuple(pieces),
         tuple(execution.margins.get(k, np.inf) == 0 for k in execution.decisions),
     )
-
-
-def require_scalar(program: Program) -> None:
-    """Raise ProgramError unless the program has one output."""
-    if program.q != 1:
-        raise ProgramError(f"expected a program with one output, this one has {program.q}")

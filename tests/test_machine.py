@@ -1,0 +1,135 @@
+"""The kernels compute what the reference defines, bit for bit; and what the reference defines is Algorithm 2."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from simsa.machine import FLOAT32, FLOAT64, Interpreter, tape_of, generate
+from simsa.machine.launch import evaluate
+from simsa.program.program import Builder, Program
+from simsa.tape import Tape
+from tests.strategies import points, programs
+
+
+
+def thoroughly(examples: int) -> settings:
+    """Return settings for many examples, the same in every run."""
+    return settings(
+        max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
+    )
+
+
+def same(a: object, b: object) -> bool:
+    """Tell whether two arrays have the same bits, all NaN being equal."""
+    one, two = np.asarray(a), np.asarray(b)
+    signs = np.signbit(one) == np.signbit(two)
+    return bool(np.all((one == two) & signs | (one != one) & (two != two)))
+
+
+def assert_equal_bits(tape: Tape, x: np.ndarray, data: np.ndarray, precision: str, groups: int) -> None:
+    """Compare kernels and reference on values, Jacobians and the smallest |guard|."""
+    with np.errstate(over="ignore"):
+        x, data = x.astype(precision), data.astype(precision)
+    outputs, jacobians, margins = evaluate(tape, x, data, precision=precision, groups=groups)
+    interpreter = Interpreter(tape, FLOAT64 if precision == "float64" else FLOAT32)
+    for b in range(len(x)):
+        run = interpreter.run(x[b], data[b])
+        context = f"{tape.listing()}\nx = {x[b]}, data = {data[b]}"
+        assert same([run.values[r] for r in tape.outputs], outputs[b]), context
+        assert same([interpreter.backward(run, q) for q in range(len(tape.outputs))], jacobians[b]), context
+        assert min(run.margins.values(), default=np.inf) == margins[b], context
+
+
+def batch(draw: st.DrawFn, made: Program, count: int, finite: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Draw points (count, p) and data (count, d) of a program."""
+    drawn = [draw(points(made, finite)) for _ in range(count)]
+    return np.array([x for x, _ in drawn]), np.array([row for _, row in drawn]).reshape(count, made.data)
+
+
+@thoroughly(1500)
+@given(st.data(), st.sampled_from((1, 2, 4)))
+def test_kernels_match_the_reference(data: st.DataObject, groups: int) -> None:
+    made = data.draw(programs())
+    assert_equal_bits(tape_of(made), *batch(data.draw, made, 3), "float64", groups)
+
+
+@thoroughly(500)
+@given(st.data(), st.sampled_from((1, 2)))
+def test_kernels_match_the_reference_in_float32(data: st.DataObject, groups: int) -> None:
+    made = data.draw(programs())
+    assert_equal_bits(tape_of(made), *batch(data.draw, made, 3), "float32", groups)
+
+
+@thoroughly(500)
+@given(st.data())
+def test_forward_and_backward_mode_agree_at_ties_too(data: st.DataObject) -> None:
+    """Lemma 1, up to rounding, wherever both are finite."""
+    made = data.draw(programs())
+    x, rows = batch(data.draw, made, 1, finite=True)
+    backward, forward = made.jacobian(x, rows), made.jacobian(x, rows, mode="forward")
+    if np.isfinite(backward).all() and np.isfinite(forward).all() and np.abs(backward).max() < 1e6:
+        np.testing.assert_allclose(backward, forward, rtol=1e-6, atol=1e-6)
+
+
+def test_an_altered_tie_weight_would_be_noticed() -> None:
+    """The negative control of the comparison above."""
+    builder = Builder(1)
+    tape = tape_of(builder.finish([builder.apply("relu", [0])]))
+    altered = dataclasses.replace(tape, numbers=np.array([0.5, 0.5]))
+    one, two = (evaluate(t, np.zeros((1, 1)), np.zeros((1, 0)))[1] for t in (tape, altered))
+    assert one.item() == 0.0 and two.item() == 0.5
+    assert Interpreter(altered).backward(Interpreter(altered).run([0.0])) == [0.5]
+
+
+def _where_log() -> Program:
+    builder = Builder(1)
+    zero = builder.constant(0.0)
+    log = builder.apply("log", [0])
+    return builder.finish([builder.select([([(0, ">", zero)], log)], zero)])
+
+
+@pytest.mark.parametrize("x", [0.0, -1.0, -np.inf])
+def test_a_piece_that_is_not_selected_passes_nothing(x: float) -> None:
+    """The "double where" NaN of array frameworks: where(x > 0, log(x), 0) at x <= 0."""
+    made = _where_log()
+    assert made.value([x]) == 0.0
+    assert made.gradient([x]).tolist() == [0.0]
+    assert evaluate(tape_of(made), np.full((1, 1), x), np.zeros((1, 0)))[1].item() == 0.0
+
+
+def test_an_executed_infinity_is_not_hidden() -> None:
+    """sqrt(x * x) at 0 is NaN in array frameworks, and honestly so: its chain rule multiplies 0 by infinity."""
+    builder = Builder(1)
+    made = builder.finish([builder.apply("sqrt", [builder.apply("mul", [0, 0])])])
+    assert np.isnan(made.gradient([0.0])).all()
+
+
+def test_a_batch_gives_the_same_bits_as_its_points() -> None:
+    builder = Builder(2, 1)
+    made = builder.finish([builder.apply("tanh", [builder.apply("dense", [0, 2, 1], outputs=1)])])
+    x = np.random.default_rng(0).normal(size=(200, 2))
+    data = np.random.default_rng(1).normal(size=(200, 1))
+    assert same(made.value(x, data), [made.value(p, d) for p, d in zip(x, data, strict=True)])
+    assert same(made.gradient(x, data), [made.gradient(p, d) for p, d in zip(x, data, strict=True)])
+
+
+def test_the_folder_of_kernels_depends_on_every_text(tmp_path, monkeypatch) -> None:
+    """Numba's cache sees one file only; a changed row or helper must lead to another folder, so never to old code."""
+    texts = {"engine.py": generate.engine_text()}
+    before = generate.digest(texts)
+    assert generate.digest({"engine.py": texts["engine.py"].replace("'x * y'", "'y * x'")}) != before
+    for path in generate.KERNELS.glob("*.py"):
+        (tmp_path / path.name).write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.setattr(generate, "KERNELS", tmp_path)
+    assert generate.digest(texts) == before
+    lanes = tmp_path / "lanes.py"
+    lanes.write_text(lanes.read_text(encoding="utf-8") + "\n# changed\n", encoding="utf-8")
+    assert generate.digest(texts) != before
+
+
+def test_listing_shows_instructions_branches_and_ties() -> None:
+    text = _where_log().listing()
+    assert "select(" in text and "otherwise" in text and "log(" in text
