@@ -1,0 +1,220 @@
+"""Random numbers as a function of where they are used: nothing is shared, stored or advanced.
+
+Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3; SC11) turns a counter of four
+words and a key of two into four random words of 32 bits. Here
+
+    key     = (seed mod 2^32, seed / 2^32)
+    counter = (block, step, trajectory, purpose + 256 cell)
+
+so a number depends on the seed, the cell, the trajectory, the step and its place in the step, and on nothing else: not
+on threads, blocks of trajectories or the order of the work. Ranges: block, step, trajectory < 2^32, cell < 2^24.
+"""
+
+import numpy as np
+from numba import uint32, uint64
+
+from simsa.kernels.functions import cos, log, sin
+from simsa.kernels.lanes import sqrt
+from simsa.kernels.options import kernel
+
+INITIAL, MINIBATCH, EPOCH, SAMPLE = 1, 2, 3, 4
+"""Purposes. No two uses of random numbers share one."""
+
+FULL, UNIFORM_SUBSET, FIXED_SIZE, FIXED_SIZE_REPLACED, RESHUFFLED = range(5)
+"""Laws of the minibatch."""
+
+POINTS, NORMAL, UNIFORM = range(3)
+"""Laws of the initial point."""
+
+# Numba gives uint64 + int64 another type: every literal that meets a word is a uint64.
+LOW = np.uint64(0xFFFFFFFF)
+HALF = np.uint64(32)
+ONE = np.uint64(1)
+MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+WEYL = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
+
+
+@kernel
+def philox(c0, c1, c2, c3, k0, k1):
+    """Return the four words of Philox4x32-10 for a counter of four words and a key of two, as uint32."""
+    a, b, c, d = uint64(c0) & LOW, uint64(c1) & LOW, uint64(c2) & LOW, uint64(c3) & LOW
+    k, m = uint64(k0) & LOW, uint64(k1) & LOW
+    for _ in range(10):
+        p, q = MULTIPLIERS[0] * a, MULTIPLIERS[1] * c
+        a, b, c, d = (q >> HALF) ^ b ^ k, q & LOW, (p >> HALF) ^ d ^ m, p & LOW
+        k, m = (k + WEYL[0]) & LOW, (m + WEYL[1]) & LOW
+    return uint32(a), uint32(b), uint32(c), uint32(d)
+
+
+@kernel
+def block_of(block, step, trajectory, stream, seed):
+    """Return four words; stream is purpose + 256 cell."""
+    return philox(block, step, trajectory, stream, uint64(seed) & LOW, uint64(seed) >> HALF)
+
+
+@kernel
+def uniform53(u_high, u_low):
+    """Return the multiple of 2^-53 in [0, 1) made of the first 53 bits of two words: all of them are equally likely."""
+    return float(((uint64(u_high) << HALF) | uint64(u_low)) >> np.uint64(11)) * 1.1102230246251565e-16
+
+
+@kernel
+def below(n, position, words, step, trajectory, stream, seed):
+    """Return (i, position, words): a uniform integer 0 <= i < n, 1 <= n < 2^32, from word `position` of a step on.
+
+    Exact: the product of a word and n is n equal parts of 2^32, up to a remainder that is rejected (Lemire: Fast
+    random integer generation in an interval; ACM Trans. Model. Comput. Simul. 29, 2019). words: what is left of the
+    current block, next word first; pass position and words on to draw the next number.
+    """
+    bound = uint64(n)
+    while True:
+        if position & 3 == 0:
+            words = block_of(position >> 2, step, trajectory, stream, seed)
+        product = uint64(words[0]) * bound
+        words = (words[1], words[2], words[3], words[0])
+        position += 1
+        rest = product & LOW
+        if rest >= bound or rest >= ((LOW - bound) + ONE) % bound:
+            break
+    return np.int64(product >> HALF), position, words
+
+
+@kernel
+def _no_words():
+    return uint32(0), uint32(0), uint32(0), uint32(0)
+
+
+@kernel
+def _subset(n, step, trajectory, stream, seed, out, start):
+    """Write one of the 2^n - 1 nonempty subsets of range(n), ascending: one bit for each index, again if all are 0."""
+    block = 0
+    while True:
+        count = 0
+        for base in range(0, n, 128):
+            words = block_of(block, step, trajectory, stream, seed)
+            block += 1
+            for i in range(base, min(base + 128, n)):
+                # Written in any case, kept if the bit is set: a branch would be mispredicted half of the time.
+                out[start + count] = i
+                count += np.int64((words[(i - base) >> 5] >> uint32(i & 31)) & uint32(1))
+        if count:
+            return count
+
+
+@kernel
+def _distinct(n, size, step, trajectory, stream, seed, free, out, start):
+    """Write a uniform subset of `size` indices (Floyd: Bentley, Programming pearls, CACM 30, 1987, p. 754).
+
+    free: a bit for each index, all 1 before and after.
+    """
+    position, words = 0, _no_words()
+    for j in range(n - size, n):
+        i, position, words = below(j + 1, position, words, step, trajectory, stream, seed)
+        if not (free[i >> 6] >> (i & 63)) & 1:
+            i = j
+        free[i >> 6] ^= np.int64(1) << (i & 63)
+        out[start + j - (n - size)] = i
+    for j in range(size):
+        i = out[start + j]
+        free[i >> 6] ^= np.int64(1) << (i & 63)
+
+
+@kernel
+def _permutation(n, epoch, trajectory, stream, seed, out):
+    """Write a uniform permutation of range(n) into out[1:] (Fisher and Yates, from the last place down)."""
+    for i in range(n):
+        out[1 + i] = i
+    position, words = 0, _no_words()
+    for i in range(n - 1, 0, -1):
+        j, position, words = below(i + 1, position, words, epoch, trajectory, stream, seed)
+        out[1 + i], out[1 + j] = out[1 + j], out[1 + i]
+
+
+def scratch_size(law, n, size):
+    """Return how many int64 of scratch `minibatch` needs for one trajectory.
+
+    Without replacement a bit for each sample; reshuffled, the epoch and its permutation; otherwise nothing.
+    """
+    return {FIXED_SIZE: (n + 63) // 64, RESHUFFLED: n + 1}.get(law, 0)
+
+
+@kernel
+def minibatch(law, n, size, replace, seed, cell, trajectory, step, scratch, index_out, start):
+    """Write the indices of the minibatch of one step, and return their number; nothing is allocated.
+
+    Laws: 0 full, all n in order; 1 uniform_subset, each of the 2^n - 1 nonempty subsets with the same probability,
+    ascending; 2 fixed_size, a uniform subset of min(size, n), in the order of the draw, or `size` independent indices
+    if `replace`; 3 fixed_size with replacement; 4 reshuffled: a uniform permutation for each epoch of ceil(n / size)
+    steps, in slices of `size`, the last of which may be shorter.
+
+    scratch: int64 (>= scratch_size(law, n, size),), -1 at first, then kept for the same trajectory, seed and cell. It
+    saves work only: the result is a function of seed, cell, trajectory and step. index_out: int64, written from `start`
+    on; room for n indices (laws 0 and 1) or `size`. 1 <= n < 2^32.
+    """
+    stream = MINIBATCH | (cell << 8)
+    if law == FULL:
+        for i in range(n):
+            index_out[start + i] = i
+        return n
+    if law == UNIFORM_SUBSET:
+        return _subset(n, step, trajectory, stream, seed, index_out, start)
+    if law == RESHUFFLED:
+        batches = (n + size - 1) // size
+        epoch = step // batches
+        if scratch[0] != epoch:
+            _permutation(n, epoch, trajectory, EPOCH | (cell << 8), seed, scratch)
+            scratch[0] = epoch
+        first = (step - epoch * batches) * size
+        count = min(size, n - first)
+        for i in range(count):
+            index_out[start + i] = scratch[1 + first + i]
+        return count
+    if law == FIXED_SIZE_REPLACED or replace:
+        position, words = 0, _no_words()
+        for i in range(size):
+            drawn, position, words = below(n, position, words, step, trajectory, stream, seed)
+            index_out[start + i] = drawn
+        return size
+    count = min(size, n)
+    _distinct(n, count, step, trajectory, stream, seed, scratch, index_out, start)
+    return count
+
+
+@kernel
+def pair_of_uniforms(seed, cell, trajectory, pair, purpose):
+    """Return two independent uniforms on the multiples of 2^-53 in [0, 1)."""
+    a, b, c, d = block_of(pair, 0, trajectory, purpose | (cell << 8), seed)
+    return uniform53(a, b), uniform53(c, d)
+
+
+@kernel
+def pair_of_normals(seed, cell, trajectory, pair, purpose):
+    """Return two independent standard normals (Box and Muller, Ann. Math. Statist. 29, 1958), at most 8.6 in size."""
+    u, v = pair_of_uniforms(seed, cell, trajectory, pair, purpose)
+    r = sqrt(-2.0 * log(1.0 - u))
+    angle = 6.283185307179586 * v
+    return r * cos(angle), r * sin(angle)
+
+
+@kernel
+def initial(seed, cell, first, kind, center, scale, points, out):
+    """Write the initial points of trajectories first, first + 1, ..., one for each row of out (count, p), float64.
+
+    Kinds: 0 points, trajectory t takes row t mod m of points (m, p); 1 normal, center + scale z; 2 uniform on
+    [center - scale, center + scale). center, scale: (p,). Coordinate r of trajectory t is a function of
+    (seed, cell, t, r).
+    """
+    for t in range(out.shape[0]):
+        if kind == POINTS:
+            for r in range(out.shape[1]):
+                out[t, r] = points[(first + t) % points.shape[0], r]
+            continue
+        for r in range(0, out.shape[1], 2):
+            if kind == NORMAL:
+                a, b = pair_of_normals(seed, cell, first + t, r // 2, INITIAL)
+            else:
+                a, b = pair_of_uniforms(seed, cell, first + t, r // 2, INITIAL)
+                a, b = 2.0 * a - 1.0, 2.0 * b - 1.0
+            out[t, r] = center[r] + scale[r] * a
+            if r + 1 < out.shape[1]:
+                out[t, r + 1] = center[r + 1] + scale[r + 1] * b
