@@ -8,7 +8,7 @@ import numpy as np
 
 from simsa.kernels.lanes import all_lanes, any_lane, fabs, load, mantissa, select, splat, store, width
 from simsa.kernels.options import entry, kernel
-from simsa.kernels.streams import minibatch
+from simsa.kernels.streams import initial, minibatch
 
 from .engine import backward, forward
 
@@ -300,6 +300,12 @@ def descend(
             movement[base + t] = moved[t]
             for r in range(parameters):
                 final[base + t, r] = values[(r * groups + t // lanes) * lanes + t % lanes]
+
+
+@entry
+def start(seed, cell, first, kind, center, scale, points, out):
+    """Write the initial points of a block: `streams.initial`, kept on disk."""
+    initial(seed, cell, first, kind, center, scale, points, out)
 
 
 @entry

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsa.errors import DataError, TapeError
+from simsa.kernels.streams import scratch_size
 from simsa.machine.generate import kernels
 from simsa.program.program import Builder
 from simsa.tape import assemble
@@ -181,7 +182,6 @@ def descend(
     lanes = LANE_BYTES // kind.itemsize
     plan = Layout(tape, lanes, *shape) if shape else layout(tape, kind, batch, count)
     start = initial_points(descent, cell, first, count, p).astype(kind)
-    streams = kernels().descent
     out = {
         "status": np.empty(count, np.uint8),
         "stopped": np.empty(count, np.int32),
@@ -195,10 +195,8 @@ def descend(
         "objective": np.empty((count, len(descent.checkpoints)), np.float64),
         "movement": np.empty(count, np.float64),
     }
-    from simsa.kernels.streams import scratch_size
-
     room = scratch_size(law, n, descent.size)
-    streams.descend(
+    kernels().descent.descend(
         *plan.arrays, p, plan.data_at, plan.size, plan.longest, plan.groups, plan.samples, 1,
         data, law, descent.size, descent.replace, largest, room, np.uint64(descent.seed), cell, first, start,
         c * descent.alpha, descent.radius, descent.checkpoints.astype(np.int64), descent.objective_trajectories,
@@ -209,11 +207,9 @@ def descend(
 
 def initial_points(descent: Descent, cell: int, first: int, count: int, p: int) -> NDArray[np.float64]:
     """Return x_0 of trajectories first, ..., first + count - 1 of a cell, shape (count, p), in float64."""
-    from simsa.kernels.streams import initial
-
     law = descent.initial
     points = np.empty((count, p))
-    initial(
+    kernels().descent.start(
         np.uint64(descent.seed), cell, first, INITIAL.index(law.kind), np.ascontiguousarray(law.center, np.float64),
         np.ascontiguousarray(law.scale, np.float64), np.ascontiguousarray(law.points, np.float64), points,
     )  # fmt: skip

@@ -1,0 +1,192 @@
+"""Recursion (8): the kernels against plain Python, and the same bits whatever the layout, the block or the threads."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+from simsa.kernels import streams
+from simsa.machine import FLOAT32, FLOAT64, Descent, Initial, Interpreter, descend, initial_points, tape_of
+from simsa.machine.launch import LAWS
+from simsa.program.program import Builder, Program
+from simsa.tape import Tape
+
+ROWS = np.random.default_rng(0).normal(size=(11, 3)).round(3)
+
+
+def network() -> Program:
+    """Return a network 2-5-1 with relu and squared loss; data: two features and a target."""
+    builder = Builder(2 * 5 + 5 + 5 + 1, 3)
+    hidden = builder.apply("dense", [*range(10), 21, 22, *range(10, 15)], outputs=5)
+    active = [builder.apply("relu", [hidden + j]) for j in range(5)]
+    out = builder.apply("dense", [*range(15, 20), *active, 20], outputs=1)
+    return builder.finish([builder.apply("square", [builder.apply("sub", [out, 23])])])
+
+
+def kinked() -> Program:
+    """Return |x - a| + |y| times b, which ties at grid points; data: a, b and a number that is not read."""
+    builder = Builder(2, 3)
+    one = builder.apply("abs", [builder.apply("sub", [0, 2])])
+    two = builder.apply("mul", [builder.apply("abs", [1]), 3])
+    return builder.finish([builder.apply("add", [one, two])])
+
+
+def plan(p: int, law: str = "fixed_size", **changes: Any) -> Descent:
+    """Return a short descent."""
+    normal = Initial("normal", np.zeros(p), np.ones(p), np.zeros((1, p)))
+    settings: dict[str, Any] = {
+        "steps": 12, "law": law, "size": 4, "replace": False, "alpha": 1 / np.arange(1.0, 13.0), "radius": 50.0,
+        "seed": 7, "initial": normal, "checkpoints": np.array([0, 5, 12]), "objective_trajectories": 1000,
+    }  # fmt: skip
+    return Descent(**{**settings, **changes})
+
+
+def by_hand(tape: Tape, rows: np.ndarray, d: Descent, c: float, cell: int, t: int, precision: str) -> dict[str, Any]:
+    """Run one trajectory in plain Python: the definition of `descend`, one line a rule."""
+    number = np.dtype(precision).type
+    interpreters = [Interpreter(tape, FLOAT64 if precision == "float64" else FLOAT32) for _ in range(3)]
+    numbers, guards = tape.choices()
+    for choice, interpreter in enumerate(interpreters):
+        object.__setattr__(interpreter, "tape", _with(tape, numbers[choice], guards[choice]))
+    x = [number(v) for v in initial_points(d, cell, t, 1, tape.parameters)[0]]
+    data = rows.astype(precision)
+    law = LAWS.index("fixed_size_replaced" if d.law == "fixed_size" and d.replace else d.law)
+    scratch = np.full(streams.scratch_size(law, len(rows), d.size), -1, np.int64)
+    drawn = np.zeros(max(len(rows), d.size), np.int64)
+    record: dict[str, Any] = {
+        "status": 0, "stopped": d.steps, "tie_first": -1, "tie_count": 0, "tie_sample": -1, "landed_first": -1,
+        "margin": np.inf, "movement": 0.0, "tie_point": [np.nan] * len(x), "objective": [np.nan] * len(d.checkpoints),
+    }  # fmt: skip
+    with np.errstate(all="ignore"):
+        for k in range(d.steps + 1):
+            for i in np.flatnonzero(d.checkpoints == k):
+                total = number(0)
+                for row in data:
+                    total = total + interpreters[0].run(x, row).values[tape.outputs[0]]
+                record["objective"][i] = float(total / number(len(rows)))
+            if k == d.steps:
+                break
+            n = streams.minibatch(law, len(rows), d.size, d.replace, np.uint64(d.seed), cell, t, k, scratch, drawn, 0)
+            sums = [[number(0)] * len(x) for _ in range(3)]
+            tied = False
+            for i in drawn[:n]:
+                for choice, interpreter in enumerate(interpreters):
+                    run = interpreter.run(x, data[i])
+                    sums[choice] = [a + b for a, b in zip(sums[choice], interpreter.backward(run), strict=True)]
+                    if choice == 0:
+                        margin = min(run.margins.values(), default=np.inf)
+                        record["margin"] = min(record["margin"], margin)
+                        if margin == 0:
+                            tied = True
+                            if record["tie_first"] < 0:
+                                record.update(tie_first=k, tie_sample=i, tie_point=list(x))
+            record["tie_count"] += tied
+            if tied and record["landed_first"] < 0 and (sums[0] != sums[1] or sums[0] != sums[2]):
+                record["landed_first"] = k
+            change = [number(c * d.alpha[k]) * (g / number(n)) for g in sums[0]]
+            following = [a - b for a, b in zip(x, change, strict=True)]
+            if not np.isfinite(following).all():
+                record.update(status=2, stopped=k + 1)
+                break
+            x, record["movement"] = following, float(np.abs(change).max())
+            if np.abs(x).max() > d.radius:
+                record.update(status=1, stopped=k + 1)
+                break
+    return {**record, "final": x}
+
+
+def _with(tape: Tape, numbers: np.ndarray, guards: np.ndarray) -> Tape:
+    """Return the tape with other numbers and guards; a relation beyond the table never holds."""
+    from dataclasses import replace
+
+    return replace(tape, numbers=numbers, guards=guards)
+
+
+CASES = [
+    ("network", "fixed_size", "float64", {}),
+    ("network", "uniform_subset", "float64", {}),
+    ("network", "reshuffled", "float32", {}),
+    ("network", "full", "float64", {"radius": 1.5}),
+    ("kinked", "fixed_size", "float64", {"replace": True}),
+    ("kinked", "uniform_subset", "float32", {}),
+]
+
+
+def grid_start(p: int) -> Initial:
+    """Return starts on a grid, where the program `kinked` ties."""
+    return Initial("points", np.zeros(p), np.ones(p), np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 1.0], [-1.0, 3.0], [0.5, 0.0]]))
+
+
+def case(name: str, law: str, changes: dict[str, Any]) -> tuple[Tape, np.ndarray, Descent]:
+    """Return the tape, data and descent of a case."""
+    if name == "network":
+        tape = tape_of(network())
+        return tape, ROWS, plan(tape.parameters, law, **changes)
+    rows = np.round(ROWS)
+    changes = {"initial": grid_start(2), "alpha": np.ones(12), **changes}
+    return tape_of(kinked()), rows, plan(2, law, **changes)
+
+
+@pytest.mark.parametrize(("name", "law", "precision", "changes"), CASES)
+def test_descent_is_what_plain_python_computes(name: str, law: str, precision: str, changes: dict[str, Any]) -> None:
+    tape, rows, descent = case(name, law, changes)
+    block = descend(tape, rows, descent, c=0.5, cell=3, first=2, count=10, precision=precision)
+    seen = set()
+    for t in range(10):
+        expected = by_hand(tape, rows, descent, 0.5, 3, 2 + t, precision)
+        for key, value in expected.items():
+            np.testing.assert_array_equal(block[key][t], np.asarray(value, block[key].dtype), err_msg=f"{key} of {t}")
+        seen.add((expected["tie_first"] >= 0, expected["landed_first"] >= 0, expected["status"]))
+    if name == "kinked":
+        assert (True, True, 0) in seen
+
+
+@pytest.mark.parametrize(("name", "law", "precision", "changes"), CASES)
+def test_layout_blocks_and_threads_change_no_bit(name: str, law: str, precision: str, changes: dict[str, Any]) -> None:
+    tape, rows, descent = case(name, law, changes)
+
+    def run(first: int, count: int, shape: tuple[int, int] | None = None) -> dict[str, np.ndarray]:
+        return descend(tape, rows, descent, c=0.7, cell=1, first=first, count=count, precision=precision, shape=shape)
+
+    whole = run(0, 40)
+    for shape in ((1, 1), (2, 1), (1, 4), (4, 2), (1, 8)):
+        _assert_same(whole, run(0, 40, shape))
+    for workers, size in ((1, 7), (2, 13), (4, 5)):
+        with ThreadPoolExecutor(workers) as pool:
+            parts = list(pool.map(lambda first, size=size: run(first, min(size, 40 - first)), range(0, 40, size)))
+        _assert_same(whole, {key: np.concatenate([part[key] for part in parts]) for key in whole})
+
+
+def _assert_same(one: dict[str, np.ndarray], two: dict[str, np.ndarray]) -> None:
+    """Compare records byte for byte."""
+    for key in one:
+        assert one[key].tobytes() == two[key].tobytes(), key
+
+
+def test_another_seed_or_cell_gives_another_path() -> None:
+    """The negative control of the comparisons above."""
+    tape, rows, descent = case("network", "fixed_size", {})
+    base = descend(tape, rows, descent, c=0.5, cell=0, first=0, count=4)["final"]
+    assert not np.array_equal(base, descend(tape, rows, descent, c=0.5, cell=1, first=0, count=4)["final"])
+    other = plan(tape.parameters, "fixed_size", seed=8)
+    assert not np.array_equal(base, descend(tape, rows, other, c=0.5, cell=0, first=0, count=4)["final"])
+
+
+def test_the_identity_trap_catches_its_known_points() -> None:
+    """J = (x - 1)^2 / 2 + zero(x) with step 1/2: the trap catches x_0 in {0, -1, -3, -7, -15, ...} and no others."""
+    builder = Builder(1)
+    relu = builder.apply("relu", [0])
+    other = builder.apply("add", [builder.apply("relu", [builder.apply("neg", [0])]), 0])
+    zero = builder.apply("sub", [other, relu])
+    shifted = builder.apply("sub", [0, builder.constant(1.0)])
+    half = builder.apply("mul", [builder.constant(0.5), builder.apply("square", [shifted])])
+    tape = tape_of(builder.finish([builder.apply("add", [half, zero])]))
+    starts = -np.arange(0.0, 32.0)[:, None]
+    law = Initial("points", np.zeros(1), np.ones(1), starts)
+    descent = plan(1, "full", initial=law, alpha=np.full(12, 0.5), checkpoints=np.zeros(0, np.int64))
+    block = descend(tape, np.zeros((1, 0)), descent, c=1.0, cell=0, first=0, count=32)
+    caught = [0, 1, 3, 7, 15, 31]
+    assert np.flatnonzero(block["tie_first"] >= 0).tolist() == caught
+    assert block["landed_first"][caught].tolist() == [0, 1, 2, 3, 4, 5]
+    assert (block["final"][caught] == 0).all() and (block["movement"][caught] == 0).all()
