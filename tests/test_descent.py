@@ -115,7 +115,9 @@ CASES = [
 
 def grid_start(p: int) -> Initial:
     """Return starts on a grid, where the program `kinked` ties."""
-    return Initial("points", np.zeros(p), np.ones(p), np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 1.0], [-1.0, 3.0], [0.5, 0.0]]))
+    return Initial(
+        "points", np.zeros(p), np.ones(p), np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 1.0], [-1.0, 3.0], [0.5, 0.0]])
+    )
 
 
 def case(name: str, law: str, changes: dict[str, Any]) -> tuple[Tape, np.ndarray, Descent]:

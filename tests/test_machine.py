@@ -7,12 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from simsa.machine import FLOAT32, FLOAT64, Interpreter, tape_of, generate
+from simsa.machine import FLOAT32, FLOAT64, Interpreter, generate, tape_of
 from simsa.machine.launch import evaluate
 from simsa.program.program import Builder, Program
 from simsa.tape import Tape
 from tests.strategies import points, programs
-
 
 
 def thoroughly(examples: int) -> settings:

@@ -95,10 +95,11 @@ def descend(
 ):  # fmt: skip
     """Run the trajectories first, first + 1, ..., one for each row of `start`, and fill the records.
 
-    trusted is 1: a trajectory stops before its parameters are not finite.
-    numbers and guards come three times, as `Tape.choices` returns them. A step is x - gamma_k (sum of the selection gradients of the minibatch, in the order drawn) / |I_k|. A trajectory
-    that leaves the ball |x|_inf <= radius stops there; one whose next point is not finite stops before it. A trajectory
-    has landed when, at a tie, another choice of the tied pieces would have changed the gradient of its minibatch.
+    A step is x - gamma_k (sum of the selection gradients of the minibatch, in the order drawn) / |I_k|. A trajectory
+    that leaves the ball |x|_inf <= radius stops there; one whose next point is not finite stops before it, so the
+    parameters can be trusted to be finite (`trusted` is 1). A trajectory has landed when, at a tie, another choice of
+    the tied pieces would have changed the gradient of its minibatch: numbers and guards come three times, as
+    `Tape.choices` returns them.
     """
     values = np.zeros(size_of_values, start.dtype)
     lanes = width(values)
@@ -146,8 +147,8 @@ def descend(
             while check < checkpoints.shape[0] and checkpoints[check] == k:
                 if first + base < observed:
                     _objective(
-                        code, at, numbers[0], branches, guards[0], values, margin, order, step, groups, samples, rows, index,
-                        data_at, seeds[0], total,
+                        code, at, numbers[0], branches, guards[0], values, margin, order, step, groups, samples, rows,
+                        index, data_at, seeds[0], total,
                     )  # fmt: skip
                     for t in range(here):
                         if alive[t] != 0.0 and first + base + t < observed:
@@ -177,7 +178,7 @@ def descend(
                 tied_now[t] = False
             any_tied = False
             for choice in range(3):
-                # 0: as the convention says; then, if a sample is tied, with every tie to its first and to its last piece
+                # as the convention says; then, if a sample is tied, with every tie to its first and to its last piece
                 if choice and not any_tied:
                     break
                 adjoints = store_of_adjoints[choice]
@@ -243,9 +244,7 @@ def descend(
                                     tie_first[base + t] = k
                                     tie_sample[base + t] = index[i]
                                     for r in range(parameters):
-                                        tie_point[base + t, r] = values[
-                                            (r * groups + t // lanes) * lanes + t % lanes
-                                        ]
+                                        tie_point[base + t, r] = values[(r * groups + t // lanes) * lanes + t % lanes]
             adjoints = store_of_adjoints[0]
             if any_tied:
                 for t in range(here):
@@ -311,9 +310,10 @@ def start(seed, cell, first, kind, center, scale, points, out):
 @entry
 def evaluate(
     code, at, modes, numbers, branches, guards, constants, constant_values, seeds, clear,
-    parameters, data_at, size_of_values, longest, groups, samples, trusted, points, rows, outputs, jacobians, margins, differentiate,
+    parameters, data_at, size_of_values, longest, groups, samples, trusted,
+    points, rows, outputs, jacobians, margins, differentiate,
 ):  # fmt: skip
-    """Evaluate a batch: point b of `points` with row b of `rows`; fill outputs (b, q), jacobians (b, q, p), margins (b,).
+    """Evaluate a batch: point b with row b; fill outputs (b, q), jacobians (b, q, p) and margins (b,).
 
     samples is 1 and trusted is 1; as arguments, they share the compiled walks with `descend`.
     """

@@ -53,9 +53,7 @@ def forward(code, at, numbers, rows, guards, values, margin, step, groups, sampl
             logsumexp(values, at, first, count, out, groups, samples)
         elif op == MAX or op == MIN:
             sign = 1 if op == MAX else -1
-            extreme(
-                values, margin, at, first, count, out, sign, int(numbers[number]), guarded, groups, samples
-            )
+            extreme(values, margin, at, first, count, out, sign, int(numbers[number]), guarded, groups, samples)
         elif op == SORT:
             rule = int(numbers[number])
             sort(values, margin, at, first, count, out, step, rule, guarded, groups, samples, order)
@@ -82,9 +80,7 @@ def backward(code, at, modes, numbers, rows, guards, values, adjoints, step, tru
             outs = code[k, OUTS]
             inputs = count // (outs + 1)
             bias = count % (outs + 1) != 0
-            dense_back(
-                values, adjoints, at, modes, first, outs, inputs, bias, out, step, trusted, groups, samples
-            )
+            dense_back(values, adjoints, at, modes, first, outs, inputs, bias, out, step, trusted, groups, samples)
         elif op == SUM:
             add_up_back(adjoints, at, modes, first, count, out, groups, samples)
         elif op == DOT:

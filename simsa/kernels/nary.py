@@ -9,8 +9,8 @@ adjoint that received something is kept off -0.0 by adding +0.0, which changes n
 selected passes nothing, whatever its value or derivative, and no masks are stored.
 """
 
-from simsa.kernels.lanes import any_lane, fabs, load, negative_zero, select, splat, store, width
 from simsa.kernels.functions import exp, log
+from simsa.kernels.lanes import any_lane, fabs, load, negative_zero, select, splat, store, width
 from simsa.kernels.options import kernel
 
 ASSIGN, ADD = 1, 2
@@ -138,7 +138,7 @@ def best(values, at, first, count, sign, g, s):
 
 @kernel
 def extreme(values, margin, at, first, count, out, sign, rule, guarded, groups, samples):
-    """max and min: the first (or last) of the best operands, and the gap to the nearest other."""
+    """Max and min: the first (or last) of the best operands, and the gap to the nearest other."""
     for g in range(groups):
         for s in range(samples):
             here = (g * samples + s) * width(values)
@@ -412,14 +412,10 @@ def dense_back(values, adjoints, at, modes, first, outs, inputs, bias, out, step
             s = 0
             while s < samples:
                 if s + 3 < samples:
-                    _dense_back_four(
-                        values, adjoints, at, modes, first, outs, inputs, out, step, g, s, samples
-                    )
+                    _dense_back_four(values, adjoints, at, modes, first, outs, inputs, out, step, g, s, samples)
                     s += 4
                 else:
-                    _dense_back_one(
-                        values, adjoints, at, modes, first, outs, inputs, out, step, g, s, samples
-                    )
+                    _dense_back_one(values, adjoints, at, modes, first, outs, inputs, out, step, g, s, samples)
                     s += 1
     else:
         _dense_back_masked(values, adjoints, at, modes, first, outs, inputs, out, step, groups, samples)
@@ -532,7 +528,19 @@ def _dense_back_four(values, adjoints, at, modes, first, outs, inputs, out, step
                 live = live | (~negative_zero(load(adjoints, o + j * step + t * lanes)))
                 other = other | (~negative_zero(load(adjoints, o + j * step + (t + 1) * lanes)))
             _inputs_back(
-                values, adjoints, modes[wide:], w, wstep, x + t * lanes, xstep, o + t * lanes, step, outs, inputs, live, other
+                values,
+                adjoints,
+                modes[wide:],
+                w,
+                wstep,
+                x + t * lanes,
+                xstep,
+                o + t * lanes,
+                step,
+                outs,
+                inputs,
+                live,
+                other,
             )
 
 

@@ -76,8 +76,8 @@ class _Memory:
 
     def __init__(self, context, builder, sig, args, names, arity):
         self.context, self.builder = context, builder
-        self.fe = {name: fe for name, fe in zip(names, sig.args, strict=True)}
-        self.args = {name: value for name, value in zip(names, args, strict=True)}
+        self.fe = dict(zip(names, sig.args, strict=True))
+        self.args = dict(zip(names, args, strict=True))
         self.lanes = Lanes(sig.args[0].dtype)
         self.places = []
         for i in range(arity):
@@ -141,7 +141,9 @@ def row(arity, immediates, pieces, branches):
 
     def constants(memory):
         """Load the immediates."""
-        return {name: memory.splat(memory.item("numbers", memory.plus("number", i))) for i, name in enumerate(immediates)}
+        return {
+            name: memory.splat(memory.item("numbers", memory.plus("number", i))) for i, name in enumerate(immediates)
+        }
 
     def forward_code(context, b, sig, args):
         memory = _Memory(context, b, sig, args, _FORWARD, arity)

@@ -44,7 +44,7 @@ class Machine:
         if len(x) > FEW:
             from simsa.machine.launch import evaluate
 
-            return evaluate(tape_of(program), x, data, differentiate=False)[0]
+            return evaluate(tape_of(program), x, data, differentiate=False)[0].astype(np.float64)
         interpreter = interpreter_of(program)
         runs = [interpreter.run(point, row) for point, row in zip(x, data, strict=True)]
         return np.array([[run.values[r] for r in interpreter.tape.outputs] for run in runs]).reshape(len(x), -1)
@@ -54,7 +54,7 @@ class Machine:
         if len(x) > FEW and mode == "backward":
             from simsa.machine.launch import evaluate
 
-            return evaluate(tape_of(program), x, data)[1]
+            return evaluate(tape_of(program), x, data)[1].astype(np.float64)
         interpreter = interpreter_of(program)
         result = np.empty((len(x), program.q, program.p))
         for b, (point, row) in enumerate(zip(x, data, strict=True)):
@@ -62,7 +62,7 @@ class Machine:
             if mode == "backward":
                 result[b] = [interpreter.backward(run, output) for output in range(program.q)]
             else:
-                result[b] = np.transpose([interpreter.forward(run, unit) for unit in np.eye(program.p)])
+                result[b] = np.transpose([interpreter.forward(run, list(unit)) for unit in np.eye(program.p)])
         return result
 
     def branches(self, program: Program, x: Array, data: Array) -> list[Branches]:

@@ -68,8 +68,14 @@ def engine_text() -> str:
     for marker, replacement in (
         ("range(-8, 0)  # <opcodes>", opcodes),
         ("# <operations>", _operations()),
-        ("        # <forward>", _cases("forward", "values, margin, at, numbers, number, first, out, guarded, groups, samples")),
-        ("        # <backward>", _cases("backward", "values, adjoints, at, modes, numbers, number, first, out, groups, samples")),
+        (
+            "        # <forward>",
+            _cases("forward", "values, margin, at, numbers, number, first, out, guarded, groups, samples"),
+        ),
+        (
+            "        # <backward>",
+            _cases("backward", "values, adjoints, at, modes, numbers, number, first, out, groups, samples"),
+        ),
     ):
         if text.count(marker) != 1:
             raise AssertionError(f"engine.py must hold the marker '{marker.strip()}' once")
@@ -92,9 +98,7 @@ def digest(texts: dict[str, str]) -> str:
 @cache
 def kernels() -> ModuleType:
     """Return the generated package of the interpreter: modules `engine` and `descent`, ready to call."""
-    return instantiate(
-        {"engine.py": engine_text(), "descent.py": (KERNELS / "descent.py").read_text(encoding="utf-8")}
-    )
+    return instantiate({"engine.py": engine_text(), "descent.py": (KERNELS / "descent.py").read_text(encoding="utf-8")})
 
 
 def instantiate(texts: dict[str, str]) -> ModuleType:

@@ -99,9 +99,7 @@ class Layout:
         """Return where registers begin."""
         p = self.tape.parameters
         inside = registers < p
-        return np.where(
-            inside, registers * self.groups * self.lanes, self.data_at + (registers - p) * self.step
-        )
+        return np.where(inside, registers * self.groups * self.lanes, self.data_at + (registers - p) * self.step)
 
     @cached_property
     def arrays(self) -> tuple[Any, ...]:
@@ -170,19 +168,15 @@ def descend(
         raise TapeError(f"descent needs a program with one output, this one has {len(tape.outputs)}")
     data = np.ascontiguousarray(rows, dtype=kind)
     if data.ndim != 2 or data.shape[0] < 1 or data.shape[1] != tape.data:
-        raise DataError(
-            f"the program reads {tape.data} data inputs per sample, the data have shape {data.shape}"
-        )
+        raise DataError(f"the program reads {tape.data} data inputs per sample, the data have shape {data.shape}")
     n, p = data.shape[0], tape.parameters
-    law = LAWS.index(
-        "fixed_size_replaced" if descent.law == "fixed_size" and descent.replace else descent.law
-    )
+    law = LAWS.index("fixed_size_replaced" if descent.law == "fixed_size" and descent.replace else descent.law)
     largest = n if descent.law in ("full", "uniform_subset") else descent.size
     batch = largest if descent.law != "uniform_subset" else max(1, n // 2)
     lanes = LANE_BYTES // kind.itemsize
     plan = Layout(tape, lanes, *shape) if shape else layout(tape, kind, batch, count)
     start = initial_points(descent, cell, first, count, p).astype(kind)
-    out = {
+    out: dict[str, NDArray[Any]] = {
         "status": np.empty(count, np.uint8),
         "stopped": np.empty(count, np.int32),
         "tie_first": np.empty(count, np.int32),
@@ -195,7 +189,7 @@ def descend(
         "objective": np.empty((count, len(descent.checkpoints)), np.float64),
         "movement": np.empty(count, np.float64),
     }
-    room = scratch_size(law, n, descent.size)
+    room = scratch_size(law, n, descent.size)  # type: ignore[no-untyped-call]
     kernels().descent.descend(
         *plan.arrays, p, plan.data_at, plan.size, plan.longest, plan.groups, plan.samples, 1,
         data, law, descent.size, descent.replace, largest, room, np.uint64(descent.seed), cell, first, start,

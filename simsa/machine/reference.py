@@ -8,6 +8,7 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from simsa.kernels import functions, lanes
 from simsa.primitives import ROWS, Branch, Primitive
 from simsa.primitives.primitive import FUNCTIONS, OPERANDS
-from simsa.tape.tape import ADJOINED, BRANCH, COUNT, FIRST, FLAGS, GUARDED, NUMBER, OP, OUT, OUTS, RULES, Tape
+from simsa.tape.tape import ADJOINED, COUNT, FIRST, FLAGS, GUARDED, NUMBER, OP, OUT, OUTS, RULES, Tape
 
 Number = Any
 RELATION = (operator.lt, operator.le, operator.eq, operator.ge, operator.gt)
@@ -61,7 +62,7 @@ def _compiled(text: str, row: Primitive, arithmetic: Arithmetic) -> Callable[...
     names = ", ".join((*OPERANDS, "v", *row.immediates))
     tree = ast.fix_missing_locations(_Literals().visit(ast.parse(f"lambda {names}: {text}", mode="eval")))
     space = {**arithmetic.functions, "_number": arithmetic.number}
-    compiled: Callable[..., Number] = eval(compile(tree, row.name, "eval"), space)  # noqa: S307 - the table's own text
+    compiled: Callable[..., Number] = eval(compile(tree, row.name, "eval"), space)
     return compiled
 
 
@@ -85,9 +86,7 @@ class Interpreter:
 
     # Algorithm 1.
 
-    def run(
-        self, x: Sequence[Any], data: Sequence[Any] = (), choices: Mapping[int, Any] | None = None
-    ) -> Execution:
+    def run(self, x: Sequence[Any], data: Sequence[Any] = (), choices: Mapping[int, Any] | None = None) -> Execution:
         """Evaluate the tape at x. `choices` forces the decision of the instructions it names (a branch assignment)."""
         tape, number = self.tape, self.arithmetic.number
         values: list[Number] = [number(v) for v in (*x, *data)]
@@ -178,14 +177,13 @@ class Interpreter:
             sides = [(x[a], x[b]) for first, count, _ in table for a, _, b in self.tape.guards[first : first + count]]
         elif row.name == "sort":
             ordered = [x[i] for i in _order(x, False)]
-            sides = list(zip(ordered, ordered[1:], strict=False))
+            sides = list(pairwise(ordered))
         elif row.arity is None:
             best = _extremes(x, operator.gt if row.name == "max" else operator.lt)[0]
             sides = [(x[best], v) for i, v in enumerate(x) if i != best]
         else:
             sides = [
-                (self._piece(row, a, x, None, numbers), self._piece(row, b, x, None, numbers))
-                for a, b in row.guards()
+                (self._piece(row, a, x, None, numbers), self._piece(row, b, x, None, numbers)) for a, b in row.guards()
             ]
         gaps = [abs(a - b) for a, b in sides]
         return min((float(gap) for gap in gaps if gap == gap), default=np.inf)
@@ -238,7 +236,7 @@ class Interpreter:
     def backward(self, execution: Execution, output: int = 0) -> list[Number]:
         """Return the gradient of one output. Only executed pieces are differentiated; the others pass nothing."""
         with np.errstate(all="ignore"):
-            adjoints, live = self.adjoints(execution, output)
+            adjoints, _ = self.adjoints(execution, output)
         return adjoints[: self.tape.parameters]
 
     def adjoints(self, execution: Execution, output: int = 0) -> tuple[list[Number], list[bool]]:
@@ -300,7 +298,13 @@ def _order(x: Sequence[Number], reverse_ties: bool) -> tuple[int, ...]:
     order: list[int] = []
     for i, v in enumerate(x):
         at = len(order)
-        while at and v == v and (v < x[order[at - 1]] or x[order[at - 1]] != x[order[at - 1]] or (reverse_ties and v == x[order[at - 1]])):
+        while (
+            at
+            and v == v
+            and (
+                v < x[order[at - 1]] or x[order[at - 1]] != x[order[at - 1]] or (reverse_ties and v == x[order[at - 1]])
+            )
+        ):
             at -= 1
         order.insert(at, i)
     return tuple(order)

@@ -76,9 +76,7 @@ def _named(row: Primitive, wish: str) -> Weights | str:
             return tuple(tuple(1.0 / len(b.between) for _ in b.between) for b in row.tie_rows)
         if wish in ("first", "last"):
             one = 0 if wish == "first" else -1
-            return tuple(
-                tuple(1.0 if j == b.between[one] else 0.0 for j in b.between) for b in row.tie_rows
-            )
+            return tuple(tuple(1.0 if j == b.between[one] else 0.0 for j in b.between) for b in row.tie_rows)
         expected = ("a number", "split", "first", "last", *row.ties)
     raise ProgramError(f"{row.name}: tie rule '{wish}' is unknown; expected one of {', '.join(expected)}")
 

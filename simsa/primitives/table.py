@@ -23,9 +23,7 @@ def _elementary(
 ) -> Primitive:
     """Return the row of an elementary function: one piece, no branches."""
     domain = domain or (REAL,) * len(partials)
-    return Primitive(
-        name, textbook, len(partials), (Piece(value, partials),), immediates=immediates, domain=domain
-    )
+    return Primitive(name, textbook, len(partials), (Piece(value, partials),), immediates=immediates, domain=domain)
 
 
 def _kink(tie: str, below: str, *, nan_from: str = "") -> tuple[Branch, ...]:
@@ -53,9 +51,7 @@ ROWS: tuple[Primitive, ...] = (
     _elementary("log1p", "logarithm of one plus x", "log1p(x)", "1 / (1 + x)", domain=((-1.0, INF),)),
     _elementary("sqrt", "square root", "sqrt(x)", "0.5 / v", domain=((0.0, INF),)),
     _elementary("pow", "power", "pow(x, y)", "y * pow(x, y - 1)", "v * log(x)", domain=((0.0, INF), REAL)),
-    _elementary(
-        "power", "constant power", "pow(x, a)", "a * pow(x, a - 1)", immediates=("a",), domain=((0.0, INF),)
-    ),
+    _elementary("power", "constant power", "pow(x, a)", "a * pow(x, a - 1)", immediates=("a",), domain=((0.0, INF),)),
     _elementary("sin", "sine", "sin(x)", "cos(x)"),
     _elementary("cos", "cosine", "cos(x)", "-sin(x)"),
     _elementary("tan", "tangent", "tan(x)", "1 + v * v", domain=((-1.5, 1.5),)),
@@ -111,7 +107,7 @@ ROWS: tuple[Primitive, ...] = (
             Branch(("x == 6",), between=(1, 2)),
             Branch((), 1),
         ),
-        ties={name: ((1.0, 0.0), (0.0, 1.0)) for name in ("tf.nn.relu6", "torch.nn.functional.relu6", "jax.nn.relu6")},
+        ties=dict.fromkeys(("tf.nn.relu6", "torch.nn.functional.relu6", "jax.nn.relu6"), ((1.0, 0.0), (0.0, 1.0))),
         domain=(REAL,),
     ),
     Primitive(
@@ -220,10 +216,9 @@ ROWS: tuple[Primitive, ...] = (
             Branch((), 1),
         ),
         immediates=("a",),
-        ties={
-            name: ((0.0, 1.0), (1.0, 0.0))
-            for name in ("keras.losses.huber", "torch.nn.functional.huber_loss", "jax.numpy.where")
-        },
+        ties=dict.fromkeys(
+            ("keras.losses.huber", "torch.nn.functional.huber_loss", "jnp.where"), ((0.0, 1.0), (1.0, 0.0))
+        ),
         domain=(REAL,),
     ),
     # Any number of operands; the loops are the kernels' and the reference's, one for each of these rows.

@@ -171,9 +171,7 @@ class Program:
         result = result[:, 0] if self.q == 1 else result
         return result if batched else result[0]
 
-    def jacobian(
-        self, x: ArrayLike, data: ArrayLike | None = None, mode: str = "backward"
-    ) -> NDArray[np.float64]:
+    def jacobian(self, x: ArrayLike, data: ArrayLike | None = None, mode: str = "backward") -> NDArray[np.float64]:
         """Return the selection Jacobian (Def. 4, Algorithm 2), shape (q, p) or (batch, q, p).
 
         At a tie it is the Jacobian of the piece that the convention selects. mode: "backward" or "forward"; they
@@ -185,9 +183,7 @@ class Program:
         result = self.evaluator.jacobian(self, points, samples, mode)
         return result if batched else result[0]
 
-    def gradient(
-        self, x: ArrayLike, data: ArrayLike | None = None, mode: str = "backward"
-    ) -> NDArray[np.float64]:
+    def gradient(self, x: ArrayLike, data: ArrayLike | None = None, mode: str = "backward") -> NDArray[np.float64]:
         """Return the selection gradient of a program with one output, shape (p,) or (batch, p).
 
         >>> import simsa
@@ -218,7 +214,9 @@ class Builder:
     def __init__(self, parameters: int, data: int = 0, convention: Convention = TENSORFLOW) -> None:
         """Start a program with its inputs and nothing else."""
         if parameters < 1 or data < 0:
-            raise ProgramError(f"a program needs at least one parameter and no negative data count, got {parameters}, {data}")
+            raise ProgramError(
+                f"a program needs at least one parameter and no negative data count, got {parameters}, {data}"
+            )
         self.parameters, self.data, self.convention = parameters, data, convention
         self.nodes: list[Node] = []
         self.registers = parameters + data
@@ -263,9 +261,7 @@ class Builder:
         if len(immediates) != len(row.immediates):
             raise ProgramError(f"{primitive} takes the numbers ({', '.join(row.immediates)}), got {len(immediates)}")
         weights = self.convention.tie(primitive, tie) if row.ties else ()
-        return self._add(
-            Node(primitive, tuple(map(int, operands)), tuple(map(float, immediates)), outputs, weights)
-        )
+        return self._add(Node(primitive, tuple(map(int, operands)), tuple(map(float, immediates)), outputs, weights))
 
     def select(self, rows: Sequence[tuple[Sequence[tuple[int, str, int]], int]], otherwise: int) -> int:
         """Return a selection written by the user: the piece of the first row whose guards all hold.
@@ -287,9 +283,7 @@ class Builder:
         table.append(Row((), position(otherwise)))
         return self._add(Node("select", tuple(operands), rows=tuple(table)))
 
-    def finish(
-        self, outputs: Sequence[int], layers: Sequence[Layer] = (), names: Sequence[str] = ()
-    ) -> Program:
+    def finish(self, outputs: Sequence[int], layers: Sequence[Layer] = (), names: Sequence[str] = ()) -> Program:
         """Return the finished program that returns the registers `outputs`."""
         if not outputs or any(not 0 <= register < self.registers for register in outputs):
             raise ProgramError("a program must return at least one of its own registers")

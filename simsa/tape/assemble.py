@@ -124,7 +124,8 @@ def _line_up(program: Program, lines: list[_Line], fresh: int) -> tuple[list[_Li
                     copies = range(fresh, fresh + len(block))
                     fresh += len(block)
                     result += [
-                        _Line(Node("copy", operands=(0,)), new, [old], -1) for new, old in zip(copies, block, strict=True)
+                        _Line(Node("copy", operands=(0,)), new, [old], -1)
+                        for new, old in zip(copies, block, strict=True)
                     ]
                     block = copies
                 operands += block
@@ -166,7 +167,12 @@ def _flatten(
     clear: list[int],
 ) -> Tape:
     """Write the instructions into flat arrays."""
-    code, operands, modes, numbers, rows, guards = [], [], [], [], [], []
+    code: list[tuple[int, ...]] = []
+    operands: list[int] = []
+    modes: list[int] = []
+    numbers: list[float] = []
+    rows: list[tuple[int, int, int]] = []
+    guards: list[tuple[int, int, int]] = []
     for line in lines:
         node = line.node
         at = (len(operands), len(line.operands), len(numbers), len(rows), line.flags)

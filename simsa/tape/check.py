@@ -36,7 +36,10 @@ def check(tape: Tape) -> None:
     written = np.zeros(tape.registers, bool)
     written[: tape.parameters + tape.data] = True
     for register in tape.constant_registers:
-        _require(0 <= register < tape.registers and not written[register], f"constant register r{register} is taken or out of range")
+        _require(
+            0 <= register < tape.registers and not written[register],
+            f"constant register r{register} is taken or out of range",
+        )
         written[register] = True
     for k in range(len(tape.code)):
         _instruction(tape, k, written)
@@ -76,12 +79,17 @@ def _instruction(tape: Tape, k: int, written: np.ndarray) -> None:
     _require(0 <= line[OP] < len(ROWS), f"instruction {k}: opcode {line[OP]} is unknown")
     row = ROWS[line[OP]]
     where = f"instruction {k} ({row.name})"
-    _require(0 <= line[FIRST] and line[COUNT] >= 1 and line[FIRST] + line[COUNT] <= len(tape.operands), f"{where}: operands out of range")
+    _require(
+        0 <= line[FIRST] and line[COUNT] >= 1 and line[FIRST] + line[COUNT] <= len(tape.operands),
+        f"{where}: operands out of range",
+    )
     _require(row.arity is None or line[COUNT] == row.arity, f"{where}: {line[COUNT]} operands, expected {row.arity}")
     for register in tape.operand(k):
         _require(0 <= register < tape.registers, f"{where}: operand r{register} out of range")
         _require(bool(written[register]), f"{where}: reads r{register} before it is written")
-    _require(line[OUTS] >= 1 and 0 <= line[OUT] and line[OUT] + line[OUTS] <= tape.registers, f"{where}: output out of range")
+    _require(
+        line[OUTS] >= 1 and 0 <= line[OUT] and line[OUT] + line[OUTS] <= tape.registers, f"{where}: output out of range"
+    )
     for register in range(line[OUT], line[OUT] + line[OUTS]):
         _require(not written[register], f"{where}: writes r{register} twice")
         written[register] = True
@@ -156,7 +164,10 @@ def _adjoints(tape: Tape) -> None:
             _require(bool(ready[register]), f"{where}: the adjoint of r{register} is read before it is assigned")
         for register, mode in zip(tape.operand(k), modes, strict=True):
             _require(mode in (0, ASSIGN, ADD), f"{where}: unknown mode {mode}")
-            _require(mode != ADD or bool(ready[register]), f"{where}: adds to the adjoint of r{register} before it is assigned")
+            _require(
+                mode != ADD or bool(ready[register]),
+                f"{where}: adds to the adjoint of r{register} before it is assigned",
+            )
             _require(mode != ASSIGN or not ready[register], f"{where}: assigns the adjoint of r{register} twice")
             if mode:
                 ready[register] = True

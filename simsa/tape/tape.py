@@ -6,6 +6,7 @@ decision that does not depend on the point already made.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ def blocks_of(operands: Sequence[int], outs: int) -> tuple[Sequence[int], Sequen
 
 def in_line(registers: Sequence[int], parameters: int) -> bool:
     """Tell whether registers are consecutive, and all parameters or all not: addresses are then linear in them."""
-    consecutive = all(b == a + 1 for a, b in zip(registers, registers[1:], strict=False))
+    consecutive = all(b == a + 1 for a, b in pairwise(registers))
     return consecutive and (not registers or (registers[0] < parameters) == (registers[-1] < parameters))
 
 
@@ -104,19 +105,16 @@ class Tape:
             return f"  tie {RULES[int(self.numbers[line[NUMBER]])]}" if row.ties else ""
         at = line[NUMBER]
         numbers = self.numbers[at : at + len(row.immediates)]
-        text = "".join(
-            f" {name}={value!r}" for name, value in zip(row.immediates, numbers.tolist(), strict=True)
-        )
+        note = "".join(f" {name}={value!r}" for name, value in zip(row.immediates, numbers.tolist(), strict=True))
         at += len(row.immediates)
         for branch in row.tie_rows:
             weights = self.numbers[at : at + len(branch.between)]
             at += len(branch.between)
             pieces = " + ".join(
-                f"{w!r}*({row.pieces[j].value})"
-                for w, j in zip(weights.tolist(), branch.between, strict=True)
+                f"{w!r}*({row.pieces[j].value})" for w, j in zip(weights.tolist(), branch.between, strict=True)
             )
-            text += f"  tie at {' and '.join(branch.guards)}: {pieces}"
-        return f" {text}" if text else ""
+            note += f"  tie at {' and '.join(branch.guards)}: {pieces}"
+        return f" {note}" if note else ""
 
     def table(self, k: int) -> NDArray[np.int64]:
         """Return the rows of the branch table of instruction k, a user's selection."""
