@@ -36,7 +36,6 @@ def machine(tape, rows, descent, *, c, cell, first, count, precision):
         "tie_first": np.where(t == 20, 3, hit),
         "tie_count": (hit >= 0).astype(int),
         "tie_sample": np.where(hit >= 0, 0, -1),
-        "tie_node": np.where(hit >= 0, 4, -1),
         "landed_first": hit,
         "margin": np.where(hit >= 0, 0.0, 1e-3 * t),
         "movement": np.where(hit >= 0, 0.0, 1.0),
@@ -99,10 +98,7 @@ def test_a_run_writes_everything_and_prints_a_table(here, capsys, monkeypatch):
     assert lines[5] == "hypotheses that do not hold:"
     assert lines[-1] == "results: results/identity_trap"
     assert len({len(line) for line in lines[1:4]}) == 1, "columns are aligned"
-    assert (
-        "identity_trap: 2 cells x 40 trajectories x 20 steps = 1.6e+03 traj-steps (1 parameters, 2 samples)"
-        in err
-    )
+    assert "identity_trap: 2 cells x 40 trajectories x 20 steps = 1.6e+03 traj-steps (1 parameters, 2 samples)" in err
     assert re.search(r"10 blocks on 2 threads, .* of records in results/identity_trap, roughly .*s\n", err)
     assert re.search(r"done in .*: .* traj-steps/s on 2 threads\n", err)
     assert "warning: a hypothesis of Theorem" in err
@@ -160,9 +156,7 @@ def test_several_conventions_and_precisions_are_columns(here, capsys):
     assert lines[0] == "A convex loss with a planted artificial critical point, seed 7"
     assert lines[1].split()[:3] == ["c", "convention", "precision"]
     assert [line.split()[:3] for line in lines[2:6]] == [
-        ["0.3", convention, precision]
-        for convention in ("tensorflow", "jax")
-        for precision in ("float64", "float32")
+        ["0.3", convention, precision] for convention in ("tensorflow", "jax") for precision in ("float64", "float32")
     ]
     data = store.open("results/identity_trap")
     assert data.sizes["cell"] == 8
@@ -236,8 +230,7 @@ def test_results_that_are_there_are_not_touched_unasked(here, capsys):
     capsys.readouterr()
     assert sweep() == 2
     assert capsys.readouterr().err.splitlines()[-1] == (
-        "results/identity_trap holds results already: continue them with --resume, "
-        "or replace them with --overwrite"
+        "results/identity_trap holds results already: continue them with --resume, or replace them with --overwrite"
     )
     assert contents(here / "results/identity_trap") == before
 
@@ -359,9 +352,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_continue(here, whole, notice)
     assert process.returncode == 3 and out == ""
     assert "Traceback" not in err
     last = err.splitlines()[-1]
-    kept = re.match(
-        r"interrupted: (\d+) of 10 blocks are kept; continue with: simsa sweep .* --resume$", last
-    )
+    kept = re.match(r"interrupted: (\d+) of 10 blocks are kept; continue with: simsa sweep .* --resume$", last)
     assert kept and 2 <= int(kept[1]) < 10
     assert len(list((here / "out" / "tasks").glob("*.json"))) == int(kept[1])
     resumed_as(whole, here / "out", "--workers", 1)

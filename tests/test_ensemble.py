@@ -205,13 +205,11 @@ def test_compilation_is_announced_once_for_each_precision(monkeypatch):
         LAYOUT, cells=tuple(Cell(0.5, "tensorflow", p, 0) for p in ("float64", "float32", "float64"))
     )
     monkeypatch.setattr(drive.launch, "compiled", lambda precision: precision == "float32")
-    monkeypatch.setattr(
-        drive.launch, "warm_up", lambda precision: {"float64": 12.34, "float32": 0.5}[precision]
-    )
+    monkeypatch.setattr(drive.launch, "warm_up", lambda precision: {"float64": 12.34, "float32": 0.5}[precision])
     said = []
     assert drive.warm_up(dataclasses.replace(PLAN, layout=layout), said.append) == pytest.approx(12.84)
     assert said == [
-        "compiling the kernels for float64 (once per machine and version, about 20 s) ...",
+        "compiling the kernels for float64 (once per machine and version, up to a minute) ...",
         "... compiled in 12.3 s",
     ]
 
@@ -234,8 +232,8 @@ def test_blocks_are_powers_of_two_within_bounds(trajectories, seconds):
     assert size & (size - 1) == 0
     assert SMALLEST_BLOCK <= size <= 2**16
     if size > SMALLEST_BLOCK:
-        assert size * seconds <= 1.0
-        assert size * 64 <= 2 * trajectories
+        assert size * seconds <= 2.0
+        assert size * 64 <= 2 * trajectories or size * seconds <= 0.2
 
 
 def test_blocks_of_large_programs_fit_into_memory():

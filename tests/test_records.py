@@ -138,7 +138,7 @@ def test_points_and_checkpoints_can_be_left_out(tmp_path):
     records.write(layout.blocks[0], made, 0.1)
     assert records.intact(layout.blocks[0])
     assert "checkpoint" not in store.open(tmp_path).coords
-    assert layout.bytes == 200 * (1 + 6 * 4 + 2 * 8)
+    assert layout.bytes == 200 * (1 + 5 * 4 + 2 * 8)
 
 
 def test_the_task_record_says_where_and_when(whole):
@@ -278,9 +278,7 @@ WRITER = textwrap.dedent("""
 
 def killed_writer(folder: Path, blocks: int, wait: float) -> list[str]:
     """Start a writer, kill it when it has acknowledged some blocks and a moment has passed; return those."""
-    writer = subprocess.Popen(
-        [sys.executable, "-c", WRITER, __file__, str(folder)], stdout=subprocess.PIPE, text=True
-    )
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, __file__, str(folder)], stdout=subprocess.PIPE, text=True)
     assert writer.stdout.readline() == "ready\n"
     heard = [writer.stdout.readline() for _ in range(blocks)]
     try:

@@ -52,7 +52,7 @@ def warm_up(plan: Plan, say: Say) -> float:
     for precision in dict.fromkeys(cell.precision for cell in plan.layout.cells):
         ready = launch.compiled(precision)
         if not ready:
-            say(f"compiling the kernels for {precision} (once per machine and version, about 20 s) ...")
+            say(f"compiling the kernels for {precision} (once per machine and version, up to a minute) ...")
         took = launch.warm_up(precision)
         if not ready:
             say(f"... compiled in {took:.1f} s")
@@ -64,9 +64,7 @@ def unfinished(records: Records, say: Say, workers: int = 1) -> list[Block]:
     """Return the blocks that have still to be run, those damaged on disk among them."""
     kept = list(records.finished())
     with ThreadPoolExecutor(workers) as pool:
-        damaged = [
-            block for block, intact in zip(kept, pool.map(records.intact, kept), strict=True) if not intact
-        ]
+        damaged = [block for block, intact in zip(kept, pool.map(records.intact, kept), strict=True) if not intact]
     for block in damaged:
         say(f"block {block.name} is damaged on disk; it will be computed again")
         records.forget(block)

@@ -17,19 +17,17 @@ POINTS_LIMIT = 2**28
 """`points = "auto"` keeps the final points and those of ties while both together take at most so many
 bytes."""
 
-BLOCK_SECONDS = 1.0
-"""A block should take about so long: well above the 30 ms of storing it, well below what Ctrl-C may take."""
+SHORTEST_BLOCK, LONGEST_BLOCK = 0.2, 2.0
+"""Seconds that a block should take: well above the 30 ms of storing it, not above what Ctrl-C may take."""
 
 BLOCK_BYTES = 2**26
 """Most bytes of a block's records, so that every thread can hold one."""
 
 BLOCKS = 64
-"""Blocks there should be, if they do not become smaller than SMALLEST_BLOCK: enough for 16 threads to end
-together."""
+"""Blocks there should be, if that does not make them too short: enough for 16 threads to end together."""
 
-SMALLEST_BLOCK, LARGEST_BLOCK = 128, 2**16
-"""Trajectories in a block: a multiple of the widest row of lanes (16 vectors of 8), and few files for large
-sweeps."""
+SMALLEST_BLOCK, LARGEST_BLOCK = 32, 2**16
+"""Trajectories in a block: enough to fill lanes however long it takes, and few files for large sweeps."""
 
 SECONDS_PER_OPERAND = {"float64": 0.35e-9, "float32": 0.2e-9}
 SECONDS_PER_INSTRUCTION = 1.0e-9
@@ -73,9 +71,7 @@ class Plan:
             tape = self.tapes[cell.convention]
             work = _samples(self.descent, len(self.rows))
             looks = min(self.descent.objective_trajectories, layout.trajectories) / layout.trajectories
-            checks = (
-                len(layout.checkpoints) * len(self.rows) * looks / 3
-            )  # values only: a third of a gradient
+            checks = len(layout.checkpoints) * len(self.rows) * looks / 3  # values only: a third of a gradient
             each = layout.trajectories * (layout.steps * work + checks)
             flops += each * 6 * len(tape.operands)
             seconds += each * _seconds(tape, cell.precision)
@@ -91,9 +87,7 @@ def plan(scenario: Scenario) -> Plan:
     of them. Raises ScenarioError, DataError or ProgramError if the scenario, its data or its program do not
     fit together.
     """
-    programs = {
-        convention.label: from_scenario(scenario.program, convention) for convention in scenario.conventions
-    }
+    programs = {convention.label: from_scenario(scenario.program, convention) for convention in scenario.conventions}
     tapes = {label: assemble(program) for label, program in programs.items()}
     _, samples = rows(scenario)
     some = next(iter(programs.values()))
@@ -121,9 +115,7 @@ def plan(scenario: Scenario) -> Plan:
     points = scenario.record.points
     kept = 2 * 8 * some.p * trajectories * len(cells)
     seconds = (
-        max(_seconds(tape, "float64") for tape in tapes.values())
-        * _samples(descent, len(samples))
-        * descent.steps
+        max(_seconds(tape, "float64") for tape in tapes.values()) * _samples(descent, len(samples)) * descent.steps
     )
     layout = Layout(
         cells=cells,
@@ -143,9 +135,7 @@ def plan(scenario: Scenario) -> Plan:
             "hypotheses": [asdict(hypothesis) for hypothesis in hypotheses(scenario)],
         },
     )
-    return Plan(
-        replace(layout, block=scenario.run.block or block_size(layout, seconds)), tapes, samples, descent
-    )
+    return Plan(replace(layout, block=scenario.run.block or block_size(layout, seconds)), tapes, samples, descent)
 
 
 def block_size(layout: Layout, seconds: float) -> int:
@@ -156,9 +146,9 @@ def block_size(layout: Layout, seconds: float) -> int:
     cells, trajectories = len(layout.cells), layout.trajectories
     most = min(
         LARGEST_BLOCK,
-        BLOCK_SECONDS / max(seconds, 1e-12),
+        LONGEST_BLOCK / max(seconds, 1e-12),
         BLOCK_BYTES * cells * trajectories / layout.bytes,
-        cells * trajectories / BLOCKS,
+        max(SHORTEST_BLOCK / max(seconds, 1e-12), cells * trajectories / BLOCKS),
     )
     return int(max(SMALLEST_BLOCK, 2 ** math.floor(math.log2(max(most, 1)))))
 

@@ -59,7 +59,6 @@ FIELDS = (
     Field("tie_first", "int32", -1, None, "first step with an exact tie; -1 if none", "step"),
     Field("tie_count", "int32", -1, None, "number of steps with an exact tie"),
     Field("tie_sample", "int32", -1, None, "row of the data at the first tie; -1 if none"),
-    Field("tie_node", "int32", -1, None, "register of the selection tied first; -1 if none"),
     Field("landed_first", "int32", -1, None, "first step with a decisive tie; -1 if none", "step"),
     Field("margin", "float64", NAN, None, "smallest |guard| seen; inf if the program has no guard"),
     Field("movement", "float64", NAN, None, "largest change of a parameter in the last step"),
@@ -252,9 +251,7 @@ class Records:
         for f in self.layout.fields:
             value = np.ascontiguousarray(values[f.name], dtype=f.dtype)
             if value.shape != self.layout.shape(f, block.count):
-                raise ValueError(
-                    f"{f.name} has shape {value.shape}, expected {self.layout.shape(f, block.count)}"
-                )
+                raise ValueError(f"{f.name} has shape {value.shape}, expected {self.layout.shape(f, block.count)}")
             if value.dtype.kind == "f":  # one bit pattern for nan, whatever the processor made
                 value = np.where(np.isnan(value), np.nan, value)
             self._arrays[f.name][block.cell, block.first : block.first + block.count] = value
@@ -276,9 +273,7 @@ class Records:
 
     def finished(self) -> dict[Block, float]:
         """Return the blocks that have a task record, and the seconds that each took."""
-        found = {
-            block: read_json(self._task(block)) for block in self.layout.blocks if self._task(block).exists()
-        }
+        found = {block: read_json(self._task(block)) for block in self.layout.blocks if self._task(block).exists()}
         return {
             block: float(task["seconds"])
             for block, task in found.items()
@@ -373,9 +368,7 @@ def attributes(folder: Path) -> dict[str, Any]:
     if "format" not in kept or "digest" not in kept:
         raise RecordsError(f"{path}: not records of simsa, or damaged")
     if kept["format"] != FORMAT:
-        raise RecordsError(
-            f"{path}: records of format {kept['format']}; this version of simsa reads format {FORMAT}"
-        )
+        raise RecordsError(f"{path}: records of format {kept['format']}; this version of simsa reads format {FORMAT}")
     return kept
 
 
