@@ -8,7 +8,6 @@ import argparse
 import os
 import platform
 import shlex
-import shutil
 import signal
 import sys
 import time
@@ -19,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 from simsa.errors import SimsaError
 
 if TYPE_CHECKING:
-    from simsa.ensemble.drive import Say
+    from simsa.ensemble.drive import Outcome, Say
     from simsa.ensemble.plan import Plan
+    from simsa.ensemble.store import Records
     from simsa.scenario import Scenario
 
 DONE, BAD_INPUT, INTERRUPTED = 0, 2, 3
@@ -35,14 +35,20 @@ def main(arguments: Sequence[str] | None = None, command: str = "simsa") -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     chosen = _parser().parse_args(given)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's notice is a Ctrl-C
     try:
         return _sweep(chosen, [*command.split(), *given])
-    except SimsaError as error:
-        print(error, file=sys.stderr)
-        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("interrupted before there was anything to keep", file=sys.stderr)
+        return INTERRUPTED
     except BrokenPipeError:  # the reader of stdout is gone (`simsa sweep ... | head`)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except (SimsaError, OSError) as error:
+        print(error, file=sys.stderr)
+        return BAD_INPUT
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Version(argparse.Action):
@@ -70,14 +76,10 @@ def _parser() -> argparse.ArgumentParser:
         epilog="exit codes: 0 done, 2 bad input, 3 interrupted (continue with --resume)",
     )
     sweep.add_argument("file", type=Path, metavar="FILE", help="the scenario, a TOML file")
-    sweep.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder of the results (default: results/NAME)"
-    )
+    sweep.add_argument("--out", type=Path, metavar="DIR", help="folder of the results (default: results/NAME)")
     sweep.add_argument("--workers", type=_positive, metavar="N", help="threads (default: all usable cores)")
     existing = sweep.add_mutually_exclusive_group()
-    existing.add_argument(
-        "--resume", action="store_true", help="continue an interrupted run, if there is one"
-    )
+    existing.add_argument("--resume", action="store_true", help="continue an interrupted run, if there is one")
     existing.add_argument("--overwrite", action="store_true", help="remove the results that are there")
     sweep.add_argument("--dry-run", action="store_true", help="say what would be done, and write nothing")
     sweep.add_argument("--quiet", action="store_true", help="nothing on stderr but warnings and errors")
@@ -139,39 +141,45 @@ def _sweep(chosen: argparse.Namespace, typed: Sequence[str]) -> int:
         todo = made.layout.blocks
     _provenance(folder, scenario, chosen, typed, workers, keep=there and chosen.resume)
 
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's notice is a Ctrl-C
     try:
         compiling = drive.warm_up(made, say) if todo else 0.0
         outcome = drive.run(made, records, todo, workers=workers, say=say, quiet=chosen.quiet)
-    except KeyboardInterrupt:
-        _interrupted(records, typed)
-        return INTERRUPTED
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    if outcome.interrupted:
-        _interrupted(records, typed)
-        return INTERRUPTED
+        if not outcome.interrupted:
+            print(_report(records, outcome, compiling, workers, say), flush=True)
+            return DONE
+    except KeyboardInterrupt:  # a second Ctrl-C, or one outside of the run
+        pass
+    again = [word for word in typed if word not in ("--resume", "--overwrite")] + ["--resume"]
+    kept, blocks = len(records.finished()), len(made.layout.blocks)
+    print(
+        f"interrupted: {kept} of {blocks} blocks are kept; continue with: {shlex.join(again)}",
+        file=sys.stderr,
+    )
+    return INTERRUPTED
 
+
+def _report(records: "Records", outcome: "Outcome", compiling: float, workers: int, say: "Say") -> str:
+    """Write the summary and the figures; return the results as text."""
     from simsa import analysis, plots
+    from simsa.ensemble import drive, store
 
+    folder, speed = records.folder, outcome.traj_steps / outcome.seconds
     timing = {
         "traj_steps": outcome.traj_steps,
         "seconds": outcome.seconds,
-        "traj_steps_per_second": outcome.traj_steps / outcome.seconds if outcome.traj_steps else None,
+        "traj_steps_per_second": speed,
         "compile_seconds": compiling,
         "workers": workers,
         "block_seconds": sum(records.finished().values()),
     }
-    if not todo:  # nothing was timed: what was said before still holds
+    if outcome.traj_steps:
+        say(f"done in {drive.duration(outcome.seconds)}: {speed:.3g} traj-steps/s on {workers} threads")
+    else:  # nothing was timed: what was said before still holds
         timing = (store.read_json(folder / "summary.json") or {}).get("timing", timing)
     summary = analysis.summarise(store.open(folder), timing=timing)
     store.write_json(folder / "summary.json", summary)
     plots.save_all(summary, folder)
-    if todo:
-        speed, took = outcome.traj_steps / outcome.seconds, drive.duration(outcome.seconds)
-        say(f"done in {took}: {speed:.3g} traj-steps/s on {workers} threads")
-    print(_table(summary, folder))
-    return DONE
+    return _table(summary, folder)
 
 
 def _announce(made: "Plan", folder: Path, workers: int, say: "Say") -> None:
@@ -192,16 +200,6 @@ def _announce(made: "Plan", folder: Path, workers: int, say: "Say") -> None:
     )
 
 
-def _interrupted(records: Any, typed: Sequence[str]) -> None:
-    """Say what is kept of an interrupted run, and how to continue it."""
-    again = [word for word in typed if word not in ("--resume", "--overwrite")] + ["--resume"]
-    kept, blocks = len(records.finished()), len(records.layout.blocks)
-    print(
-        f"interrupted: {kept} of {blocks} blocks are kept; continue with: {shlex.join(again)}",
-        file=sys.stderr,
-    )
-
-
 def _provenance(
     folder: Path,
     scenario: "Scenario",
@@ -213,7 +211,7 @@ def _provenance(
     """Write where the records come from: the scenario, and an entry for each run that added to them."""
     from simsa.ensemble import store
 
-    shutil.copyfile(chosen.file, folder / "scenario.toml")
+    (folder / "scenario.toml").write_bytes(chosen.file.read_bytes())
     earlier = (store.read_json(folder / "provenance.json") or {}).get("runs", []) if keep else []
     this = {
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -255,6 +255,36 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(here, capsys):
     assert list(here.iterdir()) == []
 
 
+def test_a_folder_that_cannot_be_written_is_a_line(here, capsys):
+    Path("file").write_text("in the way")
+    assert sweep("--out", "file/out") == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "[Errno 20] Not a directory: 'file/out/tasks'"
+
+
+def test_a_run_can_be_repeated_from_its_own_folder(here):
+    sweep("--out", "out")
+    assert cli.main(["sweep", "out/scenario.toml", *SMALL, "--out", "out", "--resume"]) == 0
+
+
+def test_ctrl_c_while_planning_is_no_traceback(here, capsys, monkeypatch):
+    def interrupt(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("simsa.scenario.load", interrupt)
+    assert sweep() == 3
+    assert capsys.readouterr() == ("", "interrupted before there was anything to keep\n")
+
+
+def test_ctrl_c_while_drawing_loses_nothing(here, capsys, monkeypatch):
+    def interrupt(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(plots, "save_all", interrupt)
+    assert sweep() == 3
+    assert "interrupted: 10 of 10 blocks are kept; continue with: simsa sweep " in capsys.readouterr().err
+    monkeypatch.undo()
+
+
 def test_quiet_leaves_the_table_and_the_warnings(here, capsys):
     assert sweep("--quiet") == 0
     out, err = capsys.readouterr()
@@ -366,6 +396,14 @@ def test_a_second_ctrl_c_does_not_wait(here):
     _, err = process.communicate(timeout=60)
     assert process.returncode == 3
     assert err.splitlines()[-1].startswith("interrupted: ") and "Traceback" not in err
+
+
+def test_a_reader_that_leaves_early_is_no_error(here):
+    process = start(here / "out", 0.02)
+    process.stdout.close()
+    err = process.stderr.read()
+    assert process.wait(60) == 0
+    assert "Traceback" not in err and "BrokenPipe" not in err
 
 
 def test_a_damaged_chunk_is_repaired_on_resume(here, whole, capsys):
