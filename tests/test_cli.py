@@ -401,8 +401,9 @@ def test_a_second_ctrl_c_does_not_wait(here):
 def test_a_reader_that_leaves_early_is_no_error(here):
     process = start(here / "out", 0.02)
     process.stdout.close()
-    err = process.stderr.read()
-    assert process.wait(60) == 0
+    with process:
+        err = process.stderr.read()
+    assert process.returncode == 0
     assert "Traceback" not in err and "BrokenPipe" not in err
 
 
