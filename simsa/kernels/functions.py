@@ -186,7 +186,7 @@ def _scale(y, k):
 @elementary
 def exp(x):
     """Return e^x."""
-    k, y, low = _exp_pair(x)
+    k, y, _ = _exp_pair(x)
     return _scale(y, k)
 
 
@@ -205,7 +205,7 @@ def _expm1_pair(x):
 @elementary
 def expm1(x):
     """Return e^x - 1, without cancellation near 0."""
-    y, low = _expm1_pair(select(x < -40.0, -40.0, x))
+    y, _ = _expm1_pair(select(x < -40.0, -40.0, x))
     return select(fabs(x) < 5e-17, x, y)
 
 
@@ -484,7 +484,7 @@ def _circle(x):
 @elementary
 def sin(x):
     """Return the sine, of any float."""
-    t, s, s_low, c, c_low = _circle(x)
+    t, s, _, c, _ = _circle(x)
     y = select(fabs(t) == 0.25, c, s)
     y = select((t < 0.0) | (t == 0.5), -y, y)
     return select(fabs(x) < 3e-9, x, y)
@@ -493,7 +493,7 @@ def sin(x):
 @elementary
 def cos(x):
     """Return the cosine, of any float."""
-    t, s, s_low, c, c_low = _circle(x)
+    t, s, _, c, _ = _circle(x)
     y = select(fabs(t) == 0.25, s, c)
     return select((t > 0.0) | (t == -0.5), -y, y)
 

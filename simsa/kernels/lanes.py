@@ -82,9 +82,7 @@ def _call(builder, name, *args):
 
 def _shuffle(builder, first, second, order):
     """Return the lanes of `first` and `second` that `order` names."""
-    return builder.shuffle_vector(
-        first, second, ir.Constant(ir.VectorType(ir.IntType(32), len(order)), order)
-    )
+    return builder.shuffle_vector(first, second, ir.Constant(ir.VectorType(ir.IntType(32), len(order)), order))
 
 
 @register_model(Lanes)
@@ -130,8 +128,10 @@ def _broadcast(context, builder, from_type, to_type, value):
 
 # Registration.
 
+_ANY = ((types.VarArg(types.Any),),)
 
-def _compile(function, typer, lower, patterns=((types.VarArg(types.Any),),)):
+
+def _compile(function, typer, lower, patterns=_ANY):
     """Give a function or operator its compiled meaning.
 
     `typer(*types)` returns the signature, or None where the operation is not defined; Numba then casts the arguments
@@ -200,14 +200,10 @@ def _mask_operator(symbol, lower, pattern):
 
 for _symbol, _instruction in (("add", "fadd"), ("sub", "fsub"), ("mul", "fmul"), ("truediv", "fdiv")):
     for _name in (_symbol, "i" + _symbol):
-        _operator(
-            getattr(operator, _name), _map, lambda c, b, fe, x, y, do=_instruction: getattr(b, do)(x, y)
-        )
+        _operator(getattr(operator, _name), _map, lambda c, b, fe, x, y, do=_instruction: getattr(b, do)(x, y))
 _operator(operator.neg, _map, lambda c, b, fe, x: b.fneg(x), ((Lanes,),))
 for _symbol, _relation in (("lt", "<"), ("le", "<="), ("gt", ">"), ("ge", ">="), ("eq", "==")):
-    _operator(
-        getattr(operator, _symbol), _test, lambda c, b, fe, x, y, is_=_relation: b.fcmp_ordered(is_, x, y)
-    )
+    _operator(getattr(operator, _symbol), _test, lambda c, b, fe, x, y, is_=_relation: b.fcmp_ordered(is_, x, y))
 _operator(operator.ne, _test, lambda c, b, fe, x, y: b.fcmp_unordered("!=", x, y))
 for _symbol, _instruction in (("and_", "and_"), ("or_", "or_"), ("xor", "xor")):
     for _name in (_symbol, "i" + _symbol.rstrip("_")):
@@ -388,7 +384,7 @@ def high(x):
 
 
 def _pow2(context, builder, fe, k):
-    """Add 2**fraction + bias: the sum is exact, and its last bits are the biased exponent; shift them to their place."""
+    """Add 2**fraction + bias: the sum is exact, and its last bits are the biased exponent; move them to their place."""
     fraction, bias = _layout(_dtype(fe).bitwidth)
     shifted = builder.fadd(k, _fill(_floats(fe), float((1 << fraction) + bias)))
     words = _words(fe)
@@ -401,9 +397,7 @@ def _exponent(context, builder, fe, x):
     words = _words(fe)
     biased = builder.lshr(builder.shl(builder.bitcast(x, words), _fill(words, 1)), _fill(words, fraction + 1))
     shifted = builder.or_(biased, _fill(words, (fraction + bias) << fraction))
-    return builder.fsub(
-        builder.bitcast(shifted, _floats(fe)), _fill(_floats(fe), float((1 << fraction) + bias))
-    )
+    return builder.fsub(builder.bitcast(shifted, _floats(fe)), _fill(_floats(fe), float((1 << fraction) + bias)))
 
 
 def _mantissa(context, builder, fe, x):
@@ -463,11 +457,7 @@ def _reduce(full):
             return mask
         bits = builder.bitcast(mask, ir.IntType(fe.count))
         every = ir.IntType(fe.count)((1 << fe.count) - 1)
-        return (
-            builder.icmp_unsigned("==", bits, every)
-            if full
-            else builder.icmp_unsigned("!=", bits, bits.type(0))
-        )
+        return builder.icmp_unsigned("==", bits, every) if full else builder.icmp_unsigned("!=", bits, bits.type(0))
 
     return lower
 
