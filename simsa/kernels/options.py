@@ -4,20 +4,37 @@ IEEE arithmetic as written: no fastmath, not even contraction, which would alrea
 """
 
 import numba
+from numba.core import config
+from numba.core.compiler import Compiler
 
 OPTIONS = {"error_model": "numpy", "nogil": True}
 
 
-def kernel(function, *, cache=False):
-    """Compile a function that other kernels call, or a whole computation if `cache` is set.
+class _Part(Compiler):
+    """Compiles a function that only other kernels call, without optimising it.
 
-    Division by zero follows IEEE; the interpreter lock is released; a compiled version is kept on disk only if `cache`.
-    Numba's disk cache does not see changes in the files a kernel imports from: cache only what lies in a folder that
-    is named after a digest of everything it is made from.
+    Numba optimises a function's code by itself, and again in each function that it is linked into. Only the last time
+    counts, and it sees everything: leaving out the others halves the time to compile the walks over a tape.
     """
-    return numba.njit(cache=cache, **OPTIONS)(function)
+
+    def _compile_core(self):
+        level = config.OPT
+        config.OPT = config._OptLevel(0)
+        try:
+            return super()._compile_core()
+        finally:
+            config.OPT = level
+
+
+def kernel(function):
+    """Compile a function that other kernels call: division by zero follows IEEE, the interpreter lock is released."""
+    return numba.njit(pipeline_class=_Part, **OPTIONS)(function)
 
 
 def entry(function):
-    """Compile a function that Python calls, and keep the result on disk."""
-    return kernel(function, cache=True)
+    """Compile a function that Python calls, optimised as a whole, and keep the result on disk.
+
+    Numba's disk cache does not see changes in the files a kernel imports from: use it only for files in a folder that
+    is named after a digest of everything it is made from.
+    """
+    return numba.njit(cache=True, **OPTIONS)(function)
