@@ -1,0 +1,106 @@
+"""Programs by the kind that a scenario names: a formula, a network, or a function in a user's own module."""
+
+import importlib
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from simsa.errors import ProgramError, SimsaError
+from simsa.primitives import Convention
+from simsa.program.expression import expression
+from simsa.program.functions import unknown
+from simsa.program.network import network
+from simsa.program.program import Program
+from simsa.program.trace import trace
+
+
+def python(
+    target: str,
+    parameters: int | None = None,
+    data: int | Sequence[str] | None = None,
+    convention: str | Convention = "tensorflow",
+    folder: str | Path = ".",
+) -> Program:
+    """Return the program of a user's function.
+
+    target: "module:function"; the module is a file in `folder` (or a package there), or else an installed one.
+    parameters, data: how many (or the names of the data columns); left out, they are the attributes `parameters` and
+    `data` of the function. Raises ProgramError, with the user's file and line, for whatever goes wrong in the module or
+    the function.
+    """
+    name, colon, attribute = target.partition(":")
+    if not colon or not name or not attribute.isidentifier():
+        raise ProgramError(f"target '{target}': expected module:function")
+    module = _guarded(target, lambda: _module(name, Path(folder)))
+    function = getattr(module, attribute, None)
+    if not callable(function):
+        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise ProgramError(f"target '{target}': {unknown('function', attribute, known)}")
+    p = getattr(function, "parameters", None) if parameters is None else parameters
+    d = getattr(function, "data", 0) if data is None else data
+    if p is None:
+        raise ProgramError(
+            f"target '{target}': how many parameters? Say parameters = ..., or set {attribute}.parameters"
+        )
+    program: Program = _guarded(target, lambda: trace(function, p, d if isinstance(d, int) else len(d), convention))
+    return program
+
+
+def _module(name: str, folder: Path) -> ModuleType:
+    """Import a module, a file in `folder` before an installed one; its own imports find its neighbours."""
+    path = folder.joinpath(*name.split(".")).resolve()
+    files = [path.with_suffix(".py"), path / "__init__.py"]
+    file = next((file for file in files if file.is_file()), None)
+    if file is None:
+        return importlib.import_module(name)
+    # Under a name of its own: two scenarios in different folders may both have a model.py.
+    spec = spec_from_file_location(f"simsa target {file}", file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} cannot be imported")
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module
+    sys.path.insert(0, str(folder.resolve()))
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[spec.name]
+        raise
+    finally:
+        sys.path.remove(str(folder.resolve()))
+    return module
+
+
+def _guarded(target: str, action: Callable[[], Any]) -> Any:
+    """Return what `action` returns; a user's error becomes one line with the place in the user's file."""
+    try:
+        return action()
+    except (Exception, SystemExit) as error:
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _ours(frame.filename)]
+        place = f"{frames[-1].filename}:{frames[-1].lineno}: " if frames else ""
+        kind = "" if isinstance(error, SimsaError) else f"{type(error).__name__}: "
+        raise ProgramError(f"target '{target}': {place}{kind}{error}") from error
+
+
+def _ours(file: str) -> bool:
+    """Tell whether a file is simsa's, NumPy's or Python's own, and not the user's."""
+    homes = (Path(__file__).parents[1], Path(traceback.__file__).parent)
+    return file.startswith("<") or any(home in Path(file).parents for home in homes)
+
+
+KINDS: dict[str, Callable[..., Program]] = {"expression": expression, "network": network, "python": python}
+"""The kinds of programs by the name that scenarios give them."""
+
+
+def build(kind: str, **options: Any) -> Program:
+    """Return a program of a kind: `expression`, `network` or `python`, with the arguments of the function of that name.
+
+    >>> build("expression", text="x**2", parameters=["x"]).nodes[0].primitive
+    'square'
+    """
+    if kind not in KINDS:
+        raise ProgramError(unknown("kind of program", kind, KINDS))
+    return KINDS[kind](**options)
