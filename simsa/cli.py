@@ -10,6 +10,7 @@ import platform
 import shlex
 import signal
 import sys
+import textwrap
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -282,6 +283,8 @@ def _table(summary: Mapping[str, Any], folder: Path) -> str:
     broken = [h for h in summary["hypotheses"] if h["held"] is False]
     if broken:
         lines.append("hypotheses that do not hold:")
-        lines += [f"  Theorem {h['theorem']}: {h['hypothesis']}: {h['why']}" for h in broken]
+        for h in broken:
+            text = f"- Theorem {h['theorem']}: {h['hypothesis']}: {h['why']}"
+            lines += textwrap.wrap(text, 100, subsequent_indent="  ")
     lines.append(f"results: {folder}")
     return "\n".join(lines)

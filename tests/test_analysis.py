@@ -16,9 +16,7 @@ from simsa.ensemble.store import FINISHED, NOT_FINITE, NOT_RUN, UNBOUNDED
 
 
 @pytest.mark.parametrize("level", [0.5, 0.9, 0.95, 0.999])
-@pytest.mark.parametrize(
-    ("hits", "trials"), [(0, 1), (1, 1), (1, 2), (0, 37), (5, 10), (37, 200), (200, 200)]
-)
+@pytest.mark.parametrize(("hits", "trials"), [(0, 1), (1, 1), (1, 2), (0, 37), (5, 10), (37, 200), (200, 200)])
 def test_the_interval_is_that_of_scipy_where_scipy_is_exact(hits, trials, level):
     wanted = stats.binomtest(hits, trials).proportion_ci(level, method="exact")
     low, high = analysis.clopper_pearson(hits, trials, level)
@@ -46,10 +44,7 @@ def test_enumerated_coverage_never_falls_below_the_level(trials, level):
 def test_enumerated_coverage_at_known_points():
     hits = np.arange(201)
     low, high = analysis.clopper_pearson(hits, 200)
-    found = [
-        round(stats.binom.pmf(hits, 200, p)[(low <= p) & (p <= high)].sum(), 3)
-        for p in (0.001, 0.01, 0.1, 0.5)
-    ]
+    found = [round(stats.binom.pmf(hits, 200, p)[(low <= p) & (p <= high)].sum(), 3) for p in (0.001, 0.01, 0.1, 0.5)]
     assert found == [0.983, 0.984, 0.967, 0.960]
 
 

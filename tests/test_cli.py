@@ -168,6 +168,34 @@ def test_the_script_is_the_same_command(here):
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "nowhere.toml: no such file\n")
 
 
+# ---------------------------------------------------------------- with the machine
+
+
+def test_the_trap_catches_the_shares_that_its_scenario_derives(tmp_path, capsys):
+    """From five of the six starts at most: 1/6 for c = 3/10, and 1/6 + 3 (1/6) (1/3) = 1/3 for c = 1/2."""
+    words = ["--out", str(tmp_path / "out"), "--quiet", "--set", "sweep.trajectories=1200"]
+    assert cli.main(["sweep", str(TRAP), *words]) == 0
+    low, high = json.loads((tmp_path / "out" / "summary.json").read_text())["cells"]
+    assert low["landed"] == low["tied"] == 200
+    assert high["probability"]["landed"]["low"] < 1 / 3 < high["probability"]["landed"]["high"]
+    data = store.open(tmp_path / "out")
+    landed = data.landed_first.values[1] >= 0
+    assert (data.final.values[1][landed] == 0.0).all(), "a trap is for ever"
+    assert (data.tie_point.values[1][landed] == 0.0).all()
+    assert set(data.landed_first.values[1][landed]) == {0, 1}
+
+
+def test_a_network_learns_digits_from_end_to_end(tmp_path, capsys):
+    small = ROOT / "scenarios" / "relu_net_small.toml"
+    assert cli.main(["sweep", str(small), "--out", str(tmp_path / "out"), "--workers", "2"]) == 0
+    first, last = json.loads((tmp_path / "out" / "summary.json").read_text())["cells"]
+    assert first["landed"] == last["landed"] == 0
+    assert first["probability"]["landed"]["high"] == pytest.approx(1 - 0.05 ** (1 / 96))
+    medians = last["objective"]["quantiles"]["0.5"]
+    assert medians[0] > 2.3 and medians[-1] < 0.9 * medians[0]
+    assert {path.name for path in (tmp_path / "out").iterdir()} >= set(FIGURES)
+
+
 # ---------------------------------------------------------------- bad input
 
 

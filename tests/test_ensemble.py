@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from simsa.ensemble import drive, store
-from simsa.ensemble.plan import SMALLEST_BLOCK, Plan, block_size
+from simsa.ensemble.plan import POINTS_LIMIT, SMALLEST_BLOCK, Plan, _samples, block_size, plan
 from simsa.ensemble.store import Cell, Layout, Records
+from simsa.errors import DataError, ProgramError
 from simsa.machine.launch import Descent, Initial
 from simsa.program.program import Builder
+from simsa.scenario import load
 from simsa.tape import assemble
 
 
@@ -223,6 +225,159 @@ def test_durations_read_well(seconds, words):
 
 
 # ---------------------------------------------------------------- plans
+
+TEXT = """
+[scenario]
+name = "tiny"
+seed = 3
+[program]
+kind = "expression"
+parameters = ["x", "y"]
+data = ["a"]
+expression = "relu(x - a) + y**2"
+[data]
+source = "inline"
+rows = [[1.0], [2.0], [4.0]]
+[sgd]
+steps = 12
+step_size = { family = "power", exponent = 0.5 }
+[sweep]
+c = [0.5, 0.25]
+trajectories = 96
+convention = ["tensorflow", { base = "pytorch", relu = 0.5 }]
+precision = ["float64", "float32"]
+[record]
+checkpoints = [0, 6, 12]
+objective_trajectories = 20
+"""
+
+
+def scenario_of(folder, *overrides, text=TEXT):
+    (folder / "tiny.toml").write_text(text)
+    return load(folder / "tiny.toml", overrides)
+
+
+def test_cells_are_the_product_of_the_axes_and_share_streams_over_conventions_and_precisions(tmp_path):
+    cells = plan(scenario_of(tmp_path)).layout.cells
+    assert cells == tuple(
+        Cell(c, convention, precision, stream)
+        for stream, c in enumerate((0.5, 0.25))
+        for convention in ("tensorflow", "pytorch,relu=0.5")
+        for precision in ("float64", "float32")
+    )
+
+
+def test_a_plan_says_what_the_scenario_says(tmp_path):
+    scenario = scenario_of(tmp_path)
+    made = plan(scenario)
+    assert (made.layout.steps, made.layout.trajectories, made.layout.parameters) == (12, 96, 2)
+    assert made.layout.checkpoints == (0, 6, 12) and made.layout.objective_trajectories == 20
+    assert made.layout.digest == scenario.digest()
+    assert made.layout.last_alpha == made.descent.alpha[-1] == 12**-0.5
+    assert made.layout.header["seed"] == made.descent.seed == 3
+    assert {h["theorem"] for h in made.layout.header["hypotheses"]} >= {"4"}
+    assert made.descent.law == "uniform_subset" and made.descent.initial.kind == "normal"
+    assert made.rows.tolist() == [[1.0], [2.0], [4.0]]
+    assert set(made.tapes) == {"tensorflow", "pytorch,relu=0.5"}
+
+
+def test_planning_twice_gives_the_same_plan(tmp_path):
+    first, second = plan(scenario_of(tmp_path)), plan(scenario_of(tmp_path))
+    assert first.layout == second.layout and first.estimate() == second.estimate()
+
+
+def test_estimates_grow_with_the_work(tmp_path):
+    cost = plan(scenario_of(tmp_path)).estimate()
+    assert cost.traj_steps == 8 * 96 * 12
+    assert cost.bytes == 8 * 96 * (1 + 5 * 4 + (2 + 3 + 2 * 2) * 8)
+    longer = plan(scenario_of(tmp_path, "sgd.steps=24")).estimate()
+    assert longer.traj_steps == 2 * cost.traj_steps
+    assert 1.5 * cost.flops < longer.flops < 2 * cost.flops, "J is evaluated as often"
+    assert cost.core_seconds < longer.core_seconds < 2 * cost.core_seconds
+
+
+@pytest.mark.parametrize(
+    ("law", "mean"),
+    [("full", 3.0), ("uniform_subset", 12 / 7), ("fixed_size", 2.0), ("reshuffled", 1.5)],
+)
+def test_the_mean_minibatch_of_three_samples(law, mean):
+    assert _samples(dataclasses.replace(PLAN.descent, law=law, size=2), 3) == pytest.approx(mean)
+
+
+@pytest.mark.parametrize(
+    ("points", "trajectories", "kept"),
+    [("auto", 1000, True), ("auto", 10**7, False), ("all", 10**7, True), ("none", 1000, False)],
+)
+def test_points_are_kept_while_they_are_small(tmp_path, points, trajectories, kept):
+    overrides = [f"record.points={points}", f"sweep.trajectories={trajectories}"]
+    made = plan(scenario_of(tmp_path, *overrides))
+    assert made.layout.points is kept
+    assert (2 * 8 * 2 * trajectories * 8 <= POINTS_LIMIT) is (trajectories == 1000)
+
+
+def test_the_block_of_the_scenario_is_taken(tmp_path):
+    assert plan(scenario_of(tmp_path, "run.block=7")).layout.block == 7
+
+
+def test_a_program_that_is_wrong_names_the_scenario(tmp_path):
+    with pytest.raises(ProgramError, match=r"tiny\.toml: program: .*rellu"):
+        plan(scenario_of(tmp_path, text=TEXT.replace("relu(", "rellu(")))
+
+
+def test_data_that_do_not_fit_the_program_name_the_scenario(tmp_path):
+    network = 'kind = "network"\nlayers = [5, 2]'
+    start, end = TEXT.index('kind = "exp'), TEXT.index("[data]")
+    with pytest.raises(DataError) as error:
+        plan(scenario_of(tmp_path, text=TEXT[:start] + network + "\n" + TEXT[end:]))
+    assert str(error.value).endswith(
+        "tiny.toml: data: the program reads 6 numbers of each sample, the data have 1 columns"
+    )
+
+
+def test_another_function_is_another_digest(tmp_path):
+    start, end = TEXT.index('kind = "exp'), TEXT.index("[data]")
+    python = 'kind = "python"\ntarget = "tiny:loss"\nparameters = 2\ndata = 1\n'
+    digests = []
+    for k in (1, 1, 2):
+        (tmp_path / "tiny.py").write_text(f"def loss(x, a):\n    return {k} * x[0] * a[0] + x[1] ** 2\n")
+        digests.append(plan(scenario_of(tmp_path, text=TEXT[:start] + python + TEXT[end:])).layout.digest)
+    assert digests[0] == digests[1] != digests[2]
+
+
+# ---------------------------------------------------------------- with the machine
+
+
+@pytest.fixture(scope="module")
+def computed(tmp_path_factory):
+    """The values of a run with the real machine, on one thread."""
+    folder = tmp_path_factory.mktemp("computed")
+    return values_of(folder, workers=1, block=96)
+
+
+def values_of(folder, workers, block):
+    made = plan(scenario_of(folder, f"run.block={block}"))
+    records = Records.create(folder / "out", made.layout)
+    drive.run(made, records, made.layout.blocks, workers=workers, say=print, quiet=True)
+    return store.open(folder / "out").load()
+
+
+@pytest.mark.parametrize(("workers", "block"), [(1, 96), (2, 96), (4, 96), (2, 5), (4, 32)])
+def test_threads_and_blocks_change_no_bit_of_what_the_machine_computes(tmp_path, computed, workers, block):
+    again = values_of(tmp_path, workers, block)
+    for name, value in computed.data_vars.items():
+        assert value.values.tobytes() == again[name].values.tobytes(), name
+
+
+def test_conventions_and_precisions_start_at_the_same_points(computed):
+    start = computed.objective.isel(checkpoint=0, trajectory=slice(0, 20)).values
+    for c in (0, 4):
+        assert start[c].tolist() == start[c + 2].tolist()
+        np.testing.assert_allclose(start[c], start[c + 1], rtol=1e-5)
+    assert start[0].tolist() != start[4].tolist()
+    assert np.isnan(computed.objective.values[:, 20:]).all()
+
+
+# ---------------------------------------------------------------- blocks
 
 
 @pytest.mark.parametrize("trajectories", [1, 100, 4096, 10**6, 10**9])

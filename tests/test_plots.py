@@ -27,9 +27,7 @@ def summary_of(c, landed, conventions=("tensorflow",), trajectories=1000, title=
             by = np.searchsorted(np.linspace(3, 80, hits), step, side="right")
             low, high = clopper_pearson(by, trajectories)
             ks = np.arange(0, STEPS + 1, 50)
-            quantiles = {
-                q: ((1 + float(q)) / (1 + scale * ks / 20)).tolist() for q in ("0.25", "0.5", "0.75")
-            }
+            quantiles = {q: ((1 + float(q)) / (1 + scale * ks / 20)).tolist() for q in ("0.25", "0.5", "0.75")}
             if scale >= 5:  # half of the runs explode and stop
                 quantiles["0.5"] = [2.0, 1e4] + [None] * 9
                 quantiles["0.75"] = [3.0] + [None] * 10
@@ -110,9 +108,7 @@ def test_curves_differ_in_marker_line_style_and_colour():
 
 def test_a_value_of_c_looks_the_same_in_every_figure():
     along = {h.get_label(): h.get_color() for h in plots.objective(CASES["few"]).legends[0].legend_handles}
-    passage = {
-        h.get_label(): h.get_color() for h in plots.first_passage(CASES["few"]).legends[0].legend_handles
-    }
+    passage = {h.get_label(): h.get_color() for h in plots.first_passage(CASES["few"]).legends[0].legend_handles}
     assert passage == {label: along[label] for label in ("c = 0.1", "c = 0.5")}
 
 
@@ -161,7 +157,5 @@ def test_drawing_needs_neither_numba_nor_the_machine(tmp_path):
         "assert not {'pandas', 'xarray', 'matplotlib.pyplot'} & set(sys.modules)\n"
     )
     root = str(Path(__file__).parent.parent)
-    subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, env={**os.environ, "PYTHONPATH": root}, check=True
-    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env={**os.environ, "PYTHONPATH": root}, check=True)
     assert (tmp_path / "landing.png").exists()

@@ -94,9 +94,7 @@ def landing(summary: Summary, width: float = WIDE) -> Figure:
                 behind: Any = {"xycoords": place["transform"], "textcoords": "offset points"}
                 ax.annotate("", (x, high), (0, -15), arrowprops=arrow, **behind)
             else:
-                ax.errorbar(
-                    [x], [middle], [[middle - low], [high - middle]], elinewidth=1, capsize=2, **place
-                )
+                ax.errorbar([x], [middle], [[middle - low], [high - middle]], elinewidth=1, capsize=2, **place)
     ax.set_xlabel("step scale c")
     ax.set_ylabel("P(landed on Sing or C)")
     lowest, highest = min((y for y, _ in shown), default=1), max((y for _, y in shown), default=1)
@@ -174,7 +172,7 @@ def first_passage(summary: Summary, width: float = WIDE) -> Figure:
         bound = max((cell["probability"]["landed"]["high"] for cell in none), default=0.0)
         highest = max(highest, bound if len(none) == len(cells) else 0.0)
         if none:
-            text = f"{len(none)} of {len(cells)} c: none landed\n(hatched: P <= {bound:.2g})"
+            text = f"nothing landed for {len(none)} of {len(cells)} c\n(hatched: P <= {bound:.2g})"
             ax.axhspan(0, bound, facecolor="0.93", edgecolor="0.6", hatch="////", linewidth=0, zorder=0.5)
             ax.text(0.02, 0.98, text, transform=ax.transAxes, va="top", fontsize=6.5, in_layout=False)
         if logarithmic:
@@ -209,9 +207,7 @@ def save_all(summary: Summary, folder: Path) -> list[Path]:
 class _Panels:
     """Axes for each (convention, precision), with a curve for each c: for figures along the run."""
 
-    def __init__(
-        self, summary: Summary, width: float, only: Callable[[Any], bool] = lambda cell: True
-    ) -> None:
+    def __init__(self, summary: Summary, width: float, only: Callable[[Any], bool] = lambda cell: True) -> None:
         self.summary, self.only = summary, only
         self.families = _families(summary["cells"])
         self.all_c = list(dict.fromkeys(cell["c"] for cell in summary["cells"]))
@@ -265,9 +261,7 @@ class _Panels:
                 ax.set_title(name)
         if self.c and self.separate:
             entries = [Line2D([], [], **self._style(c), label=f"c = {c:.4g}") for c in self.c]
-            place: Any = (
-                {"loc": "outside right upper"} if self.wide else {"loc": "outside lower left", "ncols": 3}
-            )
+            place: Any = {"loc": "outside right upper"} if self.wide else {"loc": "outside lower left", "ncols": 3}
             self.figure.legend(handles=entries, **place)
         elif self.c:
             self.figure.colorbar(self.scale, ax=self.axes, label="step scale c", pad=0.02)
