@@ -51,7 +51,7 @@ HINTS.update(
     | dict.fromkeys(("argmax", "argmin", "argsort", "searchsorted", "nonzero", "argwhere", "unique"), _INDEX)
     | dict.fromkeys(("arctan", "arcsin", "arccos", "arctan2", "arcsinh", "arccosh", "arctanh", "cbrt"), _MISSING)
     | dict.fromkeys(("einsum", "tensordot", "kron"), "use @, np.dot, np.outer or np.sum")
-    | {"piecewise": "use np.where, np.select or simsa.piecewise"}
+    | {"piecewise": "use np.where, np.select or simsa.piecewise", "erf": "use simsa.erf", "expit": "use simsa.sigmoid"}
 )
 
 
@@ -510,7 +510,7 @@ def _wrap(like: Symbolic, result: Any) -> Any:
     """Return what NumPy made of cells as symbolic arrays; leave shapes and counts as they are."""
     if isinstance(result, np.ndarray | np.generic | Decision):
         return like.like(result)
-    if isinstance(result, list | tuple) and any(isinstance(part, np.ndarray) for part in result):
+    if isinstance(result, list | tuple):
         return type(result)(_wrap(like, part) for part in result)
     return result
 
@@ -519,6 +519,8 @@ def _rearranging(function: Any) -> Callable[..., Any]:
     """Return the handler of a NumPy function of one array that moves entries and computes nothing."""
 
     def handler(a: Any, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(a, Symbolic) or symbolic([*args, *kwargs.values()]):
+            raise ProgramError(f"np.{function.__name__}: positions and sizes cannot depend on symbolic values")
         return _wrap(a, function(a.cells, *args, **kwargs))
 
     return handler

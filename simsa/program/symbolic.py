@@ -182,32 +182,33 @@ class Symbolic(NDArrayOperatorsMixin):
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = (), **options: Any) -> Any:
         """Do what a ufunc means for a program; with `out` (as in x += y), write it there."""
         table = {"__call__": UFUNCS, "reduce": REDUCTIONS}.get(method, {})
-        name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+        home = "np." if getattr(np, ufunc.__name__, None) is ufunc else ""
+        name = f"{home}{ufunc.__name__}" + (f".{method}" if method != "__call__" else "")
         if method == "reduce":
             options = {"axis": 0, **options}
         result = _call(table.get(ufunc), name, inputs, options)
         for target in out:
             if not isinstance(target, Symbolic):
-                raise ProgramError(f"np.{name} cannot write symbolic values into a NumPy array; assign its result")
+                raise ProgramError(f"{name} cannot write symbolic values into a NumPy array; assign its result")
             target[...] = result
             return target
         return result
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """Do what a NumPy function means for a program."""
-        module = func.__module__.removeprefix("numpy").lstrip(".")
-        return _call(FUNCTIONS.get(func), f"{module}.{func.__name__}".lstrip("."), args, kwargs)
+        home = func.__module__.replace("numpy", "np", 1)
+        return _call(FUNCTIONS.get(func), f"{home}.{func.__name__}", args, kwargs)
 
 
 def _call(handler: Callable[..., Any] | None, name: str, args: Any, kwargs: Any) -> Any:
     """Call a handler, or raise ProgramError if there is none or it does not know an argument."""
     if handler is None:
-        hint = HINTS.get(name, "write it with arithmetic, np.where, the usual functions of NumPy and those of simsa")
-        raise ProgramError(f"np.{name} cannot be traced; {hint}")
+        usual = "write it with arithmetic, np.where, the usual functions of NumPy and those of simsa"
+        raise ProgramError(f"{name} cannot be traced; {HINTS.get(name.rpartition('.')[2], usual)}")
     try:
         signature(handler).bind(*args, **kwargs)
     except TypeError as error:
-        raise ProgramError(f"np.{name} cannot be traced with these arguments: {error}") from None
+        raise ProgramError(f"{name} cannot be traced with these arguments: {error}") from None
     return handler(*args, **kwargs)
 
 
@@ -225,7 +226,7 @@ class Condition(Symbolic):
     dtype = np.dtype(np.bool_)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self.cells[key] = decide(value, self.builder)
+        self.cells[key] = decide(value, self.builder)[()]
 
 
 def symbolic(value: Any) -> bool:

@@ -43,7 +43,14 @@ def trace(
         except TypeError as error:
             vectors = "two vectors (parameters, data)" if data else "one vector (parameters)"
             raise ProgramError(f"{name} must take {vectors}: {error}") from None
-    return finish(builder, function(*inputs), name)
+    try:
+        result = function(*inputs)
+    except ValueError as error:
+        # NumPy's way of passing on why a symbolic value cannot be written into one of its arrays.
+        if isinstance(error.__cause__, ProgramError):
+            raise error.__cause__ from None
+        raise
+    return finish(builder, result, name)
 
 
 def finish(builder: Builder, result: Any, name: str, **details: Any) -> Program:
