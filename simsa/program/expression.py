@@ -3,6 +3,7 @@
 import ast
 import math
 import operator
+import warnings
 from collections.abc import Callable, Sequence
 from inspect import signature
 from keyword import iskeyword
@@ -154,7 +155,9 @@ class _Reader:
     def read(self) -> Any:
         """Return what the formula stands for."""
         try:
-            return self.value(ast.parse(self.text, mode="eval").body)
+            with warnings.catch_warnings(action="ignore"):  # of Python, on spelling such as 1if
+                tree = ast.parse(self.text, mode="eval")
+            return self.value(tree.body)
         except SyntaxError as error:
             at = f", column {error.offset}" if error.offset else ""
             raise ProgramError(f'expression "{self.shown}"{at}: {error.msg}') from None
