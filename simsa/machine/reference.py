@@ -89,12 +89,12 @@ class Interpreter:
     def run(self, x: Sequence[Any], data: Sequence[Any] = (), choices: Mapping[int, Any] | None = None) -> Execution:
         """Evaluate the tape at x. `choices` forces the decision of the instructions it names (a branch assignment)."""
         tape, number = self.tape, self.arithmetic.number
-        values: list[Number] = [number(v) for v in (*x, *data)]
-        values += [None] * (tape.registers - len(values))
-        for register, value in zip(tape.constant_registers.tolist(), tape.constant_values.tolist(), strict=True):
-            values[register] = number(value)
-        execution = Execution(values)
         with np.errstate(all="ignore"):
+            values: list[Number] = [number(v) for v in (*x, *data)]
+            values += [None] * (tape.registers - len(values))
+            for register, value in zip(tape.constant_registers.tolist(), tape.constant_values.tolist(), strict=True):
+                values[register] = number(value)
+            execution = Execution(values)
             for k in range(len(tape.code)):
                 self._evaluate(k, execution, choices or {})
         return execution
