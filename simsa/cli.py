@@ -260,7 +260,7 @@ def _table(summary: Mapping[str, Any], folder: Path) -> str:
     header = ["c", *shown, "trajectories", "tied", "landed", "P(landed)", f"{level:.0%} interval"]
     header += ["unbounded", "not finite", "settled", "moving"]
     rows = [[header[i] for i in range(len(header))]]
-    for cell in cells:
+    for cell in sorted(cells, key=lambda cell: float(cell["c"])):
         p = cell["probability"]["landed"]
         bound = "<= {high:.2e} *" if p["estimate"] == 0 else "{low:.4g} .. {high:.4g}"
         rows.append(

@@ -160,7 +160,7 @@ def _progress(total: int, before: int, say: Say, quiet: bool) -> Iterator[Callab
     with tqdm(
         total=total,
         initial=before,
-        unit="traj-step",
+        unit=" traj-steps",
         unit_scale=True,
         disable=True if quiet else None,
         smoothing=0.05,

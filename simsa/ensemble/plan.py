@@ -33,13 +33,13 @@ BLOCKS = 64
 SMALLEST_BLOCK, LARGEST_BLOCK = 32, 2**16
 """Trajectories in a block: enough to fill lanes however long it takes, and few files for large sweeps."""
 
-STEP = 170e-9
+DRAW = 170e-9
 OPERAND = {"float64": 0.3e-9, "float32": 0.15e-9}
 INSTRUCTION = {"float64": 5e-9, "float32": 3.5e-9}
 DATUM = 6e-9
-"""Seconds on one core for a step of a trajectory (its random numbers), and for each sample of its minibatch: for
-each operand and each instruction of the tape, and for each number of the sample. Fitted to networks 64-32-10, 64-8-10
-and 2-16-16-1 and to scalar programs on Zen 3, and within a third of each."""
+"""Seconds on one core to draw the minibatch of a step, and for each sample in it: for each operand and each
+instruction of the tape, and for each number of the sample. Fitted to networks 64-32-10, 64-8-10 and 2-16-16-1
+and to scalar programs on Zen 3, and within a third of each."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Plan:
         for cell in layout.cells:
             tape = self.tapes[cell.convention]
             flops += (6 * gradients + 2 * values) * len(tape.operands)
-            seconds += layout.trajectories * layout.steps * STEP
+            seconds += layout.trajectories * layout.steps * (0 if self.descent.law == "full" else DRAW)
             seconds += (gradients + values / 3) * _seconds(tape, cell.precision)
         steps = len(layout.cells) * layout.trajectories * layout.steps
         return Estimate(steps, flops, seconds, layout.bytes)
