@@ -1,5 +1,8 @@
 """simsa: stochastic approximation with automatic differentiation, simulated and measured."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from simsa.errors import SimsaError
 from simsa.machine.evaluator import Machine
 from simsa.primitives import Convention
@@ -31,6 +34,9 @@ from simsa.program.functions import (
     zero,
 )
 
+if TYPE_CHECKING:
+    import xarray
+
 Program.evaluator = Machine()
 
 __version__ = "0.1.0"
@@ -58,6 +64,7 @@ __all__ = [
     "median",
     "minimum",
     "network",
+    "open_records",
     "piecewise",
     "relu",
     "relu6",
@@ -68,3 +75,13 @@ __all__ = [
     "where",
     "zero",
 ]
+
+
+def open_records(path: str | Path) -> "xarray.Dataset":
+    """Open the records of a sweep: a variable for each field, by (cell, trajectory).
+
+    path: the folder of the run. Raises RecordsError if there are no records.
+    """
+    from simsa.ensemble import store  # imports xarray, which takes a second
+
+    return store.open(path)

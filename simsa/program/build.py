@@ -3,7 +3,7 @@
 import importlib
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -22,7 +22,7 @@ def python(
     target: str,
     parameters: int | None = None,
     data: int | Sequence[str] | None = None,
-    convention: str | Convention = "tensorflow",
+    convention: str | Mapping[str, str | float] | Convention = "tensorflow",
     folder: str | Path = ".",
 ) -> Program:
     """Return the program of a user's function.

@@ -4,7 +4,7 @@ import ast
 import math
 import operator
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
 from keyword import iskeyword
 from typing import Any, NoReturn
@@ -94,7 +94,10 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 
 def expression(
-    text: str, parameters: Sequence[str], data: Sequence[str] = (), convention: str | Convention = "tensorflow"
+    text: str,
+    parameters: Sequence[str],
+    data: Sequence[str] = (),
+    convention: str | Mapping[str, str | float] | Convention = "tensorflow",
 ) -> Program:
     """Return the program of a formula in named parameters and data.
 

@@ -178,7 +178,7 @@ def network(
     layers: Sequence[Any],
     activation: str = "relu",
     loss: str = "cross_entropy",
-    convention: str | Convention = "tensorflow",
+    convention: str | Mapping[str, str | float] | Convention = "tensorflow",
     bias: bool = True,
 ) -> Program:
     """Return the program of the loss of one sample.

@@ -1,6 +1,6 @@
 """From an ordinary Python function to a program, by running it once on symbolic arrays."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from inspect import signature
 from typing import Any
@@ -16,15 +16,18 @@ from simsa.program.symbolic import Array, lift
 
 
 def trace(
-    function: Callable[..., Any], parameters: int, data: int = 0, convention: str | Convention = "tensorflow"
+    function: Callable[..., Any],
+    parameters: int,
+    data: int = 0,
+    convention: str | Mapping[str, str | float] | Convention = "tensorflow",
 ) -> Program:
     """Return the program that computes `function`.
 
     function: takes a vector of `parameters` symbolic numbers, and one of `data` if data > 0. It may use operators,
     slices, NumPy's functions and simsa's, loops that do not depend on symbolic values, and np.where or simsa.piecewise
     for choices that do. It returns a number or an array of numbers, whose q entries are the program's outputs.
-    convention: decides the derivative at ties. Raises ProgramError for what no program can do, such as an `if` on a
-    symbolic value.
+    convention: decides the derivative at ties: "tensorflow", "pytorch", "jax", or a table with a `base` and the
+    primitives that deviate from it. Raises ProgramError for what no program can do, such as `if` on a symbolic value.
 
     >>> import numpy as np
     >>> program = trace(lambda x: np.sum(np.abs(x)), 3)
