@@ -19,7 +19,7 @@ def sweep(name: str, folder: Path, *settings: str) -> list[dict]:
 
 
 def test_bad_steps_land_with_probability_one_seventh_and_others_never(tmp_path: Path) -> None:
-    """Theorem 7: F holds the inverse curvatures of the minibatches' bricks. At binary fractions no product is rounded."""
+    """Theorem 7: F holds the inverse curvatures of the bricks. At binary fractions no product is rounded."""
     cells = sweep("bad_step", tmp_path)
     for cell in cells:
         interval = cell["simultaneous"]["landed"]
