@@ -114,8 +114,7 @@ BAD = {
     "unknown law": (
         '"fixed_size"',
         '"fixed"',
-        "x.toml:16: sgd.batch.law: expected 'uniform_subset', 'full', 'fixed_size' or 'reshuffled', "
-        "got 'fixed'",
+        "x.toml:16: sgd.batch.law: expected 'uniform_subset', 'full', 'fixed_size' or 'reshuffled', got 'fixed'",
     ),
     "unknown kind": (
         '"expression"',
@@ -204,8 +203,7 @@ BAD = {
     "unknown scale law": (
         "[0.25, 0.5]",
         '{ law = "gauss", low = 0.1, high = 0.5, count = 3 }',
-        "x.toml:23: sweep.c.law: expected 'uniform', 'log_uniform', 'grid', 'linspace' or 'geomspace', "
-        "got 'gauss'",
+        "x.toml:23: sweep.c.law: expected 'uniform', 'log_uniform', 'grid', 'linspace' or 'geomspace', got 'gauss'",
     ),
     "unknown precision": (
         "trajectories = 100",
@@ -298,9 +296,7 @@ def test_a_file_that_is_no_text(tmp_path):
 
 
 def test_overrides_are_toml_or_bare_words(said):
-    changed = said(
-        overrides=("sgd.steps=500", "sweep.c=[0.125]", "sgd.batch.law=reshuffled", "record.points=all")
-    )
+    changed = said(overrides=("sgd.steps=500", "sweep.c=[0.125]", "sgd.batch.law=reshuffled", "record.points=all"))
     assert changed.sgd.steps == 500
     assert changed.c_values().tolist() == [0.125]
     assert changed.sgd.batch.law == "reshuffled"
@@ -421,9 +417,7 @@ PAIRS = st.lists(st.tuples(KEYS, VALUES), max_size=4).map(
 )
 
 
-@given(
-    PAIRS, st.lists(st.tuples(st.sampled_from(("[t{}]", "[ t.'u{}' ]", "[[v]]", "[[w]]")), PAIRS), max_size=4)
-)
+@given(PAIRS, st.lists(st.tuples(st.sampled_from(("[t{}]", "[ t.'u{}' ]", "[[v]]", "[[w]]")), PAIRS), max_size=4))
 def test_every_key_of_any_toml_has_a_line(first, others):
     text = first + "".join(f"{header.format(i)}\n{pairs}" for i, (header, pairs) in enumerate(others))
     assert _lines(text).keys() == keys(tomllib.loads(text))
@@ -682,9 +676,7 @@ def test_log_steps_are_correctly_rounded(exponent, offset):
 def test_powers_of_composites_agree_with_powers_from_scratch():
     at = 123_456
     assert powers(float(at), 3, -0.6).tolist() == [powers(float(at + k), 1, -0.6)[0] for k in range(3)]
-    assert powers(1e9, 1, -0.5)[0] == rounded(
-        lambda context: context.power(Decimal(10) ** 9, Decimal("-0.5"))
-    )
+    assert powers(1e9, 1, -0.5)[0] == rounded(lambda context: context.power(Decimal(10) ** 9, Decimal("-0.5")))
 
 
 @given(st.fractions(min_value=Fraction(1, 10**6), max_value=10**6))
@@ -847,9 +839,7 @@ def test_step_sizes_know_what_the_theorems_ask(said, family, small, infinite):
 
 
 def test_the_papers_own_setting_breaks_nothing(said):
-    paper = said(
-        overrides=("sgd.batch={law='uniform_subset'}", "sweep.c={law='uniform', low=0, high=1, count=9}")
-    )
+    paper = said(overrides=("sgd.batch={law='uniform_subset'}", "sweep.c={law='uniform', low=0, high=1, count=9}"))
     assert [name for name, met in held(paper).items() if not met] == ["x_k is bounded"], "the records tell"
     assert warnings(paper) == ()
 

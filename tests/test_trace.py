@@ -1,6 +1,8 @@
 """A traced function computes what NumPy computes, as the nodes it promises; or it says why it cannot."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -671,6 +673,26 @@ def test_symbolic_arrays_say_what_they_are():
     seen = []
     simsa.trace(lambda x: seen.append((repr(x), repr(x > 0), x.dtype, (x > 0).dtype)) or x, 2)
     assert seen == [("<symbolic array, shape (2,)>", "<symbolic condition, shape (2,)>", float, bool)]
+
+
+def test_types_stay_what_they_are():
+    assert nodes(lambda x: x.astype(float)) == []
+    assert message(lambda x: x.astype(np.float32)) == "a symbolic array is float64, and cannot be made float32"
+
+
+def test_methods_that_cannot_be_traced_say_what_can():
+    expected = "an index is not differentiable; np.sort, np.max, np.min and np.where give values"
+    assert message(lambda x: x.argmax()) == f"the method argmax cannot be traced; {expected}"
+
+
+def test_the_example_of_the_readme_says_what_happens():
+    text = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    names: dict = {}
+    exec(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1], names)
+    lines = re.findall(r"^((?:program|half)\.\w.*?)  +# ([^:\n]*?)(?::.*)?$", text, re.MULTILINE)
+    assert len(lines) == 4
+    for call, said in lines:
+        np.testing.assert_array_equal(eval(call, names), eval(said))
 
 
 def test_the_builder_of_a_finished_program_is_not_needed():

@@ -91,6 +91,11 @@ class Symbolic(NDArrayOperatorsMixin):
         self.builder, self.cells = builder, cells
 
     @property
+    def dtype(self) -> np.dtype[Any]:
+        """Return the type that NumPy's entries would have."""
+        return np.dtype(np.float64)
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Return the shape, as of a NumPy array."""
         return self.cells.shape
@@ -114,6 +119,12 @@ class Symbolic(NDArrayOperatorsMixin):
         """Return a copy that can be written to without changing this array."""
         return self.like(self.cells.copy())
 
+    def astype(self, dtype: Any) -> Any:
+        """Return a copy; raises ProgramError for another type, since precision is a matter of the run."""
+        if np.dtype(dtype) != self.dtype:
+            raise ProgramError(f"a symbolic {self.kind} is {self.dtype}, and cannot be made {np.dtype(dtype)}")
+        return self.copy()
+
     def flatten(self) -> Any:
         """Return a copy with one axis."""
         return self.like(self.cells.flatten())
@@ -130,6 +141,8 @@ class Symbolic(NDArrayOperatorsMixin):
         """Return a method of NumPy's arrays that is also a function of NumPy's."""
         if name in METHODS:
             return partial(getattr(np, name), self)
+        if name in HINTS:
+            raise ProgramError(f"the method {name} cannot be traced; {HINTS[name]}")
         raise AttributeError(f"a symbolic {self.kind} has no attribute '{name}'")
 
     def like(self, cells: Any) -> Any:
@@ -216,14 +229,17 @@ class Array(Symbolic):
     """Symbolic numbers. cells: registers, int64, of any shape."""
 
     kind = "array"
-    dtype = np.dtype(np.float64)
 
 
 class Condition(Symbolic):
     """Symbolic truth values. cells: a `Decision` between True and False in each, of any shape."""
 
     kind = "condition"
-    dtype = np.dtype(np.bool_)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Return the type that NumPy's entries would have."""
+        return np.dtype(np.bool_)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self.cells[key] = decide(value, self.builder)[()]

@@ -190,9 +190,7 @@ def _numbers(path: Path, number: int, header: Sequence[str], cells: Sequence[str
         try:
             value = float(cell)
         except ValueError:
-            raise DataError(
-                f"{path}:{number}: column '{name}': expected a number, got '{cell.strip()}'"
-            ) from None
+            raise DataError(f"{path}:{number}: column '{name}': expected a number, got '{cell.strip()}'") from None
         if not math.isfinite(value):
             raise DataError(f"{path}:{number}: column '{name}': expected a finite number, got {cell.strip()}")
         values.append(value)

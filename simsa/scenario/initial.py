@@ -20,12 +20,9 @@ from simsa.scenario.reals import line
 _GRID_LIMIT = 10**7
 
 
-Number = Annotated[
-    Annotated[float, Tag("a number")] | Annotated[Items[float], Tag("a list")], Discriminator(spelling)
-]
+Number = Annotated[Annotated[float, Tag("a number")] | Annotated[Items[float], Tag("a list")], Discriminator(spelling)]
 NonNegativeNumber = Annotated[
-    Annotated[float, Field(ge=0), Tag("a number")]
-    | Annotated[Items[Annotated[float, Field(ge=0)]], Tag("a list")],
+    Annotated[float, Field(ge=0), Tag("a number")] | Annotated[Items[Annotated[float, Field(ge=0)]], Tag("a list")],
     Discriminator(spelling),
 ]
 
@@ -70,9 +67,7 @@ class Layer(Protocol):
 def _fits(values: Sequence[float], parameters: int, key: str) -> None:
     """Refuse a list that does not have one number for each parameter."""
     if len(values) != parameters:
-        raise ScenarioError(
-            f"initial.{key}: expected {parameters} numbers (one a parameter), got {len(values)}"
-        )
+        raise ScenarioError(f"initial.{key}: expected {parameters} numbers (one a parameter), got {len(values)}")
 
 
 def _each(value: float | tuple[float, ...], parameters: int, key: str) -> NDArray[np.float64]:
@@ -89,9 +84,7 @@ def _box(
     below, above = _each(low, parameters, "low"), _each(high, parameters, "high")
     if (below > above).any():
         j = int(np.argmax(below > above))
-        raise ScenarioError(
-            f"initial.low: expected low <= high, got {below[j]:g} > {above[j]:g} for parameter {j}"
-        )
+        raise ScenarioError(f"initial.low: expected low <= high, got {below[j]:g} > {above[j]:g} for parameter {j}")
     return below, above
 
 
@@ -189,16 +182,12 @@ class Grid(Model):
         low, high = _box(self.low, self.high, parameters)
         counts = _each(self.count, parameters, "count").astype(np.int64).tolist()
         if math.prod(counts) * parameters > _GRID_LIMIT:
-            raise ScenarioError(
-                f"initial.count: {math.prod(counts)} points of {parameters} numbers are too many"
-            )
+            raise ScenarioError(f"initial.count: {math.prod(counts)} points of {parameters} numbers are too many")
         axes = [
             [line(a, b, Fraction(i, max(n - 1, 1))) for i in range(n)]
             for a, b, n in zip(low, high, counts, strict=True)
         ]
-        return Ingredients(
-            "points", *_still(parameters), np.array(list(itertools.product(*axes)), dtype=np.float64)
-        )
+        return Ingredients("points", *_still(parameters), np.array(list(itertools.product(*axes)), dtype=np.float64))
 
 
 class _Network(Model):

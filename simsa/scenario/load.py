@@ -104,17 +104,13 @@ def _problems(error: ValidationError, places: Mapping[Key, tuple[int, str]], pat
         match item["type"]:
             case "extra_forbidden":
                 message = f"unknown key; {nearest(str(key[-1]), known)}"
-                mistyped |= {
-                    (*key[:-1], name) for name in known if message.endswith(f"did you mean '{name}'?")
-                }
+                mistyped |= {(*key[:-1], name) for name in known if message.endswith(f"did you mean '{name}'?")}
             case "missing":
                 message = f"missing ({(known[str(key[-1])].description or '').removesuffix('.')})"
             case "union_tag_not_found":
                 tag = context["discriminator"].strip("'")
                 key = (*key, tag)
-                message = (
-                    f"missing; expected {choices(name for table in members for name in _names(table, tag))}"
-                )
+                message = f"missing; expected {choices(name for table in members for name in _names(table, tag))}"
             case "union_tag_invalid" if " " in context["tag"]:
                 message = f"expected {_quoted(context['expected_tags'], ' or ')}, got {got}"
             case "union_tag_invalid":

@@ -13,9 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 DIGITS = 30
-_HALFWAY = (
-    4000  # no transcendental number stays in doubt for so many digits: it is halfway (which has under 1100)
-)
+_HALFWAY = 4000  # no transcendental number stays in doubt for so many digits: it is halfway (which has under 1100)
 _GUARD = 4  # decimal digits given to the errors of a few dozen operations
 _SIEVE = 10**7  # above this argument a table of prime factors costs more than it saves
 

@@ -71,9 +71,7 @@ class Expression(Model):
     def _distinct(self) -> "Expression":
         for name, times in Counter((*self.parameters, *self.data)).items():
             if times > 1:
-                raise problem(
-                    f"the name '{name}' stands for two things", "data" if name in self.data else "parameters"
-                )
+                raise problem(f"the name '{name}' stands for two things", "data" if name in self.data else "parameters")
         return self
 
 
@@ -121,9 +119,7 @@ class Sgd(Model):
     def _long_enough(self) -> "Sgd":
         if isinstance(self.step_size, Table) and len(self.step_size.values) < self.steps:
             got = len(self.step_size.values)
-            raise problem(
-                f"expected at least {self.steps} values (sgd.steps), got {got}", "step_size", "values"
-            )
+            raise problem(f"expected at least {self.steps} values (sgd.steps), got {got}", "step_size", "values")
         return self
 
 
@@ -131,8 +127,7 @@ class Sweep(Model):
     """The axes of the experiment; a cell is one value of each."""
 
     c: Annotated[
-        Annotated[Annotated[Items[Positive], Field(min_length=1)], Tag("a list")]
-        | Annotated[Scales, Tag("a table")],
+        Annotated[Annotated[Items[Positive], Field(min_length=1)], Tag("a list")] | Annotated[Scales, Tag("a table")],
         Discriminator(spelling),
     ]
     """Step scales: a list, or a law that draws or spaces them."""
@@ -229,9 +224,7 @@ class Scenario(Model):
         """Return alpha_0 .. alpha_{steps-1}, shape (steps,); raises ScenarioError if one overflows."""
         alpha = self.sgd.step_size.alpha(self.sgd.steps)
         if not np.isfinite(alpha).all():
-            raise ScenarioError(
-                f"{self.path}: sgd.step_size: alpha_{int(np.argmin(np.isfinite(alpha)))} is infinite"
-            )
+            raise ScenarioError(f"{self.path}: sgd.step_size: alpha_{int(np.argmin(np.isfinite(alpha)))} is infinite")
         return alpha
 
     def checkpoints(self) -> NDArray[np.int64]:
@@ -239,18 +232,12 @@ class Scenario(Model):
         listed = self.record.checkpoints
         if isinstance(listed, int):
             count = listed
-            listed = (
-                tuple(i * self.sgd.steps // (count - 1) for i in range(count))
-                if count > 1
-                else (self.sgd.steps,)
-            )
+            listed = tuple(i * self.sgd.steps // (count - 1) for i in range(count)) if count > 1 else (self.sgd.steps,)
         return np.unique(np.array(listed, dtype=np.int64))
 
     def digest(self) -> str:
         """Return the SHA-256 of the scenario, defaults included, and of its data; `[run]` does not count."""
-        said = json.dumps(
-            self.model_dump(mode="json", exclude={"run"}), sort_keys=True, separators=(",", ":")
-        )
+        said = json.dumps(self.model_dump(mode="json", exclude={"run"}), sort_keys=True, separators=(",", ":"))
         hashed = hashlib.sha256(said.encode())
         hashed.update(rows(self)[1].astype("<f8").tobytes())
         return hashed.hexdigest()
@@ -292,18 +279,12 @@ def hypotheses(scenario: Scenario) -> tuple[Hypothesis, ...]:
     drawn = isinstance(scenario.sweep.c, Scales) and scenario.sweep.c.drawn
     return (
         Hypothesis("4 and 7", "alpha_k = o(1/log k)", *step_size.vanishing),
-        Hypothesis(
-            "4", "the sum of alpha_k is infinite (used for limits to be critical)", *step_size.divergent
-        ),
-        Hypothesis(
-            "4", "c in (0, 1]", not outside, f"{outside or 'none'} of the {len(c)} step scales above 1"
-        ),
+        Hypothesis("4", "the sum of alpha_k is infinite (used for limits to be critical)", *step_size.divergent),
+        Hypothesis("4", "c in (0, 1]", not outside, f"{outside or 'none'} of the {len(c)} step scales above 1"),
         Hypothesis("4", "almost all c", drawn or None, f"c is {'drawn from a density' if drawn else chosen}"),
         Hypothesis("4 and 7", *scenario.sgd.batch.hypothesis),
         Hypothesis("4 and 7", "almost all x_0", *scenario.initial.density),
-        Hypothesis(
-            "4 and 7", "x_k is bounded", None, "the records count the trajectories that left the ball"
-        ),
+        Hypothesis("4 and 7", "x_k is bounded", None, "the records count the trajectories that left the ball"),
     )
 
 
