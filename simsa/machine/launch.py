@@ -196,6 +196,8 @@ def descend(
         c * descent.alpha, descent.radius, descent.checkpoints.astype(np.int64), descent.objective_trajectories,
         *out.values(),
     )  # fmt: skip
+    if not compiled(precision):
+        _mark(precision).touch()
     return out
 
 
@@ -258,5 +260,4 @@ def warm_up(precision: str = "float64") -> float:
     law = Initial("points", one, one, np.ones((1, 1)))
     descent = Descent(1, "full", 1, False, one, 10.0, 0, law, np.zeros(0, np.int64), 0)
     descend(tape, np.zeros((1, 0)), descent, c=0.5, cell=0, first=0, count=1, precision=precision)
-    _mark(precision).touch()
     return time.perf_counter() - began
