@@ -94,6 +94,19 @@ def test_choices_differ_at_ties_only() -> None:
     assert guards[:, 0, 1].tolist() == [4, 3, 4]
 
 
+def test_a_guard_between_data_is_no_tie() -> None:
+    """The label pick of a network's loss: label == j, which no parameter can move."""
+    builder = Builder(2, 1)
+    one = builder.constant(1.0)
+    picked = builder.select([([(2, "==", one)], 0), ([(0, ">", 1)], 1)], one)
+    tape = assemble(builder.finish([picked]))
+    assert tape.guards[:, 3].tolist() == [0, 1]
+    assert tape.choices()[1][:, 0, 1].tolist() == [2, 2, 2]
+    program = builder.finish([picked])
+    assert program.branches([3.0, 2.0], [1.0]).tied == (False,)
+    assert program.branches([3.0, 3.0], [1.0]).tied == (True,)
+
+
 def test_the_builder_refuses_what_is_not_there() -> None:
     builder = Builder(2)
     with pytest.raises(ProgramError, match="unknown primitive 'rleu'; expected one of add, sub"):

@@ -278,8 +278,8 @@ def choose(values, margin, at, first, out, rows, guards, branch, guarded, groups
                 hit = holds(values, at, first, guards, row, rows, g, s, open_lanes)
                 result = select(hit, load(values, place(at, first + rows[row, 2], g, s)), result)
                 open_lanes = open_lanes & (~hit)
-                if guarded:
-                    for n in range(rows[row, 0], rows[row, 0] + rows[row, 1]):
+                for n in range(rows[row, 0], rows[row, 0] + rows[row, 1]):
+                    if guarded and guards[n, 3]:
                         left = load(values, place(at, first + guards[n, 0], g, s))
                         right = load(values, place(at, first + guards[n, 2], g, s))
                         narrow(margin, here, fabs(left - right))

@@ -144,7 +144,7 @@ class Interpreter:
         if row.name == "select":
             for index, (first, count, _) in enumerate(self.tape.table(k)):
                 guards = self.tape.guards[first : first + count]
-                if all(RELATION[relation](x[a], x[b]) for a, relation, b in guards):
+                if all(RELATION[relation](x[a], x[b]) for a, relation, b, _ in guards):
                     return index
         if row.name == "sort":
             return _order(x, RULES[int(numbers[0])] == "last")
@@ -174,7 +174,8 @@ class Interpreter:
         """Return the smallest |left - right| over the guards of selection k; NaN differences do not count."""
         if row.name == "select":
             table = self.tape.table(k)
-            sides = [(x[a], x[b]) for first, count, _ in table for a, _, b in self.tape.guards[first : first + count]]
+            guards = [guard for first, count, _ in table for guard in self.tape.guards[first : first + count]]
+            sides = [(x[a], x[b]) for a, _, b, counts in guards if counts]
         elif row.name == "sort":
             ordered = [x[i] for i in _order(x, False)]
             sides = list(pairwise(ordered))

@@ -16,6 +16,7 @@ class _Line:
     def __init__(self, node: Node, out: int, operands: Sequence[int], origin: int) -> None:
         self.node, self.out, self.operands, self.origin = node, out, list(operands), origin
         self.modes = [NOTHING] * len(self.operands)
+        self.counts: list[bool] = []  # which operands depend on parameters
         self.flags = 0
 
     @property
@@ -140,6 +141,7 @@ def _plan_adjoints(program: Program, lines: list[_Line], outputs: list[int]) -> 
     for line in lines:
         if active.intersection(line.operands):
             active.update(line.outs)
+        line.counts = [operand in active for operand in line.operands]
         if active.intersection(line.compared):
             line.flags |= GUARDED
     adjoined = set(outputs) & active
@@ -172,7 +174,7 @@ def _flatten(
     modes: list[int] = []
     numbers: list[float] = []
     rows: list[tuple[int, int, int]] = []
-    guards: list[tuple[int, int, int]] = []
+    guards: list[tuple[int, int, int, int]] = []
     for line in lines:
         node = line.node
         at = (len(operands), len(line.operands), len(numbers), len(rows), line.flags)
@@ -186,7 +188,10 @@ def _flatten(
             numbers += [weight for weights in node.tie for weight in weights]
         for row in node.rows:
             rows.append((len(guards), len(row.guards), row.piece))
-            guards += [(g.left, RELATIONS.index(g.relation), g.right) for g in row.guards]
+            guards += [
+                (g.left, RELATIONS.index(g.relation), g.right, int(line.counts[g.left] or line.counts[g.right]))
+                for g in row.guards
+            ]
     return Tape(
         program.parameters,
         program.data,
@@ -196,7 +201,7 @@ def _flatten(
         np.array(modes, np.int8),
         np.array(numbers, np.float64),
         np.array(rows, np.int64).reshape(-1, 3),
-        np.array(guards, np.int64).reshape(-1, 3),
+        np.array(guards, np.int64).reshape(-1, 4),
         np.array(list(constants), np.int64),
         np.array(list(constants.values()), np.float64),
         np.array(outputs, np.int64),

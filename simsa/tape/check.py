@@ -62,7 +62,7 @@ def _arrays(tape: Tape) -> None:
     _require(tape.registers >= tape.parameters + tape.data, "fewer registers than inputs")
     for name, kind, width in (
         ("code", np.int64, 8), ("operands", np.int64, 0), ("modes", np.int8, 0), ("numbers", np.float64, 0),
-        ("rows", np.int64, 3), ("guards", np.int64, 3), ("constant_registers", np.int64, 0),
+        ("rows", np.int64, 3), ("guards", np.int64, 4), ("constant_registers", np.int64, 0),
         ("constant_values", np.float64, 0), ("outputs", np.int64, 0), ("clear", np.int64, 0), ("nodes", np.int64, 0),
     ):  # fmt: skip
         array = getattr(tape, name)
@@ -137,8 +137,8 @@ def _branches(tape: Tape, line: list[int], where: str) -> None:
         if not count:
             return
         _require(count > 0 and 0 <= first and first + count <= len(tape.guards), f"{where}: guards out of range")
-        for left, relation, right in tape.guards[first : first + count]:
-            inside = 0 <= left < line[COUNT] and 0 <= right < line[COUNT]
+        for left, relation, right, counts in tape.guards[first : first + count]:
+            inside = 0 <= left < line[COUNT] and 0 <= right < line[COUNT] and counts in (0, 1)
             _require(inside and 0 <= relation < len(RELATIONS), f"{where}: a guard is out of range")
         at += 1
 

@@ -50,7 +50,8 @@ class Tape:
     operands: int64, the operand registers of all instructions in turn. modes: int8, beside `operands`.
     numbers: float64, immediates and tie weights. rows: int64 (., 3), the branch table of user selections: first
     guard, number of guards, position of the piece among the operands; the last row of a table has no guard.
-    guards: int64 (., 3): left position, relation (index into RELATIONS), right position.
+    guards: int64 (., 4): left position, relation (index into RELATIONS), right position, and whether a side depends
+    on parameters: a guard between data and constants is no tie when its sides are equal.
     constants: registers and values preloaded. outputs: int64 (q,). clear: registers whose adjoint no instruction
     assigns, to be marked as receiving nothing before each backward sweep. nodes: int64 (n,), the program's register
     that an instruction stands for (-1 for an inserted copy).
@@ -79,7 +80,7 @@ class Tape:
     def listing(self) -> str:
         """Return the tape as text, one instruction a line."""
         lines = [f"{self.parameters} parameters, {self.data} data, {self.registers} registers"]
-        for register, value in zip(self.constant_registers, self.constant_values, strict=True):
+        for register, value in zip(self.constant_registers, self.constant_values.tolist(), strict=True):
             lines.append(f"        r{register} = {value!r}")
         for k, line in enumerate(self.code):
             row = ROWS[line[OP]]
@@ -97,7 +98,7 @@ class Tape:
             for first, count, piece in self.table(k):
                 guards = [
                     f"r{reads[a]} {RELATIONS[relation]} r{reads[b]}"
-                    for a, relation, b in self.guards[first : first + count]
+                    for a, relation, b, _ in self.guards[first : first + count]
                 ]
                 text.append(f"{' and '.join(guards) or 'otherwise'}: r{reads[piece]}")
             return "  [" + "; ".join(text) + "]"
@@ -140,6 +141,7 @@ class Tape:
                 numbers[1:, at : at + len(branch.between)] = 0.0
                 numbers[1, at] = numbers[2, at + len(branch.between) - 1] = 1.0
                 at += len(branch.between)
-        guards[1, :, 1] = np.array([1, 1, 2, 3, 3])[self.guards[:, 1]]
-        guards[2, :, 1] = np.array([0, 0, 5, 4, 4])[self.guards[:, 1]]
+        counted = self.guards[:, 3] == 1
+        guards[1, counted, 1] = np.array([1, 1, 2, 3, 3])[self.guards[counted, 1]]
+        guards[2, counted, 1] = np.array([0, 0, 5, 4, 4])[self.guards[counted, 1]]
         return numbers, guards
