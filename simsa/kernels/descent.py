@@ -271,8 +271,10 @@ def descend(
                     i = (r * groups + g) * lanes
                     total_gradient = load(adjoints, i)
                     change = rate * (total_gradient * inverse if binary else total_gradient / n)
-                    x = load(values, i) - change
-                    store(adjoints, i, x)
+                    before = load(values, i)
+                    x = before - change
+                    store(values, i, x)
+                    store(adjoints, i, before)
                     whole = whole + (x - x)
                     change, x = fabs(change), fabs(x)
                     size = select(change > size, change, size)
@@ -282,9 +284,10 @@ def descend(
                 store(sound, g * lanes, select(good, splat(values, 1.0), splat(values, 0.0)))
                 store(moved, g * lanes, select(good, size, load(moved, g * lanes)))
                 store(reached, g * lanes, far)
-                for r in range(parameters):
-                    i = (r * groups + g) * lanes
-                    store(values, i, select(good, load(adjoints, i), load(values, i)))
+                if not all_lanes(good):
+                    for r in range(parameters):
+                        i = (r * groups + g) * lanes
+                        store(values, i, select(good, load(values, i), load(adjoints, i)))
             for t in range(here):
                 if alive[t] != 0.0:
                     if tied_now[t]:

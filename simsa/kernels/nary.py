@@ -29,8 +29,11 @@ def give(adjoints, address, mode, used, amount):
     if mode == ASSIGN:
         store(adjoints, address, select(used, amount + 0.0, splat(adjoints, -0.0)))
     elif mode == ADD:
-        old = load(adjoints, address)
-        store(adjoints, address, select(used, (old + amount) + 0.0, old))
+        # Adding -0.0 changes nothing. From a selection between old and new LLVM would make a masked store, for which
+        # the next load from there has to wait.
+        nothing = splat(adjoints, -0.0)
+        total = load(adjoints, address) + select(used, amount, nothing)
+        store(adjoints, address, total + select(used, splat(adjoints, 0.0), nothing))
 
 
 @kernel
@@ -313,78 +316,106 @@ def choose_back(values, adjoints, at, modes, first, count, out, rows, guards, br
 
 
 @kernel
+def _step(at, first, count):
+    """Return the distance between consecutive operands."""
+    return at[first + 1, 0] - at[first, 0] if count > 1 else 0
+
+
+@kernel
+def _block(left, a, next_a, a_step, right, b, next_b, b_step, count, y, z):
+    """Add products from left to right to sums: y_k + a_1 b_k1 + a_2 b_k2 + ..., and z_k likewise, for k = 0, ..., 3.
+
+    The a of y begin at place a of `left`, those of z next_a further; from one to the next is a_step. The b_k begin at
+    place b + k next_b of `right`. Eight sums in flight keep the adders busy, and six loads serve eight products.
+    """
+    y0, y1, y2, y3 = y
+    z0, z1, z2, z3 = z
+    for _ in range(count):
+        p, q = load(left, a), load(left, a + next_a)
+        b0, b1 = load(right, b), load(right, b + next_b)
+        b2, b3 = load(right, b + 2 * next_b), load(right, b + 3 * next_b)
+        y0, z0 = y0 + p * b0, z0 + q * b0
+        y1, z1 = y1 + p * b1, z1 + q * b1
+        y2, z2 = y2 + p * b2, z2 + q * b2
+        y3, z3 = y3 + p * b3, z3 + q * b3
+        a += a_step
+        b += b_step
+    return (y0, y1, y2, y3), (z0, z1, z2, z3)
+
+
+@kernel
+def _store_four(array, address, step, x):
+    """Store four vectors."""
+    store(array, address, x[0])
+    store(array, address + step, x[1])
+    store(array, address + 2 * step, x[2])
+    store(array, address + 3 * step, x[3])
+
+
+@kernel
 def dense(values, at, first, outs, inputs, bias, out, step, groups, samples):
     """dense: y_j = b_j + W_j1 x_1 + W_j2 x_2 + ..., from left to right.
 
     W, x and b are each contiguous registers of one kind (the tape's check says so), so an address is linear in them.
-    Four outputs for two samples at a time: eight sums in flight, and each load serves several of them.
+    Two outputs for four samples at a time, if all samples share the weights.
     """
     lanes = width(values)
     wide = first + outs * inputs
-    wstep = at[first + 1, 0] - at[first, 0] if outs * inputs > 1 else 0
-    xstep = at[wide + 1, 0] - at[wide, 0] if inputs > 1 else 0
+    wstep, xstep = _step(at, first, outs * inputs), _step(at, wide, inputs)
+    bstep = _step(at, wide + inputs, outs) if bias else 0
+    row = inputs * wstep
+    shared = at[first, 2] == 0 and (not bias or at[wide + inputs, 2] == 0)
+    # the sum of -0.0 and a product is the product, bit for bit
+    nothing = splat(values, -0.0)
+    y = z = (nothing, nothing, nothing, nothing)
     for g in range(groups):
-        for j in range(0, outs, 4):
-            rows = min(4, outs - j)
-            s = 0
-            while s < samples:
-                pair = 2 if s + 1 < samples else 1
-                x0 = place(at, wide, g, s)
-                x1 = place(at, wide, g, s + pair - 1)
-                if rows == 4 and at[first, 2] == 0:
-                    w0 = place(at, first, g, s) + j * inputs * wstep
-                    w1 = w0 + inputs * wstep
-                    w2 = w1 + inputs * wstep
-                    w3 = w2 + inputs * wstep
-                    a, b = load(values, x0), load(values, x1)
-                    if bias:
-                        p, q = load(values, w0), load(values, w1)
-                        u, v = load(values, w2), load(values, w3)
-                        b0 = load(values, place(at, wide + inputs + j, g, s))
-                        b1 = load(values, place(at, wide + inputs + j + 1, g, s))
-                        b2 = load(values, place(at, wide + inputs + j + 2, g, s))
-                        b3 = load(values, place(at, wide + inputs + j + 3, g, s))
-                        y0, y1, y2, y3 = b0 + p * a, b1 + q * a, b2 + u * a, b3 + v * a
-                        z0, z1, z2, z3 = b0 + p * b, b1 + q * b, b2 + u * b, b3 + v * b
-                    else:
-                        p, q = load(values, w0), load(values, w1)
-                        u, v = load(values, w2), load(values, w3)
-                        y0, y1, y2, y3 = p * a, q * a, u * a, v * a
-                        z0, z1, z2, z3 = p * b, q * b, u * b, v * b
-                    for i in range(1, inputs):
-                        a, b = load(values, x0 + i * xstep), load(values, x1 + i * xstep)
-                        p, q = load(values, w0 + i * wstep), load(values, w1 + i * wstep)
-                        u, v = load(values, w2 + i * wstep), load(values, w3 + i * wstep)
-                        y0 = y0 + p * a
-                        y1 = y1 + q * a
-                        y2 = y2 + u * a
-                        y3 = y3 + v * a
-                        z0 = z0 + p * b
-                        z1 = z1 + q * b
-                        z2 = z2 + u * b
-                        z3 = z3 + v * b
-                    o = out + j * step + (g * samples + s) * lanes
-                    store(values, o, y0)
-                    store(values, o + step, y1)
-                    store(values, o + 2 * step, y2)
-                    store(values, o + 3 * step, y3)
-                    o += (pair - 1) * lanes
-                    store(values, o, z0)
-                    store(values, o + step, z1)
-                    store(values, o + 2 * step, z2)
-                    store(values, o + 3 * step, z3)
-                else:
-                    for r in range(j, j + rows):
-                        for t in range(s, s + pair):
-                            w = place(at, first, g, t) + r * inputs * wstep
-                            x = place(at, wide, g, t)
-                            total = load(values, w) * load(values, x)
-                            if bias:
-                                total = load(values, place(at, wide + inputs + r, g, t)) + total
-                            for i in range(1, inputs):
-                                total = total + load(values, w + i * wstep) * load(values, x + i * xstep)
-                            store(values, out + r * step + (g * samples + t) * lanes, total)
-                s += pair
+        s = 0
+        while shared and s + 3 < samples:
+            w, x = place(at, first, g, s), place(at, wide, g, s)
+            b = place(at, wide + inputs, g, s) if bias else 0
+            o = out + (g * samples + s) * lanes
+            for j in range(0, outs, 2):
+                # the last of an odd number of outputs is computed twice
+                more = 1 if j + 1 < outs else 0
+                if bias:
+                    u, v = load(values, b), load(values, b + more * bstep)
+                    y, z = (u, u, u, u), (v, v, v, v)
+                first_row, second_row = _block(values, w, more * row, wstep, values, x, lanes, xstep, inputs, y, z)
+                _store_four(values, o, lanes, first_row)
+                _store_four(values, o + more * step, lanes, second_row)
+                o += 2 * step
+                w += 2 * row
+                b += 2 * bstep
+            s += 4
+        while s < samples:
+            w, x = place(at, first, g, s), place(at, wide, g, s)
+            b = place(at, wide + inputs, g, s) if bias else 0
+            for j in range(outs):
+                total = load(values, w) * load(values, x)
+                if bias:
+                    total = load(values, b) + total
+                for i in range(1, inputs):
+                    total = total + load(values, w + i * wstep) * load(values, x + i * xstep)
+                store(values, out + j * step + (g * samples + s) * lanes, total)
+                w += row
+                b += bstep
+            s += 1
+
+
+@kernel
+def _finite(array, start, count):
+    """Tell whether `count` vectors, one after the other, hold neither infinities nor NaN."""
+    lanes = width(array)
+    zero = splat(array, 0.0)
+    # x - x is 0 or NaN; two sums, because each waits for itself
+    even = odd = zero
+    for i in range(0, count - 1, 2):
+        x, y = load(array, start + i * lanes), load(array, start + (i + 1) * lanes)
+        even, odd = even + (x - x), odd + (y - y)
+    if count % 2:
+        x = load(array, start + (count - 1) * lanes)
+        even = even + (x - x)
+    return not any_lane(even + odd != 0.0)
 
 
 @kernel
@@ -396,27 +427,14 @@ def dense_back(values, adjoints, at, modes, first, outs, inputs, bias, out, step
     """
     wide = first + outs * inputs
     plain = trusted and modes[first] == ADD and at[first, 2] == 0 and at[wide, 2] != 0
-    zero = splat(values, 0.0)
-    if plain:
-        check = zero
-        xstep = at[wide + 1, 0] - at[wide, 0] if inputs > 1 else 0
-        for i in range(inputs):
-            here = at[wide, 0] + i * xstep
-            for _ in range(groups * samples):
-                x = load(values, here)
-                check = check + (x - x)
-                here += width(values)
-        plain = not any_lane(check != 0.0)
-    if plain:
-        for g in range(groups):
-            s = 0
-            while s < samples:
-                if s + 3 < samples:
-                    _dense_back_four(values, adjoints, at, modes, first, outs, inputs, out, step, g, s, samples)
-                    s += 4
-                else:
-                    _dense_back_one(values, adjoints, at, modes, first, outs, inputs, out, step, g, s, samples)
-                    s += 1
+    # inputs that are no parameters lie one after the other
+    if plain and _finite(values, at[wide, 0], inputs * groups * samples):
+        _weights_back(values, adjoints, at, first, outs, inputs, out, step, groups, samples)
+        passes = False
+        for i in range(wide, wide + inputs):
+            passes = passes or modes[i] != 0
+        if passes:
+            _inputs_back(values, adjoints, at, modes, first, outs, inputs, out, step, groups, samples)
     else:
         _dense_back_masked(values, adjoints, at, modes, first, outs, inputs, out, step, groups, samples)
     if bias and modes[wide + inputs] == ADD and at[wide + inputs, 2] == 0:
@@ -441,130 +459,94 @@ def dense_back(values, adjoints, at, modes, first, outs, inputs, bias, out, step
 
 
 @kernel
-def _weights_back(values, adjoints, w, wstep, x, xstep, o, step, outs, inputs):
-    """Add g_j x_i to the adjoint of W_ji for four samples: two rows at a time, each adjoint loaded and stored once."""
-    lanes = width(values)
-    row = inputs * wstep
-    for j in range(0, outs, 2):
-        two = j + 1 < outs
-        p, q = o + j * step, o + (j + 1 if two else j) * step
-        p0, p1 = load(adjoints, p), load(adjoints, p + lanes)
-        p2, p3 = load(adjoints, p + 2 * lanes), load(adjoints, p + 3 * lanes)
-        q0, q1 = load(adjoints, q), load(adjoints, q + lanes)
-        q2, q3 = load(adjoints, q + 2 * lanes), load(adjoints, q + 3 * lanes)
-        here, there, at = w + j * row, w + (j + 1) * row, x
-        for _ in range(inputs):
-            x0, x1 = load(values, at), load(values, at + lanes)
-            x2, x3 = load(values, at + 2 * lanes), load(values, at + 3 * lanes)
-            store(adjoints, here, (((load(adjoints, here) + p0 * x0) + p1 * x1) + p2 * x2) + p3 * x3)
-            if two:
-                store(adjoints, there, (((load(adjoints, there) + q0 * x0) + q1 * x1) + q2 * x2) + q3 * x3)
-            here += wstep
-            there += wstep
-            at += xstep
-
-
-@kernel
-def _inputs_back(values, adjoints, modes, w, wstep, x, xstep, o, step, outs, inputs, live, other):
-    """Pass to four inputs, for two samples, the sum over j of g_j W_ji: eight sums in flight."""
-    lanes = width(values)
-    row = inputs * wstep
-    zero = splat(values, 0.0)
-    for i in range(0, inputs, 4):
-        last = inputs - 1
-        w0, w1 = w + i * wstep, w + min(i + 1, last) * wstep
-        w2, w3 = w + min(i + 2, last) * wstep, w + min(i + 3, last) * wstep
-        a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = zero
-        grad = o
-        for _ in range(outs):
-            a, b = load(adjoints, grad), load(adjoints, grad + lanes)
-            u0, u1 = load(values, w0), load(values, w1)
-            u2, u3 = load(values, w2), load(values, w3)
-            a0 = a0 + a * u0
-            a1 = a1 + a * u1
-            a2 = a2 + a * u2
-            a3 = a3 + a * u3
-            b0 = b0 + b * u0
-            b1 = b1 + b * u1
-            b2 = b2 + b * u2
-            b3 = b3 + b * u3
-            w0 += row
-            w1 += row
-            w2 += row
-            w3 += row
-            grad += step
-        at = x + i * xstep
-        give(adjoints, at, modes[i], live, a0)
-        give(adjoints, at + lanes, modes[i], other, b0)
-        if i + 1 < inputs:
-            give(adjoints, at + xstep, modes[i + 1], live, a1)
-            give(adjoints, at + xstep + lanes, modes[i + 1], other, b1)
-        if i + 2 < inputs:
-            give(adjoints, at + 2 * xstep, modes[i + 2], live, a2)
-            give(adjoints, at + 2 * xstep + lanes, modes[i + 2], other, b2)
-        if i + 3 < inputs:
-            give(adjoints, at + 3 * xstep, modes[i + 3], live, a3)
-            give(adjoints, at + 3 * xstep + lanes, modes[i + 3], other, b3)
-
-
-@kernel
-def _dense_back_four(values, adjoints, at, modes, first, outs, inputs, out, step, g, s, samples):
-    """Backward of dense for four samples."""
+def _weights_back(values, adjoints, at, first, outs, inputs, out, step, groups, samples):
+    """Add g_j x_i of every sample, in order, to the adjoint of W_ji: two outputs and four inputs at a time."""
     lanes = width(values)
     wide = first + outs * inputs
-    wstep = at[first + 1, 0] - at[first, 0] if outs * inputs > 1 else 0
-    xstep = at[wide + 1, 0] - at[wide, 0] if inputs > 1 else 0
-    o = out + (g * samples + s) * lanes
-    w = place(at, first, g, s)
-    x = place(at, wide, g, s)
-    _weights_back(values, adjoints, w, wstep, x, xstep, o, step, outs, inputs)
-    passes = False
-    for i in range(inputs):
-        passes = passes or modes[wide + i] != 0
-    if passes:
-        for t in range(0, 4, 2):
-            live = other = splat(values, 0.0) != 0.0
-            for j in range(outs):
-                live = live | (~negative_zero(load(adjoints, o + j * step + t * lanes)))
-                other = other | (~negative_zero(load(adjoints, o + j * step + (t + 1) * lanes)))
-            _inputs_back(
-                values,
-                adjoints,
-                modes[wide:],
-                w,
-                wstep,
-                x + t * lanes,
-                xstep,
-                o + t * lanes,
-                step,
-                outs,
-                inputs,
-                live,
-                other,
-            )
+    wstep, xstep = _step(at, first, outs * inputs), _step(at, wide, inputs)
+    for g in range(groups):
+        w, x = place(at, first, g, 0), place(at, wide, g, 0)
+        o = out + g * samples * lanes
+        for j in range(0, outs, 2):
+            more = inputs * wstep if j + 1 < outs else 0
+            for i in range(0, inputs - 3, 4):
+                here = w + i * wstep
+                there = here + more
+                y = (
+                    load(adjoints, here),
+                    load(adjoints, here + wstep),
+                    load(adjoints, here + 2 * wstep),
+                    load(adjoints, here + 3 * wstep),
+                )
+                z = (
+                    load(adjoints, there),
+                    load(adjoints, there + wstep),
+                    load(adjoints, there + 2 * wstep),
+                    load(adjoints, there + 3 * wstep),
+                )
+                y, z = _block(
+                    *(adjoints, o, step if more else 0, lanes, values, x + i * xstep, xstep, lanes, samples, y, z)
+                )
+                _store_four(adjoints, here, wstep, y)
+                _store_four(adjoints, there, wstep, z)
+            for i in range(inputs - inputs % 4, inputs):
+                here = w + i * wstep
+                y, z = load(adjoints, here), load(adjoints, here + more)
+                a, b = o, x + i * xstep
+                for _ in range(samples):
+                    v = load(values, b)
+                    y = y + load(adjoints, a) * v
+                    z = z + load(adjoints, a + step if more else a) * v
+                    a += lanes
+                    b += lanes
+                store(adjoints, here, y)
+                if more:
+                    store(adjoints, here + more, z)
+            w += 2 * inputs * wstep
+            o += 2 * step
 
 
 @kernel
-def _dense_back_one(values, adjoints, at, modes, first, outs, inputs, out, step, g, s, samples):
-    """Backward of dense for one sample."""
+def _inputs_back(values, adjoints, at, modes, first, outs, inputs, out, step, groups, samples):
+    """Pass to x_i the sum over j of g_j W_ji, in the lanes where some g_j is given; two inputs at once."""
+    lanes = width(values)
     wide = first + outs * inputs
-    wstep = at[first + 1, 0] - at[first, 0] if outs * inputs > 1 else 0
+    wstep, xstep = _step(at, first, outs * inputs), _step(at, wide, inputs)
     zero = splat(values, 0.0)
-    o = out + (g * samples + s) * width(values)
-    live = zero != zero
-    for j in range(outs):
-        live = live | (~negative_zero(load(adjoints, o + j * step)))
-    for i in range(inputs):
-        address = place(at, wide + i, g, s)
-        x = load(values, address)
-        total = zero
-        w = place(at, first, g, s) + i * wstep
-        for j in range(outs):
-            grad = load(adjoints, o + j * step)
-            here = w + j * inputs * wstep
-            total = total + grad * load(values, here)
-            store(adjoints, here, load(adjoints, here) + grad * x)
-        give(adjoints, address, modes[wide + i], live, total)
+    zeros = (zero, zero, zero, zero)
+    for g in range(groups):
+        s = 0
+        while s < samples:
+            four = s + 3 < samples
+            # fewer than four samples left: one, computed four times
+            next_sample = lanes if four else 0
+            o = out + (g * samples + s) * lanes
+            w, x = place(at, first, g, s), place(at, wide, g, s)
+            l0 = l1 = l2 = l3 = zero != zero
+            here = o
+            for _ in range(outs):
+                l0 = l0 | (~negative_zero(load(adjoints, here)))
+                l1 = l1 | (~negative_zero(load(adjoints, here + next_sample)))
+                l2 = l2 | (~negative_zero(load(adjoints, here + 2 * next_sample)))
+                l3 = l3 | (~negative_zero(load(adjoints, here + 3 * next_sample)))
+                here += step
+            for i in range(0, inputs, 2):
+                more = 1 if i + 1 < inputs else 0
+                y, z = _block(
+                    *(values, w, more * wstep, inputs * wstep, adjoints, o, next_sample, step, outs, zeros, zeros)
+                )
+                for _ in range(1 + more):
+                    mode = modes[wide + i]
+                    give(adjoints, x, mode, l0, y[0])
+                    if four:
+                        give(adjoints, x + lanes, mode, l1, y[1])
+                        give(adjoints, x + 2 * lanes, mode, l2, y[2])
+                        give(adjoints, x + 3 * lanes, mode, l3, y[3])
+                    x += xstep
+                    y = z
+                    i += 1
+                w += 2 * wstep
+            s += 4 if four else 1
 
 
 @kernel
