@@ -1,6 +1,7 @@
 """The kernels compute what the reference defines, bit for bit; and what the reference defines is Algorithm 2."""
 
 import dataclasses
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simsa.machine import FLOAT32, FLOAT64, Interpreter, generate, tape_of
-from simsa.machine.launch import evaluate
+from simsa.machine.launch import evaluate, merged
 from simsa.program.program import Builder, Program
 from simsa.tape import Tape
 from tests.strategies import points, programs
@@ -71,6 +72,38 @@ def test_forward_and_backward_mode_agree_at_ties_too(data: st.DataObject) -> Non
     backward, forward = made.jacobian(x, rows), made.jacobian(x, rows, mode="forward")
     if np.isfinite(backward).all() and np.isfinite(forward).all() and np.abs(backward).max() < 1e6:
         np.testing.assert_allclose(backward, forward, rtol=1e-6, atol=1e-6)
+
+
+def runs() -> Program:
+    """Return a program with runs of like instructions, which kernels do at once: over parameters, data and results.
+
+    The differences of neighbours read each register twice, so the order in which adjoints are added shows in the bits.
+    """
+    builder = Builder(7, 7)
+    products = [builder.apply("mul", [i, 7 + i]) for i in range(7)]
+    active = [builder.apply("leaky_relu", [r], [0.3]) for r in products]
+    gaps = [builder.apply("sub", [a, b]) for a, b in pairwise(active)]
+    sizes = [builder.apply("maximum", [a, b]) for a, b in pairwise(gaps)]
+    chained = sizes[0]
+    for _ in range(3):
+        chained = builder.apply("exp", [chained])
+    return builder.finish([builder.apply("sum", [*sizes, chained, *active]), gaps[2]])
+
+
+@thoroughly(60)
+@given(st.data(), st.sampled_from((1, 2, 4)))
+def test_runs_of_like_instructions_match_the_reference(data: st.DataObject, groups: int) -> None:
+    made = runs()
+    tape = tape_of(made)
+    assert len(merged(tape)) < len(tape.code) / 2
+    assert_equal_bits(tape, *batch(data.draw, made, 3), "float64", groups)
+
+
+def test_runs_in_decimals_match_the_reference() -> None:
+    """Numbers whose sums are rounded, so that the order of the additions shows."""
+    made = runs()
+    random = np.random.default_rng(5)
+    assert_equal_bits(tape_of(made), random.normal(size=(20, 7)), random.normal(size=(20, 7)), "float64", 2)
 
 
 def test_an_altered_tie_weight_would_be_noticed() -> None:

@@ -37,12 +37,12 @@ def forward(code, at, numbers, rows, guards, values, margin, step, groups, sampl
     for k in range(code.shape[0]):
         op = code[k, OP]
         out = code[k, OUT]
+        outs = code[k, OUTS]
         first = code[k, FIRST]
         count = code[k, COUNT]
         number = code[k, NUMBER]
         guarded = code[k, FLAGS] & GUARDED
         if op == DENSE:
-            outs = code[k, OUTS]
             inputs = count // (outs + 1)
             dense(values, at, first, outs, inputs, count % (outs + 1) != 0, out, step, groups, samples)
         elif op == SUM:
@@ -73,11 +73,11 @@ def backward(code, at, modes, numbers, rows, guards, values, adjoints, step, tru
             continue
         op = code[k, OP]
         out = code[k, OUT]
+        outs = code[k, OUTS]
         first = code[k, FIRST]
         count = code[k, COUNT]
         number = code[k, NUMBER]
         if op == DENSE:
-            outs = code[k, OUTS]
             inputs = count // (outs + 1)
             bias = count % (outs + 1) != 0
             dense_back(values, adjoints, at, modes, first, outs, inputs, bias, out, step, trusted, groups, samples)

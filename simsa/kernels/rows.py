@@ -81,8 +81,8 @@ class _Memory:
         self.lanes = Lanes(sig.args[0].dtype)
         self.places = []
         for i in range(arity):
-            entry = builder.mul(self.plus("first", i), self.args["first"].type(3))
-            self.places.append([self.item("at", builder.add(entry, entry.type(j))) for j in range(3)])
+            entry = builder.mul(self.plus("first", i), self.args["first"].type(4))
+            self.places.append([self.item("at", builder.add(entry, entry.type(j))) for j in range(4)])
 
     def plus(self, name, i):
         """Return an integer argument plus a number."""
@@ -117,10 +117,25 @@ class _Memory:
             steps = [b.add(b.mul(g, place[1]), b.mul(s, place[2])) for place in self.places]
             yield here, [b.add(place[0], step) for place, step in zip(self.places, steps, strict=True)]
 
+    @contextmanager
+    def run(self, here, starts, descending=False):
+        """Loop over a run of outputs; yield the place of the output's vector, and the operands' addresses.
 
-_FORWARD = ("values", "margin", "at", "numbers", "number", "first", "out", "guarded", "groups", "samples")
-_BACKWARD = ("values", "adjoints", "at", "modes", "numbers", "number", "first", "out", "groups", "samples")
-_INTEGERS = ("number", "first", "out", "guarded", "groups", "samples")
+        The backward sweep goes down, as it would over single instructions: registers that two of them read are
+        assigned by the last and added to by the others.
+        """
+        b = self.builder
+        with cgutils.for_range(b, self.args["outs"]) as loop:
+            n = loop.index
+            if descending:
+                n = b.sub(b.sub(self.args["outs"], n.type(1)), n)
+            out = b.add(b.add(self.args["out"], here), b.mul(n, self.args["step"]))
+            yield out, [b.add(start, b.mul(n, place[3])) for start, place in zip(starts, self.places, strict=True)]
+
+
+_FORWARD = "values margin at numbers number first out outs step guarded groups samples".split()
+_BACKWARD = "values adjoints at modes numbers number first out outs step groups samples".split()
+_INTEGERS = ("number", "first", "out", "outs", "step", "guarded", "groups", "samples")
 
 
 def _signature(names, args):
@@ -132,9 +147,9 @@ def row(arity, immediates, pieces, branches):
     """Return the operations (forward, backward) of a table row with this many operands.
 
     pieces: (value text, partial texts) of each. branches: rows (guards, piece, between) as in the table.
-    forward(values, margin, at, numbers, number, first, out, guarded, groups, samples) computes register `out`, and
-    narrows the margin if the guards count. backward(values, adjoints, at, modes, numbers, number, first, out, groups,
-    samples) passes its adjoint to the operands.
+    forward(values, margin, at, numbers, number, first, out, outs, step, guarded, groups, samples) computes the `outs`
+    registers from `out` on, `step` apart, and narrows the margin if the guards count. backward(values, adjoints, at,
+    modes, numbers, number, first, out, outs, step, groups, samples) passes their adjoints to the operands.
     """
     branches = [Branch(*branch) for branch in branches]
     operands = ("x", "y", "z")[:arity]
@@ -149,21 +164,23 @@ def row(arity, immediates, pieces, branches):
         memory = _Memory(context, b, sig, args, _FORWARD, arity)
         fixed = constants(memory)
         guarded = b.icmp_signed("!=", memory.args["guarded"], memory.args["guarded"].type(0))
-        with memory.vectors() as (here, addresses):
-            values = [memory.load("values", address) for address in addresses]
-            text = _Text(context, b, memory.lanes, {**fixed, **dict(zip(operands, values, strict=True))})
-            value = text(pieces[branches[-1].piece if branches else 0][0])
-            for branch in reversed(branches[:-1]):
-                piece = pieces[branch.between[0] if branch.between else branch.piece]
-                value = b.select(text.all(branch.guards), text(piece[0]), value)
-            memory.store("values", b.add(memory.args["out"], here), value)
+        with memory.vectors() as (here, starts):
+            least = cgutils.alloca_once(b, _floats(memory.lanes))
+            b.store(memory.load("margin", here), least)
+            with memory.run(here, starts) as (out, addresses):
+                values = [memory.load("values", address) for address in addresses]
+                text = _Text(context, b, memory.lanes, {**fixed, **dict(zip(operands, values, strict=True))})
+                value = text(pieces[branches[-1].piece if branches else 0][0])
+                for branch in reversed(branches[:-1]):
+                    piece = pieces[branch.between[0] if branch.between else branch.piece]
+                    value = b.select(text.all(branch.guards), text(piece[0]), value)
+                memory.store("values", out, value)
+                for left, right in _compared(branches):
+                    gap, old = _call(b, "fabs", b.fsub(text(left), text(right))), b.load(least)
+                    b.store(b.select(b.fcmp_ordered("<", gap, old), gap, old), least)
             if branches:
                 with b.if_then(guarded):
-                    least = memory.load("margin", here)
-                    for left, right in _compared(branches):
-                        gap = _call(b, "fabs", b.fsub(text(left), text(right)))
-                        least = b.select(b.fcmp_ordered("<", gap, least), gap, least)
-                    memory.store("margin", here, least)
+                    memory.store("margin", here, b.load(least))
         return context.get_dummy_value()
 
     def backward_code(context, b, sig, args):
@@ -172,10 +189,9 @@ def row(arity, immediates, pieces, branches):
         weights = _weights(b, memory)
         modes = [memory.item("modes", memory.plus("first", i)) for i in range(arity)]
         nothing = _fill(_words(memory.lanes), 1 << (memory.lanes.dtype.bitwidth - 1))
-        with memory.vectors() as (here, addresses):
+        with memory.vectors() as (here, starts), memory.run(here, starts, descending=True) as (out, addresses):
             values = [memory.load("values", address) for address in addresses]
             text = _Text(context, b, memory.lanes, {**fixed, **dict(zip(operands, values, strict=True))})
-            out = b.add(memory.args["out"], here)
             grad = memory.load("adjoints", out)
             text.names["v"] = memory.load("values", out)
             live = b.icmp_unsigned("!=", b.bitcast(grad, _words(memory.lanes)), nothing)
@@ -223,13 +239,13 @@ def row(arity, immediates, pieces, branches):
         return value, used
 
     @intrinsic
-    def forward(typingctx, values, margin, at, numbers, number, first, out, guarded, groups, samples):
-        args = (values, margin, at, numbers, number, first, out, guarded, groups, samples)
+    def forward(typingctx, values, margin, at, numbers, number, first, out, outs, step, guarded, groups, samples):
+        args = (values, margin, at, numbers, number, first, out, outs, step, guarded, groups, samples)
         return _signature(_FORWARD, args), forward_code
 
     @intrinsic
-    def backward(typingctx, values, adjoints, at, modes, numbers, number, first, out, groups, samples):
-        args = (values, adjoints, at, modes, numbers, number, first, out, groups, samples)
+    def backward(typingctx, values, adjoints, at, modes, numbers, number, first, out, outs, step, groups, samples):
+        args = (values, adjoints, at, modes, numbers, number, first, out, outs, step, groups, samples)
         return _signature(_BACKWARD, args), backward_code
 
     return forward, backward

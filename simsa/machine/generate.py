@@ -70,11 +70,11 @@ def engine_text() -> str:
         ("# <operations>", _operations()),
         (
             "        # <forward>",
-            _cases("forward", "values, margin, at, numbers, number, first, out, guarded, groups, samples"),
+            _cases("forward", "values, margin, at, numbers, number, first, out, outs, step, guarded, groups, samples"),
         ),
         (
             "        # <backward>",
-            _cases("backward", "values, adjoints, at, modes, numbers, number, first, out, groups, samples"),
+            _cases("backward", "values, adjoints, at, modes, numbers, number, first, out, outs, step, groups, samples"),
         ),
     ):
         if text.count(marker) != 1:

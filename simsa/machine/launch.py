@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from simsa.errors import DataError, TapeError
 from simsa.kernels.streams import scratch_size
 from simsa.machine.generate import kernels
+from simsa.primitives import ROWS
 from simsa.program.program import Builder
 from simsa.tape import assemble
-from simsa.tape.tape import COUNT, OUT, Tape
+from simsa.tape.tape import COUNT, FIRST, FLAGS, NUMBER, OP, OUT, OUTS, Tape
 
 LANE_BYTES = 32
 """Bytes of a lane vector: 256 bits, one AVX2 register, two of NEON."""
@@ -107,9 +108,10 @@ class Layout:
         tape = self.tape
         inside = tape.operands < tape.parameters
         steps = np.where(inside, self.lanes, self.samples * self.lanes), np.where(inside, 0, self.lanes)
-        at = np.stack([self.places(tape.operands), *steps], axis=1).astype(np.int64)
-        code = tape.code.copy()
-        code[:, OUT] = self.places(tape.code[:, OUT])
+        runs = np.where(inside, self.groups * self.lanes, self.step)
+        at = np.stack([self.places(tape.operands), *steps, runs], axis=1).astype(np.int64)
+        code = merged(tape)
+        code[:, OUT] = self.places(code[:, OUT])
         numbers, guards = tape.choices()
         return (
             *(code, np.ascontiguousarray(at), tape.modes, numbers, tape.rows, guards),
@@ -121,6 +123,40 @@ class Layout:
     def longest(self) -> int:
         """Return the most operands of an instruction."""
         return int(self.tape.code[:, COUNT].max(initial=1))
+
+
+def merged(tape: Tape) -> NDArray[np.int64]:
+    """Return the tape's code with runs of like instructions as one: a layer of relus is one dispatch, not one for each.
+
+    A run has the same opcode, numbers, flags and modes; its outputs, and each of its operands, are consecutive
+    registers of one kind, and no output of the run is an operand of it.
+    """
+    lines: list[NDArray[np.int64]] = []
+    for k, line in enumerate(tape.code):
+        if not (lines and ROWS[line[OP]].pieces and _continues(tape, lines[-1], k)):
+            lines.append(line.copy())
+        else:
+            lines[-1][OUTS] += 1
+    return np.array(lines, np.int64).reshape(-1, tape.code.shape[1])
+
+
+def _continues(tape: Tape, run: NDArray[np.int64], k: int) -> bool:
+    """Tell whether instruction k is the next of a run."""
+    line, row, n, p = tape.code[k], ROWS[tape.code[k, OP]], run[OUTS], tape.parameters
+    same = line[OP] == run[OP] and line[FLAGS] == run[FLAGS] and line[OUT] == run[OUT] + n
+    if not same:
+        return False
+    count = len(row.immediates) + sum(len(branch.between) for branch in row.tie_rows)
+    one, two = (slice(start, start + count) for start in (run[NUMBER], line[NUMBER]))
+    start, here = (slice(first, first + line[COUNT]) for first in (run[FIRST], line[FIRST]))
+    first, now = tape.operands[start], tape.operands[here]
+    alone = ((first + n < run[OUT]) | (first >= run[OUT] + n + 1)) & ((first < p) == (now < p))
+    return bool(
+        (tape.numbers[one].tobytes() == tape.numbers[two].tobytes())
+        and (tape.modes[start] == tape.modes[here]).all()
+        and (now == first + n).all()
+        and alone.all()
+    )
 
 
 def layout(tape: Tape, precision: np.dtype[Any], batch: int, across: int) -> Layout:
