@@ -14,7 +14,7 @@ import numpy as np
 from numba import uint32, uint64
 
 from simsa.kernels.functions import cos, log, sin
-from simsa.kernels.lanes import sqrt
+from simsa.kernels.lanes import load, sqrt, store, width
 from simsa.kernels.options import kernel
 
 INITIAL, MINIBATCH, EPOCH, SAMPLE = 1, 2, 3, 4
@@ -188,12 +188,15 @@ def pair_of_uniforms(seed, cell, trajectory, pair, purpose):
 
 
 @kernel
-def pair_of_normals(seed, cell, trajectory, pair, purpose):
-    """Return two independent standard normals (Box and Muller, Ann. Math. Statist. 29, 1958), at most 8.6 in size."""
-    u, v = pair_of_uniforms(seed, cell, trajectory, pair, purpose)
-    r = sqrt(-2.0 * log(1.0 - u))
-    angle = 6.283185307179586 * v
-    return r * cos(angle), r * sin(angle)
+def _normals(u, v):
+    """Turn the uniforms in u and v, a lane vector of each, into standard normals (Box and Muller, 1958), in place.
+
+    Ann. Math. Statist. 29, p. 610. The results are at most 8.6 in size.
+    """
+    r = sqrt(-2.0 * log(1.0 - load(u, 0)))
+    angle = 6.283185307179586 * load(v, 0)
+    store(u, 0, r * cos(angle))
+    store(v, 0, r * sin(angle))
 
 
 @kernel
@@ -204,17 +207,22 @@ def initial(seed, cell, first, kind, center, scale, points, out):
     [center - scale, center + scale). center, scale: (p,). Coordinate r of trajectory t is a function of
     (seed, cell, t, r).
     """
-    for t in range(out.shape[0]):
-        if kind == POINTS:
-            for r in range(out.shape[1]):
+    p = out.shape[1]
+    if kind == POINTS:
+        for t in range(out.shape[0]):
+            for r in range(p):
                 out[t, r] = points[(first + t) % points.shape[0], r]
-            continue
-        for r in range(0, out.shape[1], 2):
+        return
+    u, v = np.zeros(width(center)), np.zeros(width(center))
+    for t in range(out.shape[0]):
+        for r in range(0, p, 2 * len(u)):
+            for i in range(len(u)):
+                u[i], v[i] = pair_of_uniforms(seed, cell, first + t, r // 2 + i, INITIAL)
             if kind == NORMAL:
-                a, b = pair_of_normals(seed, cell, first + t, r // 2, INITIAL)
+                _normals(u, v)
             else:
-                a, b = pair_of_uniforms(seed, cell, first + t, r // 2, INITIAL)
-                a, b = 2.0 * a - 1.0, 2.0 * b - 1.0
-            out[t, r] = center[r] + scale[r] * a
-            if r + 1 < out.shape[1]:
-                out[t, r + 1] = center[r + 1] + scale[r + 1] * b
+                for i in range(len(u)):
+                    u[i], v[i] = 2.0 * u[i] - 1.0, 2.0 * v[i] - 1.0
+            for i in range(min(2 * len(u), p - r)):
+                z = v[i // 2] if i % 2 else u[i // 2]
+                out[t, r + i] = center[r + i] + scale[r + i] * z
