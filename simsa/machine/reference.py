@@ -57,7 +57,7 @@ class _Literals(ast.NodeTransformer):
 
 
 @cache
-def _compiled(text: str, row: Primitive, arithmetic: Arithmetic) -> Callable[..., Number]:
+def formula(text: str, row: Primitive, arithmetic: Arithmetic) -> Callable[..., Number]:
     """Return a table text as a function of (x, y, z, v, immediates...)."""
     names = ", ".join((*OPERANDS, "v", *row.immediates))
     tree = ast.fix_missing_locations(_Literals().visit(ast.parse(f"lambda {names}: {text}", mode="eval")))
@@ -73,9 +73,9 @@ class Interpreter:
         self.tape, self.arithmetic = tape, arithmetic
 
     def _text(self, row: Primitive, text: str, args: Sequence[Number]) -> Number:
-        return _compiled(text, row, self.arithmetic)(*args)
+        return formula(text, row, self.arithmetic)(*args)
 
-    def _line(self, k: int, values: list[Number]) -> tuple[Primitive, list[int], list[Number], list[Number]]:
+    def line(self, k: int, values: list[Number]) -> tuple[Primitive, list[int], list[Number], list[Number]]:
         """Return the row, operand registers, operand values and numbers of instruction k."""
         line, row = self.tape.code[k], ROWS[self.tape.code[k, OP]]
         reads = [int(r) for r in self.tape.operands[line[FIRST] : line[FIRST] + line[COUNT]]]
@@ -101,7 +101,7 @@ class Interpreter:
 
     def _evaluate(self, k: int, execution: Execution, choices: Mapping[int, Any]) -> None:
         """Evaluate instruction k: decide, then compute its outputs."""
-        row, _, x, numbers = self._line(k, execution.values)
+        row, _, x, numbers = self.line(k, execution.values)
         out, outs = int(self.tape.code[k, OUT]), int(self.tape.code[k, OUTS])
         if row.selection or row.name == "select":
             decision = choices[k] if k in choices else self._decide(k, row, x, numbers)
@@ -110,7 +110,7 @@ class Interpreter:
                 execution.margins[k] = self._margin(k, row, x, numbers)
         if row.arity is not None:
             piece = row.pieces[execution.decisions[k][0][1] if row.branches else 0]
-            execution.values[out] = self._piece(row, piece.value, x, None, numbers)
+            execution.values[out] = self.piece(row, piece.value, x, None, numbers)
         elif row.name == "select":
             execution.values[out] = x[self.tape.table(k)[execution.decisions[k], 2]]
         elif row.name in ("max", "min"):
@@ -134,7 +134,7 @@ class Interpreter:
             shift = shift if abs(shift) < np.inf else self.arithmetic.number(0)
             execution.values[out] = shift + log(_sum([exp(v - shift) for v in x]))
 
-    def _piece(self, row: Primitive, text: str, x: list[Number], v: Number, numbers: list[Number]) -> Number:
+    def piece(self, row: Primitive, text: str, x: list[Number], v: Number, numbers: list[Number]) -> Number:
         """Evaluate one expression of a row with arity."""
         operands = (*x, *(None,) * (len(OPERANDS) - len(x)))
         return self._text(row, text, (*operands, v, *numbers[: len(row.immediates)]))
@@ -166,7 +166,7 @@ class Interpreter:
             operand = x[OPERANDS.index(branch.guards[0][6])]
             return bool(operand != operand)
         return all(
-            COMPARE[relation](self._piece(row, a, x, None, numbers), self._piece(row, b, x, None, numbers))
+            COMPARE[relation](self.piece(row, a, x, None, numbers), self.piece(row, b, x, None, numbers))
             for a, relation, b in branch.comparisons()
         )
 
@@ -184,7 +184,7 @@ class Interpreter:
             sides = [(x[best], v) for i, v in enumerate(x) if i != best]
         else:
             sides = [
-                (self._piece(row, a, x, None, numbers), self._piece(row, b, x, None, numbers)) for a, b in row.guards()
+                (self.piece(row, a, x, None, numbers), self.piece(row, b, x, None, numbers)) for a, b in row.guards()
             ]
         gaps = [abs(a - b) for a, b in sides]
         return min((float(gap) for gap in gaps if gap == gap), default=np.inf)
@@ -193,7 +193,7 @@ class Interpreter:
 
     def partials(self, k: int, execution: Execution) -> list[list[Number | None]]:
         """Return d out_j / d operand_i of instruction k under its decision; None where the piece does not use it."""
-        row, _, x, numbers = self._line(k, execution.values)
+        row, _, x, numbers = self.line(k, execution.values)
         out, outs, number = int(self.tape.code[k, OUT]), int(self.tape.code[k, OUTS]), self.arithmetic.number
         v, n = execution.values[out], len(x)
         if row.arity is not None:
@@ -230,7 +230,7 @@ class Interpreter:
         total = None
         for weight, j in mix:
             if weight != 0 and row.pieces[j].uses(i):
-                term = weight * self._piece(row, row.pieces[j].partials[i], x, v, numbers)
+                term = weight * self.piece(row, row.pieces[j].partials[i], x, v, numbers)
                 total = term if total is None else total + term
         return total
 
