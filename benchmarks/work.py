@@ -102,7 +102,7 @@ def scalar() -> Program:
 
 
 WORKS = (
-    Work("dense-2-16-16-1", "network 2-16-16-1, batch 8", (2, 16, 16, 1), 8, 4096, 100),
-    Work("dense-16-32-32-1", "network 16-32-32-1, batch 8", (16, 32, 32, 1), 8, 4096, 30),
+    Work("dense-2-16-16-1", "network 2-16-16-1, batch 8", (2, 16, 16, 1), 8, 4096, 200),
+    Work("dense-16-32-32-1", "network 16-32-32-1, batch 8", (16, 32, 32, 1), 8, 4096, 100),
     Work("scalar-13", "scalar program, 13 instructions", (), 1, 2**18, 100),
 )
