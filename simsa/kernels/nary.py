@@ -27,14 +27,13 @@ def place(at, i, g, s):
 @kernel
 def give(adjoints, address, mode, used, amount):
     """Pass `amount` to an adjoint, in the lanes where it is used."""
+    # -0.0 means nothing, and adding it changes nothing. From a selection between old and new LLVM would make a masked
+    # store, for which the next load from there has to wait.
+    passed = select(used, amount + 0.0, splat(adjoints, -0.0))
     if mode == ASSIGN:
-        store(adjoints, address, select(used, amount + 0.0, splat(adjoints, -0.0)))
+        store(adjoints, address, passed)
     elif mode == ADD:
-        # Adding -0.0 changes nothing. From a selection between old and new LLVM would make a masked store, for which
-        # the next load from there has to wait.
-        nothing = splat(adjoints, -0.0)
-        total = load(adjoints, address) + select(used, amount, nothing)
-        store(adjoints, address, total + select(used, splat(adjoints, 0.0), nothing))
+        store(adjoints, address, load(adjoints, address) + passed)
 
 
 @kernel

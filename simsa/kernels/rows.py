@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 from simsa.kernels import functions
 from simsa.kernels.lanes import Lanes, _broadcast, _call, _fill, _floats, _pointer, _words
 
-ASSIGN, ADD = 1, 2
+ASSIGN = 1
 
 Branch = namedtuple("Branch", "guards piece between")
 """A row of a branch table: its guards, and the piece it selects or the pieces it mixes."""
@@ -188,24 +188,22 @@ def row(arity, immediates, pieces, branches):
         fixed = constants(memory)
         weights = _weights(b, memory)
         modes = [memory.item("modes", memory.plus("first", i)) for i in range(arity)]
-        nothing = _fill(_words(memory.lanes), 1 << (memory.lanes.dtype.bitwidth - 1))
+        sign = _fill(_words(memory.lanes), 1 << (memory.lanes.dtype.bitwidth - 1))
+        nothing = _fill(_floats(memory.lanes), -0.0)
         with memory.vectors() as (here, starts), memory.run(here, starts, descending=True) as (out, addresses):
             values = [memory.load("values", address) for address in addresses]
             text = _Text(context, b, memory.lanes, {**fixed, **dict(zip(operands, values, strict=True))})
             grad = memory.load("adjoints", out)
             text.names["v"] = memory.load("values", out)
-            live = b.icmp_unsigned("!=", b.bitcast(grad, _words(memory.lanes)), nothing)
+            live = b.icmp_unsigned("!=", b.bitcast(grad, _words(memory.lanes)), sign)
             for i, (address, mode) in enumerate(zip(addresses, modes, strict=True)):
                 if all(partials[i] == "0" for _, partials in pieces):
                     continue
                 with b.if_then(b.icmp_signed("!=", mode, mode.type(0))):
-                    if branches:
-                        partial, used = _selected(b, weights, text, i)
-                        _give(b, memory, text, address, mode, b.and_(live, used), b.fmul(grad, partial))
-                    else:
-                        partial = pieces[0][1][i]
-                        amount = {"1": grad, "-1": b.fneg(grad)}.get(partial) or b.fmul(grad, text(partial))
-                        _give(b, memory, text, address, mode, live, amount)
+                    amount = b.select(live, _passed(b, weights, text, i, grad), nothing)
+                    old = memory.load("adjoints", address)
+                    first = b.icmp_signed("==", mode, mode.type(ASSIGN))
+                    memory.store("adjoints", address, b.select(first, amount, b.fadd(old, amount)))
         return context.get_dummy_value()
 
     def _weights(b, memory):
@@ -216,27 +214,32 @@ def row(arity, immediates, pieces, branches):
             result.append((memory.splat(weight), b.fcmp_unordered("!=", weight, weight.type(0.0))))
         return result
 
-    def _selected(b, weights, text, i):
-        """Return the partial with respect to operand i of the first row that holds, and where its piece uses it."""
-        partial = pieces[branches[-1].piece][1][i]
-        value, used = text(partial), text.mask(partial != "0")
+    def _passed(b, weights, text, i, grad):
+        """Return what operand i gets from the first row that holds: grad times its partial, or -0.0 for nothing.
+
+        Amounts have no -0.0, by adding +0.0; so -0.0 means nothing, and adding it changes nothing (see `nary`).
+        """
+        zero, nothing = text.constant(0.0), text.constant(-0.0)
+
+        def of(piece):
+            partial = pieces[piece][1][i]
+            return nothing if partial == "0" else b.fadd(b.fmul(grad, text(partial)), zero)
+
+        amount = of(branches[-1].piece if branches else 0)
         at = len(weights)
         for branch in reversed(branches[:-1]):
-            holds = text.all(branch.guards)
             if branch.between:
                 at -= len(branch.between)
-                mixed, uses = text.constant(0.0), ir.IntType(1)(0)
+                mixed, uses = zero, ir.IntType(1)(0)
                 for (weight, counts), j in zip(weights[at:], branch.between, strict=False):
                     if pieces[j][1][i] != "0":
                         mixed = b.select(counts, b.fadd(mixed, b.fmul(weight, text(pieces[j][1][i]))), mixed)
                         uses = b.or_(uses, counts)
-                value = b.select(holds, mixed, value)
-                used = b.select(uses, b.or_(used, holds), b.and_(used, b.not_(holds)))
-            elif pieces[branch.piece][1][i] == "0":
-                used = b.and_(used, b.not_(holds))
+                passed = b.select(uses, b.fadd(b.fmul(grad, mixed), zero), nothing)
             else:
-                value, used = b.select(holds, text(pieces[branch.piece][1][i]), value), b.or_(used, holds)
-        return value, used
+                passed = of(branch.piece)
+            amount = b.select(text.all(branch.guards), passed, amount)
+        return amount
 
     @intrinsic
     def forward(typingctx, values, margin, at, numbers, number, first, out, outs, step, guarded, groups, samples):
@@ -249,16 +252,6 @@ def row(arity, immediates, pieces, branches):
         return _signature(_BACKWARD, args), backward_code
 
     return forward, backward
-
-
-def _give(b, memory, text, address, mode, used, amount):
-    """Pass an amount to an adjoint where it is used: written if it is the first, else added (see `nary.give`)."""
-    zero, nothing = text.constant(0.0), text.constant(-0.0)
-    old = memory.load("adjoints", address)
-    assign = b.icmp_signed("==", mode, mode.type(ASSIGN))
-    first = b.select(used, b.fadd(amount, zero), nothing)
-    added = b.select(used, b.fadd(b.fadd(old, amount), zero), old)
-    memory.store("adjoints", address, b.select(assign, first, added))
 
 
 def _compared(branches):
