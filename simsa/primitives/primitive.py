@@ -11,6 +11,7 @@ Source: Bolte and Pauwels, NeurIPS 2020, Definitions 1 to 4 ("the paper").
 import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 OPERANDS = ("x", "y", "z")
 FUNCTIONS = frozenset(
@@ -58,11 +59,16 @@ class Branch:
 
     def comparisons(self) -> Iterator[tuple[str, str, str]]:
         """Yield (left, relation, right) for each guard that compares."""
-        for guard in self.guards:
-            tree = ast.parse(guard, mode="eval").body
-            if isinstance(tree, ast.Compare):
-                left, relation, right = tree.left, tree.ops[0], tree.comparators[0]
-                yield ast.unparse(left), _SYMBOLS[type(relation)], ast.unparse(right)
+        return filter(None, map(_comparison, self.guards))
+
+
+@cache
+def _comparison(guard: str) -> tuple[str, str, str] | None:
+    """Return (left, relation, right) of a guard, or None if it does not compare."""
+    tree = ast.parse(guard, mode="eval").body
+    if not isinstance(tree, ast.Compare):
+        return None
+    return ast.unparse(tree.left), _SYMBOLS[type(tree.ops[0])], ast.unparse(tree.comparators[0])
 
 
 _SYMBOLS = {ast.Lt: "<", ast.LtE: "<=", ast.Eq: "==", ast.GtE: ">=", ast.Gt: ">"}

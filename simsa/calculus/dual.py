@@ -1,0 +1,145 @@
+"""Dual numbers a + b ε with a vector b: run through the reference interpreter, they differentiate a program.
+
+The derivative of each elementary function is the partial of its row in the table, so a new primitive needs no new fact.
+Numbers compare lexicographically, first by value and then by tangent, as x + ε d_1 + ε² d_2 + ... do for small ε > 0;
+with that order a program chooses, at a tie, the pieces that it executes beside the tie in the directions d_1, d_2, ...
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsa.machine.reference import FLOAT64, Arithmetic, formula
+from simsa.primitives import ROW
+from simsa.primitives.primitive import FUNCTIONS, OPERANDS
+
+Tangent = NDArray[np.float64] | None
+
+
+class Dual:
+    """A number with a tangent. value: float64. tangent: shape (k,), or None if it depends on no parameter.
+
+    curved: whether it may depend on the parameters in any other than an affine way.
+    """
+
+    __slots__ = ("curved", "tangent", "value")
+    __array_ufunc__ = None  # NumPy's numbers leave operations with a Dual to it
+
+    def __init__(self, value: Any, tangent: Tangent = None, curved: bool = False) -> None:
+        self.value, self.tangent, self.curved = np.float64(value), tangent, curved
+
+    def _linear(self, value: Any, *terms: tuple[Any, "Dual"], curved: bool = False) -> "Dual":
+        """Return the number with this value and the tangent Σ factor · tangent; absent tangents pass nothing."""
+        tangent: Tangent = None
+        for factor, other in terms:
+            if other.tangent is not None:
+                term = factor * other.tangent
+                tangent = term if tangent is None else tangent + term
+                curved = curved or other.curved
+        return Dual(value, tangent, curved)
+
+    def __add__(self, other: Any) -> "Dual":
+        other = dual(other)
+        return self._linear(self.value + other.value, (1.0, self), (1.0, other))
+
+    def __sub__(self, other: Any) -> "Dual":
+        other = dual(other)
+        return self._linear(self.value - other.value, (1.0, self), (-1.0, other))
+
+    def __mul__(self, other: Any) -> "Dual":
+        other = dual(other)
+        both = self.tangent is not None and other.tangent is not None
+        return self._linear(self.value * other.value, (other.value, self), (self.value, other), curved=both)
+
+    def __truediv__(self, other: Any) -> "Dual":
+        other = dual(other)
+        quotient = self.value / other.value
+        bends = other.tangent is not None
+        return self._linear(quotient, (1.0 / other.value, self), (-quotient / other.value, other), curved=bends)
+
+    def __neg__(self) -> "Dual":
+        return self._linear(-self.value, (-1.0, self))
+
+    def __abs__(self) -> "Dual":
+        return -self if self < dual(0.0) else self
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __rsub__(self, other: Any) -> "Dual":
+        return dual(other) - self
+
+    def __rtruediv__(self, other: Any) -> "Dual":
+        return dual(other) / self
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def __int__(self) -> int:
+        return int(self.value)
+
+    def sign(self) -> int | None:
+        """Return the sign of the value, or if that is 0 of the first tangent that is not 0; None for NaN."""
+        entries = (self.value, *(() if self.tangent is None else self.tangent))
+        first = next((v for v in entries if v != 0), 0.0)
+        return int(np.sign(first)) if first == first else None
+
+    def _order(self, other: Any) -> int | None:
+        """Return the lexicographic order, None where there is none."""
+        other = dual(other)
+        if self.value == other.value:
+            return 0 if self is other or not np.isfinite(self.value) else (self - other).sign()
+        return -1 if self.value < other.value else 1 if self.value > other.value else None
+
+    def __lt__(self, other: Any) -> bool:
+        return self._order(other) == -1
+
+    def __gt__(self, other: Any) -> bool:
+        return self._order(other) == 1
+
+    def __le__(self, other: Any) -> bool:
+        return self._order(other) in (-1, 0)
+
+    def __ge__(self, other: Any) -> bool:
+        return self._order(other) in (0, 1)
+
+    def __eq__(self, other: object) -> bool:
+        return self._order(other) == 0
+
+    __hash__ = None  # type: ignore[assignment]  # equal by value, so no key of a dictionary
+
+
+def dual(value: Any) -> Dual:
+    """Return a number as a Dual; one that is none depends on no parameter."""
+    return value if isinstance(value, Dual) else Dual(value)
+
+
+def _function(name: str) -> Callable[..., Dual]:
+    """Return an elementary function of Duals; its derivative is what the table says."""
+    row, function = ROW[name], FLOAT64.functions[name]
+    partials = row.pieces[0].partials
+
+    def apply(*args: Any) -> Dual:
+        numbers = [dual(arg) for arg in args]
+        values = [number.value for number in numbers]
+        v = function(*values)
+        operands = (*values, *(None,) * (len(OPERANDS) - len(values)), v)
+        slopes = [
+            (formula(text, row, FLOAT64)(*operands), number)
+            for text, number in zip(partials, numbers, strict=True)
+            if number.tangent is not None
+        ]
+        return Dual(0.0)._linear(v, *slopes, curved=bool(slopes))
+
+    return apply
+
+
+DUAL = Arithmetic(dual, {name: _function(name) for name in sorted(FUNCTIONS)})
+"""The arithmetic of dual numbers for the reference interpreter."""
+
+
+def seed(x: Sequence[float] | NDArray[np.float64], directions: NDArray[np.float64]) -> list[Dual]:
+    """Return the parameters x as Duals that move along directions, shape (p, k)."""
+    return [Dual(value, tangent) for value, tangent in zip(x, np.asarray(directions, np.float64), strict=True)]

@@ -1,0 +1,125 @@
+"""The point of a convex hull that is nearest to 0, with a certificate."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import nnls
+
+from simsa.errors import ProgramError
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class MinNorm:
+    """The min-norm point v of conv(G), G of r vertices.
+
+    point: v = Σ λ_i g_i, shape (p,). norm: |v|, Euclidean. weights: λ, shape (r,), nonnegative with sum 1.
+    gap: max(0, |v|² − min_i <v, g_i>) / max_i |g_i|², which is 0 exactly if v is the min-norm point; |v| is off by at
+    most sqrt(gap) max |g_i|. contains: whether 0 is in conv(G), proved in rational arithmetic on the numbers as given:
+    "in", "out", or "undecided"; None if it was not asked for.
+    """
+
+    point: Array
+    norm: float
+    weights: Array
+    gap: float
+    contains: str | None = None
+
+
+def min_norm_point(vertices: ArrayLike, exact: bool = False) -> MinNorm:
+    """Return the point of conv(G) nearest to 0.
+
+    min |Gᵀλ| over λ ≥ 0, Σλ = 1, by nonnegative least squares on the scaled problem [Gᵀ/max|G|; 1] u = [0; 1],
+    λ = u/Σu (Lawson and Hanson 1974, chapter 23); then once more on the vertices that carry it, where it is linear.
+    vertices: shape (r, p), finite, r ≥ 1. exact: prove in rational numbers whether 0 is in the hull. Raises
+    ProgramError for anything else.
+
+    >>> min_norm_point([[1.0, 1.0], [1.0, -1.0]]).point.tolist()
+    [1.0, 0.0]
+    >>> min_norm_point([[1.0], [-3.0]], exact=True).contains
+    'in'
+    """
+    g = np.asarray(vertices, np.float64)
+    if g.ndim != 2 or 0 in g.shape or not np.isfinite(g).all():
+        raise ProgramError(f"min_norm_point needs finite vertices of shape (r, p), r and p at least 1, got {g.shape}")
+    largest = float(np.abs(g).max())
+    if largest == 0.0:
+        weights = np.full(len(g), 1.0 / len(g))
+        return MinNorm(np.zeros(g.shape[1]), 0.0, weights, 0.0, "in" if exact else None)
+    _, exponent = np.frexp(largest)
+    scaled = np.ldexp(g, -exponent)  # a power of two: no rounding
+    weights = _refined(scaled, _nonnegative(scaled))
+    point = weights @ scaled
+    gap = max(0.0, float(point @ point - (scaled @ point).min())) / float((scaled**2).sum(1).max())
+    contains = _contains(scaled, weights) if exact else None
+    if contains == "in":
+        point, gap = np.zeros_like(point), 0.0
+    norm = np.ldexp(np.linalg.norm(point), exponent)
+    return MinNorm(np.ldexp(point, exponent), float(norm), weights, gap, contains)
+
+
+def _nonnegative(g: Array) -> Array:
+    """Return the weights of the min-norm point as NNLS finds them."""
+    distinct, back = np.unique(g, axis=0, return_inverse=True)
+    system = np.vstack([distinct.T, np.ones(len(distinct))])
+    target = np.zeros(len(system))
+    target[-1] = 1.0
+    u, _ = nnls(system, target, maxiter=50 * max(system.shape))
+    weights = np.zeros(len(g))
+    first = np.full(len(distinct), -1)
+    for i, j in enumerate(back.ravel()):
+        if first[j] < 0:
+            first[j] = i
+    weights[first] = u
+    result: Array = weights / weights.sum()
+    return result
+
+
+def _refined(g: Array, weights: Array) -> Array:
+    """Return the weights solved anew on their support, if that gives weights, and a shorter point."""
+    support = np.flatnonzero(weights)
+    if len(support) == 1:
+        return weights
+    # The heaviest vertex carries the constraint Σλ = 1; the others are free.
+    anchor = support[np.argmax(weights[support])]
+    others = support[support != anchor]
+    solution, *_ = np.linalg.lstsq((g[others] - g[anchor]).T, -g[anchor], rcond=None)
+    refined = np.zeros_like(weights)
+    refined[others] = solution
+    refined[anchor] = 1.0 - solution.sum()
+    better = (refined >= 0).all() and np.linalg.norm(refined @ g) <= np.linalg.norm(weights @ g)
+    return refined if better else weights
+
+
+def _contains(g: Array, weights: Array) -> str:
+    """Return whether 0 is in conv(g), by exact certificates only."""
+    support = np.flatnonzero(weights)
+    columns = [[Fraction(v) for v in g[i].tolist()] for i in support]
+    shares = [Fraction(w) for w in weights[support].tolist()]
+    v = [sum((w * c[j] for w, c in zip(shares, columns, strict=True)), Fraction(0)) for j in range(g.shape[1])]
+    if any(v) and all(sum(a * Fraction(b) for a, b in zip(v, row, strict=True)) > 0 for row in g.tolist()):
+        return "out"
+    solution = _solve([*map(list, zip(*columns, strict=True)), [Fraction(1)] * len(columns)])
+    return "in" if solution is not None and min(solution) >= 0 else "undecided"
+
+
+def _solve(rows: list[list[Fraction]]) -> list[Fraction] | None:
+    """Return the solution of rows · λ = (0, ..., 0, 1), or None if it is not exactly one."""
+    table = [[*row, Fraction(int(i == len(rows) - 1))] for i, row in enumerate(rows)]
+    unknowns = len(rows[0])
+    for column in range(unknowns):
+        pivot = next((i for i in range(column, len(table)) if table[i][column]), None)
+        if pivot is None:
+            return None
+        table[column], table[pivot] = table[pivot], table[column]
+        head = [entry / table[column][column] for entry in table[column]]
+        table[column] = head
+        for i, row in enumerate(table):
+            if i != column and row[column]:
+                table[i] = [a - row[column] * b for a, b in zip(row, head, strict=True)]
+    if any(row[-1] for row in table[unknowns:]):
+        return None
+    return [table[i][-1] for i in range(unknowns)]

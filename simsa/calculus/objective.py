@@ -1,0 +1,149 @@
+"""What the calculus works on: a program, or the mean of a program over samples; and the points it is asked about."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from simsa.errors import ProgramError
+from simsa.machine.evaluator import tape_of
+from simsa.machine.reference import Execution, Interpreter
+from simsa.program.program import Program
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """J = (1/n) Σ f_i: one program, and the n data rows that make it f_1, ..., f_n.
+
+    program: P. rows: shape (n, d). Sums run over the rows in order, and are divided by n at last, as in the recursion.
+    """
+
+    program: Program
+    rows: Array
+
+    @cached_property
+    def interpreter(self) -> Interpreter:
+        """Return the reference interpreter of the program."""
+        return Interpreter(tape_of(self.program))
+
+    @property
+    def p(self) -> int:
+        """Return the number of parameters."""
+        return self.program.p
+
+    @property
+    def q(self) -> int:
+        """Return the number of outputs."""
+        return self.program.q
+
+    def minibatch(self, indices: Sequence[int]) -> "Objective":
+        """Return f_I, the mean over the rows that are named."""
+        chosen = np.asarray(indices, np.int64).reshape(-1)
+        if not len(chosen) or chosen.min() < 0 or chosen.max() >= len(self.rows):
+            raise ProgramError(f"a minibatch names some of the rows 0..{len(self.rows) - 1}, got {list(indices)}")
+        return Objective(self.program, self.rows[chosen])
+
+    def runs(self, x: Array) -> Iterator[Execution]:
+        """Yield the execution of each term at x."""
+        return (self.run(x, i) for i in range(len(self.rows)))
+
+    def run(self, x: Array, sample: int, choices: Mapping[int, Any] | None = None) -> Execution:
+        """Return the execution of one term at x, under the decisions that `choices` forces."""
+        return self.interpreter.run(x.tolist(), self.rows[sample].tolist(), choices)
+
+    def outputs(self, run: Execution) -> Array:
+        """Return the outputs of an execution, shape (q,)."""
+        return np.array([float(run.values[r]) for r in self.interpreter.tape.outputs])
+
+    def slopes(self, run: Execution) -> Array:
+        """Return the Jacobian of an execution, shape (q, p), by backward mode."""
+        return np.array([self.interpreter.backward(run, j) for j in range(self.q)], np.float64)
+
+    def values(self, x: ArrayLike) -> Array:
+        """Return the q outputs at x."""
+        return mean([self.outputs(run) for run in self.runs(point(self, x))])
+
+    def value(self, x: ArrayLike) -> float:
+        """Return J(x); raises ProgramError unless q = 1."""
+        return float(scalar(self).values(x)[0])
+
+    def jacobian(self, x: ArrayLike) -> Array:
+        """Return the selection Jacobian at x, shape (q, p)."""
+        return mean([self.slopes(run) for run in self.runs(point(self, x))])
+
+    def gradient(self, x: ArrayLike) -> Array:
+        """Return the selection gradient at x, shape (p,); raises ProgramError unless q = 1."""
+        gradient: Array = scalar(self).jacobian(x)[0]
+        return gradient
+
+
+def objective(program: Program, rows: ArrayLike) -> Objective:
+    """Return the finite sum J = (1/n) Σ f_i over data rows.
+
+    rows: shape (n, d), n ≥ 1. Every function of the calculus takes it in the place of a program. D_J and ∂^c J are then
+    those of the sum; `minkowski_sum` gives the means of the terms' sets, which may be larger.
+
+    >>> import simsa
+    >>> J = objective(simsa.trace(lambda x, s: s[0] * abs(x[0]), 1, 1), [[1.0], [2.0]])
+    >>> J.value([-2.0]), J.minibatch([1]).value([-2.0])
+    (3.0, 4.0)
+    """
+    table = np.asarray(rows, np.float64)
+    if table.ndim != 2 or len(table) < 1 or table.shape[1] != program.data:
+        raise ProgramError(f"expected rows of shape (n, {program.data}), n at least 1, got {table.shape}")
+    return Objective(program, table)
+
+
+def resolve(subject: Program | Objective, data: ArrayLike | None = None) -> Objective:
+    """Return what a function of the calculus is asked about as an Objective; a program is one of one term."""
+    if isinstance(subject, Objective):
+        if data is not None:
+            raise ProgramError("an objective has its data already; data= is for programs")
+        return subject
+    if data is None and subject.data:
+        raise ProgramError(f"the program reads {subject.data} data inputs; pass data=")
+    row = np.zeros(0) if data is None else np.asarray(data, np.float64)
+    if row.shape != (subject.data,):
+        raise ProgramError(f"expected data of shape ({subject.data},), got {row.shape}; for several rows, objective()")
+    return Objective(subject, row.reshape(1, -1))
+
+
+def point(subject: Objective, x: ArrayLike) -> Array:
+    """Return x as an array of shape (p,); raises ProgramError if it is none, or not finite."""
+    array = np.asarray(x, np.float64)
+    if array.shape != (subject.p,):
+        raise ProgramError(f"expected a point of length {subject.p}, got shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise ProgramError(f"expected a point of finite numbers, got {array.tolist()}")
+    return array
+
+
+def scalar(subject: Objective) -> Objective:
+    """Return the objective; raises ProgramError unless it has one output."""
+    if subject.q != 1:
+        raise ProgramError(f"expected a program with one output, got {subject.q}")
+    return subject
+
+
+def box_of(subject: Objective, box: ArrayLike) -> tuple[Array, Array]:
+    """Return the corners of a box, given as (low, high), each a number or shape (p,)."""
+    try:
+        low, high = (np.broadcast_to(np.asarray(side, np.float64), (subject.p,)) for side in box)  # type: ignore[union-attr]
+    except (TypeError, ValueError):
+        raise ProgramError(f"expected a box (low, high), each a number or of length {subject.p}, got {box!r}") from None
+    if not (np.isfinite(low).all() and np.isfinite(high).all() and (low <= high).all()):
+        raise ProgramError(f"expected a box with finite low <= high, got {box!r}")
+    return low, high
+
+
+def mean(terms: Sequence[Array]) -> Array:
+    """Return the mean, summed from left to right."""
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total / len(terms) if len(terms) > 1 else total

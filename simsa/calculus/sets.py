@@ -1,0 +1,287 @@
+"""What the gradient could have been: D_f(x), the selection operator of Definition 5, as a finite set of gradients."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from simsa.calculus import branches
+from simsa.calculus.objective import Objective, point, resolve
+from simsa.errors import ProgramError
+from simsa.machine.reference import Execution, Interpreter
+from simsa.program.program import Program
+from simsa.tape.tape import ADJOINED, FIRST, FLAGS, OUT, OUTS
+
+Array = NDArray[np.float64]
+Assignment = tuple[tuple[int, int, Any], ...]
+"""(sample, register of the node, piece) for each selection that is decided."""
+
+LIMIT = 2**16
+"""Assignments that an enumeration goes through before it refuses."""
+
+
+@dataclass(frozen=True)
+class SetValue:
+    """A finite set of gradients, whose convex hull is meant.
+
+    vertices: distinct gradients, shape (r, p), or Jacobians, shape (r, q, p), if q > 1; not all need be extreme.
+    assignments: for each, one branch assignment that has it. closure: "full", "local", "clarke", "minkowski".
+    certified: for Clarke's set, whether first order decided (True) or points had to be sampled (False).
+    """
+
+    vertices: Array
+    assignments: tuple[Assignment, ...]
+    closure: str
+    certified: bool = True
+
+    def __len__(self) -> int:
+        return len(self.vertices)
+
+
+def selection_operator(
+    subject: Program | Objective,
+    x: ArrayLike,
+    closure: str = "full",
+    tol: float = 0.0,
+    data: ArrayLike | None = None,
+    limit: int = LIMIT,
+) -> SetValue:
+    """Return D_f(x) = conv{∇f_β(x) : f_β(x) = f(x)} (Def. 5).
+
+    x: shape (p,). closure: "full", all assignments β of a piece to every selection, compared by the value of the
+    output, pieces that are never selected included; or "local", at every selection the pieces that agree with its
+    value at its actual operands, in all combinations: what AD could return under some tie convention. Local is a
+    subset of full; both are conservative. tol: two values are equal if they differ by no more; pieces that meet at a
+    tie agree whatever their rounding. limit: the number of assignments beyond which ProgramError is raised.
+
+    For an objective J it is D_J: an assignment decides the selections of each term by itself. Locally that is also the
+    mean of the terms' sets; the full set of the mean may be larger, for values of terms may cancel.
+
+    The hull of these is not Clarke's subdifferential: relu(x) - relu(-x) at 0 has the gradients 0, 1, 2, and is x.
+
+    >>> import simsa
+    >>> program = simsa.trace(lambda x: simsa.relu(x[0]) - simsa.relu(-x[0]), 1)
+    >>> selection_operator(program, [0.0], "local").vertices.ravel().tolist()
+    [0.0, 1.0, 2.0]
+    """
+    objective = resolve(subject, data)
+    at = point(objective, x)
+    if closure not in ("full", "local"):
+        raise ProgramError(f"closure must be 'full' or 'local', got {closure!r}")
+    if not tol >= 0:
+        raise ProgramError(f"tol must be a number not below 0, got {tol!r}")
+    runs = list(objective.runs(at))
+    if closure == "local":
+        total = combine([_local(objective, i, at, run, tol, limit) for i, run in enumerate(runs)], limit)
+    else:
+        counts = [branches.count(objective.interpreter, k) for run in runs for k in run.decisions]
+        if prod(counts) > limit:
+            raise ProgramError(
+                f"{spelled(counts)} branch assignments, over the limit of {limit}; use closure='local', or limit="
+            )
+        total = _full(objective, at, runs, tol, limit)
+    return _finished(objective, total, closure)
+
+
+def minkowski_sum(
+    subject: Objective,
+    x: ArrayLike,
+    of: Callable[..., SetValue] = selection_operator,
+    limit: int = LIMIT,
+    **options: Any,
+) -> SetValue:
+    """Return the mean (1/n) Σ of the sets of the terms f_i, as gradients in all combinations.
+
+    of: `selection_operator` or `clarke`, called with each term and `options`. Clarke's set of the sum is a subset of
+    the mean of Clarke's sets, and may be smaller: |x| and −|x| have the mean 0, with the set {0}, where the mean of the
+    sets is [−1, 1]. Raises ProgramError if there are more than `limit` combinations.
+    """
+    sets = [of(subject.minibatch([i]), x, **options) for i in range(len(subject.rows))]
+    terms = []
+    for i, term in enumerate(sets):
+        vertices = term.vertices.reshape(len(term), subject.q, subject.p)
+        named = [tuple((i, node, piece) for _, node, piece in entry) for entry in term.assignments]
+        terms.append(list(zip(named, vertices, strict=True)))
+    result = _finished(subject, combine(terms, limit), "minkowski")
+    return dataclasses.replace(result, certified=all(term.certified for term in sets))
+
+
+def spelled(counts: Sequence[int]) -> str:
+    """Return a product of counts, with powers written as such if there are two factors or more."""
+    number = prod(counts)
+    factors = [c for c in counts if c > 1]
+    short = " * ".join(f"{c}^{factors.count(c)}" for c in sorted(set(factors)))
+    return f"{short} = {number}" if len(factors) > 1 else str(number)
+
+
+Term = list[tuple[Assignment, Array]]
+
+
+def distinct(entries: Iterable[tuple[Assignment, Array]]) -> Term:
+    """Return the entries with distinct gradients, -0 counted as 0."""
+    found: dict[bytes, tuple[Assignment, Array]] = {}
+    for assignment, gradient in entries:
+        clean = gradient + 0.0
+        found.setdefault(clean.tobytes(), (assignment, clean))
+    return list(found.values())
+
+
+def combine(terms: list[Term], limit: int) -> Term:
+    """Return the mean of one gradient of each term, in all combinations; sums run in order, as in a minibatch."""
+    total = distinct(terms[0])
+    for i, term in enumerate(terms[1:], 1):
+        rest = distinct(term)
+        if len(total) * len(rest) > limit:
+            counts = [len(total), *(len(distinct(t)) for t in terms[i:])]
+            raise ProgramError(f"up to {prod(counts)} sums of the terms' gradients, over the limit of {limit}")
+        total = distinct((a + b, g + h) for a, g in total for b, h in rest)
+    return distinct((a, g / len(terms)) for a, g in total) if len(terms) > 1 else total
+
+
+def _finished(objective: Objective, entries: Term, closure: str) -> SetValue:
+    """Return the set, in the order of the gradients; refuses derivatives that are not finite."""
+    jacobians = np.array([jacobian for _, jacobian in entries])
+    if not np.isfinite(jacobians).all():
+        raise ProgramError("a piece that agrees with the function has no finite derivative at this point")
+    order = np.lexsort(jacobians.reshape(len(entries), -1).T[::-1])
+    shape = (-1, objective.p) if objective.q == 1 else (-1, objective.q, objective.p)
+    return SetValue(jacobians[order].reshape(shape), tuple(entries[i][0] for i in order), closure)
+
+
+def named(objective: Objective, sample: int, choices: dict[int, Any]) -> Assignment:
+    """Return decisions as (sample, register of the node, piece)."""
+    interpreter = objective.interpreter
+    return tuple(
+        (sample, int(interpreter.tape.nodes[k]), branches.label(interpreter, k, decision))
+        for k, decision in choices.items()
+    )
+
+
+def _local(objective: Objective, sample: int, x: Array, run: Execution, tol: float, limit: int) -> Term:
+    """Return the gradients of one term in the combinations of the pieces that agree at each selection."""
+    interpreter = objective.interpreter
+    agree = {k: branches.agreeing(interpreter, k, run, tol) for k in run.decisions}
+    options = {k: decisions for k, decisions in agree.items() if len(decisions) > 1}
+    counts = [len(decisions) for decisions in options.values()]
+    if prod(counts) > limit:
+        raise ProgramError(f"{spelled(counts)} branch assignments agree locally, over the limit of {limit}; use limit=")
+    entries = []
+    if tol == 0:
+        picks = np.array(list(product(*map(range, counts))), np.int64).reshape(prod(counts), len(options))
+        for block in np.array_split(picks, len(picks) // 1024 + 1):
+            for pick, jacobian in zip(block, jacobians(interpreter, run, options, block), strict=True):
+                choices = {k: options[k][i] for k, i in zip(options, pick, strict=True)}
+                entries.append((named(objective, sample, choices), jacobian))
+    else:
+        for combination in product(*options.values()):
+            choices = dict(zip(options, combination, strict=True))
+            forced = objective.run(x, sample, {**run.decisions, **choices})
+            entries.append((named(objective, sample, choices), objective.slopes(forced)))
+    return distinct(entries)
+
+
+def _full(objective: Objective, x: Array, runs: list[Execution], tol: float, limit: int) -> Term:
+    """Return the gradients of all assignments that have the value of the function, or agree locally."""
+    interpreter, value = objective.interpreter, np.zeros(objective.q)
+    sums: dict[bytes, tuple[Assignment, Array, Array]] = {}
+    sums[b""] = ((), np.zeros(objective.q), np.zeros((objective.q, objective.p)))
+    for i, run in enumerate(runs):
+        value = value + objective.outputs(run)
+        term: dict[bytes, tuple[Assignment, Array, Array]] = {}
+        for combination in product(*(branches.pieces(interpreter, k) for k in run.decisions)):
+            choices = dict(zip(run.decisions, combination, strict=True))
+            forced = objective.run(x, i, choices)
+            outputs = objective.outputs(forced)
+            if np.isnan(outputs).any():
+                continue
+            slopes = objective.slopes(forced) + 0.0
+            term.setdefault(outputs.tobytes() + slopes.tobytes(), (named(objective, i, choices), outputs, slopes))
+        if len(sums) * len(term) > limit:
+            raise ProgramError(f"{len(sums) * len(term)} sums of the terms' values, over the limit of {limit}")
+        folded: dict[bytes, tuple[Assignment, Array, Array]] = {}
+        for a, v, g in sums.values():
+            for b, w, h in term.values():
+                folded.setdefault((v + w).tobytes() + (g + h).tobytes(), (a + b, v + w, g + h))
+        sums = folded
+    scale = len(runs)
+    equal = [(a, g / scale) for a, v, g in sums.values() if (np.abs(v - value) <= tol * scale).all()]
+    local = combine([_local(objective, i, x, run, tol, limit) for i, run in enumerate(runs)], limit)
+    return distinct([*equal, *local])
+
+
+# Algorithm 2, backward, for many branch assignments at once: all have the same values, so only slopes differ.
+
+Entry = tuple[int, list[tuple[int, Any]]]
+"""A register, and the (register of the result, slope) by which it is reached from one instruction."""
+
+
+def _entries(interpreter: Interpreter, k: int, run: Execution) -> list[Entry]:
+    """Return the slopes of instruction k by operand; operands that its piece does not use are left out."""
+    tape, line = interpreter.tape, interpreter.tape.code[k]
+    out, outs, modes = int(line[OUT]), int(line[OUTS]), tape.modes[line[FIRST] :]
+    reads = tape.operand(k).tolist()
+    if branches.primitive(interpreter, k).name == "dense":  # its table of partials is mostly empty
+        n = len(reads) // (outs + 1)
+        weights, inputs, biases = reads[: outs * n], reads[outs * n : outs * n + n], reads[outs * n + n :]
+        found: list[Entry] = [(r, [(out + i // n, run.values[inputs[i % n]])]) for i, r in enumerate(weights)]
+        found += [(r, [(out + j, run.values[weights[j * n + i]]) for j in range(outs)]) for i, r in enumerate(inputs)]
+        found += [(r, [(out + j, 1.0)]) for j, r in enumerate(biases)]
+    else:
+        with np.errstate(all="ignore"):
+            partials = interpreter.partials(k, run)
+        found = [
+            (r, [(out + j, row[i]) for j, row in enumerate(partials) if row[i] is not None])
+            for i, r in enumerate(reads)
+        ]
+    return [entry for entry, mode in zip(found, modes.tolist(), strict=False) if mode and entry[1]]
+
+
+def jacobians(
+    interpreter: Interpreter, run: Execution, options: dict[int, list[Any]], picks: NDArray[np.int64]
+) -> Array:
+    """Return the Jacobians of many assignments, shape (b, q, p), with the bits of backward mode.
+
+    options: by selection, its decisions. picks: shape (b, number of options), which of them each assignment takes.
+    """
+    tape, b = interpreter.tape, len(picks)
+    column = {k: i for i, k in enumerate(options)}
+    flows: list[tuple[int, int | None, list[Entry]]] = []
+    for k in range(len(tape.code) - 1, -1, -1):
+        if not tape.code[k, FLAGS] & ADJOINED:
+            continue
+        if k not in options:
+            flows.append((k, None, _entries(interpreter, k, run)))
+        for i, decision in enumerate(options.get(k, ())):
+            chosen = dataclasses.replace(run, decisions={**run.decisions, k: decision})
+            flows.append((k, i, _entries(interpreter, k, chosen)))
+    result = np.empty((b, len(tape.outputs), tape.parameters))
+    with np.errstate(all="ignore"):
+        for q, output in enumerate(tape.outputs.tolist()):
+            adjoints: dict[int, Any] = {output: np.float64(1)}
+            live: dict[int, Any] = {output: True}
+            for k, index, entries in flows:
+                here = True if index is None else picks[:, column[k]] == index
+                for register, slopes in entries:
+                    reached = [(g, d, _both(live[r], here)) for r, d in slopes if (g := adjoints.get(r)) is not None]
+                    if reached:
+                        total: Any = np.float64(0)
+                        alive: Any = False
+                        for g, d, mask in reached:
+                            total = total + (g * d if mask is True else np.where(mask, g * d, 0.0))
+                            alive = True if mask is True or alive is True else mask | alive
+                        adjoints[register] = adjoints.get(register, 0.0) + total
+                        before = live.get(register, False)
+                        live[register] = True if before is True or alive is True else before | alive
+            for i in range(tape.parameters):
+                result[:, q, i] = adjoints.get(i, 0.0)
+    return result
+
+
+def _both(a: Any, b: Any) -> Any:
+    """Return the conjunction of two masks; True stands for all."""
+    return b if a is True else a if b is True else a & b
