@@ -34,7 +34,10 @@ SHADES = ListedColormap(mpl.colormaps["cividis"](np.linspace(0, 0.88, 256)))
 """Dark to light, by lightness alone, without the yellow that white paper swallows."""
 
 SEPARATE = 5
-"""Up to so many values of c get a style and a band each; more are shaded along a scale, without bands."""
+"""Up to so many values of c get a style each; more are shaded along a scale."""
+
+BANDS = 12
+"""Up to so many curves of J get a band; those of landing probabilities only while they have a style each."""
 
 STYLE: Any = {
     "font.size": 8,
@@ -118,19 +121,20 @@ def landing(summary: Summary, width: float = WIDE) -> Figure:
 
 @mpl.rc_context(STYLE)
 def objective(summary: Summary, width: float = WIDE) -> Figure:
-    """Draw J along the run: the median and, for few values of c, the band of the middle half.
+    """Draw J along the run: the median and, for up to BANDS values of c, the band of the middle half.
 
     A run that was stopped counts as J = inf, so a curve ends where half of the runs have stopped, and a band
     where a quarter of them have.
     """
     panels = _Panels(summary, width)
     values = []
+    banded = len(panels.c) <= BANDS
     for ax, style, cell in panels.curves():
         step = np.array(cell["objective"]["step"])
         low, middle, high = (_floats(cell["objective"]["quantiles"][q]) for q in ("0.25", "0.5", "0.75"))
         ax.plot(step, middle, **style, markevery=panels.every(step.size))
         values += [middle]
-        if panels.separate:
+        if banded:
             ax.fill_between(step, low, high, **panels.band(style))
             values += [low, high]
     found = np.concatenate(values) if values else np.zeros(0)
@@ -142,7 +146,7 @@ def objective(summary: Summary, width: float = WIDE) -> Figure:
             ax.set_yscale("log")
             # Runs that explode would flatten all others.
             ax.set_ylim(found.min() / 1.3, min(1.3 * found.max(), 30 * max(starts, default=np.inf)))
-    return panels.finish("J, median and middle half" if panels.separate else "J, median")
+    return panels.finish("J, median and middle half" if banded else "J, median")
 
 
 @mpl.rc_context(STYLE)
