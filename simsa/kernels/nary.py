@@ -11,7 +11,7 @@ selected passes nothing, whatever its value or derivative, and no masks are stor
 """
 
 from simsa.kernels.functions import exp, log
-from simsa.kernels.lanes import any_lane, fabs, load, negative_zero, select, splat, store, width
+from simsa.kernels.lanes import all_lanes, fabs, load, negative_zero, select, splat, store, width
 from simsa.kernels.options import kernel
 
 ASSIGN, ADD = 1, 2
@@ -406,16 +406,16 @@ def dense(values, at, first, outs, inputs, bias, out, step, groups, samples):
 def _finite(array, start, count):
     """Tell whether `count` vectors, one after the other, hold neither infinities nor NaN."""
     lanes = width(array)
+    # x * 0 is 0 or NaN; four sums, because each waits for itself
     zero = splat(array, 0.0)
-    # x - x is 0 or NaN; two sums, because each waits for itself
-    even = odd = zero
-    for i in range(0, count - 1, 2):
-        x, y = load(array, start + i * lanes), load(array, start + (i + 1) * lanes)
-        even, odd = even + (x - x), odd + (y - y)
-    if count % 2:
-        x = load(array, start + (count - 1) * lanes)
-        even = even + (x - x)
-    return not any_lane(even + odd != 0.0)
+    a = b = c = d = zero
+    for i in range(0, count - 3, 4):
+        here = start + i * lanes
+        a, b = a + load(array, here) * zero, b + load(array, here + lanes) * zero
+        c, d = c + load(array, here + 2 * lanes) * zero, d + load(array, here + 3 * lanes) * zero
+    for i in range(count - count % 4, count):
+        a = a + load(array, start + i * lanes) * zero
+    return all_lanes((a + b) + (c + d) == 0.0)
 
 
 @kernel
@@ -438,16 +438,7 @@ def dense_back(values, adjoints, at, modes, first, outs, inputs, bias, out, step
     else:
         _dense_back_masked(values, adjoints, at, modes, first, outs, inputs, out, step, groups, samples)
     if bias and modes[wide + inputs] == ADD and at[wide + inputs, 2] == 0:
-        # an adjoint that received nothing is -0.0, and adding it changes nothing
-        for j in range(outs):
-            for g in range(groups):
-                here = place(at, wide + inputs + j, g, 0)
-                total = load(adjoints, here)
-                grad = out + j * step + g * samples * width(values)
-                for _ in range(samples):
-                    total = total + load(adjoints, grad)
-                    grad += width(values)
-                store(adjoints, here, total)
+        _biases_back(adjoints, at, wide + inputs, outs, out, step, groups, samples)
     elif bias:
         for j in range(outs):
             i = wide + inputs + j
@@ -459,51 +450,102 @@ def dense_back(values, adjoints, at, modes, first, outs, inputs, bias, out, step
 
 
 @kernel
+def _biases_back(adjoints, at, first, outs, out, step, groups, samples):
+    """Add g_j of every sample, in order, to the adjoint of b_j; four at a time, because each sum waits for itself.
+
+    An adjoint that received nothing is -0.0, and adding it changes nothing.
+    """
+    lanes = width(adjoints)
+    bstep = _step(at, first, outs)
+    for g in range(groups):
+        b = place(at, first, g, 0)
+        o = out + g * samples * lanes
+        for j in range(0, outs, 4):
+            # beyond the last, the last again
+            n1, n2, n3 = min(1, outs - 1 - j), min(2, outs - 1 - j), min(3, outs - 1 - j)
+            y0, y1 = load(adjoints, b), load(adjoints, b + n1 * bstep)
+            y2, y3 = load(adjoints, b + n2 * bstep), load(adjoints, b + n3 * bstep)
+            here = o
+            for _ in range(samples):
+                y0, y1 = y0 + load(adjoints, here), y1 + load(adjoints, here + n1 * step)
+                y2, y3 = y2 + load(adjoints, here + n2 * step), y3 + load(adjoints, here + n3 * step)
+                here += lanes
+            store(adjoints, b, y0)
+            store(adjoints, b + n1 * bstep, y1)
+            store(adjoints, b + n2 * bstep, y2)
+            store(adjoints, b + n3 * bstep, y3)
+            b += 4 * bstep
+            o += 4 * step
+
+
+@kernel
 def _weights_back(values, adjoints, at, first, outs, inputs, out, step, groups, samples):
-    """Add g_j x_i of every sample, in order, to the adjoint of W_ji: two outputs and four inputs at a time."""
+    """Add g_j x_i of every sample, in order, to the adjoint of W_ji: two outputs by four inputs, or the other way."""
     lanes = width(values)
     wide = first + outs * inputs
     wstep, xstep = _step(at, first, outs * inputs), _step(at, wide, inputs)
     for g in range(groups):
-        w, x = place(at, first, g, 0), place(at, wide, g, 0)
-        o = out + g * samples * lanes
-        for j in range(0, outs, 2):
-            more = inputs * wstep if j + 1 < outs else 0
-            for i in range(0, inputs - 3, 4):
-                here = w + i * wstep
-                there = here + more
+        w, x, o = place(at, first, g, 0), place(at, wide, g, 0), out + g * samples * lanes
+        left, a, next_a, rows, next_row = adjoints, o, step, outs, inputs * wstep
+        right, b, next_b, columns, next_column = values, x, xstep, inputs, wstep
+        if inputs < 4 <= outs:
+            left, a, next_a, rows, next_row, right, b, next_b, columns, next_column = (
+                *(right, b, next_b, columns, next_column),
+                *(left, a, next_a, rows, next_row),
+            )
+        for row in range(0, rows, 2):
+            # the last of an odd number of rows is computed twice
+            more = 1 if row + 1 < rows else 0
+            here = w
+            there = w + more * next_row
+            column = b
+            for _ in range(columns // 4):
                 y = (
                     load(adjoints, here),
-                    load(adjoints, here + wstep),
-                    load(adjoints, here + 2 * wstep),
-                    load(adjoints, here + 3 * wstep),
+                    load(adjoints, here + next_column),
+                    load(adjoints, here + 2 * next_column),
+                    load(adjoints, here + 3 * next_column),
                 )
                 z = (
                     load(adjoints, there),
-                    load(adjoints, there + wstep),
-                    load(adjoints, there + 2 * wstep),
-                    load(adjoints, there + 3 * wstep),
+                    load(adjoints, there + next_column),
+                    load(adjoints, there + 2 * next_column),
+                    load(adjoints, there + 3 * next_column),
                 )
-                y, z = _block(
-                    *(adjoints, o, step if more else 0, lanes, values, x + i * xstep, xstep, lanes, samples, y, z)
-                )
-                _store_four(adjoints, here, wstep, y)
-                _store_four(adjoints, there, wstep, z)
-            for i in range(inputs - inputs % 4, inputs):
-                here = w + i * wstep
-                y, z = load(adjoints, here), load(adjoints, here + more)
-                a, b = o, x + i * xstep
+                y, z = _block(left, a, more * next_a, lanes, right, column, next_b, lanes, samples, y, z)
+                _store_four(adjoints, here, next_column, y)
+                _store_four(adjoints, there, next_column, z)
+                here += 4 * next_column
+                there += 4 * next_column
+                column += 4 * next_b
+            for _ in range(columns % 4):
+                u, v = load(adjoints, here), load(adjoints, there)
+                p, q = a, column
                 for _ in range(samples):
-                    v = load(values, b)
-                    y = y + load(adjoints, a) * v
-                    z = z + load(adjoints, a + step if more else a) * v
-                    a += lanes
-                    b += lanes
-                store(adjoints, here, y)
-                if more:
-                    store(adjoints, here + more, z)
-            w += 2 * inputs * wstep
-            o += 2 * step
+                    factor = load(right, q)
+                    u = u + load(left, p) * factor
+                    v = v + load(left, p + more * next_a) * factor
+                    p += lanes
+                    q += lanes
+                store(adjoints, here, u)
+                store(adjoints, there, v)
+                here += next_column
+                there += next_column
+                column += next_b
+            w += 2 * next_row
+            a += 2 * next_a
+
+
+@kernel
+def _masked(l0, l1, l2, l3, x):
+    """Return four amounts as first adjoints, -0.0 where nothing is given."""
+    nothing = splat(x[0], -0.0)
+    return (
+        select(l0, x[0] + 0.0, nothing),
+        select(l1, x[1] + 0.0, nothing),
+        select(l2, x[2] + 0.0, nothing),
+        select(l3, x[3] + 0.0, nothing),
+    )
 
 
 @kernel
@@ -514,6 +556,9 @@ def _inputs_back(values, adjoints, at, modes, first, outs, inputs, out, step, gr
     wstep, xstep = _step(at, first, outs * inputs), _step(at, wide, inputs)
     zero = splat(values, 0.0)
     zeros = (zero, zero, zero, zero)
+    assigned = True
+    for i in range(wide, wide + inputs):
+        assigned = assigned and modes[i] == ASSIGN
     for g in range(groups):
         s = 0
         while s < samples:
@@ -535,17 +580,20 @@ def _inputs_back(values, adjoints, at, modes, first, outs, inputs, out, step, gr
                 y, z = _block(
                     *(values, w, more * wstep, inputs * wstep, adjoints, o, next_sample, step, outs, zeros, zeros)
                 )
-                for _ in range(1 + more):
-                    mode = modes[wide + i]
-                    give(adjoints, x, mode, l0, y[0])
-                    if four:
-                        give(adjoints, x + lanes, mode, l1, y[1])
-                        give(adjoints, x + 2 * lanes, mode, l2, y[2])
-                        give(adjoints, x + 3 * lanes, mode, l3, y[3])
-                    x += xstep
-                    y = z
-                    i += 1
+                if four and assigned:
+                    _store_four(adjoints, x, lanes, _masked(l0, l1, l2, l3, y))
+                    _store_four(adjoints, x + more * xstep, lanes, _masked(l0, l1, l2, l3, z))
+                else:
+                    for n in range(i, i + 1 + more):
+                        here = x + (n - i) * xstep
+                        give(adjoints, here, modes[wide + n], l0, y[0])
+                        if four:
+                            give(adjoints, here + lanes, modes[wide + n], l1, y[1])
+                            give(adjoints, here + 2 * lanes, modes[wide + n], l2, y[2])
+                            give(adjoints, here + 3 * lanes, modes[wide + n], l3, y[3])
+                        y = z
                 w += 2 * wstep
+                x += 2 * xstep
             s += 4 if four else 1
 
 
