@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from simsa.errors import SimsaError
 from simsa.machine.evaluator import Machine
 from simsa.primitives import Convention
-from simsa.program import Builder, Program, expression, network, trace
+from simsa.program import Builder, Program, artificial, expression, network, trace
 from simsa.program.functions import (
     apply,
     clip,
@@ -47,6 +47,7 @@ __all__ = [
     "Program",
     "SimsaError",
     "apply",
+    "artificial",
     "clip",
     "conv2d",
     "dense",

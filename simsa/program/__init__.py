@@ -1,5 +1,6 @@
 """What a program is, and the ways to one: a Python function, a formula, a network."""
 
+from simsa.program.artificial import artificial
 from simsa.program.build import build
 from simsa.program.expression import expression
 from simsa.program.network import network
@@ -14,6 +15,7 @@ __all__ = [
     "Node",
     "Program",
     "Row",
+    "artificial",
     "build",
     "expression",
     "network",

@@ -1,0 +1,160 @@
+"""The finite set of bad steps (Theorem 7): step sizes that send open sets of points to points."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from simsa.calculus import branches
+from simsa.calculus.hessian import second
+from simsa.calculus.objective import Objective, box_of, mean, objective, scalar
+from simsa.errors import ProgramError
+from simsa.program.program import Program
+
+Array = NDArray[np.float64]
+
+MOST_TERMS = 8
+"""Samples up to which all nonempty minibatches are taken, 255 of them."""
+
+CONSTANT = 1e-9
+"""Eigenvalues that differ by no more, relative to the largest, are one."""
+
+Brick = tuple[tuple[int, int, Any], ...]
+"""(sample, register of the selection, piece) for every selection of the minibatch: the brick f_{I,j}."""
+
+
+@dataclass(frozen=True)
+class BadStep:
+    """A step size γ = 1/λ with det(Id − γ ∇²f_I) = 0 on an open set, where the step x ↦ x − γ∇f_I(x) is no open map.
+
+    step: 1/λ. eigenvalue: λ > 0. brick: the pieces that all selections of I take there. minibatch: the samples I.
+    mass: the share of the box's points, as sampled, that are in the brick with this eigenvalue. direction: a unit
+    eigenvector at one of them. multiplicity: of λ there. point: where. points: how many were seen.
+    """
+
+    step: float
+    eigenvalue: float
+    brick: Brick
+    minibatch: tuple[int, ...]
+    mass: float
+    direction: Array
+    multiplicity: int
+    point: Array
+    points: int
+
+
+def bad_steps(
+    program: Program,
+    data: ArrayLike | None,
+    box: ArrayLike,
+    samples: int = 200,
+    seed: int = 0,
+    minibatches: str | Iterable[Sequence[int]] = "all",
+) -> list[BadStep]:
+    """Return the atoms 1/λ of Theorem 7 that a sample of points finds, by step in descending order.
+
+    A step that is bad with positive probability is 1/λ for an eigenvalue λ of ∇²f_I that is constant on an open set
+    (Claim 3: for eigenvalues that vary, 1/λ meets the step on a null set only). At each of `samples` points, uniform in
+    the box, λ is an atom if the Hessian of the same brick at a second point beside it has it as well, within 1e-9 of
+    the largest eigenvalue; one entry for each minibatch, brick and λ.
+
+    data: rows (n, d), or None for a program without. box: (low, high), each a number or shape (p,). minibatches: "all"
+    nonempty ones (up to 8 rows), "single", "full", or index tuples. Atoms in bricks that no sampled point is in are
+    missed; each mass is a mean over the sample.
+
+    >>> import simsa
+    >>> program = simsa.expression("where(x > 1, l*x**2/2, l*(x - 0.5))", ["x"], ["l"])
+    >>> [step.step for step in bad_steps(program, [[1.0], [4.0]], (0, 2), samples=20)]
+    [1.0, 0.4, 0.25]
+    """
+    total = scalar(objective(program, np.zeros((1, 0)) if data is None else data))
+    low, high = box_of(total, box)
+    batches = _minibatches(minibatches, len(total.rows))
+    if samples < 1:
+        raise ProgramError(f"expected at least one sample, got {samples}")
+    rng = np.random.default_rng(seed)
+    found: dict[tuple[tuple[int, ...], Brick], list[_Atom]] = defaultdict(list)
+    for x in low + (high - low) * rng.random((samples, total.p)):
+        terms = _terms(total, x, (high - low), rng)
+        for batch in batches:
+            here, there = mean([terms[i][0] for i in batch]), mean([terms[i][1] for i in batch])
+            brick = tuple(chain.from_iterable(terms[i][2] for i in batch))
+            _collect(found[batch, brick], x, here, there)
+    result = [
+        BadStep(
+            1.0 / atom.eigenvalue, atom.eigenvalue, brick, batch, atom.points / samples, atom.direction,
+            atom.multiplicity, atom.point, atom.points,
+        )
+        for (batch, brick), atoms in found.items()
+        for atom in atoms
+    ]  # fmt: skip
+    return sorted(result, key=lambda bad: (-bad.step, bad.minibatch, str(bad.brick)))
+
+
+@dataclass
+class _Atom:
+    """An eigenvalue of one brick, as it is met again and again."""
+
+    eigenvalue: float
+    direction: Array
+    multiplicity: int
+    point: Array
+    points: int = 1
+
+
+def _minibatches(wanted: str | Iterable[Sequence[int]], n: int) -> list[tuple[int, ...]]:
+    """Return the minibatches that are asked for."""
+    if wanted == "all":
+        if n > MOST_TERMS:
+            raise ProgramError(f"2^{n} - 1 minibatches are too many; name some, or 'single' or 'full'")
+        return [batch for size in range(1, n + 1) for batch in combinations(range(n), size)]
+    if isinstance(wanted, str):
+        if wanted not in ("single", "full"):
+            raise ProgramError(f"minibatches must be 'all', 'single', 'full' or index tuples, got {wanted!r}")
+        return [(i,) for i in range(n)] if wanted == "single" else [tuple(range(n))]
+    batches = [tuple(map(int, batch)) for batch in wanted]
+    if not batches or any(not batch or min(batch) < 0 or max(batch) >= n for batch in batches):
+        raise ProgramError(f"a minibatch names some of the rows 0..{n - 1}")
+    return batches
+
+
+def _terms(total: Objective, x: Array, widths: Array, rng: np.random.Generator) -> list[tuple[Array, Array, Brick]]:
+    """Return, for each term, its Hessian at x and at a second point beside it under the same pieces, and its brick.
+
+    The branches are frozen at x, so the second point need not be in the brick: pieces are analytic where they are
+    defined, and an eigenvalue that is constant near x is constant along with them.
+    """
+    step = 1e-3 * rng.uniform(0.5, 1.0, total.p) * rng.choice([-1.0, 1.0], total.p) * np.where(widths > 0, widths, 1.0)
+    axes, result = np.eye(total.p), []
+    for i, run in enumerate(total.runs(x)):
+        brick = tuple(
+            (i, int(total.interpreter.tape.nodes[k]), branches.label(total.interpreter, k, decision))
+            for k, decision in run.decisions.items()
+        )
+        result.append((second(total, x, i, run, axes), second(total, x + step, i, run, axes), brick))
+    return result
+
+
+def _collect(atoms: list[_Atom], x: Array, here: Array, there: Array) -> None:
+    """Add the positive eigenvalues that two Hessians of a brick share to those of the brick."""
+    values, vectors = np.linalg.eigh((here + here.T) / 2)
+    others = np.linalg.eigvalsh((there + there.T) / 2)
+    small = CONSTANT * float(np.abs(values).max(initial=0.0))
+    taken = np.zeros(len(values), bool)
+    for i, value in enumerate(values.tolist()):
+        if taken[i] or value <= max(small, 0.0):
+            continue
+        equal = np.abs(values - value) <= small
+        taken |= equal
+        multiplicity = min(int(equal.sum()), int((np.abs(others - value) <= small).sum()))
+        if not multiplicity:
+            continue
+        known = next((atom for atom in atoms if abs(atom.eigenvalue - value) <= small), None)
+        if known:
+            known.points += 1
+        else:
+            atoms.append(_Atom(value, vectors[:, i], multiplicity, x))

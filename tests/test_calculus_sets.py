@@ -1,0 +1,469 @@
+"""D_f and Clarke's subdifferential: known answers, and what must hold for any program."""
+
+import itertools
+import math
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import simsa
+from simsa import calculus
+from simsa.errors import ProgramError
+from simsa.machine.evaluator import tape_of
+from simsa.machine.reference import Arithmetic, Interpreter
+from simsa.primitives import ROW
+from tests.strategies import TIES, programs
+
+BOTH = ("full", "local")
+
+
+def vertices(found):
+    return {tuple(v.ravel().tolist()) for v in found.vertices}
+
+
+def selection(program, x, closure="local", **options):
+    return vertices(calculus.selection_operator(program, x, closure, **options))
+
+
+def clarke(program, x, **options):
+    return vertices(calculus.clarke(program, x, **options))
+
+
+def in_hull(v, found, tol=1e-12):
+    return calculus.min_norm_point(found.vertices - np.asarray(v)).norm <= tol * max(1.0, np.abs(v).max())
+
+
+def trace(function, p=1, **options):
+    return simsa.trace(function, p, **options)
+
+
+# The table of mathematics.md, section 7 (Bolte and Pauwels 2020, Figure 1 and Section 2).
+
+
+def relu2(t):
+    return simsa.relu(-t) + t
+
+
+TABLE = {
+    "relu": (lambda x: simsa.relu(x[0]), 0.0, {0, 1}, {0, 1}, "clarke"),
+    "relu2": (lambda x: relu2(x[0]), 1.0, {0, 1}, {0, 1}, "clarke"),
+    "relu3": (lambda x: (simsa.relu(x[0]) + relu2(x[0])) / 2, 0.5, {0, 0.5, 1}, {0, 1}, "clarke"),
+    "zero": (lambda x: simsa.zero(x[0]), 1.0, {-1, 0, 1}, {0}, "clarke"),
+    "identity trap": (lambda x: x[0] - simsa.zero(x[0]), 0.0, {0, 1, 2}, {1}, "artificial"),
+    "null": (lambda x: simsa.piecewise([(x[0] == 0, x[0])], 0.0), 1.0, {0, 1}, {0}, "clarke"),
+}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_the_papers_examples_at_zero(name):
+    function, gradient, d, c, kind = TABLE[name]
+    program = trace(function)
+    assert program.gradient([0.0]).tolist() == [gradient]
+    for closure in BOTH:
+        assert selection(program, [0.0], closure) == {(v,) for v in d}
+    found = calculus.clarke(program, [0.0])
+    assert vertices(found) == {(v,) for v in c}
+    assert found.certified
+    assert calculus.classify(program, [0.0]).kind == kind
+
+
+def test_the_hull_of_branch_gradients_is_not_clarke():
+    program = trace(lambda x: simsa.relu(x[0]) - simsa.relu(-x[0]))
+    assert selection(program, [0.0]) == {(0,), (1,), (2,)}
+    assert clarke(program, [0.0]) == {(1,)}
+
+
+def test_pieces_that_are_never_selected_count_in_full():
+    """Relu as the pieces 0, x and an unused x²: D_f(1) = [1, 2] by value. At 3 x² differs."""
+    program = trace(lambda x: simsa.piecewise([(x[0] <= 0, 0.0), (x[0] > 0, x[0])], x[0] ** 2))
+    assert selection(program, [1.0], "full") == {(1,), (2,)}
+    assert selection(program, [3.0], "full") == {(1,)}
+    assert clarke(program, [1.0]) == {(1,)}
+
+
+def test_full_sees_values_that_meet_by_accident_at_the_output():
+    """|x| - |x - 4| at 2: x - (4 - x) is executed, and -x - (x - 4) is 0 there as well."""
+    program = trace(lambda x: abs(x[0]) - abs(x[0] - 4))
+    assert selection(program, [2.0], "full") == {(2,), (-2,)}
+    assert selection(program, [2.0], "local") == {(2,)}
+
+
+# Convex functions of the textbooks: D = ∂^c = the convex subdifferential (Rockafellar 1970, section 23).
+
+
+@pytest.mark.parametrize("ties", [1, 2, 3, 4, 5])
+def test_max_of_linear_forms(ties):
+    rng = np.random.default_rng(ties)
+    a = rng.integers(-3, 4, size=(6, 3)).astype(float)
+    program = trace(lambda x: np.max(np.array(a) @ x + np.array([0.0] * ties + [-1.0] * (6 - ties))), 3)
+    subgradients = {tuple(row) for row in a[:ties].tolist()}
+    found = calculus.clarke(program, [0.0] * 3)
+    assert selection(program, [0.0] * 3) == subgradients
+    # Vertices of the hull are essential; a form that is a convex combination of others touches thinly at most.
+    assert vertices(found) <= subgradients
+    for g in subgradients:
+        assert in_hull(g, found)
+
+
+CONVEX = {
+    "l1": (lambda x: np.sum(np.abs(x)), [0.0, 0.0, 2.0], {(a, b, 1) for a in (-1, 1) for b in (-1, 1)}),
+    "hinge": (lambda x: simsa.hinge(x[0] * 2), [0.5, 0, 0], {(0, 0, 0), (-2, 0, 0)}),
+    "huber": (lambda x: simsa.huber(x[0], 2.0), [2.0, 0, 0], {(2, 0, 0)}),
+    "linf": (lambda x: np.max(np.abs(x)), [1.0, -1.0, 0.5], {(1, 0, 0), (0, -1, 0)}),
+    "max-pool": (lambda x: np.sum(simsa.max_pool1d(x, 2, 1)), [1.0, 1.0, 1.0], None),
+    "top-2": (lambda x: np.sum(simsa.top_k(x, 2)), [1.0, 1.0, 1.0], {(1, 1, 0), (1, 0, 1), (0, 1, 1)}),
+}
+
+
+@pytest.mark.parametrize("name", CONVEX)
+def test_convex_functions_have_one_set(name):
+    function, x, known = CONVEX[name]
+    program = trace(function, 3)
+    found = calculus.clarke(program, x)
+    assert found.certified
+    if known is None:
+        known = {(1, 1, 0), (1, 0, 1), (0, 2, 0), (0, 1, 1)}
+    assert vertices(found) <= selection(program, x) <= set(known) | vertices(found)
+    for g in known:
+        assert in_hull(g, found)
+
+
+def test_median_of_four_tied():
+    program = trace(lambda x: np.median(x), 4)
+    halves = {tuple(0.5 if i in pair else 0.0 for i in range(4)) for pair in itertools.combinations(range(4), 2)}
+    assert clarke(program, [1.0] * 4) == halves
+
+
+def test_sort_at_a_tie_of_four_has_the_permutation_matrices():
+    program = trace(lambda x: np.sort(x), 4)
+    matrices = {tuple(np.eye(4)[list(order)].ravel()) for order in itertools.permutations(range(4))}
+    for closure in BOTH:
+        assert selection(program, [1.0] * 4, closure) == matrices
+    found = calculus.clarke(program, [1.0] * 4)
+    assert vertices(found) == matrices
+    assert found.certified
+    # conv of the permutation matrices: the doubly stochastic ones (Birkhoff 1946).
+    flat = found.vertices.reshape(24, -1)
+    assert calculus.min_norm_point(flat - np.full(16, 0.25)).norm < 1e-15
+    some = calculus.selection_operator(program, [3.0, 1.0, 1.0, 2.0], "full").vertices
+    assert len(some) == 2
+    for matrix in some:
+        assert (matrix @ [3.0, 1.0, 1.0, 2.0]).tolist() == [1, 1, 2, 3]
+
+
+# Regions that first order does not decide.
+
+
+def test_a_cusp_is_found_by_sampling():
+    """max(0, x² − |y|) has the pieces x² ∓ y on a cusp at 0 only: Clarke's set has (0, ±1), yet f is differentiable."""
+    program = trace(lambda x: np.maximum(0.0, x[0] ** 2 - abs(x[1])), 2)
+    found = calculus.clarke(program, [0.0, 0.0])
+    assert not found.certified
+    assert vertices(found) == {(0, -1), (0, 0), (0, 1)}
+    assert calculus.classify(program, [0.0, 0.0]).tie == "harmless"
+
+
+def test_a_bent_cusp_between_two_parabolas():
+    def function(x):
+        inside = np.logical_and(x[1] >= x[0] ** 2, x[1] <= 2 * x[0] ** 2)
+        below = x[1] < x[0] ** 2
+        return simsa.piecewise([(inside, x[1] - x[0] ** 2), (below, 0.0)], x[0] ** 2)
+
+    found = calculus.clarke(trace(function, 2), [0.0, 0.0])
+    assert vertices(found) == {(0, 0), (0, 1)}
+    assert not found.certified
+
+
+def test_an_empty_cusp_is_not_found():
+    program = trace(
+        lambda x: simsa.piecewise([(np.logical_and(x[1] > x[0] ** 2, x[1] < -(x[0] ** 2)), 5 * x[1])], x[0]), 2
+    )
+    found = calculus.clarke(program, [0.0, 0.0])
+    assert vertices(found) == {(1, 0)}
+    assert not found.certified
+
+
+def test_a_piece_on_a_line_is_not_essential():
+    """The piece y of "0 if x ≠ 0" style functions: on the line x = y it agrees with x, and is executed there only."""
+    program = trace(lambda x: simsa.piecewise([(x[0] == x[1], x[1])], x[0]), 2)
+    assert program.gradient([1.0, 1.0]).tolist() == [0, 1]
+    found = calculus.clarke(program, [1.0, 1.0])
+    assert vertices(found) == {(1, 0)}
+    assert found.certified
+    assert calculus.classify(program, [1.0, 1.0]).tie == "C"
+
+
+def test_dependent_guards_are_certified_when_affine():
+    program = trace(lambda x: simsa.relu(x[0]) + simsa.relu(2 * x[0]) - simsa.relu(-x[0]), 1)
+    found = calculus.clarke(program, [0.0])
+    assert vertices(found) == {(1,), (3,)}
+    assert found.certified
+
+
+def test_three_lines_through_a_point():
+    """relu(x) + relu(y) + relu(x + y): six cones, though eight assignments agree."""
+    program = trace(lambda x: simsa.relu(x[0]) + simsa.relu(x[1]) + simsa.relu(x[0] + x[1]), 2)
+    found = calculus.clarke(program, [0.0, 0.0])
+    assert vertices(found) == {(0, 0), (2, 2), (1, 0), (0, 1), (2, 1), (1, 2)}
+    assert found.certified
+    assert len(calculus.selection_operator(program, [0.0, 0.0], "local")) == 7  # (1, 1) of the two empty cones too
+
+
+def test_dead_units_are_certified_and_harmless():
+    program = trace(lambda x: simsa.relu(simsa.relu(x[0] - 1.0)), 1)
+    answer = calculus.classify(program, [0.0])
+    assert (answer.kind, answer.tie, answer.certified) == ("clarke", "harmless", True)
+
+
+def test_where_masks_what_is_not_selected():
+    program = trace(lambda x: np.where(x[0] > 0, np.log(x[0]), 0.0) + x[0])
+    assert selection(program, [-1.0]) == {(1,)}
+    assert clarke(program, [-1.0]) == {(1,)}
+
+
+def test_an_infinite_slope_of_a_tied_piece_is_refused():
+    program = trace(lambda x: np.where(x[0] > 0, np.sqrt(x[0]), 0.0))
+    for ask in (calculus.clarke, calculus.selection_operator):
+        with pytest.raises(ProgramError, match="no finite derivative"):
+            ask(program, [0.0])
+
+
+# Sums.
+
+
+def test_kinks_of_two_terms_may_cancel_in_the_sum():
+    program = trace(lambda x, s: s[0] * abs(x[0]), 1, data=1)
+    total = calculus.objective(program, [[1.0], [-1.0]])
+    assert clarke(total, [0.0]) == {(0,)}
+    assert selection(total, [0.0]) == {(-1,), (0,), (1,)}
+    terms = calculus.minkowski_sum(total, [0.0], of=calculus.clarke)
+    assert vertices(terms) == {(-1,), (0,), (1,)}
+    assert clarke(total.minibatch([1]), [0.0]) == {(-1,), (1,)}
+
+
+def test_the_local_set_of_a_sum_is_the_sum_of_the_local_sets():
+    program = trace(lambda x, s: simsa.relu(s[0] * x[0] + s[1] * x[1]), 2, data=2)
+    total = calculus.objective(program, [[1.0, 0.0], [1.0, 1.0], [0.0, 2.0]])
+    mean = calculus.minkowski_sum(total, [0.0, 0.0], closure="local")
+    np.testing.assert_array_equal(mean.vertices, calculus.selection_operator(total, [0.0, 0.0], "local").vertices)
+
+
+def test_the_full_set_of_a_sum_may_be_larger():
+    """f_1 = relu with the unused piece 1, f_2 the same with −1: at 0 the values 1 and −1 cancel in the sum."""
+    program = trace(
+        lambda x, s: simsa.piecewise(
+            [(x[0] <= 0, 0.0), (x[0] > 0, x[0])], s[0] + 5.0 * s[0] * x[0] * x[0] + s[0] * x[0]
+        ),
+        1,
+        data=1,
+    )
+    total = calculus.objective(program, [[1.0], [-1.0]])
+    full, mean = calculus.selection_operator(total, [0.0]), calculus.minkowski_sum(total, [0.0], closure="full")
+    assert vertices(mean) <= vertices(full)
+
+
+def test_an_objective_is_the_mean_that_the_recursion_takes():
+    program = trace(lambda x, s: (x[0] - s[0]) ** 2 + abs(x[1] * s[0]), 2, data=1)
+    rows = [[1.0], [2.0], [4.0]]
+    total = calculus.objective(program, rows)
+    gradients = [program.gradient([1.0, 2.0], row) for row in rows]
+    np.testing.assert_array_equal(total.gradient([1.0, 2.0]), sum(gradients[1:], gradients[0]) / 3)
+    assert total.value([1.0, 2.0]) == sum(program.value([1.0, 2.0], row) for row in rows) / 3
+
+
+def test_the_trap_of_the_bad_step_is_artificial():
+    """Theorem 7's scenario: at 0 every f_i has the AD derivative 0, while J'(0) > 0 (scenarios/bad_step.toml)."""
+    total = bad_step()
+    assert total.gradient([0.0]).tolist() == [0.0]
+    answer = calculus.classify(total, [0.0])
+    assert (answer.kind, answer.tie) == ("artificial", "C")
+    assert answer.distance_clarke == pytest.approx(7 / 3)
+    for batch in ([0], [1], [2], [0, 1], [0, 2], [1, 2], [0, 1, 2]):
+        assert calculus.classify(total.minibatch(batch), [0.0]).kind == "artificial"
+
+
+def bad_step():
+    formula = "where(x >= 1, l * x**2 / 2, l * (x - 0.5)) - l * zero(x)"
+    return calculus.objective(simsa.expression(formula, ["x"], ["l"]), [[1.0], [2.0], [4.0]])
+
+
+# Membership and lexicographic derivatives.
+
+
+def test_membership_comes_with_a_certificate():
+    program = trace(lambda x: np.max(np.stack([x[0], -x[0], x[1]])), 2)
+    inside = calculus.is_clarke(program, [0.0, 0.0], [0.25, 0.25])
+    assert inside
+    found = calculus.clarke(program, [0.0, 0.0])
+    np.testing.assert_allclose(inside.weights @ found.vertices, [0.25, 0.25], atol=1e-15)
+    outside = calculus.is_clarke(program, [0.0, 0.0], [0.0, -1.0])
+    assert not outside
+    assert ((found.vertices - [0.0, -1.0]) @ outside.direction > 0).all()
+    assert outside.proof == "out"
+    assert calculus.is_clarke(trace(lambda x: x[0] - simsa.zero(x[0])), [0.0], [0.0]).member is False
+
+
+def test_lexicographic_follows_the_directions():
+    program = trace(lambda x: np.max(x) - np.abs(x[0] - x[1]), 2)
+    assert calculus.lexicographic(program, [0.0, 0.0]).tolist() == [0, 1]
+    assert calculus.lexicographic(program, [0.0, 0.0], [[0.0, 1.0], [1.0, 0.0]]).tolist() == [1, 0]
+    with pytest.raises(ProgramError, match="nonsingular"):
+        calculus.lexicographic(program, [0.0, 0.0], np.ones((2, 2)))
+
+
+# What must hold for any program. Smooth rows keep their domain; kinks meet at small integers.
+
+NAMES = (
+    *("add", "sub", "mul", "neg", "square", "sin", "tanh", "sum", "relu", "abs", "maximum", "minimum", "leaky_relu"),
+    *("clip", "huber", "hardtanh", "max", "min"),
+)
+POINTS = st.sampled_from([v for v in TIES if v != 6.0])
+
+
+@st.composite
+def situations(draw, most=8):
+    program = draw(programs(max_nodes=most, names=NAMES, outputs=1))
+    bounded = all(abs(v) <= 100 for node in program.nodes for v in node.immediates)
+    assume(bounded and all(min(node.immediates, default=0) > 0 for node in program.nodes if node.primitive == "huber"))
+    x = draw(st.lists(POINTS, min_size=program.p, max_size=program.p))
+    data = draw(st.lists(POINTS, min_size=program.data, max_size=program.data))
+    row = data if program.data else None
+    assume(np.isfinite(program.value(x, row)) and np.abs(program.gradient(x, row)).max() < 1e6)
+    return program, x, row
+
+
+@given(situations())
+@settings(max_examples=80)
+def test_what_automatic_differentiation_returns_is_in_both_sets(situation):
+    program, x, row = situation
+    gradient = program.gradient(x, row)
+    local = calculus.selection_operator(program, x, "local", data=row)
+    assert in_hull(gradient, local)
+    try:
+        full = calculus.selection_operator(program, x, "full", data=row, limit=500)
+    except ProgramError as error:
+        assert "over the limit" in str(error) or "no finite derivative" in str(error)
+        return
+    assert vertices(local) <= vertices(full)
+    assert in_hull(gradient, full)
+
+
+@given(situations(most=6))
+@settings(max_examples=60)
+def test_clarke_is_a_subset_and_holds_lexicographic_derivatives(situation):
+    program, x, row = situation
+    found = calculus.clarke(program, x, data=row)
+    local = calculus.selection_operator(program, x, "local", data=row)
+    for v in found.vertices:
+        assert in_hull(v, local)
+    try:
+        derivative = calculus.lexicographic(program, x, data=row)
+    except ProgramError as error:
+        assert "to first order" in str(error)
+    else:
+        if found.certified and "clip" not in {node.primitive for node in program.nodes}:  # clip(x, 1, -1) may jump
+            assert in_hull(derivative, found, 1e-9)
+
+
+@given(situations(), st.integers(0, 2**32 - 1))
+@settings(max_examples=40)
+def test_gradients_near_a_point_are_in_its_set_in_the_limit(situation, seed):
+    """Closed graph (Prop. 6): v_k ∈ D(x_k), x_k → x, v_k → v give v ∈ D(x); here at distance 1e-9."""
+    program, x, row = situation
+    assume(all(node.primitive != "clip" for node in program.nodes))
+    y = np.array(x) + 1e-9 * np.random.default_rng(seed).normal(size=program.p)
+    assume(np.abs(program.gradient(y, row)).max() < 1e3)
+    assert in_hull(program.gradient(y, row), calculus.selection_operator(program, x, "local", data=row), 1e-4)
+
+
+MP = Arithmetic(
+    mpmath.mpf,
+    {
+        **{name: getattr(mpmath, name) for name in ("exp", "log", "sqrt", "sin", "cos", "tan", "tanh", "erf", "expm1")},
+        "log1p": mpmath.log1p,
+        "pow": mpmath.power,
+        "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
+        "softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
+    },
+)
+"""The same program at 60 digits."""
+
+
+@given(situations(), st.integers(0, 2**32 - 1))
+@settings(max_examples=40)
+def test_the_gradient_is_right_almost_everywhere(situation, seed):
+    """Prop. 3, at random points, against differences of the program in 60 digits, which no rounding disturbs."""
+    program, x, row = situation
+    y = np.array(x) + np.random.default_rng(seed).normal(size=program.p)
+    gradient = program.gradient(y, row)
+    assume(np.abs(gradient).max() < 1e6)
+    interpreter = Interpreter(tape_of(program), MP)
+    with mpmath.workdps(60):
+        h = mpmath.mpf(10) ** -20
+        for i in range(program.p):
+            ends = []
+            for side in (1, -1):
+                z = [mpmath.mpf(v) for v in y.tolist()]
+                z[i] += side * h
+                run = interpreter.run(z, row or ())
+                ends.append(run.values[interpreter.tape.outputs[0]])
+            assert math.isclose((ends[0] - ends[1]) / (2 * h), gradient[i], rel_tol=1e-9, abs_tol=1e-9)
+    assert vertices(calculus.clarke(program, y, data=row)) == {tuple((gradient + 0.0).tolist())}
+
+
+# Size, and bad input.
+
+
+def test_enumeration_refuses_with_the_count():
+    program = trace(lambda x: np.sum(simsa.relu(x)), 40)
+    with pytest.raises(ProgramError, match=r"2\^40 = 1099511627776 branch assignments, over the limit"):
+        calculus.selection_operator(program, np.ones(40))
+    with pytest.raises(ProgramError, match=r"2\^40"):
+        calculus.selection_operator(program, np.zeros(40), "local")
+    assert len(calculus.selection_operator(program, np.r_[0.0, 0.0, np.ones(38)], "local")) == 4
+
+
+def test_local_scales_to_thousands_of_selections():
+    program = simsa.network([2, 1200, 1], loss="squared")
+    x = np.random.default_rng(0).normal(size=program.p)
+    x[:4], biases = 0.0, slice(2400, 3600)
+    x[biases][:2] = 0.0
+    found = calculus.selection_operator(program, x, "local", data=[1.0, 2.0, 0.5])
+    assert len(found) == 4
+    gradient = calculus.objective(program, [[1.0, 2.0, 0.5]]).gradient(x)
+    assert any(np.array_equal(v, gradient) for v in found.vertices), "the bits of backward mode"
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda P, Q: calculus.clarke(P, [0.0, 0.0]), "point of length 1"),
+        (lambda P, Q: calculus.clarke(P, [math.nan]), "finite numbers"),
+        (lambda P, Q: calculus.classify(Q, [0.0, 0.0]), "one output, got 2"),
+        (lambda P, Q: calculus.selection_operator(P, [0.0], "half"), "closure must be"),
+        (lambda P, Q: calculus.selection_operator(P, [0.0], tol=-1.0), "tol must be"),
+        (lambda P, Q: calculus.selection_operator(P, [0.0], data=[1.0]), "expected data"),
+        (lambda P, Q: calculus.objective(P, [[1.0]]), "rows of shape"),
+        (lambda P, Q: calculus.goldstein(P, [0.0], radius=-1.0), "radius above 0"),
+        (lambda P, Q: calculus.objective(P, [[]]).minibatch([3]), "a minibatch names"),
+    ],
+)
+def test_bad_input_gives_one_clear_line(ask, message):
+    one, two = trace(lambda x: abs(x[0])), trace(lambda x: np.sort(x), 2)
+    with pytest.raises(ProgramError, match=message) as caught:
+        ask(one, two)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_selection_of_the_table_has_a_set_at_its_kink():
+    kinks = {"relu6": (0.0, 6.0), "hardtanh": (-1.0, 1.0), "hinge": (1.0,), "huber": (-1.0, 1.0), "elu": (0.0,)}
+    for row in ROW.values():
+        if row.selection and row.arity == 1:
+            for x in kinks.get(row.name, (0.0,)):
+                program = trace(lambda v, row=row: simsa.apply(row.name, v[0], **dict.fromkeys(row.immediates, 1.0)))
+                sides = {float(program.gradient([x + e])[0]) for e in (-1e-12, 1e-12)}
+                found = sorted(v[0] for v in clarke(program, [x]))
+                np.testing.assert_allclose(found, sorted(sides)[: len(found)], atol=1e-11)
