@@ -1,5 +1,6 @@
 """Set-valued derivatives of programs: what the gradient could have been, and whether a point is critical at all."""
 
+from simsa.calculus.checks import Comparison, GradientCheck, check_gradient, compare, forward_backward_gap
 from simsa.calculus.clarke import (
     Classification,
     Goldstein,
@@ -10,6 +11,7 @@ from simsa.calculus.clarke import (
     is_clarke,
     lexicographic,
 )
+from simsa.calculus.curves import Conservativity, Continuity, Counterexample, check_conservative, check_continuity
 from simsa.calculus.hessian import hessian, hessian_vector
 from simsa.calculus.minnorm import MinNorm, min_norm_point
 from simsa.calculus.objective import Objective, objective
@@ -19,14 +21,24 @@ from simsa.calculus.steps import BadStep, bad_steps
 __all__ = [
     "BadStep",
     "Classification",
+    "Comparison",
+    "Conservativity",
+    "Continuity",
+    "Counterexample",
     "Goldstein",
+    "GradientCheck",
     "Membership",
     "MinNorm",
     "Objective",
     "SetValue",
     "bad_steps",
+    "check_conservative",
+    "check_continuity",
+    "check_gradient",
     "clarke",
     "classify",
+    "compare",
+    "forward_backward_gap",
     "goldstein",
     "hessian",
     "hessian_vector",

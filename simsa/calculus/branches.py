@@ -173,6 +173,14 @@ def _distinct(rows: list[tuple[list[tuple[Any, str, bool]], Any]]) -> list[Any]:
     return list({id(h): h for guards, _ in rows for h, _, _ in guards}.values())
 
 
+def decided(interpreter: Interpreter, k: int, run: Execution, index: int, sign: int) -> Any:
+    """Return the decision of a branch table if the difference number `index` has a sign, the others as they are."""
+    rows = table(interpreter, k, run)
+    signs = {id(h): int(np.sign(float(h))) for h in _distinct(rows) if float(h) == float(h)}
+    signs[id(_distinct(rows)[index])] = sign
+    return next(d for guards, d in rows if all(signs.get(id(h)) in SIGNS[relation] for h, relation, _ in guards))
+
+
 def identically_zero(h: Any) -> bool:
     """Tell whether a difference with value 0, a Dual, is 0 near the point: affine, and no slope."""
     tangent = getattr(h, "tangent", None)
