@@ -218,6 +218,13 @@ def test_dead_units_are_certified_and_harmless():
     assert (answer.kind, answer.tie, answer.certified) == ("clarke", "harmless", True)
 
 
+def test_equal_operands_are_one():
+    """max(x², x²), and max(x x, x²) of two registers: tied everywhere, and smooth."""
+    for function in (lambda x: np.max(np.stack([x[0] ** 2] * 2)), lambda x: np.max(np.stack([x[0] * x[0], x[0] ** 2]))):
+        answer = calculus.classify(trace(function), [-3.0])
+        assert (answer.kind, answer.tie, answer.distance_clarke) == ("regular", "harmless", 6.0)
+
+
 def test_where_masks_what_is_not_selected():
     program = trace(lambda x: np.where(x[0] > 0, np.log(x[0]), 0.0) + x[0])
     assert selection(program, [-1.0]) == {(1,)}

@@ -391,12 +391,22 @@ def _direction(p: int, cell: Cell, rng: np.random.Generator, start: int) -> Arra
 
 
 def _executes(objective: Objective, y: Array, cell: Cell) -> bool:
-    """Tell whether the terms at y make the decisions of the cell."""
-    label, interpreter = branches.label, objective.interpreter
+    """Tell whether the terms at y make the decisions of the cell; operands that are equal there are one."""
+    interpreter = objective.interpreter
     for i in range(len(objective.rows)):
-        made = objective.run(y, i).decisions
-        if any(label(interpreter, k, made[k]) != label(interpreter, k, d) for k, d in cell.decisions(i).items()):
-            return False
+        run = objective.run(y, i)
+        for k, decision in cell.decisions(i).items():
+            row, made = branches.primitive(interpreter, k), run.decisions[k]
+            if row.name == "sort":
+                values = interpreter.line(k, run.values)[2]
+                agrees = all(values[a] == values[b] for a, b in zip(decision, made, strict=True))
+            elif row.name in ("max", "min"):
+                values = interpreter.line(k, run.values)[2]
+                agrees = bool(values[decision[0]] == values[made[0]])
+            else:
+                agrees = branches.label(interpreter, k, made) == branches.label(interpreter, k, decision)
+            if not agrees:
+                return False
     return True
 
 
