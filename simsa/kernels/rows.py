@@ -14,7 +14,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from simsa.kernels import functions
-from simsa.kernels.lanes import Lanes, _broadcast, _call, _fill, _floats, _pointer, _words
+from simsa.kernels.lanes import Lanes, _broadcast, _call, _fill, _floats, _pointer
 
 ASSIGN = 1
 
@@ -133,6 +133,75 @@ class _Memory:
             yield out, [b.add(start, b.mul(n, place[3])) for start, place in zip(starts, self.places, strict=True)]
 
 
+class Row:
+    """A row of the table as code for one lane vector: its value, the gaps of its guards, what it passes back."""
+
+    def __init__(self, arity, immediates, pieces, branches):
+        self.arity, self.immediates, self.pieces = arity, immediates, pieces
+        self.branches = [Branch(*branch) for branch in branches]
+        self.operands = ("x", "y", "z")[:arity]
+        self.weights = sum(len(branch.between) for branch in self.branches)
+
+    def value(self, b, text):
+        """Return the value of the piece that the first row with true guards selects."""
+        last = self.branches[-1].piece if self.branches else 0
+        value = text(self.pieces[last][0])
+        for branch in reversed(self.branches[:-1]):
+            piece = self.pieces[branch.between[0] if branch.between else branch.piece]
+            value = b.select(text.all(branch.guards), text(piece[0]), value)
+        return value
+
+    def gaps(self, b, text):
+        """Return |left - right| of every pair that the branch table compares."""
+        pairs = {}
+        for branch in self.branches:
+            for guard in branch.guards:
+                tree = ast.parse(guard, mode="eval").body
+                if isinstance(tree, ast.Compare):
+                    pairs[ast.unparse(tree.left), ast.unparse(tree.comparators[0])] = None
+        return [_call(b, "fabs", b.fsub(text(left), text(right))) for left, right in pairs]
+
+    def passes(self, i):
+        """Tell whether any piece depends on operand i."""
+        return any(partials[i] != "0" for _, partials in self.pieces)
+
+    def amount(self, b, text, weights, i, grad):
+        """Return what operand i gets from the first row that holds: grad times its partial, or -0.0 for nothing.
+
+        weights: a lane vector for each tied piece, in order. Amounts have no -0.0, by adding +0.0; so -0.0 means
+        nothing, and adding it changes nothing (see `nary`).
+        """
+        pieces, branches = self.pieces, self.branches
+        zero, nothing = text.constant(0.0), text.constant(-0.0)
+
+        def of(piece):
+            partial = pieces[piece][1][i]
+            return nothing if partial == "0" else b.fadd(b.fmul(grad, text(partial)), zero)
+
+        amount = of(branches[-1].piece if branches else 0)
+        at = len(weights)
+        for branch in reversed(branches[:-1]):
+            if branch.between:
+                at -= len(branch.between)
+                mixed, uses = zero, text.mask(False)
+                for weight, j in zip(weights[at:], branch.between, strict=False):
+                    if pieces[j][1][i] != "0":
+                        counts = b.fcmp_unordered("!=", weight, zero)
+                        mixed = b.select(counts, b.fadd(mixed, b.fmul(weight, text(pieces[j][1][i]))), mixed)
+                        uses = b.or_(uses, counts)
+                passed = b.select(uses, b.fadd(b.fmul(grad, mixed), zero), nothing)
+            else:
+                passed = of(branch.piece)
+            amount = b.select(text.all(branch.guards), passed, amount)
+        return b.select(received(b, grad), amount, nothing)
+
+
+def received(b, grad):
+    """Return the lanes in which an adjoint has received something: its bits are not those of -0.0."""
+    bits = ir.VectorType(ir.IntType(256 // grad.type.count), grad.type.count)
+    return b.icmp_unsigned("!=", b.bitcast(grad, bits), b.bitcast(_fill(grad.type, -0.0), bits))
+
+
 _FORWARD = "values margin at numbers number first out outs step guarded groups samples".split()
 _BACKWARD = "values adjoints at modes numbers number first out outs step groups samples".split()
 _INTEGERS = ("number", "first", "out", "outs", "step", "guarded", "groups", "samples")
@@ -151,95 +220,50 @@ def row(arity, immediates, pieces, branches):
     registers from `out` on, `step` apart, and narrows the margin if the guards count. backward(values, adjoints, at,
     modes, numbers, number, first, out, outs, step, groups, samples) passes their adjoints to the operands.
     """
-    branches = [Branch(*branch) for branch in branches]
-    operands = ("x", "y", "z")[:arity]
+    it = Row(arity, immediates, pieces, branches)
 
-    def constants(memory):
-        """Load the immediates."""
-        return {
+    def names(memory, addresses):
+        """Return immediates and operands by name."""
+        fixed = {
             name: memory.splat(memory.item("numbers", memory.plus("number", i))) for i, name in enumerate(immediates)
         }
+        return {**fixed, **{name: memory.load("values", at) for name, at in zip(it.operands, addresses, strict=True)}}
 
     def forward_code(context, b, sig, args):
         memory = _Memory(context, b, sig, args, _FORWARD, arity)
-        fixed = constants(memory)
         guarded = b.icmp_signed("!=", memory.args["guarded"], memory.args["guarded"].type(0))
         with memory.vectors() as (here, starts):
             least = cgutils.alloca_once(b, _floats(memory.lanes))
             b.store(memory.load("margin", here), least)
             with memory.run(here, starts) as (out, addresses):
-                values = [memory.load("values", address) for address in addresses]
-                text = _Text(context, b, memory.lanes, {**fixed, **dict(zip(operands, values, strict=True))})
-                value = text(pieces[branches[-1].piece if branches else 0][0])
-                for branch in reversed(branches[:-1]):
-                    piece = pieces[branch.between[0] if branch.between else branch.piece]
-                    value = b.select(text.all(branch.guards), text(piece[0]), value)
-                memory.store("values", out, value)
-                for left, right in _compared(branches):
-                    gap, old = _call(b, "fabs", b.fsub(text(left), text(right))), b.load(least)
+                text = _Text(context, b, memory.lanes, names(memory, addresses))
+                memory.store("values", out, it.value(b, text))
+                for gap in it.gaps(b, text):
+                    old = b.load(least)
                     b.store(b.select(b.fcmp_ordered("<", gap, old), gap, old), least)
-            if branches:
+            if it.branches:
                 with b.if_then(guarded):
                     memory.store("margin", here, b.load(least))
         return context.get_dummy_value()
 
     def backward_code(context, b, sig, args):
         memory = _Memory(context, b, sig, args, _BACKWARD, arity)
-        fixed = constants(memory)
-        weights = _weights(b, memory)
+        at = len(immediates)
+        weights = [memory.splat(memory.item("numbers", memory.plus("number", at + n))) for n in range(it.weights)]
         modes = [memory.item("modes", memory.plus("first", i)) for i in range(arity)]
-        sign = _fill(_words(memory.lanes), 1 << (memory.lanes.dtype.bitwidth - 1))
-        nothing = _fill(_floats(memory.lanes), -0.0)
         with memory.vectors() as (here, starts), memory.run(here, starts, descending=True) as (out, addresses):
-            values = [memory.load("values", address) for address in addresses]
-            text = _Text(context, b, memory.lanes, {**fixed, **dict(zip(operands, values, strict=True))})
-            grad = memory.load("adjoints", out)
+            text = _Text(context, b, memory.lanes, names(memory, addresses))
             text.names["v"] = memory.load("values", out)
-            live = b.icmp_unsigned("!=", b.bitcast(grad, _words(memory.lanes)), sign)
+            grad = memory.load("adjoints", out)
             for i, (address, mode) in enumerate(zip(addresses, modes, strict=True)):
-                if all(partials[i] == "0" for _, partials in pieces):
+                if not it.passes(i):
                     continue
                 with b.if_then(b.icmp_signed("!=", mode, mode.type(0))):
-                    amount = b.select(live, _passed(b, weights, text, i, grad), nothing)
+                    amount = it.amount(b, text, weights, i, grad)
                     old = memory.load("adjoints", address)
                     first = b.icmp_signed("==", mode, mode.type(ASSIGN))
                     memory.store("adjoints", address, b.select(first, amount, b.fadd(old, amount)))
         return context.get_dummy_value()
-
-    def _weights(b, memory):
-        """Load the tie weights: for each tied piece, in order, the weight in every lane and whether it is not zero."""
-        result = []
-        for n in range(sum(len(branch.between) for branch in branches)):
-            weight = memory.item("numbers", memory.plus("number", len(immediates) + n))
-            result.append((memory.splat(weight), b.fcmp_unordered("!=", weight, weight.type(0.0))))
-        return result
-
-    def _passed(b, weights, text, i, grad):
-        """Return what operand i gets from the first row that holds: grad times its partial, or -0.0 for nothing.
-
-        Amounts have no -0.0, by adding +0.0; so -0.0 means nothing, and adding it changes nothing (see `nary`).
-        """
-        zero, nothing = text.constant(0.0), text.constant(-0.0)
-
-        def of(piece):
-            partial = pieces[piece][1][i]
-            return nothing if partial == "0" else b.fadd(b.fmul(grad, text(partial)), zero)
-
-        amount = of(branches[-1].piece if branches else 0)
-        at = len(weights)
-        for branch in reversed(branches[:-1]):
-            if branch.between:
-                at -= len(branch.between)
-                mixed, uses = zero, ir.IntType(1)(0)
-                for (weight, counts), j in zip(weights[at:], branch.between, strict=False):
-                    if pieces[j][1][i] != "0":
-                        mixed = b.select(counts, b.fadd(mixed, b.fmul(weight, text(pieces[j][1][i]))), mixed)
-                        uses = b.or_(uses, counts)
-                passed = b.select(uses, b.fadd(b.fmul(grad, mixed), zero), nothing)
-            else:
-                passed = of(branch.piece)
-            amount = b.select(text.all(branch.guards), passed, amount)
-        return amount
 
     @intrinsic
     def forward(typingctx, values, margin, at, numbers, number, first, out, outs, step, guarded, groups, samples):
@@ -252,14 +276,3 @@ def row(arity, immediates, pieces, branches):
         return _signature(_BACKWARD, args), backward_code
 
     return forward, backward
-
-
-def _compared(branches):
-    """Return the distinct pairs (left, right) that a branch table compares."""
-    pairs = {}
-    for branch in branches:
-        for guard in branch.guards:
-            tree = ast.parse(guard, mode="eval").body
-            if isinstance(tree, ast.Compare):
-                pairs[ast.unparse(tree.left), ast.unparse(tree.comparators[0])] = None
-    return list(pairs)
