@@ -311,6 +311,12 @@ def start(seed, cell, first, kind, center, scale, points, out):
 
 
 @entry
+def draw(law, rows, batch, replace, seed, cell, trajectory, step, private, out):
+    """Write the minibatch of one step and return its size: `streams.minibatch`, kept on disk."""
+    return minibatch(law, rows, batch, replace, seed, cell, trajectory, step, private, out, 0)
+
+
+@entry
 def evaluate(
     code, at, modes, numbers, branches, guards, constants, constant_values, seeds, clear,
     parameters, data_at, size_of_values, longest, groups, samples, trusted,

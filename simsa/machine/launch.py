@@ -1,6 +1,7 @@
 """The only door to the kernels: lay a tape out in memory, check shapes once, and call."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -206,7 +207,7 @@ def descend(
     if data.ndim != 2 or data.shape[0] < 1 or data.shape[1] != tape.data:
         raise DataError(f"the program reads {tape.data} data inputs per sample, the data have shape {data.shape}")
     n, p = data.shape[0], tape.parameters
-    law = LAWS.index("fixed_size_replaced" if descent.law == "fixed_size" and descent.replace else descent.law)
+    law = law_of(descent)
     largest = n if descent.law in ("full", "uniform_subset") else descent.size
     batch = largest if descent.law != "uniform_subset" else max(1, n // 2)
     lanes = LANE_BYTES // kind.itemsize
@@ -246,6 +247,23 @@ def initial_points(descent: Descent, cell: int, first: int, count: int, p: int) 
         np.ascontiguousarray(law.scale, np.float64), np.ascontiguousarray(law.points, np.float64), points,
     )  # fmt: skip
     return points
+
+
+def minibatches(descent: Descent, n: int, cell: int, trajectory: int, first: int = 0) -> Iterator[list[int]]:
+    """Yield I_first, I_{first + 1}, ... of a trajectory: the samples out of n that `descend` draws, in its order."""
+    law = law_of(descent)
+    room = np.full(scratch_size(law, n, descent.size), -1, np.int64)  # type: ignore[no-untyped-call]
+    out = np.empty(max(n, descent.size), np.int64)
+    for k in range(first, descent.steps):
+        count = kernels().descent.draw(
+            law, n, descent.size, descent.replace, np.uint64(descent.seed), cell, trajectory, k, room, out
+        )
+        yield out[:count].tolist()
+
+
+def law_of(descent: Descent) -> int:
+    """Return the number that stands for the law of the minibatch in the kernels."""
+    return LAWS.index("fixed_size_replaced" if descent.law == "fixed_size" and descent.replace else descent.law)
 
 
 def evaluate(
