@@ -6,9 +6,9 @@ not depend on the lane, the group or the block that it rides in, nor on how many
 
 import numpy as np
 
-from simsa.kernels.lanes import all_lanes, any_lane, fabs, load, mantissa, select, splat, store, width
+from simsa.kernels.lanes import all_lanes, any_lane, fabs, load, mantissa, pick, prepare, select, splat, store, width
 from simsa.kernels.options import entry, kernel
-from simsa.kernels.streams import initial, minibatch
+from simsa.kernels.streams import FULL, initial, minibatch
 
 from .engine import backward, forward
 
@@ -25,204 +25,186 @@ def _prepare(constants, constant_values, values, step):
 
 @kernel
 def _seed(adjoints, seeds, clear, output, valid, step):
-    """Give the output's adjoint 1 where the lane has a sample, and mark all else as having received nothing."""
-    for n in range(clear.shape[0]):
-        for i in range(step):
-            adjoints[clear[n] + i] = -0.0
-    for n in range(seeds.shape[0]):
-        for i in range(step):
-            adjoints[seeds[n] + i] = -0.0
-    for i in range(step):
-        adjoints[seeds[output] + i] = 1.0 if valid[i] != 0.0 else -0.0
+    """Give an output's adjoint 1 where `valid` is not 0, and mark all others as having received nothing."""
+    nothing = splat(adjoints, -0.0)
+    for i in range(0, step, width(adjoints)):
+        for n in range(clear.shape[0]):
+            store(adjoints, clear[n] + i, nothing)
+        for n in range(seeds.shape[0]):
+            store(adjoints, seeds[n] + i, nothing)
+        store(adjoints, seeds[output] + i, select(load(valid, i) != 0.0, splat(adjoints, 1.0), nothing))
 
 
 @kernel
-def _gather(rows, index, values, data_at, step, groups, samples, lanes):
+def _gradient(
+    code, at, modes, numbers, rows, guards, seeds, clear, values, adjoints, valid, margin, step, groups, samples, order
+):  # fmt: skip
+    """Compute every register, and add the gradient of the first output to the parameters' adjoints, where valid."""
+    forward(code, at, numbers, rows, guards, values, margin, step, groups, samples, order)
+    _seed(adjoints, seeds, clear, 0, valid, step)
+    backward(code, at, modes, numbers, rows, guards, values, adjoints, step, 1, groups, samples, order)
+
+
+@kernel
+def _gather(rows, width_of_row, index, values, data_at, step, groups, samples):
     """Copy the samples of each lane into the data registers; `index` is (groups * samples * lanes,)."""
-    for d in range(rows.shape[1]):
-        for i in range(groups * samples * lanes):
-            values[data_at + d * step + i] = rows[index[i], d]
+    lanes = width(values)
+    for d in range(width_of_row):
+        for i in range(0, groups * samples * lanes, lanes):
+            store(values, data_at + d * step + i, pick(rows, index, i, width_of_row, d))
 
 
 @kernel
 def _objective(
-    code,
-    at,
-    numbers,
-    branches,
-    guards,
-    values,
-    margin,
-    order,
-    step,
-    groups,
-    samples,
-    rows,
-    index,
-    data_at,
-    output,
-    total,
-):
+    code, at, numbers, branches, guards, values, margin, order, step, groups, samples,
+    rows, n, width_of_row, index, data_at, output, total,
+):  # fmt: skip
     """Write J(x) = (1/n) sum f_i(x) of each lane into `total`; samples in order."""
     lanes = width(values)
-    n = rows.shape[0]
     total[:] = 0.0
     for start in range(0, n, samples):
         for g in range(groups):
             for s in range(samples):
                 for lane in range(lanes):
                     index[(g * samples + s) * lanes + lane] = min(start + s, n - 1)
-        _gather(rows, index, values, data_at, step, groups, samples, lanes)
+        _gather(rows, width_of_row, index, values, data_at, step, groups, samples)
         forward(code, at, numbers, branches, guards, values, margin, step, groups, samples, order)
         for s in range(min(samples, n - start)):
             for g in range(groups):
-                store(
-                    total,
-                    g * lanes,
-                    load(total, g * lanes) + load(values, output + (g * samples + s) * lanes),
-                )
+                i = g * lanes
+                store(total, i, load(total, i) + load(values, output + (g * samples + s) * lanes))
     for g in range(groups):
         store(total, g * lanes, load(total, g * lanes) / splat(total, n))
+
+
+@kernel
+def _largest(adjoints, groups, g, count, rate, inverse, n, binary):
+    """Return the largest entry of gamma_k times the gradient, in size, of each lane."""
+    lanes = width(adjoints)
+    size = splat(adjoints, 0.0)
+    for i in range(g * lanes, count * groups * lanes, groups * lanes):
+        total = load(adjoints, i)
+        change = fabs(rate * (total * inverse if binary else total / n))
+        size = select(change > size, change, size)
+    return size
 
 
 @entry
 def descend(
     code, at, modes, numbers, branches, guards, constants, constant_values, seeds, clear,
-    parameters, data_at, size_of_values, longest, groups, samples, trusted,
-    rows, law, batch, replace, largest, room, seed, cell, first, start, gamma, radius, checkpoints, observed,
-    status, stopped, tie_first, tie_count, tie_sample, tie_point, landed_first, smallest, final, objective,
+    parameters, data_at, size_of_values, longest, groups, samples,
+    rows, n, law, batch, replace, largest, room, seed_of_streams, cell, first, start, gamma, radius, checkpoints,
+    observed, status, stopped, tie_first, tie_count, tie_sample, tie_point, landed_first, smallest, final, objective,
     movement,
 ):  # fmt: skip
     """Run the trajectories first, first + 1, ..., one for each row of `start`, and fill the records.
 
     A step is x - gamma_k (sum of the selection gradients of the minibatch, in the order drawn) / |I_k|. A trajectory
     that leaves the ball |x|_inf <= radius stops there; one whose next point is not finite stops before it, so the
-    parameters can be trusted to be finite (`trusted` is 1). A trajectory has landed when, at a tie, another choice of
-    the tied pieces would have changed the gradient of its minibatch: numbers and guards come three times, as
-    `Tape.choices` returns them.
+    parameters of running trajectories are finite. A trajectory has landed when, at a tie, another choice of the tied
+    pieces would have changed the gradient of its minibatch: numbers and guards come three times, as `Tape.choices`
+    returns them. rows: the n samples, one after the other.
     """
     values = np.zeros(size_of_values, start.dtype)
     lanes = width(values)
     step = groups * samples * lanes
     across = groups * lanes
     store_of_adjoints = np.zeros((3, size_of_values), start.dtype)
+    previous = np.zeros(parameters * across, start.dtype)
     margin = np.empty(step, start.dtype)
     valid = np.zeros(step, start.dtype)
     total = np.zeros(across, start.dtype)
-    alive = np.zeros(across, start.dtype)
-    counts = np.ones(across, start.dtype)
+    limit = np.zeros(across, start.dtype)
     moved = np.zeros(across, start.dtype)
-    reached = np.zeros(across, start.dtype)
-    sound = np.zeros(across, start.dtype)
     least = np.zeros(across, start.dtype)
     order = np.zeros(longest, np.int64)
     index = np.zeros(step, np.int64)
-    drawn = np.zeros((across, largest), np.int64)
+    width_of_row = rows.shape[0] // n
+    # a lane whose minibatch is smaller than others' computes some sample, which is not valid
+    width_of_drawn = (largest + samples - 1) // samples * samples
+    drawn = np.zeros(across * width_of_drawn, np.int64)
     sizes = np.zeros(across, np.int64)
     private = np.zeros((across, room), np.int64)
+    running = np.zeros(across, np.bool_)
     tied_now = np.zeros(across, np.bool_)
-    count = start.shape[0]
+    steps = gamma.shape[0]
+    one, none = splat(values, 1.0), splat(values, 0.0)
+    infinity = splat(values, np.inf)
+    farthest = splat(values, radius)
     _prepare(constants, constant_values, values, step)
-    for base in range(0, count, across):
-        here = min(across, count - base)
+    if law == FULL:
+        for t in range(across):
+            for i in range(n):
+                drawn[t * width_of_drawn + i] = i
+    for base in range(0, start.shape[0], across):
+        here = min(across, start.shape[0] - base)
         private[:] = -1
         for t in range(across):
-            alive[t] = 1.0 if t < here else 0.0
+            running[t] = t < here
+            sizes[t] = n if t < here else 0
+            limit[t] = sizes[t]
             least[t] = np.inf
-            moved[t] = 0.0
             for r in range(parameters):
-                values[(r * groups + t // lanes) * lanes + t % lanes] = start[base + min(t, here - 1), r]
+                values[r * across + t] = start[base + min(t, here - 1), r]
+        store_of_adjoints[0, : parameters * across] = 0.0
         for t in range(here):
             status[base + t] = FINISHED
-            stopped[base + t] = gamma.shape[0]
+            stopped[base + t] = steps
             tie_first[base + t] = tie_sample[base + t] = landed_first[base + t] = -1
             tie_count[base + t] = 0
             tie_point[base + t, :] = np.nan
             objective[base + t, :] = np.nan
+            movement[base + t] = 0.0 if steps == 0 else np.nan
         check = 0
-        running = here
-        for k in range(gamma.shape[0] + 1):
-            if running == 0:
+        left = here
+        most = n
+        for k in range(steps + 1):
+            if left == 0:
                 break
             while check < checkpoints.shape[0] and checkpoints[check] == k:
                 if first + base < observed:
                     _objective(
-                        code, at, numbers[0], branches, guards[0], values, margin, order, step, groups, samples, rows,
-                        index, data_at, seeds[0], total,
+                        code, at, numbers[0], branches, guards[0], values, margin, order, step, groups, samples,
+                        rows, n, width_of_row, index, data_at, seeds[0], total,
                     )  # fmt: skip
                     for t in range(here):
-                        if alive[t] != 0.0 and first + base + t < observed:
+                        if running[t] and first + base + t < observed:
                             objective[base + t, check] = total[t]
                 check += 1
-            if k == gamma.shape[0]:
+            if k == steps:
                 break
-            most = 0
-            for t in range(across):
-                sizes[t] = 0
-                if alive[t] != 0.0:
-                    sizes[t] = minibatch(
-                        law,
-                        rows.shape[0],
-                        batch,
-                        replace,
-                        seed,
-                        cell,
-                        first + base + t,
-                        k,
-                        private[t],
-                        drawn[t],
-                        0,
-                    )
-                counts[t] = max(sizes[t], 1)
-                most = max(most, sizes[t])
-                tied_now[t] = False
+            if law != FULL:
+                most = 0
+                for t in range(here):
+                    if running[t]:
+                        sizes[t] = minibatch(
+                            law, n, batch, replace, seed_of_streams, cell, first + base + t, k, private[t], drawn,
+                            t * width_of_drawn,
+                        )  # fmt: skip
+                        most = max(most, sizes[t])
+                        limit[t] = sizes[t]
             any_tied = False
             for choice in range(3):
                 # as the convention says; then, if a sample is tied, with every tie to its first and to its last piece
                 if choice and not any_tied:
                     break
                 adjoints = store_of_adjoints[choice]
-                adjoints[: parameters * across] = 0.0
+                if choice:
+                    adjoints[: parameters * across] = 0.0
                 for b in range(0, most, samples):
                     for g in range(groups):
+                        size = load(limit, g * lanes)
                         for s in range(samples):
+                            i = (g * samples + s) * lanes
+                            store(valid, i, select(size > splat(values, b + s), one, none))
+                            store(margin, i, infinity)
                             for lane in range(lanes):
-                                i = (g * samples + s) * lanes + lane
-                                t = g * lanes + lane
-                                inside = b + s < sizes[t]
-                                valid[i] = 1.0 if inside else 0.0
-                                index[i] = drawn[t, b + s] if inside else 0
-                                margin[i] = np.inf
-                    _gather(rows, index, values, data_at, step, groups, samples, lanes)
-                    forward(
-                        code,
-                        at,
-                        numbers[choice],
-                        branches,
-                        guards[choice],
-                        values,
-                        margin,
-                        step,
-                        groups,
-                        samples,
-                        order,
-                    )
-                    _seed(adjoints, seeds, clear, 0, valid, step)
-                    backward(
-                        code,
-                        at,
-                        modes,
-                        numbers[choice],
-                        branches,
-                        guards[choice],
-                        values,
-                        adjoints,
-                        step,
-                        1,
-                        groups,
-                        samples,
-                        order,
-                    )
+                                index[i + lane] = drawn[(g * lanes + lane) * width_of_drawn + b + s]
+                    _gather(rows, width_of_row, index, values, data_at, step, groups, samples)
+                    _gradient(
+                        code, at, modes, numbers[choice], branches, guards[choice], seeds, clear, values, adjoints,
+                        valid, margin, step, groups, samples, order,
+                    )  # fmt: skip
                     if choice:
                         continue
                     touched = False
@@ -230,11 +212,13 @@ def descend(
                         low = load(least, g * lanes)
                         for s in range(samples):
                             i = (g * samples + s) * lanes
-                            gap = select(load(valid, i) != 0.0, load(margin, i), splat(values, np.inf))
+                            gap = select(load(valid, i) != 0.0, load(margin, i), infinity)
                             low = select(gap < low, gap, low)
                             touched = touched or any_lane(gap == 0.0)
                         store(least, g * lanes, low)
                     if touched:
+                        if not any_tied:
+                            tied_now[:] = False
                         any_tied = True
                         for i in range(step):
                             t = i // (samples * lanes) * lanes + i % lanes
@@ -244,13 +228,15 @@ def descend(
                                     tie_first[base + t] = k
                                     tie_sample[base + t] = index[i]
                                     for r in range(parameters):
-                                        tie_point[base + t, r] = values[(r * groups + t // lanes) * lanes + t % lanes]
+                                        tie_point[base + t, r] = values[r * across + t]
             adjoints = store_of_adjoints[0]
             if any_tied:
                 for t in range(here):
+                    if tied_now[t]:
+                        tie_count[base + t] += 1
                     if tied_now[t] and landed_first[base + t] < 0:
                         for r in range(parameters):
-                            i = (r * groups + t // lanes) * lanes + t % lanes
+                            i = r * across + t
                             ours, first_choice, last_choice = (
                                 adjoints[i],
                                 store_of_adjoints[1, i],
@@ -260,48 +246,55 @@ def descend(
                                 landed_first[base + t] = k
             rate = splat(values, gamma[k])
             for g in range(groups):
-                n = load(counts, g * lanes)
-                inverse = splat(values, 1.0) / n
+                size = load(limit, g * lanes)
+                size = select(size > 1.0, size, one)
+                inverse = one / size
                 # a power of two divides exactly, and multiplying is faster
-                binary = all_lanes(mantissa(n) == 1.0)
-                size = splat(values, 0.0)
-                far = splat(values, 0.0)
-                whole = splat(values, 0.0)
-                for r in range(parameters):
-                    i = (r * groups + g) * lanes
-                    total_gradient = load(adjoints, i)
-                    change = rate * (total_gradient * inverse if binary else total_gradient / n)
+                binary = all_lanes(mantissa(size) == 1.0)
+                if k == steps - 1:
+                    store(moved, g * lanes, _largest(adjoints, groups, g, parameters, rate, inverse, size, binary))
+                near = size == size
+                for i in range(g * lanes, parameters * across, across):
+                    prepare(previous, i + 16 * lanes)
+                    gradient_here = load(adjoints, i)
                     before = load(values, i)
-                    x = before - change
+                    x = before - rate * (gradient_here * inverse if binary else gradient_here / size)
                     store(values, i, x)
-                    store(adjoints, i, before)
-                    whole = whole + (x - x)
-                    change, x = fabs(change), fabs(x)
-                    size = select(change > size, change, size)
-                    far = select(x > far, x, far)
-                going = load(alive, g * lanes) != 0.0
-                good = going & (whole == 0.0)
-                store(sound, g * lanes, select(good, splat(values, 1.0), splat(values, 0.0)))
-                store(moved, g * lanes, select(good, size, load(moved, g * lanes)))
-                store(reached, g * lanes, far)
-                if not all_lanes(good):
+                    store(previous, i, before)
+                    store(adjoints, i, none)
+                    near = near & (fabs(x) <= farthest)
+                if all_lanes(near):
+                    continue
+                for t in range(g * lanes, min(here, g * lanes + lanes)):
+                    if not running[t]:
+                        continue
+                    reached = 0.0
                     for r in range(parameters):
-                        i = (r * groups + g) * lanes
-                        store(values, i, select(good, load(values, i), load(adjoints, i)))
-            for t in range(here):
-                if alive[t] != 0.0:
-                    if tied_now[t]:
-                        tie_count[base + t] += 1
-                    if sound[t] == 0.0 or reached[t] > radius:
-                        status[base + t] = UNBOUNDED if sound[t] != 0.0 else NOT_FINITE
-                        stopped[base + t] = k + 1
-                        alive[t] = 0.0
-                        running -= 1
+                        x = values[r * across + t]
+                        if x - x != 0.0:
+                            reached = np.nan
+                            break
+                        reached = max(reached, abs(x))
+                    if reached <= radius:
+                        continue
+                    status[base + t] = UNBOUNDED if reached == reached else NOT_FINITE
+                    stopped[base + t] = k + 1
+                    running[t] = False
+                    left -= 1
+                    sizes[t] = 0
+                    limit[t] = 0.0
+                    # the lane goes on without a sample, at 0, where nothing overflows
+                    for r in range(parameters):
+                        i = r * across + t
+                        final[base + t, r] = values[i] if reached == reached else previous[i]
+                        values[i] = 0.0
         for t in range(here):
             smallest[base + t] = least[t]
-            movement[base + t] = moved[t]
-            for r in range(parameters):
-                final[base + t, r] = values[(r * groups + t // lanes) * lanes + t % lanes]
+            if running[t]:
+                if steps:
+                    movement[base + t] = moved[t]
+                for r in range(parameters):
+                    final[base + t, r] = values[r * across + t]
 
 
 @entry
@@ -319,16 +312,15 @@ def draw(law, rows, batch, replace, seed, cell, trajectory, step, private, out):
 @entry
 def evaluate(
     code, at, modes, numbers, branches, guards, constants, constant_values, seeds, clear,
-    parameters, data_at, size_of_values, longest, groups, samples, trusted,
-    points, rows, outputs, jacobians, margins, differentiate,
+    parameters, data_at, size_of_values, longest, groups, samples,
+    points, rows, width_of_row, outputs, jacobians, margins, differentiate,
 ):  # fmt: skip
     """Evaluate a batch: point b with row b; fill outputs (b, q), jacobians (b, q, p) and margins (b,).
 
-    samples is 1 and trusted is 1; as arguments, they share the compiled walks with `descend`.
+    samples is 1; as an argument, it shares the compiled walks with `descend`.
     """
     values = np.zeros(size_of_values, points.dtype)
-    lanes = width(values)
-    across = groups * lanes
+    across = groups * width(values)
     adjoints = np.zeros(size_of_values, points.dtype)
     margin = np.empty(across, points.dtype)
     valid = np.ones(across, points.dtype)
@@ -338,7 +330,7 @@ def evaluate(
     _prepare(constants, constant_values, values, across)
     for base in range(0, count, across):
         here = min(across, count - base)
-        finite = trusted
+        finite = 1
         for t in range(across):
             margin[t] = np.inf
             index[t] = base + min(t, here - 1)
@@ -346,8 +338,8 @@ def evaluate(
                 x = points[index[t], r]
                 if x - x != 0.0:
                     finite = 0
-                values[(r * groups + t // lanes) * lanes + t % lanes] = x
-        _gather(rows, index, values, data_at, across, groups, samples, lanes)
+                values[r * across + t] = x
+        _gather(rows, width_of_row, index, values, data_at, across, groups, samples)
         forward(code, at, numbers[0], branches, guards[0], values, margin, across, groups, samples, order)
         for t in range(here):
             margins[base + t] = margin[t]
@@ -358,20 +350,9 @@ def evaluate(
                 _seed(adjoints, seeds, clear, n, valid, across)
                 adjoints[: parameters * across] = 0.0
                 backward(
-                    code,
-                    at,
-                    modes,
-                    numbers[0],
-                    branches,
-                    guards[0],
-                    values,
-                    adjoints,
-                    across,
-                    finite,
-                    groups,
-                    1,
-                    order,
+                    *(code, at, modes, numbers[0], branches, guards[0], values, adjoints, across, finite),
+                    *(groups, samples, order),
                 )
                 for t in range(here):
                     for r in range(parameters):
-                        jacobians[base + t, n, r] = adjoints[(r * groups + t // lanes) * lanes + t % lanes]
+                        jacobians[base + t, n, r] = adjoints[r * across + t]

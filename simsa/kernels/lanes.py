@@ -238,6 +238,18 @@ def splat(like, value):
     return like.dtype.type(value)
 
 
+def prepare(array, offset):
+    """Fetch the memory at element `offset`, any integer, for a store: one that misses the cache holds up all others."""
+
+
+def pick(array, index, start, width, column):
+    """Return array[index[start + lane] * width + column] in each lane, of a contiguous (n,) float array; not checked."""
+    return array[index[start] * width + column]
+
+
+_INDEX = types.Array(types.intp, 1, "C")
+
+
 def _like(fe):
     """Return the lane type for a contiguous float vector, or the type of lanes or of a scalar."""
     if not isinstance(fe, types.Array):
@@ -256,6 +268,19 @@ def _store_type(array, offset, lanes):
     if loaded is None or not array.mutable or _meet(loaded.return_type, lanes) != loaded.return_type:
         return None
     return signature(types.void, array, types.intp, loaded.return_type)
+
+
+def _prepare_type(array, offset):
+    loaded = _load_type(array, offset)
+    return loaded and signature(types.void, array, types.intp)
+
+
+def _pick_type(array, index, start, width, column):
+    fe = isinstance(array, types.Array) and _like(array)
+    integers = all(isinstance(i, types.Integer) for i in (start, width, column))
+    if not fe or not integers or index != _INDEX:
+        return None
+    return signature(fe, array, index, types.intp, types.intp, types.intp)
 
 
 def _width_type(like):
@@ -282,12 +307,39 @@ def _store(context, builder, fe, array, offset, lanes):
     return context.get_dummy_value()
 
 
+def _prepare(context, builder, fe, array, offset):
+    fetch(builder, _pointer(context, builder, fe, array, offset))
+    return context.get_dummy_value()
+
+
+def fetch(builder, pointer):
+    """Fetch the line of a pointer into the first cache, for writing."""
+    byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+    builder.call(function, [builder.bitcast(pointer, byte), word(1), word(3), word(1)])
+
+
+def _pick(context, builder, fe, array, index, start, width, column):
+    lanes = _like(fe)
+    data = cgutils.create_struct_proxy(fe)(context, builder, array).data
+    where = cgutils.create_struct_proxy(_INDEX)(context, builder, index).data
+    result = ir.Constant(_floats(lanes), ir.Undefined)
+    for lane in range(lanes.count):
+        entry = builder.load(builder.gep(where, [builder.add(start, start.type(lane))]))
+        place = builder.add(builder.mul(entry, width), column)
+        result = builder.insert_element(result, builder.load(builder.gep(data, [place])), ir.IntType(32)(lane))
+    return result
+
+
 def _width(context, builder, fe, like):
     return context.get_constant(types.intp, getattr(_like(fe), "count", 1))
 
 
 _compile(load, _load_type, _load)
 _compile(store, _store_type, _store)
+_compile(pick, _pick_type, _pick)
+_compile(prepare, _prepare_type, _prepare)
 _compile(width, _width_type, _width)
 _compile(splat, _splat_type, lambda c, b, fe, like, value: value)
 

@@ -11,7 +11,7 @@ selected passes nothing, whatever its value or derivative, and no masks are stor
 """
 
 from simsa.kernels.functions import exp, log
-from simsa.kernels.lanes import all_lanes, fabs, load, negative_zero, select, splat, store, width
+from simsa.kernels.lanes import all_lanes, fabs, load, negative_zero, prepare, select, splat, store, width
 from simsa.kernels.options import kernel
 
 ASSIGN, ADD = 1, 2
@@ -353,6 +353,13 @@ def _store_four(array, address, step, x):
 
 
 @kernel
+def _prepare_four(array, address, step):
+    """Fetch the memory of four lane vectors that are going to be written."""
+    for n in range(4):
+        prepare(array, address + n * step)
+
+
+@kernel
 def dense(values, at, first, outs, inputs, bias, out, step, groups, samples):
     """dense: y_j = b_j + W_j1 x_1 + W_j2 x_2 + ..., from left to right.
 
@@ -380,6 +387,8 @@ def dense(values, at, first, outs, inputs, bias, out, step, groups, samples):
                 if bias:
                     u, v = load(values, b), load(values, b + more * bstep)
                     y, z = (u, u, u, u), (v, v, v, v)
+                _prepare_four(values, o, lanes)
+                _prepare_four(values, o + more * step, lanes)
                 first_row, second_row = _block(values, w, more * row, wstep, values, x, lanes, xstep, inputs, y, z)
                 _store_four(values, o, lanes, first_row)
                 _store_four(values, o + more * step, lanes, second_row)
@@ -577,6 +586,9 @@ def _inputs_back(values, adjoints, at, modes, first, outs, inputs, out, step, gr
                 here += step
             for i in range(0, inputs, 2):
                 more = 1 if i + 1 < inputs else 0
+                if assigned:
+                    _prepare_four(adjoints, x, lanes)
+                    _prepare_four(adjoints, x + more * xstep, lanes)
                 y, z = _block(
                     *(values, w, more * wstep, inputs * wstep, adjoints, o, next_sample, step, outs, zeros, zeros)
                 )

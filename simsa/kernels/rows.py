@@ -173,10 +173,15 @@ class Row:
         """
         pieces, branches = self.pieces, self.branches
         zero, nothing = text.constant(0.0), text.constant(-0.0)
+        live = received(b, grad)
+        # what passes the adjoint on as it is passes -0.0 as -0.0
+        simple = all(partials[i] in ("0", "1") for _, partials in pieces)
 
         def of(piece):
             partial = pieces[piece][1][i]
-            return nothing if partial == "0" else b.fadd(b.fmul(grad, text(partial)), zero)
+            if partial in ("0", "1"):
+                return grad if partial == "1" else nothing
+            return b.fadd(b.fmul(grad, text(partial)), zero)
 
         amount = of(branches[-1].piece if branches else 0)
         at = len(weights)
@@ -189,11 +194,11 @@ class Row:
                         counts = b.fcmp_unordered("!=", weight, zero)
                         mixed = b.select(counts, b.fadd(mixed, b.fmul(weight, text(pieces[j][1][i]))), mixed)
                         uses = b.or_(uses, counts)
-                passed = b.select(uses, b.fadd(b.fmul(grad, mixed), zero), nothing)
+                passed = b.select(b.and_(uses, live), b.fadd(b.fmul(grad, mixed), zero), nothing)
             else:
                 passed = of(branch.piece)
             amount = b.select(text.all(branch.guards), passed, amount)
-        return b.select(received(b, grad), amount, nothing)
+        return amount if simple else b.select(live, amount, nothing)
 
 
 def received(b, grad):

@@ -30,20 +30,20 @@ POINTS, NORMAL, UNIFORM = range(3)
 LOW = np.uint64(0xFFFFFFFF)
 HALF = np.uint64(32)
 ONE = np.uint64(1)
+SIX, LAST_OF_64 = np.uint64(6), np.uint64(63)
 MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-WEYL = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
+WEYL = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
 
 
 @kernel
 def philox(c0, c1, c2, c3, k0, k1):
     """Return the four words of Philox4x32-10 for a counter of four words and a key of two, as uint32."""
-    a, b, c, d = uint64(c0) & LOW, uint64(c1) & LOW, uint64(c2) & LOW, uint64(c3) & LOW
-    k, m = uint64(k0) & LOW, uint64(k1) & LOW
+    a, b, c, d, k, m = uint32(c0), uint32(c1), uint32(c2), uint32(c3), uint32(k0), uint32(k1)
     for _ in range(10):
-        p, q = MULTIPLIERS[0] * a, MULTIPLIERS[1] * c
-        a, b, c, d = (q >> HALF) ^ b ^ k, q & LOW, (p >> HALF) ^ d ^ m, p & LOW
-        k, m = (k + WEYL[0]) & LOW, (m + WEYL[1]) & LOW
-    return uint32(a), uint32(b), uint32(c), uint32(d)
+        p, q = MULTIPLIERS[0] * uint64(a), MULTIPLIERS[1] * uint64(c)
+        a, b, c, d = uint32((q >> HALF) ^ b ^ k), uint32(q), uint32((p >> HALF) ^ d ^ m), uint32(p)
+        k, m = uint32(k + WEYL[0]), uint32(m + WEYL[1])
+    return a, b, c, d
 
 
 @kernel
@@ -108,15 +108,20 @@ def _distinct(n, size, step, trajectory, stream, seed, free, out, start):
     free: a bit for each index, all 1 before and after.
     """
     position, words = 0, _no_words()
+    place = uint64(start)
     for j in range(n - size, n):
         i, position, words = below(j + 1, position, words, step, trajectory, stream, seed)
-        if not (free[i >> 6] >> (i & 63)) & 1:
+        # unsigned: Numba need not ask whether an index counts from the end
+        word, bit = uint64(i) >> SIX, uint64(i) & LAST_OF_64
+        if not (free[word] >> np.int64(bit)) & 1:
             i = j
-        free[i >> 6] ^= np.int64(1) << (i & 63)
-        out[start + j - (n - size)] = i
-    for j in range(size):
-        i = out[start + j]
-        free[i >> 6] ^= np.int64(1) << (i & 63)
+            word, bit = uint64(i) >> SIX, uint64(i) & LAST_OF_64
+        free[word] ^= np.int64(1) << np.int64(bit)
+        out[place] = i
+        place += ONE
+    for place in range(uint64(start), uint64(start + size)):
+        i = uint64(out[place])
+        free[i >> SIX] |= np.int64(1) << np.int64(i & LAST_OF_64)
 
 
 @kernel

@@ -98,7 +98,12 @@ def digest(texts: dict[str, str]) -> str:
 @cache
 def kernels() -> ModuleType:
     """Return the generated package of the interpreter: modules `engine` and `descent`, ready to call."""
-    return instantiate({"engine.py": engine_text(), "descent.py": (KERNELS / "descent.py").read_text(encoding="utf-8")})
+    return around(engine_text())
+
+
+def around(engine: str) -> ModuleType:
+    """Return the package of an engine, a text that defines `forward` and `backward`: with `descent`, ready to call."""
+    return instantiate({"engine.py": engine, "descent.py": (KERNELS / "descent.py").read_text(encoding="utf-8")})
 
 
 def instantiate(texts: dict[str, str]) -> ModuleType:

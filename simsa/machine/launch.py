@@ -3,8 +3,9 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 
 from simsa.errors import DataError, TapeError
 from simsa.kernels.streams import scratch_size
-from simsa.machine.generate import kernels
+from simsa.machine.generate import around, kernels
+from simsa.machine.specialise import engine_text
 from simsa.primitives import ROWS
 from simsa.program.program import Builder
 from simsa.tape import assemble
@@ -104,6 +106,11 @@ class Layout:
         return np.where(inside, registers * self.groups * self.lanes, self.data_at + (registers - p) * self.step)
 
     @cached_property
+    def code(self) -> NDArray[np.int64]:
+        """Return the tape's code, runs of like instructions as one."""
+        return merged(self.tape)
+
+    @cached_property
     def arrays(self) -> tuple[Any, ...]:
         """Return the tape's arrays as the kernels take them, registers turned into places."""
         tape = self.tape
@@ -111,7 +118,7 @@ class Layout:
         steps = np.where(inside, self.lanes, self.samples * self.lanes), np.where(inside, 0, self.lanes)
         runs = np.where(inside, self.groups * self.lanes, self.step)
         at = np.stack([self.places(tape.operands), *steps, runs], axis=1).astype(np.int64)
-        code = merged(tape)
+        code = self.code.copy()
         code[:, OUT] = self.places(code[:, OUT])
         numbers, guards = tape.choices()
         return (
@@ -177,7 +184,19 @@ def layout(tape: Tape, precision: np.dtype[Any], batch: int, across: int) -> Lay
         and 2 * LANE_BYTES * (tape.parameters + private * samples) * groups * 2 <= CACHE_BYTES
     ):
         groups *= 2
+    return _laid_out(tape, lanes, groups, samples)
+
+
+@lru_cache(maxsize=32)
+def _laid_out(tape: Tape, lanes: int, groups: int, samples: int) -> Layout:
+    """Return a layout, made once: every block of a run needs the same."""
     return Layout(tape, lanes, groups, samples)
+
+
+@lru_cache(maxsize=32)
+def specialised(layout: Layout) -> ModuleType:
+    """Return the kernels for one tape in one layout."""
+    return around(engine_text(layout))
 
 
 def descend(
@@ -191,6 +210,7 @@ def descend(
     count: int,
     precision: str = "float64",
     shape: tuple[int, int] | None = None,
+    engine: Literal["interpreter", "specialised"] = "interpreter",
 ) -> dict[str, NDArray[Any]]:
     """Run the trajectories first, ..., first + count - 1 of a cell, and return their records.
 
@@ -211,7 +231,7 @@ def descend(
     largest = n if descent.law in ("full", "uniform_subset") else descent.size
     batch = largest if descent.law != "uniform_subset" else max(1, n // 2)
     lanes = LANE_BYTES // kind.itemsize
-    plan = Layout(tape, lanes, *shape) if shape else layout(tape, kind, batch, count)
+    plan = _laid_out(tape, lanes, *shape) if shape else layout(tape, kind, batch, count)
     start = initial_points(descent, cell, first, count, p).astype(kind)
     out: dict[str, NDArray[Any]] = {
         "status": np.empty(count, np.uint8),
@@ -227,15 +247,22 @@ def descend(
         "movement": np.empty(count, np.float64),
     }
     room = scratch_size(law, n, descent.size)  # type: ignore[no-untyped-call]
-    kernels().descent.descend(
-        *plan.arrays, p, plan.data_at, plan.size, plan.longest, plan.groups, plan.samples, 1,
-        data, law, descent.size, descent.replace, largest, room, np.uint64(descent.seed), cell, first, start,
-        c * descent.alpha, descent.radius, descent.checkpoints.astype(np.int64), descent.objective_trajectories,
+    package = specialised(plan) if engine == "specialised" else kernels()
+    package.descent.descend(
+        *plan.arrays, p, plan.data_at, plan.size, plan.longest, plan.groups, plan.samples, data.ravel(), n, law, descent.size, descent.replace, largest, room, np.uint64(descent.seed), cell, first, start,
+        c * descent.alpha, _at_most(descent.radius, kind), descent.checkpoints.astype(np.int64), descent.objective_trajectories,
         *out.values(),
     )  # fmt: skip
     if not compiled(precision):
         _mark(precision).touch()
     return out
+
+
+def _at_most(bound: float, kind: np.dtype[Any]) -> float:
+    """Return the largest finite number of a precision that is not above `bound`."""
+    with np.errstate(over="ignore"):
+        rounded = min(kind.type(bound), np.finfo(kind).max)
+    return float(rounded if rounded <= bound else np.nextafter(rounded, kind.type(0)))
 
 
 def initial_points(descent: Descent, cell: int, first: int, count: int, p: int) -> NDArray[np.float64]:
@@ -285,12 +312,12 @@ def evaluate(
     if x.shape != (b, p) or data.shape != (b, tape.data):
         raise TapeError(f"expected points (b, {p}) and data (b, {tape.data}), got {x.shape} and {data.shape}")
     lanes = LANE_BYTES // kind.itemsize
-    plan = Layout(tape, lanes, groups, 1) if groups else layout(tape, kind, 1, b)
+    plan = _laid_out(tape, lanes, groups, 1) if groups else layout(tape, kind, 1, b)
     outputs, margins = np.empty((b, q), kind), np.empty(b, kind)
     jacobians = np.zeros((b, q, p) if differentiate else (0, q, p), kind)
     kernels().descent.evaluate(
-        *plan.arrays, p, plan.data_at, plan.size, plan.longest, plan.groups, plan.samples, 1,
-        x, data, outputs, jacobians, margins, differentiate,
+        *plan.arrays, p, plan.data_at, plan.size, plan.longest, plan.groups, plan.samples,
+        x, data.ravel(), tape.data, outputs, jacobians, margins, differentiate,
     )  # fmt: skip
     return outputs, jacobians, margins
 

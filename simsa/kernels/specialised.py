@@ -1,0 +1,497 @@
+"""Instructions with everything known: places, counts and modes are numbers in the code, not read from the tape.
+
+Each function below makes the operations of a piece of one tape, forward and backward; `simsa.machine.generate` prints
+the calls. They compute what `rows` and `nary` compute, in an order that gives the same bits: sums run from left to
+right, samples in order, and what is not given is -0.0. `shape` is (groups, samples, data_at, step): a parameter's place
+is below data_at and holds a lane vector for each group; a register's place holds one for each group and sample, and the
+next register begins `step` further.
+"""
+
+from contextlib import contextmanager
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from simsa.kernels.lanes import Lanes, _broadcast, _fill, _floats, fetch
+from simsa.kernels.rows import ASSIGN, _Text, received
+
+INDEX = ir.IntType(64)
+ADD = 2
+SUMS = 8
+"""Sums in flight: enough to keep two adders of latency 3 or 4 busy, few enough for 16 registers."""
+
+
+class _Code:
+    """The code under construction: loops, and loads and stores at places."""
+
+    def __init__(self, context, builder, sig, args, names):
+        self.context, self.b = context, builder
+        self.lanes = Lanes(sig.args[0].dtype)
+        self.bytes = self.lanes.dtype.bitwidth // 8
+        self.data = {
+            name: cgutils.create_struct_proxy(fe)(context, builder, arg).data
+            for name, fe, arg in zip(names, sig.args, args, strict=True)
+        }
+        self.vector = _floats(self.lanes)
+
+    def constant(self, value):
+        return _fill(self.vector, value)
+
+    def address(self, name, place, dynamic=None):
+        at = INDEX(place) if dynamic is None else self.b.add(dynamic, INDEX(place))
+        return self.b.bitcast(self.b.gep(self.data[name], [at]), self.vector.as_pointer())
+
+    def load(self, name, place, dynamic=None):
+        return self.b.load(self.address(name, place, dynamic), align=self.bytes)
+
+    def store(self, name, value, place, dynamic=None):
+        self.b.store(value, self.address(name, place, dynamic), align=self.bytes)
+
+    def prepare(self, name, places, dynamic=None):
+        """Fetch the memory of places that will be written without having been read (see `lanes.prepare`)."""
+        for place in places:
+            fetch(self.b, self.address(name, place, dynamic))
+
+    def splat(self, name, index):
+        """Return one number of a float64 array in every lane, rounded to their type."""
+        number = self.b.load(self.b.gep(self.data[name], [INDEX(index)]))
+        return _broadcast(self.context, self.b, types.float64, self.lanes, number)
+
+    def scaled(self, *terms):
+        """Return the sum of index x factor, or None if there is nothing to add up; an index of None is 0."""
+        total = None
+        for index, factor in terms:
+            if index is not None:
+                term = index if factor == 1 else self.b.mul(index, INDEX(factor))
+                total = term if total is None else self.b.add(total, term)
+        return total
+
+    @contextmanager
+    def times(self, count, descending=False):
+        """Loop; yield the index, or None if there is one round only."""
+        if count == 1:
+            yield None
+            return
+        with cgutils.for_range(self.b, INDEX(count)) as loop:
+            yield self.b.sub(INDEX(count - 1), loop.index) if descending else loop.index
+
+    def fold(self, count, start, body, unroll=4):
+        """Return values carried through `count` rounds: body(place, dynamic index or None, values) -> values.
+
+        Rounds are unrolled by `unroll`; all of them if that is not less. The body is told the round as the sum of a
+        number and an index.
+        """
+        values, b = list(start), self.b
+        whole = count // unroll if count > unroll else 0
+        done = whole * unroll
+        if whole > 1:
+            before, loop, after = b.block, b.append_basic_block("fold"), b.append_basic_block("folded")
+            b.branch(loop)
+            b.position_at_end(loop)
+            index = b.phi(INDEX)
+            index.add_incoming(INDEX(0), before)
+            carried = [b.phi(value.type) for value in values]
+            for phi, value in zip(carried, values, strict=True):
+                phi.add_incoming(value, before)
+            values = carried
+            for n in range(unroll):
+                values = body(n, index, values)
+            following = b.add(index, INDEX(unroll))
+            index.add_incoming(following, b.block)
+            for phi, value in zip(carried, values, strict=True):
+                phi.add_incoming(value, b.block)
+            b.cbranch(b.icmp_signed("<", following, INDEX(done)), loop, after)
+            b.position_at_end(after)
+        else:
+            done = 0
+        for n in range(done, count):
+            values = body(n, None, values)
+        return values
+
+
+def _operation(names, code):
+    """Return a kernel operation over arrays of these names; code(_Code) makes it."""
+
+    def make(context, builder, sig, args):
+        result = code(_Code(context, builder, sig, args, names))
+        return context.get_dummy_value() if result is None else result
+
+    make.result = types.boolean if getattr(code, "tells", False) else types.void
+    if len(names) == 1:
+        return intrinsic(lambda typingctx, a: (make.result(a), make))
+    if len(names) == 2:
+        return intrinsic(lambda typingctx, a, b: (make.result(a, b), make))
+    return intrinsic(lambda typingctx, a, b, c: (make.result(a, b, c), make))
+
+
+# Instructions of the table.
+
+
+def straight(shape, outs, constants, lines):
+    """Return forward(values, margin) and backward(values, adjoints, numbers) of consecutive instructions.
+
+    constants: values by place. lines: (row, out, operands, modes, immediates, number, guarded, adjoined) of each; row is
+    a `rows.Row`, or "sum" or "dot"; number: the first of its tie weights. If outs > 1, there is one line, and it is a
+    run: its outputs, and each of its operands, are `outs` consecutive registers. Adjoints of what is made and used here
+    stay in registers.
+    """
+    groups, samples, data_at, step = shape
+    guarded = any(line[6] for line in lines)
+    kept = [line for line in lines if line[7]]
+    inside = {line[1] for line in lines} if outs == 1 else set()
+
+    class Vector:
+        """One lane vector of every register: loads and stores of it, and what has been loaded already."""
+
+        def __init__(self, code, shared, own, sample):
+            self.code, self.shared, self.own, self.sample = code, shared, own, sample
+            self.made = {place: code.constant(value) for place, value in constants.items()}
+
+        def at(self, place):
+            return (place, self.shared) if place < data_at else (place + self.sample * self.code.lanes.count, self.own)
+
+        def load(self, name, place):
+            return self.code.load(name, *self.at(place))
+
+        def store(self, name, value, place):
+            self.code.store(name, value, *self.at(place))
+
+        def value(self, place):
+            if place not in self.made:
+                self.made[place] = self.load("values", place)
+            return self.made[place]
+
+        def text(self, line):
+            """Return what reads the texts of a row, with immediates and operands by name."""
+            row, code = line[0], self.code
+            names = {name: code.constant(value) for name, value in zip(row.immediates, line[4], strict=True)}
+            names.update(zip(row.operands, map(self.value, line[2]), strict=True))
+            return _Text(code.context, code.b, code.lanes, names)
+
+    def vectors(code, least=None, descending=False):
+        """Loop over the lane vectors; yield each, and where to keep the smallest gap of its trajectories.
+
+        Samples lie side by side, and are the inner loop of a run: memory is walked from one end to the other.
+        """
+        lanes, b = code.lanes.count, code.b
+        inner = samples if outs > 1 else 1
+        with code.times(groups) as g, code.times(samples // inner) as s:
+            here = code.scaled((g, samples * lanes), (s, lanes))
+            if least is not None:
+                for n in range(inner):
+                    b.store(code.load("margin", n * lanes, here), least[n])
+            with code.times(outs, descending) as n:
+                shared = code.scaled((g, lanes), (n, groups * lanes))
+                own = code.scaled((g, samples * lanes), (s, lanes), (n, step))
+                for k in range(inner):
+                    yield Vector(code, shared, own, k), least and least[k]
+            if least is not None:
+                for n in range(inner):
+                    code.store("margin", b.load(least[n]), n * lanes, here)
+
+    def total(vector, line):
+        """Return a sum, or a sum of products, from left to right."""
+        b, values = vector.code.b, [vector.value(place) for place in line[2]]
+        if line[0] == "dot":
+            half = len(values) // 2
+            values = [b.fmul(x, y) for x, y in zip(values[:half], values[half:], strict=True)]
+        result = values[0]
+        for value in values[1:]:
+            result = b.fadd(result, value)
+        return result
+
+    def forward(code):
+        b = code.b
+        least = [cgutils.alloca_once(b, code.vector) for _ in range(samples if outs > 1 else 1)] if guarded else None
+        for vector, smallest in vectors(code, least):
+            for line in lines:
+                row, out = line[:2]
+                if isinstance(row, str):
+                    value = total(vector, line)
+                else:
+                    text = vector.text(line)
+                    value = row.value(b, text)
+                    for gap in row.gaps(b, text) if line[6] else ():
+                        old = b.load(smallest)
+                        b.store(b.select(b.fcmp_ordered("<", gap, old), gap, old), smallest)
+                vector.made[out] = value
+                vector.store("values", value, out)
+
+    def amounts(vector, line, grad, weights):
+        """Yield what each operand that receives gets."""
+        row, out, operands, modes, *_ = line
+        b = vector.code.b
+        if isinstance(row, str):
+            half = len(operands) // 2
+            for i, mode in enumerate(modes):
+                if mode and row == "sum":
+                    yield i, grad
+                elif mode:
+                    product = b.fmul(grad, vector.value(operands[i + half if i < half else i - half]))
+                    given = b.fadd(product, vector.code.constant(0.0))
+                    yield i, b.select(received(b, grad), given, vector.code.constant(-0.0))
+            return
+        text = vector.text(line)
+        text.names["v"] = vector.value(out)
+        for i, mode in enumerate(modes):
+            if mode and row.passes(i):
+                yield i, row.amount(b, text, weights, i, grad)
+
+    def backward(code):
+        b = code.b
+        weights = {
+            line[5]: [code.splat("numbers", line[5] + n) for n in range(line[0].weights)]
+            for line in kept
+            if not isinstance(line[0], str)
+        }
+        for vector, _ in vectors(code, descending=True):
+            adjoints, changed = {}, []
+            for line in reversed(kept):
+                out, operands, modes = line[1:4]
+                grad = adjoints[out] if out in adjoints else vector.load("adjoints", out)
+                for i, amount in amounts(vector, line, grad, weights.get(line[5])):
+                    place = operands[i]
+                    if modes[i] != ASSIGN:
+                        old = adjoints[place] if place in adjoints else vector.load("adjoints", place)
+                        amount = b.fadd(old, amount)
+                    adjoints[place] = amount
+                    if place not in inside and place not in changed:
+                        changed.append(place)
+            for place in changed:
+                vector.store("adjoints", adjoints[place], place)
+
+    return (
+        _operation(("values", "margin"), forward),
+        _operation(("values", "adjoints", "numbers"), backward),
+    )
+
+
+# Dense layers.
+
+
+def _tiles(count, size):
+    """Return (first, size, how many) of the tiles that cover range(count): full ones, and what is left."""
+    full = count // size
+    return [(0, size, full)] * (full > 0) + [(full * size, count % size, 1)] * (count % size > 0)
+
+
+def dense(shape, outs, inputs, weights, x, bias, out, mode):
+    """Return forward(values), finite(values), backward(values, adjoints) and masked(values, adjoints) of a dense layer.
+
+    weights, bias: places of parameters, consecutive, adjoints added to; bias -1: none. x: place of the inputs, no
+    parameters, consecutive. mode: how the inputs receive. backward is right only if finite(values) is true: then an
+    adjoint that received nothing, -0.0, adds zeros only. masked is right in any case, and slow.
+    """
+    groups, samples, _, step = shape
+    across = min(4, samples)
+
+    def places(code):
+        lanes = code.lanes.count
+        return lanes, groups * lanes, inputs * groups * lanes, samples * lanes
+
+    def forward(code):
+        b = code.b
+        lanes, next_weight, next_row, next_group = places(code)
+        with code.times(groups) as g:
+            for first, size, count in _tiles(outs, SUMS // across):
+                with code.times(count) as j, code.times(samples // across) as s:
+                    row = code.scaled((g, lanes), (j, size * next_row))
+                    own = code.scaled((g, next_group), (s, across * lanes))
+                    start = [code.constant(-0.0)] * (size * across)
+                    if bias >= 0:
+                        at = code.scaled((g, lanes), (j, size * next_weight))
+                        first_bias = bias + first * next_weight
+                        loaded = [code.load("values", first_bias + r * next_weight, at) for r in range(size)]
+                        start = [value for value in loaded for _ in range(across)]
+
+                    def body(n, i, sums, size=size, first=first, row=row, own=own):
+                        w = code.scaled((row, 1), (i, next_weight))
+                        at = code.scaled((own, 1), (i, step))
+                        left = [
+                            code.load("values", weights + (first + r) * next_row + n * next_weight, w)
+                            for r in range(size)
+                        ]
+                        right = [code.load("values", x + n * step + k * lanes, at) for k in range(across)]
+                        return [
+                            b.fadd(sums[r * across + k], b.fmul(left[r], right[k]))
+                            for r in range(size)
+                            for k in range(across)
+                        ]
+
+                    target = code.scaled((g, next_group), (s, across * lanes), (j, size * step))
+                    targets = [out + (first + r) * step + k * lanes for r in range(size) for k in range(across)]
+                    code.prepare("values", targets, target)
+                    sums = code.fold(inputs, start, body)
+                    for place, value in zip(targets, sums, strict=True):
+                        code.store("values", value, place, target)
+
+    def finite(code):
+        """Tell whether every input is finite in every lane: x times 0 is not 0 for the others."""
+        b, zero = code.b, code.constant(0.0)
+        lanes = code.lanes.count
+
+        def body(n, i, sums):
+            at = code.scaled((i, lanes))
+            sums = list(sums)
+            sums[n % 4] = b.fadd(sums[n % 4], b.fmul(code.load("values", x + n * lanes, at), zero))
+            return sums
+
+        sums = code.fold(inputs * groups * samples, [zero] * 4, body, unroll=8)
+        total = b.fadd(b.fadd(sums[0], sums[1]), b.fadd(sums[2], sums[3]))
+        good = b.fcmp_ordered("==", total, zero)
+        return b.icmp_unsigned("==", b.bitcast(good, ir.IntType(code.lanes.count)), ir.IntType(code.lanes.count)(-1))
+
+    finite.tells = True
+
+    def masked(code):
+        """Leave out what received nothing, lane by lane."""
+        b, zero, nothing = code.b, code.constant(0.0), code.constant(-0.0)
+        lanes, next_weight, next_row, next_group = places(code)
+        with code.times(groups) as g:
+            with code.times(samples) as s, code.times(outs) as j, code.times(inputs) as i:
+                grad = code.load("adjoints", out, code.scaled((g, next_group), (s, lanes), (j, step)))
+                value = code.load("values", x, code.scaled((g, next_group), (s, lanes), (i, step)))
+                at = code.scaled((g, lanes), (j, next_row), (i, next_weight))
+                amount = b.select(received(b, grad), b.fadd(zero, b.fmul(grad, value)), nothing)
+                code.store("adjoints", b.fadd(code.load("adjoints", weights, at), amount), weights, at)
+            if bias >= 0:
+                biases_back(code, g)
+            if not mode:
+                return
+            with code.times(samples) as s, code.times(inputs) as i:
+
+                def body(n, j, carried, g=g, s=s, i=i):
+                    total, live = carried
+                    at = code.scaled((g, next_group), (s, lanes), (j, step))
+                    grad = code.load("adjoints", out + n * step, at)
+                    weight = code.load(
+                        "values", weights + n * next_row, code.scaled((g, lanes), (i, next_weight), (j, next_row))
+                    )
+                    given = received(b, grad)
+                    return [b.select(given, b.fadd(total, b.fmul(grad, weight)), total), b.or_(live, given)]
+
+                no = ir.Constant(ir.VectorType(ir.IntType(1), lanes), [0] * lanes)
+                total, live = code.fold(outs, [zero, no], body)
+                amount = b.select(live, b.fadd(total, zero), nothing)
+                at = code.scaled((g, next_group), (s, lanes), (i, step))
+                if mode != ASSIGN:
+                    amount = b.fadd(code.load("adjoints", x, at), amount)
+                code.store("adjoints", amount, x, at)
+
+    def backward(code):
+        with code.times(groups) as g:
+            weights_back(code, g)
+            if bias >= 0:
+                biases_back(code, g)
+            if mode:
+                inputs_back(code, g)
+
+    def weights_back(code, g):
+        """Add g_j x_i of every sample, in order, to the adjoint of W_ji."""
+        b = code.b
+        lanes, next_weight, next_row, next_group = places(code)
+        columns = min(inputs, 4 if outs > 1 else SUMS)
+        for first, rows, count in _tiles(outs, max(1, SUMS // columns)):
+            with code.times(count) as j:
+                for second, width, many in _tiles(inputs, columns):
+                    with code.times(many) as i:
+                        at = code.scaled((g, lanes), (j, rows * next_row), (i, width * next_weight))
+                        left = code.scaled((g, next_group), (j, rows * step))
+                        right = code.scaled((g, next_group), (i, width * step))
+                        where = [
+                            weights + (first + r) * next_row + (second + k) * next_weight
+                            for r in range(rows)
+                            for k in range(width)
+                        ]
+                        start = [code.load("adjoints", place, at) for place in where]
+
+                        def body(
+                            n, s, sums, rows=rows, width=width, first=first, second=second, left=left, right=right
+                        ):
+                            assert s is None
+                            grads = [
+                                code.load("adjoints", out + (first + r) * step + n * lanes, left) for r in range(rows)
+                            ]
+                            values = [
+                                code.load("values", x + (second + k) * step + n * lanes, right) for k in range(width)
+                            ]
+                            return [
+                                b.fadd(sums[r * width + k], b.fmul(grads[r], values[k]))
+                                for r in range(rows)
+                                for k in range(width)
+                            ]
+
+                        sums = code.fold(samples, start, body, unroll=samples)
+                        for place, value in zip(where, sums, strict=True):
+                            code.store("adjoints", value, place, at)
+
+    def biases_back(code, g):
+        """Add g_j of every sample, in order, to the adjoint of b_j."""
+        b = code.b
+        lanes, next_weight, _, next_group = places(code)
+        for first, size, count in _tiles(outs, SUMS):
+            with code.times(count) as j:
+                at = code.scaled((g, lanes), (j, size * next_weight))
+                left = code.scaled((g, next_group), (j, size * step))
+                sums = [code.load("adjoints", bias + (first + r) * next_weight, at) for r in range(size)]
+                for n in range(samples):
+                    sums = [
+                        b.fadd(value, code.load("adjoints", out + (first + r) * step + n * lanes, left))
+                        for r, value in enumerate(sums)
+                    ]
+                for r, value in enumerate(sums):
+                    code.store("adjoints", value, bias + (first + r) * next_weight, at)
+
+    def inputs_back(code, g):
+        """Pass to x_i the sum over j of g_j W_ji, in the lanes where some g_j is given."""
+        b = code.b
+        lanes, next_weight, next_row, next_group = places(code)
+        nothing = code.constant(-0.0)
+        with code.times(samples // across) as s:
+            own = code.scaled((g, next_group), (s, across * lanes))
+
+            def grads(n, j):
+                at = code.scaled((own, 1), (j, step))
+                return [code.load("adjoints", out + n * step + k * lanes, at) for k in range(across)]
+
+            def given(n, j, live):
+                return [b.or_(mask, received(b, grad)) for mask, grad in zip(live, grads(n, j), strict=True)]
+
+            no = ir.Constant(ir.VectorType(ir.IntType(1), lanes), [0] * lanes)
+            live = code.fold(outs, [no] * across, given)
+            for first, size, count in _tiles(inputs, SUMS // across):
+                with code.times(count) as i:
+                    column = code.scaled((g, lanes), (i, size * next_weight))
+
+                    def body(n, j, sums, size=size, first=first, column=column):
+                        at = code.scaled((column, 1), (j, next_row))
+                        right = grads(n, j)
+                        left = [
+                            code.load("values", weights + n * next_row + (first + r) * next_weight, at)
+                            for r in range(size)
+                        ]
+                        return [
+                            b.fadd(sums[r * across + k], b.fmul(right[k], left[r]))
+                            for r in range(size)
+                            for k in range(across)
+                        ]
+
+                    target = code.scaled((g, next_group), (s, across * lanes), (i, size * step))
+                    targets = [x + (first + r) * step + k * lanes for r in range(size) for k in range(across)]
+                    code.prepare("adjoints", targets, target)
+                    sums = code.fold(outs, [code.constant(0.0)] * (size * across), body)
+                    for n, (place, value) in enumerate(zip(targets, sums, strict=True)):
+                        # a sum that began with +0.0 is never -0.0
+                        amount = b.select(live[n % across], value, nothing)
+                        if mode != ASSIGN:
+                            amount = b.fadd(code.load("adjoints", place, target), amount)
+                        code.store("adjoints", amount, place, target)
+
+    return (
+        _operation(("values",), forward),
+        _operation(("values",), finite),
+        _operation(("values", "adjoints"), backward),
+        _operation(("values", "adjoints"), masked),
+    )

@@ -1,0 +1,204 @@
+"""The specialised engine: a tape printed as code, with every place, count and mode a number in it.
+
+The text is the engine of one tape in one layout; `generate.instantiate` keeps it, compiled, in a folder named after
+what it says. What has no operation of its own in `simsa.kernels.specialised` is a call of the interpreter's loop.
+"""
+
+from collections.abc import Iterator
+from itertools import count
+from textwrap import indent
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsa.primitives import ROWS
+from simsa.tape.tape import ADD, ADJOINED, BRANCH, COUNT, FIRST, FLAGS, GUARDED, NUMBER, OP, OUT, OUTS, blocks_of
+
+if TYPE_CHECKING:
+    from simsa.machine.launch import Layout
+
+LONGEST = 400
+"""Most lines of code for which a tape is specialised: compiling them takes some 15 s, and grows faster than they do."""
+
+UNROLLED = 3
+"""Most instructions of a run that become one line each; more are a loop."""
+
+SHORT = 16
+"""Most operands of a sum or dot that become one line; more are a loop."""
+
+PIECE = 64
+"""Most instructions in one operation: compilers take more than twice the time for twice the code."""
+
+_LOOPS = {
+    "sum": (
+        "add_up(values, at, {first}, {count}, {out}, groups, samples)",
+        "add_up_back(adjoints, at, modes, {first}, {count}, {out}, groups, samples)",
+    ),
+    "dot": (
+        "dot(values, at, {first}, {count}, {out}, groups, samples)",
+        "dot_back(values, adjoints, at, modes, {first}, {count}, {out}, groups, samples)",
+    ),
+    "dense": (
+        "dense(values, at, {first}, {outs}, {inputs}, {bias}, {out}, step, groups, samples)",
+        "dense_back(values, adjoints, at, modes, {first}, {outs}, {inputs}, {bias}, {out}, step, trusted, groups, samples)",
+    ),
+    "logsumexp": (
+        "logsumexp(values, at, {first}, {count}, {out}, groups, samples)",
+        "logsumexp_back(values, adjoints, at, modes, {first}, {count}, {out}, groups, samples)",
+    ),
+    "max": (
+        "extreme(values, margin, at, {first}, {count}, {out}, 1, int(numbers[{number}]), {guarded}, groups, samples)",
+        "extreme_back(values, adjoints, at, modes, {first}, {count}, {out}, int(numbers[{number}]), groups, samples)",
+    ),
+    "min": (
+        "extreme(values, margin, at, {first}, {count}, {out}, -1, int(numbers[{number}]), {guarded}, groups, samples)",
+        "extreme_back(values, adjoints, at, modes, {first}, {count}, {out}, int(numbers[{number}]), groups, samples)",
+    ),
+    "sort": (
+        "sort(values, margin, at, {first}, {count}, {out}, step, int(numbers[{number}]), {guarded}, groups, samples, order)",
+        "sort_back(values, adjoints, at, modes, {first}, {count}, {out}, step, int(numbers[{number}]), groups, samples, order)",
+    ),
+    "select": (
+        "choose(values, margin, at, {first}, {out}, rows, guards, {branch}, {guarded}, groups, samples)",
+        "choose_back(values, adjoints, at, modes, {first}, {count}, {out}, rows, guards, {branch}, groups, samples)",
+    ),
+}
+"""The calls of the interpreter's loops, forward and backward."""
+
+_HEAD = '''"""The engine of one tape in one layout; see `simsa.machine.specialise`."""
+
+from simsa.kernels.nary import (
+    add_up, add_up_back, choose, choose_back, dense, dense_back, dot, dot_back, extreme,
+    extreme_back, logsumexp, logsumexp_back, sort, sort_back,
+)
+from simsa.kernels.options import kernel
+from simsa.kernels.rows import Row
+from simsa.kernels import specialised
+
+'''
+
+_TAIL = '''
+
+@kernel
+def forward(code, at, numbers, rows, guards, values, margin, step_, groups_, samples_, order):
+    """Compute every register."""
+    step, groups, samples = {step}, {groups}, {samples}
+{forward}
+
+
+@kernel
+def backward(code, at, modes, numbers, rows, guards, values, adjoints, step_, trusted, groups_, samples_, order):
+    """Pass every adjoint back; the parameters are finite."""
+    step, groups, samples = {step}, {groups}, {samples}
+{backward}
+'''
+
+
+class Piece(NamedTuple):
+    """A part of the tape as text: what defines its operations, and the statements that run them."""
+
+    made: str
+    forward: str
+    backward: str
+
+
+def engine_text(layout: "Layout") -> str:
+    """Return the engine of a tape in a layout."""
+    pieces = list(_pieces(layout))
+    lines = [_HEAD]
+    for op in sorted(set(layout.code[:, OP].tolist())):
+        row = ROWS[op]
+        if row.pieces:
+            parts = [(piece.value, piece.partials) for piece in row.pieces]
+            branches = [(branch.guards, branch.piece, branch.between) for branch in row.branches]
+            lines.append(f"row{op} = Row({row.arity}, {row.immediates!r}, {parts!r}, {branches!r})  # {row.name}")
+    lines.append(f"shape = ({layout.groups}, {layout.samples}, {layout.data_at}, {layout.step})")
+    lines += [piece.made for piece in pieces if piece.made]
+    forward = "\n".join(piece.forward for piece in pieces if piece.forward) or "pass"
+    backward = "\n".join(piece.backward for piece in reversed(pieces) if piece.backward) or "pass"
+    sizes = {"step": layout.step, "groups": layout.groups, "samples": layout.samples}
+    return "\n".join(lines) + _TAIL.format(forward=indent(forward, "    "), backward=indent(backward, "    "), **sizes)
+
+
+def _pieces(layout: "Layout") -> Iterator[Piece]:
+    """Yield the parts of a tape, in order: a dense layer, a loop, or a sequence of other instructions."""
+    names = count(1)
+    waiting: list[str] = []
+    for line in layout.code:
+        row, outs = ROWS[line[OP]], int(line[OUTS])
+        run = outs > UNROLLED
+        plain = bool(row.pieces) or (row.name in ("sum", "dot") and line[COUNT] <= SHORT)
+        if waiting and (run or not plain or len(waiting) >= PIECE):
+            yield _straight(layout, next(names), 1, waiting)
+            waiting = []
+        if run and plain:
+            yield _straight(layout, next(names), outs, [_line(layout, line, 0)])
+        elif plain:
+            waiting += [_line(layout, line, n) for n in range(outs)]
+        else:
+            yield _dense(layout, next(names), line) or _loop(layout, line)
+    if waiting:
+        yield _straight(layout, next(names), 1, waiting)
+
+
+def _straight(layout: "Layout", name: int, outs: int, lines: list[str]) -> Piece:
+    """Return the part that a sequence of instructions, or one run, makes."""
+    tape = layout.tape
+    places = layout.places(tape.constant_registers).tolist()
+    constants = ", ".join(f"{p}: float('{v}')" for p, v in zip(places, tape.constant_values.tolist(), strict=True))
+    body = "".join(f"    {line},\n" for line in lines)
+    made = f"forward{name}, backward{name} = specialised.straight(shape, {outs}, {{{constants}}}, [\n{body}])"
+    return Piece(made, f"forward{name}(values, margin)", f"backward{name}(values, adjoints, numbers)")
+
+
+def _line(layout: "Layout", line: NDArray[np.int64], n: int) -> str:
+    """Return the n-th instruction of a run as `specialised.straight` takes it."""
+    tape, row = layout.tape, ROWS[line[OP]]
+    reads = slice(line[FIRST], line[FIRST] + line[COUNT])
+    operands = tuple(layout.places(tape.operands[reads] + n).tolist())
+    out = int(layout.places(line[OUT] + n))
+    immediates = tape.numbers[line[NUMBER] : line[NUMBER] + len(row.immediates)].tolist()
+    numbers = ", ".join(f"float('{value}')" for value in immediates)
+    flags = int(line[FLAGS])
+    return (
+        f"({f'row{line[OP]}' if row.pieces else repr(row.name)}, {out}, {operands}, "
+        f"{tuple(tape.modes[reads].tolist())}, [{numbers}], {line[NUMBER] + len(immediates)}, "
+        f"{bool(flags & GUARDED)}, {bool(flags & ADJOINED)})"
+    )
+
+
+def _loop(layout: "Layout", line: NDArray[np.int64]) -> Piece:
+    """Return the calls of the interpreter's loop for an instruction."""
+    forward, backward = _LOOPS[ROWS[line[OP]].name]
+    outs, count = int(line[OUTS]), int(line[COUNT])
+    numbers = {
+        "first": line[FIRST], "count": count, "out": layout.places(line[OUT]), "outs": outs,
+        "inputs": count // (outs + 1), "bias": count % (outs + 1) != 0, "number": line[NUMBER],
+        "guarded": line[FLAGS] & GUARDED, "branch": line[BRANCH],
+    }  # fmt: skip
+    return Piece("", forward.format(**numbers), backward.format(**numbers) if line[FLAGS] & ADJOINED else "")
+
+
+def _dense(layout: "Layout", name: int, line: NDArray[np.int64]) -> Piece | None:
+    """Return the part of a dense layer, unless its weights are no parameters or its inputs are."""
+    tape = layout.tape
+    if ROWS[line[OP]].name != "dense":
+        return None
+    outs, reads = int(line[OUTS]), slice(line[FIRST], line[FIRST] + line[COUNT])
+    weights, x, bias = blocks_of(tape.operands[reads].tolist(), outs)
+    modes, ways, _ = (set(block) for block in blocks_of(tape.modes[reads].tolist(), outs))
+    adjoined = bool(line[FLAGS] & ADJOINED)
+    if max([*weights, *bias]) >= tape.parameters or min(x) < tape.parameters or len(ways) > 1:
+        return None
+    if adjoined and not modes <= {ADD}:
+        return None
+    places = layout.places(np.array([weights[0], x[0], line[OUT], *bias[:1]])).tolist()
+    numbers = f"{outs}, {len(x)}, {places[0]}, {places[1]}, {places[3] if bias else -1}, {places[2]}, {ways.pop()}"
+    return Piece(
+        f"forward{name}, finite{name}, backward{name}, masked{name} = specialised.dense(shape, {numbers})",
+        f"forward{name}(values)",
+        f"if finite{name}(values):\n    backward{name}(values, adjoints)\nelse:\n    masked{name}(values, adjoints)"
+        if adjoined
+        else "",
+    )
