@@ -3,9 +3,10 @@
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, GetCoreSchemaHandler, Tag
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 T = TypeVar("T")
@@ -52,6 +53,23 @@ def spelling(value: object) -> str:
         case dict() | BaseModel():
             return "a table"
     return "a number"
+
+
+Ratio = Annotated[
+    Annotated[float, Tag("a number")]
+    | Annotated[str, Field(pattern=r"^[+-]?[0-9]+(/0*[1-9][0-9]*)?$"), Tag("a string")],
+    Discriminator(spelling),
+]
+"""A number, or a fraction of integers that no float holds, as a string: "1/7"."""
+
+
+def rational(value: float | str) -> Fraction:
+    """Return a Ratio without rounding.
+
+    >>> rational("1/7"), rational(0.25)
+    (Fraction(1, 7), Fraction(1, 4))
+    """
+    return Fraction(value)
 
 
 class OneOf:

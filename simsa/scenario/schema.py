@@ -15,12 +15,15 @@ from simsa.errors import DataError, ProgramError, ScenarioError
 from simsa.scenario.batch import Batch, UniformSubset
 from simsa.scenario.data import Data, finish, select
 from simsa.scenario.initial import Initial, Normal
-from simsa.scenario.model import Count, Hypothesis, Items, Model, OneOf, Positive, problem, spelling
+from simsa.scenario.model import Count, Hypothesis, Items, Model, OneOf, Positive, Ratio, problem, rational, spelling
 from simsa.scenario.scales import Scales
 from simsa.scenario.step_size import StepSize, Table
 
 PRECISIONS = ("float64", "float32")
 """The formats a run may compute in."""
+
+EVENTS = ("landed", "tied", "unbounded", "not_finite", "artificial", "clarke", "settled")
+"""What a claim may give the probability of; `docs/definitions.md` says what each means."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
@@ -151,6 +154,40 @@ class Record(Model):
     """J is evaluated for the first so many trajectories of each cell; it costs n sample losses each time."""
     points: Literal["auto", "all", "none"] = "auto"
     """Whether final points and points of ties are kept; "auto" keeps them while they are small."""
+    classify: Annotated[int, Field(ge=0)] = 100
+    """At most so many first ties, and so many final points, of each cell are classified afterwards; 0 for none."""
+
+
+class Claim(Model):
+    """A known answer: the probability of an event in some cells. It is tested on the records, and changes none."""
+
+    event: Annotated[str, OneOf(EVENTS)]
+    """What happens to a trajectory."""
+    c: Annotated[Items[Ratio], Field(min_length=1)] | None = None
+    """The step scales it is about, numbers or fractions such as "1/3"; all if left out."""
+    convention: Annotated[Items[Convention], Field(min_length=1)] | None = None
+    """The tie conventions it is about; all if left out."""
+    precision: Annotated[Items[Annotated[str, OneOf(PRECISIONS)]], Field(min_length=1)] | None = None
+    """The formats it is about; all if left out."""
+    probability: Ratio
+    """The known answer, a number or a fraction such as "1/7"."""
+    text: Annotated[str, Field(min_length=1)]
+    """Where it comes from, in one line."""
+
+    @model_validator(mode="after")
+    def _is_probability(self) -> "Claim":
+        if not 0 <= rational(self.probability) <= 1:
+            raise problem(f"expected a probability between 0 and 1, got {self.probability}", "probability")
+        return self
+
+    def labels(self) -> tuple[str, ...] | None:
+        """Return the labels of the conventions it is about, as cells have them; None for all."""
+        said = self.convention
+        return None if said is None else tuple(primitives.convention(one).label for one in said)
+
+    def scales(self) -> tuple[float, ...] | None:
+        """Return the step scales it is about, in float64 as cells have them; None for all."""
+        return None if self.c is None else tuple(float(rational(c)) for c in self.c)
 
 
 class Run(Model):
@@ -177,6 +214,8 @@ class Scenario(Model):
     """The axes: step scales, trajectories, conventions, precisions."""
     record: Record = Record()
     """What is kept of each trajectory."""
+    claim: Items[Claim] = ()
+    """Known answers, which the summary tests."""
     run: Run = Run()
     """How the work is cut up."""
 
@@ -236,8 +275,12 @@ class Scenario(Model):
         return np.unique(np.array(listed, dtype=np.int64))
 
     def digest(self) -> str:
-        """Return the SHA-256 of the scenario, defaults included, and of its data; `[run]` does not count."""
-        said = json.dumps(self.model_dump(mode="json", exclude={"run"}), sort_keys=True, separators=(",", ":"))
+        """Return the SHA-256 of the scenario, defaults included, and of its data.
+
+        What changes no record does not count: `[run]`, `[[claim]]`, `record.classify`.
+        """
+        counted = self.model_dump(mode="json", exclude={"run": True, "claim": True, "record": {"classify"}})
+        said = json.dumps(counted, sort_keys=True, separators=(",", ":"))
         hashed = hashlib.sha256(said.encode())
         hashed.update(rows(self)[1].astype("<f8").tobytes())
         return hashed.hexdigest()
