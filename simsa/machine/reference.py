@@ -19,16 +19,18 @@ from simsa.primitives.primitive import FUNCTIONS, OPERANDS
 from simsa.tape.tape import ADJOINED, COUNT, FIRST, FLAGS, GUARDED, NUMBER, OP, OUT, OUTS, RULES, Tape
 
 Number = Any
+SMALLEST = 5e-324
 RELATION = (operator.lt, operator.le, operator.eq, operator.ge, operator.gt)
 COMPARE = {"<": operator.lt, "<=": operator.le, "==": operator.eq, ">=": operator.ge, ">": operator.gt}
 
 
 @dataclass(frozen=True, eq=False)
 class Arithmetic:
-    """A number type: how to make a number of it, and its elementary functions by the table's names."""
+    """A number type: how to make a number of it, its elementary functions by the table's names, and its quotient."""
 
     number: Callable[[Any], Number]
     functions: Mapping[str, Callable[..., Number]]
+    divide: Callable[[Number, Number], Number] = operator.truediv
 
 
 _FUNCTIONS = {name: getattr(functions, name, None) or getattr(lanes, name) for name in sorted(FUNCTIONS)}
@@ -48,20 +50,27 @@ class Execution:
     margins: dict[int, float] = field(default_factory=dict)
 
 
-class _Literals(ast.NodeTransformer):
-    """Turns each literal of a table text into a number of the arithmetic."""
+class _Adapted(ast.NodeTransformer):
+    """Turns each literal of a table text into a number of the arithmetic, and each quotient into its quotient."""
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
         """Wrap a literal in a call."""
         return ast.Call(ast.Name("_number", ast.Load()), [node], [])
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        """Turn a quotient into a call."""
+        self.generic_visit(node)
+        if not isinstance(node.op, ast.Div):
+            return node
+        return ast.Call(ast.Name("_divide", ast.Load()), [node.left, node.right], [])
 
 
 @cache
 def formula(text: str, row: Primitive, arithmetic: Arithmetic) -> Callable[..., Number]:
     """Return a table text as a function of (x, y, z, v, immediates...)."""
     names = ", ".join((*OPERANDS, "v", *row.immediates))
-    tree = ast.fix_missing_locations(_Literals().visit(ast.parse(f"lambda {names}: {text}", mode="eval")))
-    space = {**arithmetic.functions, "_number": arithmetic.number}
+    tree = ast.fix_missing_locations(_Adapted().visit(ast.parse(f"lambda {names}: {text}", mode="eval")))
+    space = {**arithmetic.functions, "_number": arithmetic.number, "_divide": arithmetic.divide}
     compiled: Callable[..., Number] = eval(compile(tree, row.name, "eval"), space)
     return compiled
 
@@ -187,7 +196,7 @@ class Interpreter:
                 (self.piece(row, a, x, None, numbers), self.piece(row, b, x, None, numbers)) for a, b in row.guards()
             ]
         gaps = [abs(a - b) for a, b in sides]
-        return min((float(gap) for gap in gaps if gap == gap), default=np.inf)
+        return min((_distance(gap) for gap in gaps if gap == gap), default=np.inf)
 
     # Algorithm 2.
 
@@ -281,6 +290,14 @@ def _sum(terms: Sequence[Number]) -> Number:
     for term in terms[1:]:
         total = total + term
     return total
+
+
+def _distance(gap: Number) -> float:
+    """Return a nonnegative number in float64: 0 only if it is 0, however small or large a rational it may be."""
+    try:
+        return float(gap) or (SMALLEST if gap else 0.0)
+    except OverflowError:
+        return np.inf
 
 
 def _extremes(x: Sequence[Number], better: Callable[[Number, Number], Any]) -> list[int]:
