@@ -16,7 +16,7 @@ import numpy as np
 from simsa.kernels import functions, lanes
 from simsa.primitives import ROWS, Branch, Primitive
 from simsa.primitives.primitive import FUNCTIONS, OPERANDS
-from simsa.tape.tape import ADJOINED, COUNT, FIRST, FLAGS, GUARDED, NUMBER, OP, OUT, OUTS, RULES, Tape
+from simsa.tape.tape import ADJOINED, FIRST, FLAGS, GUARDED, NUMBER, OP, OUT, OUTS, RULES, Tape
 
 Number = Any
 SMALLEST = 5e-324
@@ -80,17 +80,24 @@ class Interpreter:
 
     def __init__(self, tape: Tape, arithmetic: Arithmetic = FLOAT64) -> None:
         self.tape, self.arithmetic = tape, arithmetic
+        values = zip(tape.constant_registers.tolist(), tape.constant_values.tolist(), strict=True)
+        self._constants = [(register, arithmetic.number(value)) for register, value in values]
+        self._lines = [self._read(k) for k in range(len(tape.code))]
+
+    def _read(self, k: int) -> tuple[Primitive, list[int], list[Number]]:
+        """Return the row, operand registers and numbers of instruction k."""
+        line, row = self.tape.code[k], ROWS[self.tape.code[k, OP]]
+        rule = row.arity is None and bool(row.ties)
+        count = int(rule) + len(row.immediates) + sum(len(b.between) for b in row.tie_rows)
+        numbers = [self.arithmetic.number(v) for v in self.tape.numbers[line[NUMBER] : line[NUMBER] + count].tolist()]
+        return row, self.tape.operand(k).tolist(), numbers
 
     def _text(self, row: Primitive, text: str, args: Sequence[Number]) -> Number:
         return formula(text, row, self.arithmetic)(*args)
 
     def line(self, k: int, values: list[Number]) -> tuple[Primitive, list[int], list[Number], list[Number]]:
         """Return the row, operand registers, operand values and numbers of instruction k."""
-        line, row = self.tape.code[k], ROWS[self.tape.code[k, OP]]
-        reads = [int(r) for r in self.tape.operands[line[FIRST] : line[FIRST] + line[COUNT]]]
-        rule = row.arity is None and bool(row.ties)
-        count = int(rule) + len(row.immediates) + sum(len(b.between) for b in row.tie_rows)
-        numbers = [self.arithmetic.number(v) for v in self.tape.numbers[line[NUMBER] : line[NUMBER] + count].tolist()]
+        row, reads, numbers = self._lines[k]
         return row, reads, [values[r] for r in reads], numbers
 
     # Algorithm 1.
@@ -101,8 +108,8 @@ class Interpreter:
         with np.errstate(all="ignore"):
             values: list[Number] = [number(v) for v in (*x, *data)]
             values += [None] * (tape.registers - len(values))
-            for register, value in zip(tape.constant_registers.tolist(), tape.constant_values.tolist(), strict=True):
-                values[register] = number(value)
+            for register, value in self._constants:
+                values[register] = value
             execution = Execution(values)
             for k in range(len(tape.code)):
                 self._evaluate(k, execution, choices or {})
@@ -261,7 +268,7 @@ class Interpreter:
                 continue
             table = self.partials(k, execution)
             split = len(execution.decisions[k]) if ROWS[line[OP]].name in ("max", "min") else 0
-            for i, (r, mode) in enumerate(zip(tape.operand(k).tolist(), tape.modes[line[FIRST] :], strict=False)):
+            for i, (r, mode) in enumerate(zip(self._lines[k][1], tape.modes[line[FIRST] :].tolist(), strict=False)):
                 terms = [(table[j][i], adjoints[line[OUT] + j]) for j in outs if table[j][i] is not None]
                 if mode and terms:
                     passed = [g / self.arithmetic.number(split) if split else g * d for d, g in terms]
