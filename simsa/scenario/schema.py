@@ -3,24 +3,39 @@
 import hashlib
 import json
 from collections import Counter
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Discriminator, Field, PrivateAttr, Tag, model_validator
+from pydantic.main import IncEx
 
 from simsa import primitives
 from simsa.errors import DataError, ProgramError, ScenarioError
 from simsa.scenario.batch import Batch, UniformSubset
 from simsa.scenario.data import Data, finish, select
 from simsa.scenario.initial import Initial, Normal
-from simsa.scenario.model import Count, Hypothesis, Items, Model, OneOf, Positive, Ratio, problem, rational, spelling
+from simsa.scenario.model import (
+    Count,
+    Hypothesis,
+    Items,
+    Model,
+    OneOf,
+    Positive,
+    PositiveRatio,
+    Ratio,
+    problem,
+    rational,
+    spelling,
+)
 from simsa.scenario.scales import Scales
 from simsa.scenario.step_size import StepSize, Table
 
-PRECISIONS = ("float64", "float32")
-"""The formats a run may compute in."""
+EXACT = "exact"
+PRECISIONS = ("float64", "float32", EXACT)
+"""The numbers a run may compute with: floating point of two formats, or the rational numbers."""
 
 EVENTS = ("landed", "tied", "unbounded", "not_finite", "artificial", "clarke", "settled")
 """What a claim may give the probability of; `docs/definitions.md` says what each means."""
@@ -117,6 +132,8 @@ class Sgd(Model):
     """The family of alpha_k, before the scale c."""
     radius: Positive = 1e6
     """A trajectory with a coordinate above this is unbounded, and stops."""
+    bits: Annotated[int, Field(ge=64)] = 4096
+    """An exact trajectory stops when a coordinate's numerator or denominator has more bits."""
 
     @model_validator(mode="after")
     def _long_enough(self) -> "Sgd":
@@ -130,16 +147,17 @@ class Sweep(Model):
     """The axes of the experiment; a cell is one value of each."""
 
     c: Annotated[
-        Annotated[Annotated[Items[Positive], Field(min_length=1)], Tag("a list")] | Annotated[Scales, Tag("a table")],
+        Annotated[Annotated[Items[PositiveRatio], Field(min_length=1)], Tag("a list")]
+        | Annotated[Scales, Tag("a table")],
         Discriminator(spelling),
     ]
-    """Step scales: a list, or a law that draws or spaces them."""
+    """Step scales: a list of numbers or fractions such as "1/3", or a law that draws or spaces them."""
     trajectories: Count
     """How many trajectories in each cell."""
     convention: Annotated[Items[Convention], Field(min_length=1)] | None = None
     """Tie conventions to compare on the same random numbers, in place of the program's one."""
     precision: Annotated[Items[Annotated[str, OneOf(PRECISIONS)]], Field(min_length=1)] = ("float64",)
-    """Formats to compute in, on the same random numbers."""
+    """What to compute with, on the same random numbers: "float64", "float32", "exact" (rational numbers, slow)."""
 
 
 class Record(Model):
@@ -228,6 +246,8 @@ class Scenario(Model):
             raise problem("the program uses no data; name the columns it uses", "program", "data")
         if self.data is None and uses_data:
             raise problem("missing table; the program uses data", "data")
+        if EXACT in self.precisions and isinstance(why := self.sgd.step_size.exact(1), str):
+            raise problem(f"alpha_k = {why}, or leave out the precision 'exact'", "sgd", "step_size")
         listed = self.record.checkpoints
         if isinstance(listed, tuple):
             if list(listed) != sorted(set(listed)):
@@ -257,7 +277,20 @@ class Scenario(Model):
         """Return the step scales, shape (cells along c,), all > 0; those drawn depend on the seed alone."""
         if isinstance(self.sweep.c, Scales):
             return self.sweep.c.values(self.scenario.seed)
-        return np.array(self.sweep.c, dtype=np.float64)
+        return np.array([float(rational(c)) for c in self.sweep.c])
+
+    def exact_steps(self) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...]]:
+        """Return the step scales and alpha_0 .. alpha_{steps-1} without rounding.
+
+        Those listed are what the file says; scales by a law are its float64 numbers. Raises ScenarioError if alpha_k is
+        not rational.
+        """
+        alpha = self.sgd.step_size.exact(self.sgd.steps)
+        if isinstance(alpha, str):
+            raise ScenarioError(f"{self.path}: sgd.step_size: alpha_k = {alpha}")
+        if isinstance(self.sweep.c, Scales):
+            return tuple(map(Fraction, self.c_values().tolist())), alpha
+        return tuple(map(rational, self.sweep.c)), alpha
 
     def alpha(self) -> NDArray[np.float64]:
         """Return alpha_0 .. alpha_{steps-1}, shape (steps,); raises ScenarioError if one overflows."""
@@ -277,9 +310,12 @@ class Scenario(Model):
     def digest(self) -> str:
         """Return the SHA-256 of the scenario, defaults included, and of its data.
 
-        What changes no record does not count: `[run]`, `[[claim]]`, `record.classify`.
+        What changes no record does not count: `[run]`, `[[claim]]`, `record.classify`, `sgd.bits` if nothing is exact.
         """
-        counted = self.model_dump(mode="json", exclude={"run": True, "claim": True, "record": {"classify"}})
+        exclude: dict[str, IncEx | bool] = {"run": True, "claim": True, "record": {"classify"}}
+        if EXACT not in self.precisions:
+            exclude["sgd"] = {"bits"}
+        counted = self.model_dump(mode="json", exclude=exclude)
         said = json.dumps(counted, sort_keys=True, separators=(",", ":"))
         hashed = hashlib.sha256(said.encode())
         hashed.update(rows(self)[1].astype("<f8").tobytes())
