@@ -4,6 +4,7 @@ Exact are the arithmetic and the step sizes. The function is the one that the ke
 program, the samples and x_0 are float64, taken at their exact value.
 """
 
+import time
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.machine.launch import Descent
+from simsa.machine.launch import Descent, mark, smallest
 from simsa.machine.reference import Arithmetic, Number
 from simsa.machine.replay import Walker
 from simsa.primitives import ROWS
@@ -23,7 +24,7 @@ LARGEST_EXPONENT = 1000
 
 
 class _Undefined:
-    """A quotient by 0, and whatever is computed from it: it compares like a NaN."""
+    """A quotient by 0, a NaN, and whatever is computed from one: it compares like a NaN."""
 
     def _same(self, *_: Any) -> "_Undefined":
         return self
@@ -49,6 +50,11 @@ class _Undefined:
 UNDEFINED = _Undefined()
 
 
+def rational(value: float | Fraction) -> Number:
+    """Return a number without rounding; a NaN is undefined."""
+    return Fraction(value) if value == value else UNDEFINED
+
+
 def divide(x: Number, y: Number) -> Number:
     """Return x / y, undefined for y = 0."""
     return x / y if y != 0 else UNDEFINED
@@ -59,26 +65,22 @@ def power(x: Number, a: Fraction) -> Number:
     return x**a if x != 0 or a >= 0 else UNDEFINED
 
 
-EXACT = Arithmetic(Fraction, {"pow": power}, divide)
+EXACT = Arithmetic(rational, {"pow": power}, divide)
 """The rational numbers, with the quotients that are undefined."""
 
 
 def refusal(tape: Tape) -> str | None:
     """Return why a tape does not compute with rational numbers, in a line; None if it does."""
-    for register, value in zip(tape.constant_registers.tolist(), tape.constant_values.tolist(), strict=True):
-        if not np.isfinite(value):
-            return f"the constant r{register} = {value} is not rational"
-    for k, line in enumerate(tape.code):
+    for line in tape.code:
         row = ROWS[line[OP]]
         numbers = tape.numbers[line[NUMBER] : line[NUMBER] + len(row.immediates)]
         texts = [text for piece in row.pieces for text in (piece.value, *piece.partials)]
         used = {name for text in texts for name in names_in(text)} & FUNCTIONS
         whole = used == {"pow"} and all(a.is_integer() and abs(a) <= LARGEST_EXPONENT for a in numbers.tolist())
         if (used and not whole) or row.name == "logsumexp":
-            given = "".join(f", {name}={a:g}" for name, a in zip(row.immediates, numbers, strict=True))
-            reads = ", ".join(f"r{r}" for r in tape.operand(k))
-            return f"r{line[OUT]} = {row.name}({reads}{given}) is not rational"
-    return None
+            given = "".join(f" with {name} = {a:g}" for name, a in zip(row.immediates, numbers, strict=True))
+            return f"{row.name}{given} (register r{line[OUT]}) is no rational function"
+    return "inf is no rational number" if np.isinf(tape.constant_values).any() else None
 
 
 def descend(
@@ -100,3 +102,11 @@ def descend(
     walker = Walker(tape, rows, EXACT, lambda v: max(v.numerator.bit_length(), v.denominator.bit_length()) > bits)
     found = [walker.record(descent, gamma, cell=cell, trajectory=t) for t in range(first, first + count)]
     return {name: np.array([one[name] for one in found]).reshape(count, *np.shape(found[0][name])) for name in found[0]}
+
+
+def warm_up() -> float:
+    """Compile the random streams, or load them from disk; return the seconds that took."""
+    began = time.perf_counter()
+    descend(*smallest(), gamma=[Fraction(1, 2)], cell=0, first=0, count=1, bits=64)
+    mark("exact").touch()
+    return time.perf_counter() - began
