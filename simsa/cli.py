@@ -189,7 +189,6 @@ def _announce(made: "Plan", folder: Path, workers: int, say: "Say") -> None:
 
     layout, cost = made.layout, made.estimate()
     blocks = len(layout.blocks)
-    seconds = cost.core_seconds / min(workers, blocks)
     say(
         f"{layout.header['name']}: {len(layout.cells)} cells x {layout.trajectories} trajectories x "
         f"{layout.steps} steps = {cost.traj_steps:.3g} traj-steps "
@@ -197,7 +196,7 @@ def _announce(made: "Plan", folder: Path, workers: int, say: "Say") -> None:
     )
     say(
         f"{blocks} blocks on {workers} threads, {_size(cost.bytes)} of records in {folder}"
-        f"{'' if layout.points else ' (without points)'}, roughly {duration(seconds)}"
+        f"{'' if layout.points else ' (without points)'}, roughly {duration(cost.seconds(min(workers, blocks)))}"
     )
 
 

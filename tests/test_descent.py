@@ -6,9 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simsa.kernels import streams
-from simsa.machine import FLOAT32, FLOAT64, Descent, Initial, Interpreter, descend, initial_points, tape_of
-from simsa.machine.launch import LAWS
+from simsa.machine import FLOAT32, FLOAT64, Descent, Initial, Walker, descend, tape_of
 from simsa.program.program import Builder, Program
 from simsa.tape import Tape
 
@@ -43,64 +41,9 @@ def plan(p: int, law: str = "fixed_size", **changes: Any) -> Descent:
 
 
 def by_hand(tape: Tape, rows: np.ndarray, d: Descent, c: float, cell: int, t: int, precision: str) -> dict[str, Any]:
-    """Run one trajectory in plain Python: the definition of `descend`, one line a rule."""
-    number = np.dtype(precision).type
-    interpreters = [Interpreter(tape, FLOAT64 if precision == "float64" else FLOAT32) for _ in range(3)]
-    numbers, guards = tape.choices()
-    for choice, interpreter in enumerate(interpreters):
-        object.__setattr__(interpreter, "tape", _with(tape, numbers[choice], guards[choice]))
-    x = [number(v) for v in initial_points(d, cell, t, 1, tape.parameters)[0]]
-    data = rows.astype(precision)
-    law = LAWS.index("fixed_size_replaced" if d.law == "fixed_size" and d.replace else d.law)
-    scratch = np.full(streams.scratch_size(law, len(rows), d.size), -1, np.int64)
-    drawn = np.zeros(max(len(rows), d.size), np.int64)
-    record: dict[str, Any] = {
-        "status": 0, "stopped": d.steps, "tie_first": -1, "tie_count": 0, "tie_sample": -1, "landed_first": -1,
-        "margin": np.inf, "movement": 0.0, "tie_point": [np.nan] * len(x), "objective": [np.nan] * len(d.checkpoints),
-    }  # fmt: skip
-    with np.errstate(all="ignore"):
-        for k in range(d.steps + 1):
-            for i in np.flatnonzero(d.checkpoints == k):
-                total = number(0)
-                for row in data:
-                    total = total + interpreters[0].run(x, row).values[tape.outputs[0]]
-                record["objective"][i] = float(total / number(len(rows)))
-            if k == d.steps:
-                break
-            n = streams.minibatch(law, len(rows), d.size, d.replace, np.uint64(d.seed), cell, t, k, scratch, drawn, 0)
-            sums = [[number(0)] * len(x) for _ in range(3)]
-            tied = False
-            for i in drawn[:n]:
-                for choice, interpreter in enumerate(interpreters):
-                    run = interpreter.run(x, data[i])
-                    sums[choice] = [a + b for a, b in zip(sums[choice], interpreter.backward(run), strict=True)]
-                    if choice == 0:
-                        margin = min(run.margins.values(), default=np.inf)
-                        record["margin"] = min(record["margin"], margin)
-                        if margin == 0:
-                            tied = True
-                            if record["tie_first"] < 0:
-                                record.update(tie_first=k, tie_sample=i, tie_point=list(x))
-            record["tie_count"] += tied
-            if tied and record["landed_first"] < 0 and (sums[0] != sums[1] or sums[0] != sums[2]):
-                record["landed_first"] = k
-            change = [number(c * d.alpha[k]) * (g / number(n)) for g in sums[0]]
-            following = [a - b for a, b in zip(x, change, strict=True)]
-            if not np.isfinite(following).all():
-                record.update(status=2, stopped=k + 1)
-                break
-            x, record["movement"] = following, float(np.abs(change).max())
-            if np.abs(x).max() > d.radius:
-                record.update(status=1, stopped=k + 1)
-                break
-    return {**record, "final": x}
-
-
-def _with(tape: Tape, numbers: np.ndarray, guards: np.ndarray) -> Tape:
-    """Return the tape with other numbers and guards; a relation beyond the table never holds."""
-    from dataclasses import replace
-
-    return replace(tape, numbers=numbers, guards=guards)
+    """Run one trajectory in plain Python: the definition of `descend`."""
+    kind = FLOAT64 if precision == "float64" else FLOAT32
+    return Walker(tape, rows, kind).record(d, c * d.alpha, cell=cell, trajectory=t)
 
 
 CASES = [

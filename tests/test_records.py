@@ -98,7 +98,7 @@ def test_users_see_names_units_and_coordinates(whole):
         "long_name": "first step with a decisive tie; -1 if none",
         "units": "step",
     }
-    assert data.status.attrs["flag_meanings"] == "finished unbounded not_finite not_run"
+    assert data.status.attrs["flag_meanings"] == "finished unbounded not_finite too_long not_run"
     assert data.c.values.tolist() == [0.5, 1.0]
     assert data.convention.values.tolist() == ["tensorflow"] * 2
     assert data.precision.values.tolist() == ["float64"] * 2

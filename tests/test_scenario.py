@@ -84,7 +84,7 @@ BAD = {
     "unknown key, nothing near": (
         "steps = 10",
         "steps = 10\nwheels = 4",
-        "x.toml:16: sgd.wheels: unknown key; expected 'steps', 'batch', 'step_size' or 'radius'",
+        "x.toml:16: sgd.wheels: unknown key; expected 'steps', 'batch', 'step_size', 'radius' or 'bits'",
     ),
     "key of another law": (
         'law = "fixed_size", size',
@@ -158,7 +158,11 @@ BAD = {
         "\n  [3.0, nan]",
         "x.toml:13: data.rows.1.1: expected a finite number, got nan",
     ),
-    "text in a list of numbers": ("0.5]", '"big"]', "x.toml:23: sweep.c.1: expected a number, got 'big'"),
+    "text in a list of numbers": (
+        "0.5]",
+        '"big"]',
+        "x.toml:23: sweep.c.1: expected a number > 0, or a fraction such as \"1/3\", got 'big'",
+    ),
     "scale zero": ("0.25,", "0,", "x.toml:23: sweep.c.0: expected a number > 0, got 0"),
     "neither list nor table": (
         "c = [0.25, 0.5]",
@@ -208,7 +212,23 @@ BAD = {
     "unknown precision": (
         "trajectories = 100",
         'trajectories = 100\nprecision = ["float16"]',
-        "x.toml:25: sweep.precision.0: expected 'float64' or 'float32', got 'float16'",
+        "x.toml:25: sweep.precision.0: expected 'float64', 'float32' or 'exact', got 'float16'",
+    ),
+    "a fraction that is none": (
+        "0.5]",
+        '"1/0"]',
+        "x.toml:23: sweep.c.1: expected a number > 0, or a fraction such as \"1/3\", got '1/0'",
+    ),
+    "a fraction beyond float64": (
+        "0.5]",
+        f'"1/1{"0" * 308}"]',
+        f"x.toml:23: sweep.c.1: expected a number > 0, or a fraction such as \"1/3\", got '1/1{'0' * 308}'",
+    ),
+    "exact steps that are roots": (
+        "[0.25, 0.5]",
+        '[0.25]\nprecision = ["exact"]',
+        "x.toml:17: sgd.step_size: alpha_k = (k + 1)^-0.75 is not rational; choose an integer exponent, or leave out "
+        "the precision 'exact'",
     ),
     "table of steps too short": (
         '"power", exponent = 0.75',
@@ -254,7 +274,7 @@ def test_every_mistake_is_reported_in_the_order_of_the_file(said):
     assert refused(said, GOOD, new).splitlines() == [
         "x.toml:2: scenario.name: expected a string, got 3",
         "x.toml:15: sgd.steps: expected an integer, got 1.5",
-        "x.toml:23: sweep.c.1: expected a number, got 'big'",
+        "x.toml:23: sweep.c.1: expected a number > 0, or a fraction such as \"1/3\", got 'big'",
     ]
 
 
@@ -323,7 +343,7 @@ def test_an_override_is_not_blamed_for_its_neighbours(said):
     assert refused(said, GOOD, new, ("sgd.radius=1.0", "sweep.trajectories=0")).splitlines() == [
         "--set sweep.trajectories=0: sweep.trajectories: expected a number >= 1, got 0",
         "x.toml:14: sgd.steps: missing (How many steps each trajectory takes)",
-        "x.toml:22: sweep.c.1: expected a number, got 'big'",
+        "x.toml:22: sweep.c.1: expected a number > 0, or a fraction such as \"1/3\", got 'big'",
     ]
     assert said("0.5]", '"big"]', ("sweep.c=[1.0]",)).c_values().tolist() == [1.0]
 
@@ -449,6 +469,37 @@ def test_the_good_scenario_and_its_defaults(said):
     names, samples = rows(good)
     assert names == ("a", "b")
     assert samples.tolist() == [[1, 2], [3, 4], [5, 6]]
+
+
+@pytest.mark.parametrize(
+    ("family", "alpha"),
+    [
+        ('"power", exponent = 1.0', [Fraction(1, k + 1) for k in range(10)]),
+        ('"power", exponent = 2, offset = 0.1', [1 / (k + Fraction(1, 10)) ** 2 for k in range(10)]),
+        ('"constant", value = "2/3"', [Fraction(2, 3)] * 10),
+        (f'"table", values = {["1/3"] * 9 + [0.3]}', [Fraction(1, 3)] * 9 + [Fraction(3, 10)]),
+    ],
+)
+def test_exact_steps_are_what_the_file_says(said, family, alpha):
+    text = GOOD.replace('"power", exponent = 0.75', family).replace("[0.25, 0.5]", '["1/3", 0.1, 1]')
+    scales, got = said(GOOD, text).exact_steps()
+    assert list(scales) == [Fraction(1, 3), Fraction(1, 10), 1]
+    assert list(got) == alpha
+    assert said(GOOD, text).c_values().tolist() == [1 / 3, 0.1, 1.0]
+    assert said(GOOD, text).alpha() == pytest.approx(np.array(alpha, float), rel=1e-15)
+
+
+def test_scales_of_a_law_are_exactly_their_floats(said):
+    drawn = said(
+        "c = [0.25, 0.5]", 'c = { law = "uniform", low = 0, high = 1, count = 3 }', ("sgd.step_size.exponent=2",)
+    )
+    assert list(drawn.exact_steps()[0]) == [Fraction(c) for c in drawn.c_values().tolist()]
+
+
+def test_the_bits_of_exact_numbers_count_in_the_digest_of_exact_runs_alone(said):
+    assert said().digest() == said("[sweep]", "[sweep]", ("sgd.bits=64",)).digest()
+    exact = "sgd.step_size.exponent=1", "sweep.precision=['exact']"
+    assert said("[sweep]", "[sweep]", exact).digest() != said("[sweep]", "[sweep]", (*exact, "sgd.bits=64")).digest()
 
 
 def test_conventions_of_a_sweep(said):

@@ -1,5 +1,6 @@
 """What the records say: counts, exact intervals, curves, and the summary of a run; pure functions."""
 
+from simsa.analysis.claims import Claim
 from simsa.analysis.estimates import (
     counts,
     final_states,
@@ -7,18 +8,28 @@ from simsa.analysis.estimates import (
     margins,
     objective_quantiles,
 )
-from simsa.analysis.intervals import Interval, clopper_pearson, interval, upper_bound
+from simsa.analysis.intervals import Interval, Tally, clopper_pearson, holm, interval, upper_bound
+from simsa.analysis.kinds import Subject
+from simsa.analysis.scaling import Slope, codimension
 from simsa.analysis.summary import summarise
+from simsa.analysis.verdicts import verdicts
 
 __all__ = [
+    "Claim",
     "Interval",
+    "Slope",
+    "Subject",
+    "Tally",
     "clopper_pearson",
+    "codimension",
     "counts",
     "final_states",
     "first_passage",
+    "holm",
     "interval",
     "margins",
     "objective_quantiles",
     "summarise",
     "upper_bound",
+    "verdicts",
 ]

@@ -14,6 +14,7 @@ LEVEL = 0.95
 
 TWO_SIDED = "Clopper-Pearson"
 ONE_SIDED = "one-sided upper bound for zero hits"
+SAMPLED = "hypergeometric within Clopper-Pearson"
 NO_TRIALS = "no trials"
 
 
@@ -68,7 +69,10 @@ def interval(hits: int, trials: int, level: float = LEVEL) -> Interval:
     """Return the estimate k/n with its headline interval, and the name of the method.
 
     With hits it is the two-sided Clopper-Pearson interval; without any, the one-sided upper bound, which says
-    more about the only end that is in doubt.
+    more about the only end that is in doubt. Each of the two covers with probability at least `level`. Choosing
+    between them by the data costs something where the expected number of hits is about 3: there the whole rule
+    covers with at least 93.8 % for a level of 95 %, and with 1 - 3d/2 for any level 1 - d. Intervals that are
+    called simultaneous, and all tests, are two-sided throughout and pay nothing.
 
     >>> interval(0, 1000).method
     'one-sided upper bound for zero hits'
@@ -79,3 +83,120 @@ def interval(hits: int, trials: int, level: float = LEVEL) -> Interval:
         return Interval(0.0, 0.0, upper_bound(trials, level), level, ONE_SIDED)
     low, high = clopper_pearson(hits, trials, level)
     return Interval(hits / trials, float(low), float(high), level, TWO_SIDED)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How often an event was found among `total` trajectories, when it had to be looked for.
+
+    strata: (size, examined, hits) of disjoint groups of trajectories; in each, `examined` of the `size` were drawn
+    without replacement and looked at, and `hits` of them had the event. In the trajectories of no group it is known not
+    to have happened. An event that is recorded of every trajectory is one stratum with size = examined.
+    """
+
+    total: int
+    strata: tuple[tuple[int, int, int], ...]
+
+    @classmethod
+    def of(cls, hits: int, total: int) -> "Tally":
+        """Return the tally of an event that is known of every trajectory."""
+        return cls(total, ((total, total, hits),))
+
+    @property
+    def hits(self) -> int:
+        """Return how many trajectories were found to have the event."""
+        return sum(hits for _, _, hits in self.strata)
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether every trajectory that may have the event was examined."""
+        return all(size == examined for size, examined, _ in self.strata)
+
+    @property
+    def estimate(self) -> float | None:
+        """Return the estimated probability; None if there is nothing to estimate it from."""
+        if not self.total or any(size and not examined for size, examined, _ in self.strata):
+            return None
+        return sum(size * hits / examined for size, examined, hits in self.strata if size) / self.total
+
+    def interval(self, level: float = LEVEL, one_sided: bool = False) -> Interval:
+        """Return the estimate with an interval that covers with probability at least `level`.
+
+        If all were examined it is Clopper-Pearson. Else the number of hits in each stratum is bounded by exact
+        hypergeometric limits, which share half of the error, and Clopper-Pearson at the bounds has the other half.
+        one_sided: after no hit, the headline's upper bound (`interval`) in place of two sides.
+        """
+        if not self.total:
+            return Interval(None, 0.0, 1.0, level, NO_TRIALS)
+        if self.complete:
+            if one_sided:
+                return interval(self.hits, self.total, level)
+            low, high = clopper_pearson(self.hits, self.total, level)
+            return Interval(self.estimate, float(low), float(high), level, TWO_SIDED)
+        sampled = sum(size > examined for size, examined, _ in self.strata)
+        error = (1 - level) / 2
+        bounds = [_population(*stratum, error / sampled) for stratum in self.strata]
+        low, _ = clopper_pearson(sum(least for least, _ in bounds), self.total, 1 - error)
+        _, high = clopper_pearson(sum(most for _, most in bounds), self.total, 1 - error)
+        return Interval(self.estimate, float(low), float(high), level, SAMPLED)
+
+    def p_value(self, probability: float) -> float:
+        """Return the smallest error at which the two-sided interval leaves the probability out: an exact test.
+
+        For a complete tally it is min(1, 2 min(P(K <= k), P(K >= k))), K binomial with that probability.
+        """
+        from scipy.special import betainc
+
+        if not self.total:
+            return 1.0
+        if self.complete:
+            k, n = self.hits, self.total
+            at_least = float(betainc(k, n - k + 1, probability)) if k else 1.0
+            at_most = float(betainc(n - k, k + 1, 1 - probability)) if k < n else 1.0
+            return min(1.0, 2 * min(at_least, at_most))
+        inside, outside = 0.0, 1.0  # errors; the interval shrinks as the error grows
+        for _ in range(40):
+            error = (inside + outside) / 2
+            found = self.interval(1 - error)
+            inside, outside = (error, outside) if found.low <= probability <= found.high else (inside, error)
+        return outside
+
+
+def _population(size: int, examined: int, hits: int, error: float) -> tuple[int, int]:
+    """Return exact two-sided limits of the hits among `size`, given those among `examined` drawn from them."""
+    from scipy.stats import hypergeom
+
+    if size == examined:
+        return hits, hits
+    if not examined:
+        return 0, size
+    least, most = hits, size - (examined - hits)
+    low, high = least, most
+    while low < high:  # the least number for which so many hits are not too rare
+        middle = (low + high) // 2
+        enough = hypergeom.sf(hits - 1, size, middle, examined) > error / 2
+        low, high = (low, middle) if enough else (middle + 1, high)
+    least, high = low, most
+    while low < high:  # the largest number for which so few hits are not too rare
+        middle = (low + high + 1) // 2
+        enough = hypergeom.cdf(hits, size, middle, examined) > error / 2
+        low, high = (middle, high) if enough else (low, middle - 1)
+    return least, low
+
+
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+    """Return Holm's adjusted p-values: if those not above d are rejected, no true claim is, with probability 1 - d.
+
+    The j-th smallest of m is multiplied by m - j + 1, and by no less than its predecessors. Valid whatever the
+    dependence of the tests, and never less powerful than Bonferroni. Source: Holm, Scandinavian Journal of Statistics
+    6 (1979).
+
+    >>> holm([0.01, 0.04, 0.03]).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * (p.size - np.arange(p.size)))
+    adjusted = np.empty(p.size)
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted

@@ -1,10 +1,11 @@
 """The summary of a run: everything that tables and figures are made of, as strict JSON."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from simsa.analysis.claims import Claim, evaluate
 from simsa.analysis.estimates import (
     EPSILONS,
     QUANTILES,
@@ -15,34 +16,55 @@ from simsa.analysis.estimates import (
     margins,
     objective_quantiles,
 )
-from simsa.analysis.intervals import LEVEL, clopper_pearson, interval
+from simsa.analysis.intervals import LEVEL, Tally, clopper_pearson, interval
+from simsa.analysis.kinds import Subject, final_kinds, tie_kinds
+from simsa.analysis.scales import bad_scales
+from simsa.analysis.scaling import codimension
+from simsa.analysis.verdicts import verdicts
 
 if TYPE_CHECKING:
     import xarray
 
-EVENTS = ("landed", "tied", "unbounded", "not_finite")
-"""What a probability is estimated for."""
+EVENTS = ("landed", "tied", "unbounded", "not_finite", "settled")
+"""What a probability is estimated for from what is recorded of every trajectory."""
 
 
 def summarise(
-    records: "xarray.Dataset", *, timing: Mapping[str, Any] | None = None, level: float = LEVEL
+    records: "xarray.Dataset",
+    *,
+    subject: Subject | None = None,
+    claims: Sequence[Claim] = (),
+    timing: Mapping[str, Any] | None = None,
+    level: float = LEVEL,
 ) -> dict[str, Any]:
     """Return the summary of records, as strict JSON can hold it: no nan, no infinity.
 
     Of each cell: c, convention, precision; counts of trajectories, and of those that tied, landed, became
     unbounded or not finite; `probability` of these events, each with estimate, low, high, level, method. The
-    interval of a cell holds for this cell; `simultaneous` gives, for landings, intervals that hold for all
+    interval of a cell holds for this cell; `simultaneous` gives, for landings, two-sided intervals that hold for all
     cells at once (Bonferroni). Further `final` (`estimates.final_states`), `first_passage`, `objective`,
-    `margin`. Hypotheses are those recorded when the run was planned. timing: passed through.
+    `margin`, `codimension` (`scaling`), and, if the subject is given, `tie_kinds` and `final_kinds` (`kinds`). Of the
+    run: `claims` (`claims.evaluate`), `bad_scales` (`scales`), `verdicts` (`verdicts`), and the hypotheses recorded
+    when it was planned. timing: passed through.
     """
     header, cells = records.attrs, records.sizes["cell"]
+    described: list[dict[str, Any]] = []
+    tallies: list[dict[str, Tally | None]] = []
+    for i in range(cells):
+        cell, counted = _cell(records.isel(cell=i), i, subject, header, level, cells)
+        described.append(cell)
+        tallies.append(counted)
+    bad = bad_scales(subject, described, level) if subject is not None else None
     summary: dict[str, Any] = _strict(
         {
             "scenario": header.get("name"),
             "title": header.get("title"),
             "digest": header["digest"],
             "seed": header.get("seed"),
-            "cells": [_cell(records.isel(cell=i), header, level, cells) for i in range(cells)],
+            "cells": described,
+            "bad_scales": bad,
+            "claims": evaluate(claims, described, tallies, level),
+            "verdicts": verdicts(described, header.get("hypotheses", []), bad, level),
             "hypotheses": header.get("hypotheses", []),
             "timing": dict(timing or {}),
         }
@@ -50,14 +72,24 @@ def summarise(
     return summary
 
 
-def _cell(cell: "xarray.Dataset", header: Mapping[str, Any], level: float, cells: int) -> dict[str, Any]:
-    """Return the summary of one cell out of `cells`."""
+def _cell(
+    cell: "xarray.Dataset", index: int, subject: Subject | None, header: Mapping[str, Any], level: float, cells: int
+) -> tuple[dict[str, Any], dict[str, Tally | None]]:
+    """Return the summary of one cell out of `cells`, and what was counted of the events that a claim may name."""
     steps = header["steps"]
-    cell = cell.drop_vars(["final", "tie_point"], errors="ignore").load()
-    count = counts(cell)
+    if subject is None:
+        cell = cell.drop_vars(["final", "tie_point"], errors="ignore")
+    cell = cell.load()
+    count, final = counts(cell), final_states(cell)
     total = count["trajectories"]
     together = 1 - (1 - level) / cells
     low, high = clopper_pearson(count["landed"], total, together) if total else (0.0, 1.0)
+    tallies: dict[str, Tally | None] = {event: Tally.of({**final, **count}[event], total) for event in EVENTS}
+    kinds: dict[str, Any] = {}
+    if subject is not None:
+        kinds["tie_kinds"] = tie_kinds(cell, index, subject, cells, level)
+        kinds["final_kinds"], ends = final_kinds(cell, index, subject, cells, level)
+        tallies |= ends
     curve = first_passage(cell, steps, level)
     objective: dict[str, Any] = {
         "step": [],
@@ -72,13 +104,13 @@ def _cell(cell: "xarray.Dataset", header: Mapping[str, Any], level: float, cells
             "trajectories": sampled,
             "quantiles": {f"{q:g}": row for q, row in rows},
         }
-    return {
+    described = {
         "c": float(cell["c"]),
         "convention": str(cell["convention"].values),
         "precision": str(cell["precision"].values),
         "steps": steps,
         **count,
-        "probability": {event: asdict(interval(count[event], total, level)) for event in EVENTS},
+        "probability": {event: asdict(interval({**final, **count}[event], total, level)) for event in EVENTS},
         "simultaneous": {
             "landed": {
                 "low": float(low),
@@ -87,7 +119,7 @@ def _cell(cell: "xarray.Dataset", header: Mapping[str, Any], level: float, cells
                 "method": f"Clopper-Pearson, Bonferroni over {cells} cells",
             }
         },
-        "final": {**final_states(cell), "tolerance": SETTLED},
+        "final": {**final, "tolerance": SETTLED},
         "first_passage": {
             "step": curve.step.tolist(),
             "estimate": curve.estimate.tolist(),
@@ -98,7 +130,10 @@ def _cell(cell: "xarray.Dataset", header: Mapping[str, Any], level: float, cells
         },
         "objective": objective,
         "margin": {"epsilon": list(EPSILONS), "trajectories": margins(cell).tolist()},
+        "codimension": asdict(codimension(cell["margin"].values, str(cell["precision"].values), level)),
+        **kinds,
     }
+    return described, tallies
 
 
 def _strict(value: Any) -> Any:

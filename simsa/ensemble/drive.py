@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from simsa.ensemble.plan import Plan
 from simsa.ensemble.store import Block, Records
-from simsa.machine import launch
+from simsa.machine import exact, launch
+from simsa.scenario.schema import EXACT
 
 PLAIN_SECONDS = 30.0
 """Seconds between lines of progress where there is no terminal to draw a bar on."""
@@ -53,7 +54,7 @@ def warm_up(plan: Plan, say: Say) -> float:
         ready = launch.compiled(precision)
         if not ready:
             say(f"compiling the kernels for {precision} (once per machine and version, up to a minute) ...")
-        took = launch.warm_up(precision)
+        took = exact.warm_up() if precision == EXACT else launch.warm_up(precision)
         if not ready:
             say(f"... compiled in {took:.1f} s")
         seconds += took
@@ -112,16 +113,14 @@ def run(
     def compute(block: Block) -> None:
         cell = layout.cells[block.cell]
         began = time.perf_counter()
-        values = descend(
-            plan.tapes[cell.convention],
-            plan.rows,
-            plan.descent,
-            c=cell.c,
-            cell=cell.stream,
-            first=block.first,
-            count=block.count,
-            precision=cell.precision,
-        )
+        values: Mapping[str, NDArray[Any]]
+        given = plan.tapes[cell.convention], plan.rows, plan.descent
+        which: dict[str, Any] = {"cell": cell.stream, "first": block.first, "count": block.count}
+        if plan.exact and cell.precision == EXACT:
+            gamma = plan.exact.gamma(cell.stream)
+            values = exact.descend(*given, gamma=gamma, bits=plan.exact.bits, **which)
+        else:
+            values = descend(*given, c=cell.c, precision=cell.precision, **which)
         records.write(block, values, time.perf_counter() - began)
 
     # Plain threads and not an executor: a Ctrl-C inside of `submit` would leave a thread nobody knows of.

@@ -4,17 +4,19 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simsa.ensemble.store import Cell, Layout
 from simsa.errors import DataError, ProgramError
+from simsa.machine.exact import refusal
 from simsa.machine.launch import Descent, Initial
 from simsa.primitives import Convention
 from simsa.program import Program, build
 from simsa.scenario import Scenario, hypotheses, rows
-from simsa.scenario.schema import Expression, Python
+from simsa.scenario.schema import EXACT, Expression, Python
 from simsa.tape import Tape, assemble
 
 POINTS_LIMIT = 2**28
@@ -31,15 +33,17 @@ BLOCKS = 64
 """Blocks there should be, if that does not make them too short: enough for 16 threads to end together."""
 
 SMALLEST_BLOCK, LARGEST_BLOCK = 32, 2**16
-"""Trajectories in a block: enough to fill lanes however long it takes, and few files for large sweeps."""
+"""Trajectories in a block: enough to fill lanes however long it takes (one by one if a cell is exact), and few files
+for large sweeps."""
 
 DRAW = 170e-9
-OPERAND = {"float64": 0.3e-9, "float32": 0.15e-9}
-INSTRUCTION = {"float64": 5e-9, "float32": 3.5e-9}
+OPERAND = {"float64": 0.3e-9, "float32": 0.15e-9, EXACT: 6e-6}
+INSTRUCTION = {"float64": 5e-9, "float32": 3.5e-9, EXACT: 45e-6}
 DATUM = 6e-9
 """Seconds on one core to draw the minibatch of a step, and for each sample in it: for each operand and each
 instruction of the tape, and for each number of the sample. Fitted to networks 64-32-10, 64-8-10 and 2-16-16-1
-and to scalar programs on Zen 3, and within a third of each."""
+and to scalar programs on Zen 3, and within a third of each; exact numbers up to a few hundred bits, longer ones take
+longer."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +51,32 @@ class Estimate:
     """What a plan will cost.
 
     traj_steps: steps of all trajectories. flops: floating point operations, counted as two for every operand
-    in the forward sweep and twice that in the backward sweep. core_seconds: on one core. bytes: of records,
-    uncompressed.
+    in the forward sweep and twice that in the backward sweep. core_seconds: on one core. exact_seconds: that of
+    exact cells among them. bytes: of records, uncompressed.
     """
 
     traj_steps: int
     flops: float
     core_seconds: float
+    exact_seconds: float
     bytes: int
+
+    def seconds(self, workers: int) -> float:
+        """Return the wall time on so many threads; exact cells are plain Python, which runs on one."""
+        return max(self.core_seconds / workers, self.exact_seconds)
+
+
+@dataclass(frozen=True)
+class Exact:
+    """What exact cells need: step scales by random stream, alpha_k, and the most bits of a number."""
+
+    c: tuple[Fraction, ...]
+    alpha: tuple[Fraction, ...]
+    bits: int
+
+    def gamma(self, stream: int) -> list[Fraction]:
+        """Return the step sizes gamma_k = c alpha_k."""
+        return [self.c[stream] * alpha for alpha in self.alpha]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,28 +84,31 @@ class Plan:
     """Everything a run needs. Nothing in it depends on the machine or on the number of threads.
 
     layout: cells, blocks and shape of the records. tapes: by the label of the tie convention. rows: the
-    samples, (n, d). descent: the recursion, the same for all cells but c.
+    samples, (n, d). descent: the recursion, the same for all cells but c. exact: what exact cells need besides.
     """
 
     layout: Layout
     tapes: Mapping[str, Tape]
     rows: NDArray[np.float64] = field(repr=False)
     descent: Descent = field(repr=False)
+    exact: Exact | None = field(default=None, repr=False)
 
     def estimate(self) -> Estimate:
         """Return what the plan will cost, from the operands on the tape and a calibration."""
         layout = self.layout
-        seconds = flops = 0.0
+        seconds = exact = flops = 0.0
         gradients = layout.trajectories * layout.steps * _samples(self.descent, len(self.rows))
         evaluated = min(self.descent.objective_trajectories, layout.trajectories)
         values = evaluated * len(layout.checkpoints) * len(self.rows)
         for cell in layout.cells:
             tape = self.tapes[cell.convention]
             flops += (6 * gradients + 2 * values) * len(tape.operands)
-            seconds += layout.trajectories * layout.steps * (0 if self.descent.law == "full" else DRAW)
-            seconds += (gradients + values / 3) * _seconds(tape, cell.precision)
+            taken = layout.trajectories * layout.steps * (0 if self.descent.law == "full" else DRAW)
+            taken += (gradients + values / 3) * _seconds(tape, cell.precision)
+            seconds += taken
+            exact += taken if cell.precision == EXACT else 0
         steps = len(layout.cells) * layout.trajectories * layout.steps
-        return Estimate(steps, flops, seconds, layout.bytes)
+        return Estimate(steps, flops, seconds, exact, layout.bytes)
 
 
 def plan(scenario: Scenario) -> Plan:
@@ -103,6 +128,11 @@ def plan(scenario: Scenario) -> Plan:
             f"{scenario.path}: data: the program reads {some.data} numbers of each sample, the data have "
             f"{len(columns)} columns"
         )
+    exact = None
+    if EXACT in scenario.precisions:
+        exact = Exact(*scenario.exact_steps(), scenario.sgd.bits)
+        if why := refusal(next(iter(tapes.values()))):
+            raise ProgramError(f"{scenario.path}: program: {why}; leave out the precision 'exact'")
     alpha, checkpoints = scenario.alpha(), scenario.checkpoints()
     batch = scenario.sgd.batch
     descent = Descent(
@@ -144,9 +174,10 @@ def plan(scenario: Scenario) -> Plan:
             "hypotheses": [asdict(hypothesis) for hypothesis in hypotheses(scenario)],
         },
     )
-    whole = Plan(layout, tapes, samples, descent)
+    whole = Plan(layout, tapes, samples, descent, exact)
     seconds = whole.estimate().core_seconds / (len(cells) * trajectories)
-    return replace(whole, layout=replace(layout, block=scenario.run.block or block_size(layout, seconds)))
+    smallest = SMALLEST_BLOCK if exact is None else 1
+    return replace(whole, layout=replace(layout, block=scenario.run.block or block_size(layout, seconds, smallest)))
 
 
 def program(scenario: Scenario, convention: Convention) -> Program:
@@ -178,10 +209,10 @@ def _digest(scenario: Scenario, tapes: Mapping[str, Tape]) -> str:
     return digest
 
 
-def block_size(layout: Layout, seconds: float) -> int:
+def block_size(layout: Layout, seconds: float, smallest: int = SMALLEST_BLOCK) -> int:
     """Return how many trajectories make a block; a power of two that depends on the work, not on the machine.
 
-    seconds: an estimate for one trajectory.
+    seconds: an estimate for one trajectory. smallest: the block of those that take long.
     """
     cells, trajectories = len(layout.cells), layout.trajectories
     most = min(
@@ -190,7 +221,7 @@ def block_size(layout: Layout, seconds: float) -> int:
         BLOCK_BYTES * cells * trajectories / layout.bytes,
         max(SHORTEST_BLOCK / max(seconds, 1e-12), cells * trajectories / BLOCKS),
     )
-    return int(max(SMALLEST_BLOCK, 2 ** math.floor(math.log2(max(most, 1)))))
+    return int(max(smallest, 2 ** math.floor(math.log2(max(most, 1)))))
 
 
 def _samples(descent: Descent, n: int) -> float:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # 0.8 s of imports that an error in a scenario need not wait 
 FORMAT = 1
 """Version of what is written here; other versions are refused."""
 
-FINISHED, UNBOUNDED, NOT_FINITE, NOT_RUN = 0, 1, 2, 255
+FINISHED, UNBOUNDED, NOT_FINITE, TOO_LONG, NOT_RUN = 0, 1, 2, 3, 255
 """Values of `status`."""
 
 ZARR, TASKS = "records.zarr", "tasks"
@@ -321,8 +321,8 @@ def _lay_out(group: "zarr.Group", layout: Layout) -> None:
         behind = layout.shape(f, count)[1:]
         described: dict[str, Any] = {"long_name": f.meaning, "units": f.units}
         if f.name == "status":
-            described["flag_values"] = [FINISHED, UNBOUNDED, NOT_FINITE, NOT_RUN]
-            described["flag_meanings"] = "finished unbounded not_finite not_run"
+            described["flag_values"] = [FINISHED, UNBOUNDED, NOT_FINITE, TOO_LONG, NOT_RUN]
+            described["flag_meanings"] = "finished unbounded not_finite too_long not_run"
         group.create_array(
             f.name,
             shape=(cells, layout.trajectories, *behind),

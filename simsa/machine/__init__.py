@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simsa.machine.evaluator import Machine, branches, tape_of
-    from simsa.machine.launch import Descent, Initial, compiled, descend, evaluate, initial_points, warm_up
+    from simsa.machine.launch import Descent, Initial, compiled, descend, evaluate, initial_points, minibatches, warm_up
     from simsa.machine.reference import FLOAT32, FLOAT64, Arithmetic, Execution, Interpreter
+    from simsa.machine.replay import Step, Walker
 
 _HOMES = {
     "evaluator": ("Machine", "branches", "tape_of"),
-    "launch": ("Descent", "Initial", "compiled", "descend", "evaluate", "initial_points", "warm_up"),
+    "launch": ("Descent", "Initial", "compiled", "descend", "evaluate", "initial_points", "minibatches", "warm_up"),
     "reference": ("FLOAT32", "FLOAT64", "Arithmetic", "Execution", "Interpreter"),
+    "replay": ("Step", "Walker"),
 }
 
 __all__ = [
@@ -26,11 +28,14 @@ __all__ = [
     "Initial",
     "Interpreter",
     "Machine",
+    "Step",
+    "Walker",
     "branches",
     "compiled",
     "descend",
     "evaluate",
     "initial_points",
+    "minibatches",
     "tape_of",
     "warm_up",
 ]

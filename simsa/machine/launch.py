@@ -254,7 +254,7 @@ def descend(
         *out.values(),
     )  # fmt: skip
     if not compiled(precision):
-        _mark(precision).touch()
+        mark(precision).touch()
     return out
 
 
@@ -324,10 +324,10 @@ def evaluate(
 
 def compiled(precision: str = "float64") -> bool:
     """Tell whether the descent kernel of this precision has been compiled on this machine before."""
-    return _mark(precision).exists()
+    return mark(precision).exists()
 
 
-def _mark(precision: str) -> Path:
+def mark(precision: str) -> Path:
     """Return the file that says so, beside the compiled kernel."""
     return Path(kernels().__path__[0]) / f"compiled-{precision}"
 
@@ -335,10 +335,14 @@ def _mark(precision: str) -> Path:
 def warm_up(precision: str = "float64") -> float:
     """Compile the descent kernel for a precision, or load it from disk; return the seconds that took."""
     began = time.perf_counter()
+    descend(*smallest(), c=0.5, cell=0, first=0, count=1, precision=precision)
+    return time.perf_counter() - began
+
+
+def smallest() -> tuple[Tape, NDArray[np.float64], Descent]:
+    """Return a tape, its data and a descent of one step, to compile with."""
     builder = Builder(1)
     tape = assemble(builder.finish([builder.apply("square", [0])]))
     one = np.ones(1)
     law = Initial("points", one, one, np.ones((1, 1)))
-    descent = Descent(1, "full", 1, False, one, 10.0, 0, law, np.zeros(0, np.int64), 0)
-    descend(tape, np.zeros((1, 0)), descent, c=0.5, cell=0, first=0, count=1, precision=precision)
-    return time.perf_counter() - began
+    return tape, np.zeros((1, 0)), Descent(1, "full", 1, False, one, 10.0, 0, law, np.zeros(0, np.int64), 0)

@@ -19,16 +19,18 @@ from simsa.primitives.primitive import FUNCTIONS, OPERANDS
 from simsa.tape.tape import ADJOINED, COUNT, FIRST, FLAGS, GUARDED, NUMBER, OP, OUT, OUTS, RULES, Tape
 
 Number = Any
+SMALLEST = 5e-324
 RELATION = (operator.lt, operator.le, operator.eq, operator.ge, operator.gt)
 COMPARE = {"<": operator.lt, "<=": operator.le, "==": operator.eq, ">=": operator.ge, ">": operator.gt}
 
 
 @dataclass(frozen=True, eq=False)
 class Arithmetic:
-    """A number type: how to make a number of it, and its elementary functions by the table's names."""
+    """A number type: how to make a number of it, its elementary functions by the table's names, and its quotient."""
 
     number: Callable[[Any], Number]
     functions: Mapping[str, Callable[..., Number]]
+    divide: Callable[[Number, Number], Number] = operator.truediv
 
 
 _FUNCTIONS = {name: getattr(functions, name, None) or getattr(lanes, name) for name in sorted(FUNCTIONS)}
@@ -48,20 +50,27 @@ class Execution:
     margins: dict[int, float] = field(default_factory=dict)
 
 
-class _Literals(ast.NodeTransformer):
-    """Turns each literal of a table text into a number of the arithmetic."""
+class _Adapted(ast.NodeTransformer):
+    """Turns each literal of a table text into a number of the arithmetic, and each quotient into its quotient."""
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
         """Wrap a literal in a call."""
         return ast.Call(ast.Name("_number", ast.Load()), [node], [])
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        """Turn a quotient into a call."""
+        self.generic_visit(node)
+        if not isinstance(node.op, ast.Div):
+            return node
+        return ast.Call(ast.Name("_divide", ast.Load()), [node.left, node.right], [])
 
 
 @cache
 def formula(text: str, row: Primitive, arithmetic: Arithmetic) -> Callable[..., Number]:
     """Return a table text as a function of (x, y, z, v, immediates...)."""
     names = ", ".join((*OPERANDS, "v", *row.immediates))
-    tree = ast.fix_missing_locations(_Literals().visit(ast.parse(f"lambda {names}: {text}", mode="eval")))
-    space = {**arithmetic.functions, "_number": arithmetic.number}
+    tree = ast.fix_missing_locations(_Adapted().visit(ast.parse(f"lambda {names}: {text}", mode="eval")))
+    space = {**arithmetic.functions, "_number": arithmetic.number, "_divide": arithmetic.divide}
     compiled: Callable[..., Number] = eval(compile(tree, row.name, "eval"), space)
     return compiled
 
@@ -71,17 +80,26 @@ class Interpreter:
 
     def __init__(self, tape: Tape, arithmetic: Arithmetic = FLOAT64) -> None:
         self.tape, self.arithmetic = tape, arithmetic
+        values = zip(tape.constant_registers.tolist(), tape.constant_values.tolist(), strict=True)
+        self._constants = [(register, arithmetic.number(value)) for register, value in values]
+        self._code = tape.code.tolist()
+        self._modes = [tape.modes[line[FIRST] : line[FIRST] + line[COUNT]].tolist() for line in self._code]
+        self._lines = [self._read(k) for k in range(len(tape.code))]
+
+    def _read(self, k: int) -> tuple[Primitive, list[int], list[Number]]:
+        """Return the row, operand registers and numbers of instruction k."""
+        line, row = self.tape.code[k], ROWS[self.tape.code[k, OP]]
+        rule = row.arity is None and bool(row.ties)
+        count = int(rule) + len(row.immediates) + sum(len(b.between) for b in row.tie_rows)
+        numbers = [self.arithmetic.number(v) for v in self.tape.numbers[line[NUMBER] : line[NUMBER] + count].tolist()]
+        return row, self.tape.operand(k).tolist(), numbers
 
     def _text(self, row: Primitive, text: str, args: Sequence[Number]) -> Number:
         return formula(text, row, self.arithmetic)(*args)
 
     def line(self, k: int, values: list[Number]) -> tuple[Primitive, list[int], list[Number], list[Number]]:
         """Return the row, operand registers, operand values and numbers of instruction k."""
-        line, row = self.tape.code[k], ROWS[self.tape.code[k, OP]]
-        reads = [int(r) for r in self.tape.operands[line[FIRST] : line[FIRST] + line[COUNT]]]
-        rule = row.arity is None and bool(row.ties)
-        count = int(rule) + len(row.immediates) + sum(len(b.between) for b in row.tie_rows)
-        numbers = [self.arithmetic.number(v) for v in self.tape.numbers[line[NUMBER] : line[NUMBER] + count].tolist()]
+        row, reads, numbers = self._lines[k]
         return row, reads, [values[r] for r in reads], numbers
 
     # Algorithm 1.
@@ -92,8 +110,8 @@ class Interpreter:
         with np.errstate(all="ignore"):
             values: list[Number] = [number(v) for v in (*x, *data)]
             values += [None] * (tape.registers - len(values))
-            for register, value in zip(tape.constant_registers.tolist(), tape.constant_values.tolist(), strict=True):
-                values[register] = number(value)
+            for register, value in self._constants:
+                values[register] = value
             execution = Execution(values)
             for k in range(len(tape.code)):
                 self._evaluate(k, execution, choices or {})
@@ -102,11 +120,11 @@ class Interpreter:
     def _evaluate(self, k: int, execution: Execution, choices: Mapping[int, Any]) -> None:
         """Evaluate instruction k: decide, then compute its outputs."""
         row, _, x, numbers = self.line(k, execution.values)
-        out, outs = int(self.tape.code[k, OUT]), int(self.tape.code[k, OUTS])
+        out, outs = self._code[k][OUT], self._code[k][OUTS]
         if row.selection or row.name == "select":
             decision = choices[k] if k in choices else self._decide(k, row, x, numbers)
             execution.decisions[k] = decision
-            if self.tape.code[k, FLAGS] & GUARDED:
+            if self._code[k][FLAGS] & GUARDED:
                 execution.margins[k] = self._margin(k, row, x, numbers)
         if row.arity is not None:
             piece = row.pieces[execution.decisions[k][0][1] if row.branches else 0]
@@ -187,14 +205,14 @@ class Interpreter:
                 (self.piece(row, a, x, None, numbers), self.piece(row, b, x, None, numbers)) for a, b in row.guards()
             ]
         gaps = [abs(a - b) for a, b in sides]
-        return min((float(gap) for gap in gaps if gap == gap), default=np.inf)
+        return min((_distance(gap) for gap in gaps if gap == gap), default=np.inf)
 
     # Algorithm 2.
 
     def partials(self, k: int, execution: Execution) -> list[list[Number | None]]:
         """Return d out_j / d operand_i of instruction k under its decision; None where the piece does not use it."""
         row, _, x, numbers = self.line(k, execution.values)
-        out, outs, number = int(self.tape.code[k, OUT]), int(self.tape.code[k, OUTS]), self.arithmetic.number
+        out, outs, number = self._code[k][OUT], self._code[k][OUTS], self.arithmetic.number
         v, n = execution.values[out], len(x)
         if row.arity is not None:
             mix = execution.decisions[k] if row.branches else ((number(1), 0),)
@@ -246,13 +264,13 @@ class Interpreter:
         adjoints, live = [zero] * tape.registers, [False] * tape.registers
         adjoints[tape.outputs[output]], live[tape.outputs[output]] = self.arithmetic.number(1), True
         for k in range(len(tape.code) - 1, -1, -1):
-            line = tape.code[k]
+            line = self._code[k]
             outs = [j for j in range(line[OUTS]) if live[line[OUT] + j]]
             if not outs or not line[FLAGS] & ADJOINED:
                 continue
             table = self.partials(k, execution)
             split = len(execution.decisions[k]) if ROWS[line[OP]].name in ("max", "min") else 0
-            for i, (r, mode) in enumerate(zip(tape.operand(k).tolist(), tape.modes[line[FIRST] :], strict=False)):
+            for i, (r, mode) in enumerate(zip(self._lines[k][1], self._modes[k], strict=True)):
                 terms = [(table[j][i], adjoints[line[OUT] + j]) for j in outs if table[j][i] is not None]
                 if mode and terms:
                     passed = [g / self.arithmetic.number(split) if split else g * d for d, g in terms]
@@ -266,7 +284,7 @@ class Interpreter:
         active = [r < tape.parameters for r in range(tape.registers)]
         with np.errstate(all="ignore"):
             for k in range(len(tape.code)):
-                reads, out = tape.operand(k).tolist(), int(tape.code[k, OUT])
+                reads, out = tape.operand(k).tolist(), self._code[k][OUT]
                 if not any(active[r] for r in reads):
                     continue
                 for j, row in enumerate(self.partials(k, execution)):
@@ -281,6 +299,14 @@ def _sum(terms: Sequence[Number]) -> Number:
     for term in terms[1:]:
         total = total + term
     return total
+
+
+def _distance(gap: Number) -> float:
+    """Return a nonnegative number in float64: 0 only if it is 0, however small or large a rational it may be."""
+    try:
+        return float(gap) or (SMALLEST if gap else 0.0)
+    except OverflowError:
+        return np.inf
 
 
 def _extremes(x: Sequence[Number], better: Callable[[Number, Number], Any]) -> list[int]:

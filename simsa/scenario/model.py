@@ -1,11 +1,14 @@
 """What every table of a scenario file shares: strict types, no unknown keys, no infinities, frozen."""
 
 import difflib
+import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, GetCoreSchemaHandler, Tag
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 T = TypeVar("T")
@@ -52,6 +55,41 @@ def spelling(value: object) -> str:
         case dict() | BaseModel():
             return "a table"
     return "a number"
+
+
+Ratio = Annotated[
+    Annotated[float, Tag("a number")]
+    | Annotated[str, Field(pattern=r"^[+-]?[0-9]+(/0*[1-9][0-9]*)?$"), Tag("a string")],
+    Discriminator(spelling),
+]
+"""A number, or a fraction of integers that no float holds, as a string: "1/7"."""
+
+
+def rational(value: float | str) -> Fraction:
+    """Return a Ratio as it was written: of a float, the shortest decimal number that reads as it.
+
+    >>> rational("1/7"), rational(0.1)
+    (Fraction(1, 7), Fraction(1, 10))
+    """
+    return Fraction(value if isinstance(value, str) else repr(value))
+
+
+def _positive(value: str) -> str:
+    """Refuse what is no fraction of integers above 0, or none that a float64 is near to."""
+    if not (re.fullmatch(RATIO, value) and SMALLEST < Fraction(value) < LARGEST):
+        raise problem(f"expected a number > 0, or a fraction such as \"1/3\", got '{value}'")
+    return value
+
+
+RATIO = r"[0-9]+/0*[1-9][0-9]*"
+SMALLEST, LARGEST = Fraction(sys.float_info.min), Fraction(sys.float_info.max)
+
+PositiveRatio = Annotated[
+    Annotated[Positive, Tag("a number")]
+    | Annotated[str, AfterValidator(_positive), Field(json_schema_extra={"pattern": f"^{RATIO}$"}), Tag("a string")],
+    Discriminator(spelling),
+]
+"""A number above 0, or a fraction of integers as a string: "1/3"."""
 
 
 class OneOf:

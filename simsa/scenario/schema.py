@@ -3,24 +3,42 @@
 import hashlib
 import json
 from collections import Counter
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Discriminator, Field, PrivateAttr, Tag, model_validator
+from pydantic.main import IncEx
 
 from simsa import primitives
 from simsa.errors import DataError, ProgramError, ScenarioError
 from simsa.scenario.batch import Batch, UniformSubset
 from simsa.scenario.data import Data, finish, select
 from simsa.scenario.initial import Initial, Normal
-from simsa.scenario.model import Count, Hypothesis, Items, Model, OneOf, Positive, problem, spelling
+from simsa.scenario.model import (
+    Count,
+    Hypothesis,
+    Items,
+    Model,
+    OneOf,
+    Positive,
+    PositiveRatio,
+    Ratio,
+    problem,
+    rational,
+    spelling,
+)
 from simsa.scenario.scales import Scales
 from simsa.scenario.step_size import StepSize, Table
 
-PRECISIONS = ("float64", "float32")
-"""The formats a run may compute in."""
+EXACT = "exact"
+PRECISIONS = ("float64", "float32", EXACT)
+"""The numbers a run may compute with: floating point of two formats, or the rational numbers."""
+
+EVENTS = ("landed", "tied", "unbounded", "not_finite", "artificial", "clarke", "settled")
+"""What a claim may give the probability of; `docs/definitions.md` says what each means."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
@@ -114,6 +132,8 @@ class Sgd(Model):
     """The family of alpha_k, before the scale c."""
     radius: Positive = 1e6
     """A trajectory with a coordinate above this is unbounded, and stops."""
+    bits: Annotated[int, Field(ge=64)] = 4096
+    """An exact trajectory stops when a coordinate's numerator or denominator has more bits."""
 
     @model_validator(mode="after")
     def _long_enough(self) -> "Sgd":
@@ -127,16 +147,17 @@ class Sweep(Model):
     """The axes of the experiment; a cell is one value of each."""
 
     c: Annotated[
-        Annotated[Annotated[Items[Positive], Field(min_length=1)], Tag("a list")] | Annotated[Scales, Tag("a table")],
+        Annotated[Annotated[Items[PositiveRatio], Field(min_length=1)], Tag("a list")]
+        | Annotated[Scales, Tag("a table")],
         Discriminator(spelling),
     ]
-    """Step scales: a list, or a law that draws or spaces them."""
+    """Step scales: a list of numbers or fractions such as "1/3", or a law that draws or spaces them."""
     trajectories: Count
     """How many trajectories in each cell."""
     convention: Annotated[Items[Convention], Field(min_length=1)] | None = None
     """Tie conventions to compare on the same random numbers, in place of the program's one."""
     precision: Annotated[Items[Annotated[str, OneOf(PRECISIONS)]], Field(min_length=1)] = ("float64",)
-    """Formats to compute in, on the same random numbers."""
+    """What to compute with, on the same random numbers: "float64", "float32", "exact" (rational numbers, slow)."""
 
 
 class Record(Model):
@@ -151,6 +172,40 @@ class Record(Model):
     """J is evaluated for the first so many trajectories of each cell; it costs n sample losses each time."""
     points: Literal["auto", "all", "none"] = "auto"
     """Whether final points and points of ties are kept; "auto" keeps them while they are small."""
+    classify: Annotated[int, Field(ge=0)] = 100
+    """At most so many first ties, and so many final points, of each cell are classified afterwards; 0 for none."""
+
+
+class Claim(Model):
+    """A known answer: the probability of an event in some cells. It is tested on the records, and changes none."""
+
+    event: Annotated[str, OneOf(EVENTS)]
+    """What happens to a trajectory."""
+    c: Annotated[Items[Ratio], Field(min_length=1)] | None = None
+    """The step scales it is about, numbers or fractions such as "1/3"; all if left out."""
+    convention: Annotated[Items[Convention], Field(min_length=1)] | None = None
+    """The tie conventions it is about; all if left out."""
+    precision: Annotated[Items[Annotated[str, OneOf(PRECISIONS)]], Field(min_length=1)] | None = None
+    """The formats it is about; all if left out."""
+    probability: Ratio
+    """The known answer, a number or a fraction such as "1/7"."""
+    text: Annotated[str, Field(min_length=1)]
+    """Where it comes from, in one line."""
+
+    @model_validator(mode="after")
+    def _is_probability(self) -> "Claim":
+        if not 0 <= rational(self.probability) <= 1:
+            raise problem(f"expected a probability between 0 and 1, got {self.probability}", "probability")
+        return self
+
+    def labels(self) -> tuple[str, ...] | None:
+        """Return the labels of the conventions it is about, as cells have them; None for all."""
+        said = self.convention
+        return None if said is None else tuple(primitives.convention(one).label for one in said)
+
+    def scales(self) -> tuple[float, ...] | None:
+        """Return the step scales it is about, in float64 as cells have them; None for all."""
+        return None if self.c is None else tuple(float(rational(c)) for c in self.c)
 
 
 class Run(Model):
@@ -177,6 +232,8 @@ class Scenario(Model):
     """The axes: step scales, trajectories, conventions, precisions."""
     record: Record = Record()
     """What is kept of each trajectory."""
+    claim: Items[Claim] = ()
+    """Known answers, which the summary tests."""
     run: Run = Run()
     """How the work is cut up."""
 
@@ -189,6 +246,8 @@ class Scenario(Model):
             raise problem("the program uses no data; name the columns it uses", "program", "data")
         if self.data is None and uses_data:
             raise problem("missing table; the program uses data", "data")
+        if EXACT in self.precisions and isinstance(why := self.sgd.step_size.exact(1), str):
+            raise problem(f"alpha_k = {why}, or leave out the precision 'exact'", "sgd", "step_size")
         listed = self.record.checkpoints
         if isinstance(listed, tuple):
             if list(listed) != sorted(set(listed)):
@@ -218,7 +277,20 @@ class Scenario(Model):
         """Return the step scales, shape (cells along c,), all > 0; those drawn depend on the seed alone."""
         if isinstance(self.sweep.c, Scales):
             return self.sweep.c.values(self.scenario.seed)
-        return np.array(self.sweep.c, dtype=np.float64)
+        return np.array([float(rational(c)) for c in self.sweep.c])
+
+    def exact_steps(self) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...]]:
+        """Return the step scales and alpha_0 .. alpha_{steps-1} without rounding.
+
+        Those listed are what the file says; scales by a law are its float64 numbers. Raises ScenarioError if alpha_k is
+        not rational.
+        """
+        alpha = self.sgd.step_size.exact(self.sgd.steps)
+        if isinstance(alpha, str):
+            raise ScenarioError(f"{self.path}: sgd.step_size: alpha_k = {alpha}")
+        if isinstance(self.sweep.c, Scales):
+            return tuple(map(Fraction, self.c_values().tolist())), alpha
+        return tuple(map(rational, self.sweep.c)), alpha
 
     def alpha(self) -> NDArray[np.float64]:
         """Return alpha_0 .. alpha_{steps-1}, shape (steps,); raises ScenarioError if one overflows."""
@@ -236,8 +308,15 @@ class Scenario(Model):
         return np.unique(np.array(listed, dtype=np.int64))
 
     def digest(self) -> str:
-        """Return the SHA-256 of the scenario, defaults included, and of its data; `[run]` does not count."""
-        said = json.dumps(self.model_dump(mode="json", exclude={"run"}), sort_keys=True, separators=(",", ":"))
+        """Return the SHA-256 of the scenario, defaults included, and of its data.
+
+        What changes no record does not count: `[run]`, `[[claim]]`, `record.classify`, `sgd.bits` if nothing is exact.
+        """
+        exclude: dict[str, IncEx | bool] = {"run": True, "claim": True, "record": {"classify"}}
+        if EXACT not in self.precisions:
+            exclude["sgd"] = {"bits"}
+        counted = self.model_dump(mode="json", exclude=exclude)
+        said = json.dumps(counted, sort_keys=True, separators=(",", ":"))
         hashed = hashlib.sha256(said.encode())
         hashed.update(rows(self)[1].astype("<f8").tobytes())
         return hashed.hexdigest()

@@ -5,13 +5,14 @@ they are the same bits on every machine.
 """
 
 from decimal import Decimal
+from fractions import Fraction
 from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from simsa.scenario.model import Items, Model, Positive
+from simsa.scenario.model import Items, Model, Positive, PositiveRatio, rational
 from simsa.scenario.reals import powers, rounded, shifted
 
 
@@ -27,6 +28,12 @@ class Power(Model):
     def alpha(self, steps: int) -> NDArray[np.float64]:
         """Return alpha_0 .. alpha_{steps-1}, each correctly rounded, shape (steps,)."""
         return powers(self.offset, steps, -self.exponent)
+
+    def exact(self, steps: int) -> tuple[Fraction, ...] | str:
+        """Return alpha_0 .. alpha_{steps-1} without rounding, or why there are none."""
+        if not self.exponent.is_integer():
+            return f"(k + {self.offset:g})^-{self.exponent:g} is not rational; choose an integer exponent"
+        return tuple(1 / (k + rational(self.offset)) ** int(self.exponent) for k in range(steps))
 
     @property
     def vanishing(self) -> tuple[bool | None, str]:
@@ -60,6 +67,10 @@ class Log(Model):
 
         return np.array([term(k) for k in range(steps)], dtype=np.float64)
 
+    def exact(self, steps: int) -> tuple[Fraction, ...] | str:
+        """Return why there are no rational alpha_k."""
+        return f"1/log(k + {self.offset:g})^{self.exponent:g} is not rational; choose another family"
+
     @property
     def vanishing(self) -> tuple[bool | None, str]:
         """Tell whether alpha_k = o(1/log k), and why."""
@@ -75,12 +86,16 @@ class Constant(Model):
     """alpha_k = value, for all k: outside Theorems 4 and 7, and useful to test the engine."""
 
     family: Literal["constant"]
-    value: Positive = 1.0
-    """The step, before the scale c."""
+    value: PositiveRatio = 1.0
+    """The step, before the scale c: a number, or a fraction such as "1/3"."""
 
     def alpha(self, steps: int) -> NDArray[np.float64]:
         """Return `value`, `steps` times, shape (steps,)."""
-        return np.full(steps, self.value)
+        return np.full(steps, float(rational(self.value)))
+
+    def exact(self, steps: int) -> tuple[Fraction, ...] | str:
+        """Return `value`, `steps` times, as it was written."""
+        return (rational(self.value),) * steps
 
     @property
     def vanishing(self) -> tuple[bool | None, str]:
@@ -97,12 +112,16 @@ class Table(Model):
     """alpha_k = values[k], for as many steps as the run has."""
 
     family: Literal["table"]
-    values: Annotated[Items[Positive], Field(min_length=1)]
-    """alpha_0, alpha_1, ...: at least as many as there are steps."""
+    values: Annotated[Items[PositiveRatio], Field(min_length=1)]
+    """alpha_0, alpha_1, ...: at least as many as there are steps; numbers, or fractions such as "1/3"."""
 
     def alpha(self, steps: int) -> NDArray[np.float64]:
         """Return the first `steps` values, shape (steps,)."""
-        return np.array(self.values[:steps], dtype=np.float64)
+        return np.array([float(rational(value)) for value in self.values[:steps]])
+
+    def exact(self, steps: int) -> tuple[Fraction, ...] | str:
+        """Return the first `steps` values, as they were written."""
+        return tuple(map(rational, self.values[:steps]))
 
     @property
     def vanishing(self) -> tuple[bool | None, str]:

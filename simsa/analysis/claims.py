@@ -1,0 +1,82 @@
+"""Known answers, tested on the records: which of them hold, at one level for all of them together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from simsa.analysis.intervals import LEVEL, Tally, holm
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A known answer: `event` has `probability` in the cells that c, convention and precision name (None: in all).
+
+    probability_text: the probability as it was written, "1/7". text: where it comes from.
+    """
+
+    event: str
+    probability: float
+    text: str
+    probability_text: str = ""
+    c: tuple[float, ...] | None = None
+    convention: tuple[str, ...] | None = None
+    precision: tuple[str, ...] | None = None
+
+    def concerns(self, cell: Mapping[str, Any]) -> bool:
+        """Tell whether the claim is about a cell."""
+        return all(
+            wanted is None or cell[key] in wanted
+            for key, wanted in (("c", self.c), ("convention", self.convention), ("precision", self.precision))
+        )
+
+
+def evaluate(
+    claims: Sequence[Claim],
+    cells: Sequence[Mapping[str, Any]],
+    tallies: Sequence[Mapping[str, Tally | None]],
+    level: float = LEVEL,
+) -> list[dict[str, Any]]:
+    """Return an entry for each claim and each cell that it is about.
+
+    cells: c, convention and precision of each cell. tallies: of each cell, what was counted, by event; None where
+    that could not be done. With m entries to test, `low` and `high` are the exact two-sided interval at level
+    1 - (1 - level)/m: with probability at least `level`, all m hold at once. `p_value` is of the exact two-sided
+    test, `adjusted` Holm's; `holds` is whether it is above 1 - level. With probability at least `level` no true claim
+    is rejected, and a claim that holds lies in its interval. An entry is None in `holds` if there was nothing to test.
+    """
+    entries: list[dict[str, Any]] = []
+    tested: list[tuple[dict[str, Any], Tally]] = []
+    for number, claim in enumerate(claims):
+        about: list[int | None] = [i for i, cell in enumerate(cells) if claim.concerns(cell)]
+        for i in about or [None]:
+            tally = None if i is None else tallies[i].get(claim.event)
+            entry: dict[str, Any] = {
+                "claim": number,
+                "event": claim.event,
+                "text": claim.text,
+                "claimed": claim.probability,
+                "claimed_text": claim.probability_text or f"{claim.probability:g}",
+                "cell": i,
+                **{key: None if i is None else cells[i][key] for key in ("c", "convention", "precision")},
+                "trajectories": tally.total if tally else 0,
+                "hits": tally.hits if tally else 0,
+                "estimate": None, "low": 0.0, "high": 1.0, "level": level,
+                "method": "no such cell" if i is None else "not computed",
+                "p_value": None, "adjusted": None, "holds": None,
+            }  # fmt: skip
+            entries.append(entry)
+            if tally is not None and tally.total and tally.estimate is not None:
+                tested.append((entry, tally))
+    adjusted = holm([tally.p_value(entry["claimed"]) for entry, tally in tested])
+    for (entry, tally), corrected in zip(tested, adjusted.tolist(), strict=True):
+        found = tally.interval(1 - (1 - level) / len(tested))
+        entry.update(
+            estimate=found.estimate,
+            low=found.low,
+            high=found.high,
+            method=f"{found.method}, Bonferroni over {len(tested)}; exact test, Holm",
+            p_value=tally.p_value(entry["claimed"]),
+            adjusted=corrected,
+            holds=corrected > 1 - level,
+        )
+    return entries

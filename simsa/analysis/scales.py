@@ -1,0 +1,108 @@
+"""Bad step scales (Theorem 7): predicted from Hessians at sampled points, then looked up among the cells."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsa import calculus
+from simsa.analysis.intervals import LEVEL, interval
+from simsa.errors import ProgramError
+
+if TYPE_CHECKING:
+    from simsa.analysis.kinds import Subject
+
+SAMPLES = 48
+"""Points at which Hessians are taken: a brick of a tenth of the box is missed with probability 0.006."""
+
+EFFORT = 2e6
+"""Operations that the Hessians may take: about a second."""
+
+EQUAL = 1e-9
+"""Steps that differ by no more, relatively, are one: eigenvalues are computed, and 1/3 is no binary fraction."""
+
+LISTED = 200
+"""Most predicted scales that are listed."""
+
+
+def bad_scales(subject: "Subject", cells: Sequence[dict[str, Any]], level: float = LEVEL) -> dict[str, Any]:
+    """Return the predicted bad scales, and the landing probability in cells at them and elsewhere.
+
+    A step is bad if it is 1/lambda for an eigenvalue lambda > 0 of the Hessian of some f_I that is constant on an open
+    set (`calculus.bad_steps`, at SAMPLES points of the box of `subject`), so c is bad if c alpha_k = 1/lambda for some
+    k. cells: c, trajectories and landed of each. `steps` are the bad steps;
+    `scales` the bad c between the least and the largest of the sweep, each with the first step k it concerns, and the
+    cells that are there: with long runs every c is close to one. `at` and `elsewhere` are means over cells. computed
+    is False, with the reason, if the program is too large; an atom in a brick that no point was in is missed.
+    """
+    found, why = _atoms(subject)
+    scales = np.array([cell["c"] for cell in cells])
+    listed: list[dict[str, Any]] = []
+    at, in_all = np.zeros(len(cells), bool), 0
+    for atom in found:
+        bad, first = np.unique(atom["step"] / subject.alpha, return_index=True)
+        inside = bad[(bad >= scales.min() * (1 - EQUAL)) & (bad <= scales.max() * (1 + EQUAL))]
+        in_all += inside.size
+        for c in inside[:LISTED].tolist() + [c for c in scales.tolist() if _near(inside[LISTED:], c).any()]:
+            here = _near(scales, c)
+            at |= here
+            k = int(first[np.argmin(np.abs(bad - c))])
+            listed.append({"c": c, "step": k, "eigenvalue": atom["eigenvalue"], "cells": np.flatnonzero(here).tolist()})
+    listed.sort(key=lambda entry: (not entry["cells"], entry["step"], entry["c"]))
+    low, high = subject.box
+    return {
+        "computed": not why,
+        "why": why,
+        "samples": SAMPLES,
+        "box": [low.tolist(), high.tolist()],
+        "steps": found,
+        "scales": sorted(listed[:LISTED], key=lambda entry: (entry["c"], entry["step"])),
+        "scales_in_all": in_all,
+        "cells": np.flatnonzero(at).tolist(),
+        "at": _pooled([cell for cell, bad in zip(cells, at, strict=True) if bad], level),
+        "elsewhere": _pooled([cell for cell, bad in zip(cells, at, strict=True) if not bad], level),
+    }
+
+
+def _near(values: NDArray[np.float64], c: float) -> NDArray[np.bool_]:
+    """Tell which values are c, as far as a computed eigenvalue can tell."""
+    near: NDArray[np.bool_] = np.abs(values - c) <= EQUAL * c
+    return near
+
+
+def _atoms(subject: "Subject") -> tuple[list[dict[str, Any]], str]:
+    """Return the bad steps, those of equal size as one, in descending order; and why there are none, if so."""
+    objective = next(iter(subject.objectives.values()))  # conventions differ at ties alone
+    if subject.minibatches is None:
+        return [], "there are too many minibatches"
+    batches = len(subject.minibatches)
+    cost = SAMPLES * len(objective.rows) * len(objective.interpreter.tape.operands) * 40 * (1 + objective.p / 100)
+    if cost + SAMPLES * batches * objective.p**3 > EFFORT:
+        return [], "the program or the data are too large"
+    try:
+        found = calculus.bad_steps(
+            objective.program, objective.rows, subject.box, samples=SAMPLES, minibatches=subject.minibatches
+        )
+    except ProgramError as error:
+        return [], str(error)
+    atoms: list[dict[str, Any]] = []
+    for bad in found:
+        if not atoms or abs(atoms[-1]["step"] - bad.step) > EQUAL * bad.step:
+            atoms.append({"step": bad.step, "eigenvalue": bad.eigenvalue, "minibatches": [], "mass": 0.0})
+        if list(bad.minibatch) not in atoms[-1]["minibatches"]:
+            atoms[-1]["minibatches"].append(list(bad.minibatch))
+        atoms[-1]["mass"] += bad.mass / batches
+    return atoms, ""
+
+
+def _pooled(cells: Sequence[dict[str, Any]], level: float) -> dict[str, Any]:
+    """Return what was counted in several cells together; the interval is of the mean of their probabilities."""
+    trajectories, landed = (sum(cell[key] for cell in cells) for key in ("trajectories", "landed"))
+    return {
+        "cells": len(cells),
+        "trajectories": trajectories,
+        "landed": landed,
+        **asdict(interval(landed, trajectories, level)),
+    }

@@ -1,0 +1,184 @@
+"""Recursion (8) in plain Python, one trajectory and one step at a time, in any arithmetic.
+
+In floating point this is the definition of the kernels' `descend`, bit for bit; over the rational numbers it is the
+exact mode; step by step it is the replay of a trajectory.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsa.machine.launch import Descent, initial_points, minibatches
+from simsa.machine.reference import FLOAT64, Arithmetic, Execution, Interpreter, Number
+from simsa.tape import Tape
+
+FINISHED, UNBOUNDED, NOT_FINITE, TOO_LONG = range(4)
+"""How a trajectory stands: within the ball, out of it, at a NaN or an infinity, at numbers that are too long."""
+
+
+@dataclass(frozen=True)
+class Tie:
+    """A guard that is exactly 0: the sample (row of the data) and the instruction of the tape whose selection it is."""
+
+    sample: int
+    instruction: int
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One step x_{k+1} = x_k - gamma_k g_k, in the numbers of the arithmetic it was computed in.
+
+    k: its number. x: x_k. minibatch: I_k, rows of the data in the order drawn. gradient: g_k, the mean of the selection
+    gradients of the minibatch. gamma: the step size. following: x_{k+1}; it is x_k if that would not be finite.
+    margin: the smallest |guard|. ties: of the minibatch, in order. landed: another choice of the tied pieces would have
+    changed g_k. status: how the trajectory stands after the step; it goes on while that is FINISHED.
+    """
+
+    k: int
+    x: tuple[Number, ...]
+    minibatch: tuple[int, ...]
+    gradient: tuple[Number, ...]
+    gamma: Number
+    following: tuple[Number, ...]
+    margin: float
+    ties: tuple[Tie, ...]
+    landed: bool
+    status: int
+
+    @property
+    def movement(self) -> Number:
+        """Return the largest |gamma_k g_k| of a coordinate."""
+        return max(abs(self.gamma * g) for g in self.gradient)
+
+
+class Walker:
+    """Takes the steps of trajectories of one tape, on one data set, in one arithmetic.
+
+    too_long: tells of a number whether it is too long to go on with.
+    """
+
+    def __init__(
+        self,
+        tape: Tape,
+        rows: NDArray[np.float64],
+        arithmetic: Arithmetic = FLOAT64,
+        too_long: Callable[[Number], bool] = lambda number: False,
+    ) -> None:
+        self.tape, self.arithmetic, self.too_long = tape, arithmetic, too_long
+        self.rows = [[arithmetic.number(v) for v in row] for row in rows]
+        tapes = [replace(tape, numbers=n, guards=g) for n, g in zip(*tape.choices(), strict=True)]
+        self.choices = [Interpreter(one, arithmetic) for one in tapes]
+        """The convention's interpreter, and those that decide every tie for its first, and for its last piece."""
+
+    def step(self, k: int, x: Sequence[Number], minibatch: Sequence[int], gamma: Number, radius: float) -> Step:
+        """Take step k from x. A step out of |x|_inf <= radius is taken; one to no finite point is not."""
+        with np.errstate(all="ignore"):
+            runs = [self.choices[0].run(x, self.rows[i]) for i in minibatch]
+            total = self.sum(0, runs)
+            ties = [
+                Tie(i, instruction)
+                for i, run in zip(minibatch, runs, strict=True)
+                for instruction, margin in run.margins.items()
+                if margin == 0
+            ]
+            landed = bool(ties) and any(
+                (a != b) for choice in (1, 2) for a, b in zip(total, self.other(choice, x, minibatch), strict=True)
+            )
+            gradient = [g / self.arithmetic.number(len(minibatch)) for g in total]
+            following = [v - gamma * g for v, g in zip(x, gradient, strict=True)]
+            status = FINISHED
+            if any(v - v != 0 for v in following):
+                following, status = list(x), NOT_FINITE
+            elif max(abs(v) for v in following) > radius:
+                status = UNBOUNDED
+            elif any(self.too_long(v) for v in following):
+                status = TOO_LONG
+        margin = min((m for run in runs for m in run.margins.values()), default=np.inf)
+        return Step(
+            k, tuple(x), tuple(minibatch), tuple(gradient), gamma, tuple(following), margin, tuple(ties), landed, status
+        )
+
+    def sum(self, choice: int, runs: Sequence[Execution]) -> list[Number]:
+        """Return the sum of the selection gradients of executions, in their order."""
+        total = [self.arithmetic.number(0)] * self.tape.parameters
+        for run in runs:
+            total = [a + b for a, b in zip(total, self.choices[choice].backward(run), strict=True)]
+        return total
+
+    def other(self, choice: int, x: Sequence[Number], minibatch: Sequence[int]) -> list[Number]:
+        """Return the sum of the gradients of a minibatch under another choice of the tied pieces."""
+        return self.sum(choice, [self.choices[choice].run(x, self.rows[i]) for i in minibatch])
+
+    def objective(self, x: Sequence[Number]) -> Number:
+        """Return J(x), the mean over all samples in their order."""
+        with np.errstate(all="ignore"):
+            total = self.arithmetic.number(0)
+            for row in self.rows:
+                total = total + self.choices[0].run(x, row).values[self.tape.outputs[0]]
+            return total / self.arithmetic.number(len(self.rows))
+
+    def walk(self, descent: Descent, gamma: Sequence[Number], *, cell: int, trajectory: int) -> Iterator[Step]:
+        """Yield the steps of a trajectory, up to the last or to the one that stops it.
+
+        gamma: the step sizes. cell: number of the random stream. x_0 is the float64 that the stream gives, or nearest
+        to it in the arithmetic; the minibatches are those of the kernels.
+        """
+        x: Sequence[Number] = self.start(descent, cell, trajectory)
+        for k, minibatch in enumerate(minibatches(descent, len(self.rows), cell, trajectory)):
+            step = self.step(k, x, minibatch, self.arithmetic.number(gamma[k]), descent.radius)
+            yield step
+            if step.status != FINISHED:
+                return
+            x = step.following
+
+    def start(self, descent: Descent, cell: int, trajectory: int) -> list[Number]:
+        """Return x_0 of a trajectory."""
+        x = initial_points(descent, cell, trajectory, 1, self.tape.parameters)[0]
+        return [self.arithmetic.number(v) for v in x]
+
+    def record(self, descent: Descent, gamma: Sequence[Number], *, cell: int, trajectory: int) -> dict[str, Any]:
+        """Return the records of a trajectory, in the fields of `launch.descend`; numbers are rounded to float64."""
+        x: tuple[Number, ...] = tuple(self.start(descent, cell, trajectory))
+        none = (np.nan,) * len(x)
+        found: dict[str, Any] = {
+            "status": FINISHED, "stopped": descent.steps, "tie_first": -1, "tie_count": 0, "tie_sample": -1,
+            "tie_point": none, "landed_first": -1, "margin": np.inf, "final": none,
+            "objective": [np.nan] * len(descent.checkpoints), "movement": 0.0,
+        }  # fmt: skip
+
+        def check(k: int) -> None:
+            """Record J at the checkpoints of step k."""
+            if trajectory < descent.objective_trajectories and k in descent.checkpoints:
+                value = nearest(self.objective(x))
+                found["objective"] = [
+                    value if at == k else old for at, old in zip(descent.checkpoints, found["objective"], strict=True)
+                ]
+
+        for step in self.walk(descent, gamma, cell=cell, trajectory=trajectory):
+            check(step.k)
+            found["margin"] = min(found["margin"], step.margin)
+            if step.ties:
+                found["tie_count"] += 1
+                if found["tie_first"] < 0:
+                    found.update(tie_first=step.k, tie_sample=step.ties[0].sample, tie_point=tuple(map(nearest, x)))
+            if step.landed and found["landed_first"] < 0:
+                found["landed_first"] = step.k
+            if step.status != NOT_FINITE:
+                found["movement"] = nearest(step.movement)
+            x = step.following
+            if step.status != FINISHED:
+                found.update(status=step.status, stopped=step.k + 1)
+        if found["status"] == FINISHED:
+            check(descent.steps)
+        return {**found, "final": tuple(map(nearest, x))}
+
+
+def nearest(number: Number) -> float:
+    """Return the float64 nearest to a number: an infinity beyond the range, NaN for what is undefined."""
+    try:
+        return float(number)
+    except OverflowError:
+        return np.inf if number > 0 else -np.inf
