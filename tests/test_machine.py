@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simsa.machine import FLOAT32, FLOAT64, Interpreter, generate, tape_of
-from simsa.machine.launch import evaluate, merged
+from simsa.machine.launch import evaluate
+from simsa.machine.layout import merged
 from simsa.program.program import Builder, Program
 from simsa.tape import Tape
 from tests.strategies import points, programs

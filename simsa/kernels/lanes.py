@@ -243,7 +243,7 @@ def prepare(array, offset):
 
 
 def pick(array, index, start, width, column):
-    """Return array[index[start + lane] * width + column] in each lane, of a contiguous (n,) float array; not checked."""
+    """Return array[index[start + lane] * width + column] in each lane; a contiguous (n,) float array, not checked."""
     return array[index[start] * width + column]
 
 

@@ -132,10 +132,10 @@ def _operation(names, code):
 def straight(shape, outs, constants, lines):
     """Return forward(values, margin) and backward(values, adjoints, numbers) of consecutive instructions.
 
-    constants: values by place. lines: (row, out, operands, modes, immediates, number, guarded, adjoined) of each; row is
-    a `rows.Row`, or "sum" or "dot"; number: the first of its tie weights. If outs > 1, there is one line, and it is a
-    run: its outputs, and each of its operands, are `outs` consecutive registers. Adjoints of what is made and used here
-    stay in registers.
+    constants: values by place. lines: (row, out, operands, modes, immediates, number, guarded, adjoined) of each; row
+    is a `rows.Row`, or "sum" or "dot"; number: the first of its tie weights. If outs > 1, there is one line, and it is
+    a run: its outputs, and each of its operands, are `outs` consecutive registers. Adjoints of what is made and used
+    here stay in registers.
     """
     groups, samples, data_at, step = shape
     guarded = any(line[6] for line in lines)

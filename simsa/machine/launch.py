@@ -1,9 +1,10 @@
 """The only door to the kernels: lay a tape out in memory, check shapes once, and call."""
 
+import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -14,14 +15,10 @@ from numpy.typing import NDArray
 from simsa.errors import DataError, TapeError
 from simsa.kernels.streams import scratch_size
 from simsa.machine.generate import around, kernels
+from simsa.machine.layout import LANE_BYTES, Layout, laid_out, layout
 from simsa.machine.specialise import engine_text
-from simsa.primitives import ROWS
 from simsa.program.program import Builder
-from simsa.tape import assemble
-from simsa.tape.tape import COUNT, FIRST, FLAGS, NUMBER, OP, OUT, OUTS, Tape
-
-LANE_BYTES = 32
-"""Bytes of a lane vector: 256 bits, one AVX2 register, two of NEON."""
+from simsa.tape import Tape, assemble
 
 LAWS = ("full", "uniform_subset", "fixed_size", "fixed_size_replaced", "reshuffled")
 """Laws of the minibatch, by the number that stands for them in the kernels' streams."""
@@ -29,12 +26,8 @@ LAWS = ("full", "uniform_subset", "fixed_size", "fixed_size_replaced", "reshuffl
 INITIAL = ("points", "normal", "uniform")
 """Initial laws, by the number that stands for them in the kernels' streams."""
 
-CACHE_BYTES = 96 * 1024
-"""Values and adjoints of a block aim to fit in this much memory per thread: measured on Zen 3 (32 KiB L1, 512 KiB L2)
-with `benchmarks/`, where 64 to 192 KiB gave the same speed."""
-
-MOST_VECTORS = 16
-"""Lane vectors per register beyond which dispatch no longer matters (Zen 3, 13 instructions: 16 and 32 are equal)."""
+LARGEST_SINGLE = 2**24
+"""Most samples of a minibatch in float32, which counts them exactly."""
 
 Float = NDArray[np.floating[Any]]
 
@@ -72,131 +65,28 @@ class Descent:
     objective_trajectories: int
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Where the registers of a tape lie: `groups` x `samples` lane vectors each, parameters without `samples`.
-
-    The layout decides speed only; no result depends on it.
-    """
-
-    tape: Tape
-    lanes: int
-    groups: int
-    samples: int
-
-    @property
-    def step(self) -> int:
-        """Return the distance from one register to the next, in numbers."""
-        return self.groups * self.samples * self.lanes
-
-    @property
-    def data_at(self) -> int:
-        """Return the place of the first register after the parameters."""
-        return self.tape.parameters * self.groups * self.lanes
-
-    @property
-    def size(self) -> int:
-        """Return how many numbers hold all registers."""
-        return self.data_at + (self.tape.registers - self.tape.parameters) * self.step
-
-    def places(self, registers: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return where registers begin."""
-        p = self.tape.parameters
-        inside = registers < p
-        return np.where(inside, registers * self.groups * self.lanes, self.data_at + (registers - p) * self.step)
-
-    @cached_property
-    def code(self) -> NDArray[np.int64]:
-        """Return the tape's code, runs of like instructions as one."""
-        return merged(self.tape)
-
-    @cached_property
-    def arrays(self) -> tuple[Any, ...]:
-        """Return the tape's arrays as the kernels take them, registers turned into places."""
-        tape = self.tape
-        inside = tape.operands < tape.parameters
-        steps = np.where(inside, self.lanes, self.samples * self.lanes), np.where(inside, 0, self.lanes)
-        runs = np.where(inside, self.groups * self.lanes, self.step)
-        at = np.stack([self.places(tape.operands), *steps, runs], axis=1).astype(np.int64)
-        code = self.code.copy()
-        code[:, OUT] = self.places(code[:, OUT])
-        numbers, guards = tape.choices()
-        return (
-            *(code, np.ascontiguousarray(at), tape.modes, numbers, tape.rows, guards),
-            *(self.places(tape.constant_registers), tape.constant_values),
-            *(self.places(tape.outputs), self.places(tape.clear)),
-        )
-
-    @property
-    def longest(self) -> int:
-        """Return the most operands of an instruction."""
-        return int(self.tape.code[:, COUNT].max(initial=1))
-
-
-def merged(tape: Tape) -> NDArray[np.int64]:
-    """Return the tape's code with runs of like instructions as one: a layer of relus is one dispatch, not one for each.
-
-    A run has the same opcode, numbers, flags and modes; its outputs, and each of its operands, are consecutive
-    registers of one kind, and no output of the run is an operand of it.
-    """
-    lines: list[NDArray[np.int64]] = []
-    for k, line in enumerate(tape.code):
-        if not (lines and ROWS[line[OP]].pieces and _continues(tape, lines[-1], k)):
-            lines.append(line.copy())
-        else:
-            lines[-1][OUTS] += 1
-    return np.array(lines, np.int64).reshape(-1, tape.code.shape[1])
-
-
-def _continues(tape: Tape, run: NDArray[np.int64], k: int) -> bool:
-    """Tell whether instruction k is the next of a run."""
-    line, row, n, p = tape.code[k], ROWS[tape.code[k, OP]], run[OUTS], tape.parameters
-    same = line[OP] == run[OP] and line[FLAGS] == run[FLAGS] and line[OUT] == run[OUT] + n
-    if not same:
-        return False
-    count = len(row.immediates) + sum(len(branch.between) for branch in row.tie_rows)
-    one, two = (slice(start, start + count) for start in (run[NUMBER], line[NUMBER]))
-    start, here = (slice(first, first + line[COUNT]) for first in (run[FIRST], line[FIRST]))
-    first, now = tape.operands[start], tape.operands[here]
-    alone = ((first + n < run[OUT]) | (first >= run[OUT] + n + 1)) & ((first < p) == (now < p))
-    return bool(
-        (tape.numbers[one].tobytes() == tape.numbers[two].tobytes())
-        and (tape.modes[start] == tape.modes[here]).all()
-        and (now == first + n).all()
-        and alone.all()
-    )
-
-
-def layout(tape: Tape, precision: np.dtype[Any], batch: int, across: int) -> Layout:
-    """Return a layout for minibatches of `batch` samples and at least one group, `across` trajectories at most.
-
-    Samples share the loads of the parameters, so they come first; small tapes add groups to spread the dispatch.
-    """
-    lanes = LANE_BYTES // precision.itemsize
-    private = tape.registers - tape.parameters
-    samples = 1
-    while samples * 2 <= min(batch, 8) and 2 * LANE_BYTES * private * samples * 2 <= CACHE_BYTES:
-        samples *= 2
-    groups = 1
-    while (
-        groups * samples * 2 <= MOST_VECTORS
-        and groups * 2 * lanes <= max(across, lanes)
-        and 2 * LANE_BYTES * (tape.parameters + private * samples) * groups * 2 <= CACHE_BYTES
-    ):
-        groups *= 2
-    return _laid_out(tape, lanes, groups, samples)
+Task = tuple[Tape, NDArray[np.float64], Descent]
+"""What a descent is about: a tape, the samples (n, d), and the recursion."""
 
 
 @lru_cache(maxsize=32)
-def _laid_out(tape: Tape, lanes: int, groups: int, samples: int) -> Layout:
-    """Return a layout, made once: every block of a run needs the same."""
-    return Layout(tape, lanes, groups, samples)
-
-
-@lru_cache(maxsize=32)
-def specialised(layout: Layout) -> ModuleType:
+def _specialised(where: Layout) -> ModuleType:
     """Return the kernels for one tape in one layout."""
-    return around(engine_text(layout))
+    return around(engine_text(where))
+
+
+def _arranged(
+    tape: Tape, n: int, descent: Descent, precision: str, engine: str, count: int, shape: tuple[int, int] | None
+) -> tuple[Layout, ModuleType]:
+    """Return the layout and the kernels for a descent on n samples, `count` trajectories at a time."""
+    kind = np.dtype(precision)
+    batch = {"full": n, "uniform_subset": max(1, n // 2)}.get(descent.law, descent.size)
+    if engine == "interpreter":
+        where = laid_out(tape, LANE_BYTES // kind.itemsize, *shape) if shape else layout(tape, kind, batch, count)
+        return where, kernels()
+    # the same for every block, whatever its size: the layout is part of the code
+    where = laid_out(tape, LANE_BYTES // kind.itemsize, *shape) if shape else layout(tape, kind, batch, sys.maxsize)
+    return where, _specialised(where)
 
 
 def descend(
@@ -209,16 +99,18 @@ def descend(
     first: int,
     count: int,
     precision: str = "float64",
+    engine: str = "interpreter",
     shape: tuple[int, int] | None = None,
-    engine: Literal["interpreter", "specialised"] = "interpreter",
 ) -> dict[str, NDArray[Any]]:
     """Run the trajectories first, ..., first + count - 1 of a cell, and return their records.
 
     rows: (n, d), the samples. c: step scale. cell: number of the random stream. precision: "float64" or "float32".
-    shape: (groups, samples) of the layout, for tests; the result does not depend on it. The call releases the GIL.
+    engine: "interpreter", or "specialised", which is compiled for the tape first (once per machine). shape: (groups,
+    samples) of the layout, for tests. The result depends on neither of these two. The call releases the GIL.
     Each record has the trajectory as its first axis: status (0 finished, 1 left the ball, 2 not finite), stopped
-    (step), tie_first, tie_count, tie_sample (row of the data), tie_point (count, p), landed_first,
-    margin, final (count, p), objective (count, checkpoints), movement. Steps are -1, points NaN, where there is none.
+    (step), tie_first, tie_count, tie_sample (row of the data), tie_point (count, p), landed_first, margin,
+    final (count, p), objective (count, checkpoints), movement (of the last step of one that finished). Steps are -1,
+    points and numbers NaN, where there is none.
     """
     kind = np.dtype(precision)
     if len(tape.outputs) != 1:
@@ -229,9 +121,9 @@ def descend(
     n, p = data.shape[0], tape.parameters
     law = law_of(descent)
     largest = n if descent.law in ("full", "uniform_subset") else descent.size
-    batch = largest if descent.law != "uniform_subset" else max(1, n // 2)
-    lanes = LANE_BYTES // kind.itemsize
-    plan = _laid_out(tape, lanes, *shape) if shape else layout(tape, kind, batch, count)
+    if kind == np.float32 and largest > LARGEST_SINGLE:
+        raise DataError(f"in float32 a minibatch has at most {LARGEST_SINGLE} samples, this one {largest}")
+    where, package = _arranged(tape, n, descent, precision, engine, count, shape)
     start = initial_points(descent, cell, first, count, p).astype(kind)
     out: dict[str, NDArray[Any]] = {
         "status": np.empty(count, np.uint8),
@@ -247,14 +139,13 @@ def descend(
         "movement": np.empty(count, np.float64),
     }
     room = scratch_size(law, n, descent.size)  # type: ignore[no-untyped-call]
-    package = specialised(plan) if engine == "specialised" else kernels()
     package.descent.descend(
-        *plan.arrays, p, plan.data_at, plan.size, plan.longest, plan.groups, plan.samples, data.ravel(), n, law, descent.size, descent.replace, largest, room, np.uint64(descent.seed), cell, first, start,
-        c * descent.alpha, _at_most(descent.radius, kind), descent.checkpoints.astype(np.int64), descent.objective_trajectories,
-        *out.values(),
+        *where.arrays, p, where.data_at, where.size, where.longest, where.groups, where.samples,
+        data.ravel(), n, law, descent.size, descent.replace, largest, room, np.uint64(descent.seed), cell, first, start,
+        c * descent.alpha, _at_most(descent.radius, kind), descent.checkpoints.astype(np.int64),
+        descent.objective_trajectories, *out.values(),
     )  # fmt: skip
-    if not compiled(precision):
-        mark(precision).touch()
+    mark(precision, package).touch()
     return out
 
 
@@ -312,7 +203,7 @@ def evaluate(
     if x.shape != (b, p) or data.shape != (b, tape.data):
         raise TapeError(f"expected points (b, {p}) and data (b, {tape.data}), got {x.shape} and {data.shape}")
     lanes = LANE_BYTES // kind.itemsize
-    plan = _laid_out(tape, lanes, groups, 1) if groups else layout(tape, kind, 1, b)
+    plan = laid_out(tape, lanes, groups, 1) if groups else layout(tape, kind, 1, b)
     outputs, margins = np.empty((b, q), kind), np.empty(b, kind)
     jacobians = np.zeros((b, q, p) if differentiate else (0, q, p), kind)
     kernels().descent.evaluate(
@@ -322,24 +213,33 @@ def evaluate(
     return outputs, jacobians, margins
 
 
-def compiled(precision: str = "float64") -> bool:
-    """Tell whether the descent kernel of this precision has been compiled on this machine before."""
-    return mark(precision).exists()
+def compiled(precision: str = "float64", special: Task | None = None) -> bool:
+    """Tell whether the kernel of this precision has been compiled on this machine before; `special`: for a task."""
+    return mark(precision, special and _arranged(*_sizes(special), precision, "specialised", 1, None)[1]).exists()
 
 
-def mark(precision: str) -> Path:
-    """Return the file that says so, beside the compiled kernel."""
-    return Path(kernels().__path__[0]) / f"compiled-{precision}"
+def mark(precision: str, package: ModuleType | None = None) -> Path:
+    """Return the file that says so, beside the compiled kernel; `package`: the interpreter's, if none is named."""
+    return Path((package or kernels()).__path__[0]) / f"compiled-{precision}"
 
 
-def warm_up(precision: str = "float64") -> float:
-    """Compile the descent kernel for a precision, or load it from disk; return the seconds that took."""
+def warm_up(precision: str = "float64", special: Task | None = None) -> float:
+    """Compile the kernel for a precision, or load it from disk; return the seconds that took."""
     began = time.perf_counter()
-    descend(*smallest(), c=0.5, cell=0, first=0, count=1, precision=precision)
+    tape, rows, descent = special or smallest()
+    short = replace(descent, steps=0, alpha=np.zeros(0), checkpoints=np.zeros(0, np.int64))
+    engine = "specialised" if special else "interpreter"
+    descend(tape, rows, short, c=0.5, cell=0, first=0, count=1, precision=precision, engine=engine)
     return time.perf_counter() - began
 
 
-def smallest() -> tuple[Tape, NDArray[np.float64], Descent]:
+def _sizes(task: Task) -> tuple[Tape, int, Descent]:
+    """Return what the layout depends on."""
+    tape, rows, descent = task
+    return tape, len(rows), descent
+
+
+def smallest() -> Task:
     """Return a tape, its data and a descent of one step, to compile with."""
     builder = Builder(1)
     tape = assemble(builder.finish([builder.apply("square", [0])]))

@@ -166,8 +166,7 @@ class Walker:
                     found.update(tie_first=step.k, tie_sample=step.ties[0].sample, tie_point=tuple(map(nearest, x)))
             if step.landed and found["landed_first"] < 0:
                 found["landed_first"] = step.k
-            if step.status != NOT_FINITE:
-                found["movement"] = nearest(step.movement)
+            found["movement"] = nearest(step.movement) if step.status == FINISHED else np.nan
             x = step.following
             if step.status != FINISHED:
                 found.update(status=step.status, stopped=step.k + 1)

@@ -7,16 +7,14 @@ what it says. What has no operation of its own in `simsa.kernels.specialised` is
 from collections.abc import Iterator
 from itertools import count
 from textwrap import indent
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simsa.machine.layout import Layout
 from simsa.primitives import ROWS
 from simsa.tape.tape import ADD, ADJOINED, BRANCH, COUNT, FIRST, FLAGS, GUARDED, NUMBER, OP, OUT, OUTS, blocks_of
-
-if TYPE_CHECKING:
-    from simsa.machine.launch import Layout
 
 LONGEST = 400
 """Most lines of code for which a tape is specialised: compiling them takes some 15 s, and grows faster than they do."""
@@ -41,23 +39,24 @@ _LOOPS = {
     ),
     "dense": (
         "dense(values, at, {first}, {outs}, {inputs}, {bias}, {out}, step, groups, samples)",
-        "dense_back(values, adjoints, at, modes, {first}, {outs}, {inputs}, {bias}, {out}, step, trusted, groups, samples)",
+        "dense_back(values, adjoints, at, modes, {first}, {outs}, {inputs}, {bias}, {out}, step, trusted, "
+        "groups, samples)",
     ),
     "logsumexp": (
         "logsumexp(values, at, {first}, {count}, {out}, groups, samples)",
         "logsumexp_back(values, adjoints, at, modes, {first}, {count}, {out}, groups, samples)",
     ),
     "max": (
-        "extreme(values, margin, at, {first}, {count}, {out}, 1, int(numbers[{number}]), {guarded}, groups, samples)",
-        "extreme_back(values, adjoints, at, modes, {first}, {count}, {out}, int(numbers[{number}]), groups, samples)",
+        "extreme(values, margin, at, {first}, {count}, {out}, 1, {rule}, {guarded}, groups, samples)",
+        "extreme_back(values, adjoints, at, modes, {first}, {count}, {out}, {rule}, groups, samples)",
     ),
     "min": (
-        "extreme(values, margin, at, {first}, {count}, {out}, -1, int(numbers[{number}]), {guarded}, groups, samples)",
-        "extreme_back(values, adjoints, at, modes, {first}, {count}, {out}, int(numbers[{number}]), groups, samples)",
+        "extreme(values, margin, at, {first}, {count}, {out}, -1, {rule}, {guarded}, groups, samples)",
+        "extreme_back(values, adjoints, at, modes, {first}, {count}, {out}, {rule}, groups, samples)",
     ),
     "sort": (
-        "sort(values, margin, at, {first}, {count}, {out}, step, int(numbers[{number}]), {guarded}, groups, samples, order)",
-        "sort_back(values, adjoints, at, modes, {first}, {count}, {out}, step, int(numbers[{number}]), groups, samples, order)",
+        "sort(values, margin, at, {first}, {count}, {out}, step, {rule}, {guarded}, groups, samples, order)",
+        "sort_back(values, adjoints, at, modes, {first}, {count}, {out}, step, {rule}, groups, samples, order)",
     ),
     "select": (
         "choose(values, margin, at, {first}, {out}, rows, guards, {branch}, {guarded}, groups, samples)",
@@ -103,7 +102,12 @@ class Piece(NamedTuple):
     backward: str
 
 
-def engine_text(layout: "Layout") -> str:
+def fits(layout: Layout) -> bool:
+    """Tell whether the tape is short enough to be specialised."""
+    return len(layout.code) <= LONGEST
+
+
+def engine_text(layout: Layout) -> str:
     """Return the engine of a tape in a layout."""
     pieces = list(_pieces(layout))
     lines = [_HEAD]
@@ -121,7 +125,7 @@ def engine_text(layout: "Layout") -> str:
     return "\n".join(lines) + _TAIL.format(forward=indent(forward, "    "), backward=indent(backward, "    "), **sizes)
 
 
-def _pieces(layout: "Layout") -> Iterator[Piece]:
+def _pieces(layout: Layout) -> Iterator[Piece]:
     """Yield the parts of a tape, in order: a dense layer, a loop, or a sequence of other instructions."""
     names = count(1)
     waiting: list[str] = []
@@ -142,7 +146,7 @@ def _pieces(layout: "Layout") -> Iterator[Piece]:
         yield _straight(layout, next(names), 1, waiting)
 
 
-def _straight(layout: "Layout", name: int, outs: int, lines: list[str]) -> Piece:
+def _straight(layout: Layout, name: int, outs: int, lines: list[str]) -> Piece:
     """Return the part that a sequence of instructions, or one run, makes."""
     tape = layout.tape
     places = layout.places(tape.constant_registers).tolist()
@@ -152,7 +156,7 @@ def _straight(layout: "Layout", name: int, outs: int, lines: list[str]) -> Piece
     return Piece(made, f"forward{name}(values, margin)", f"backward{name}(values, adjoints, numbers)")
 
 
-def _line(layout: "Layout", line: NDArray[np.int64], n: int) -> str:
+def _line(layout: Layout, line: NDArray[np.int64], n: int) -> str:
     """Return the n-th instruction of a run as `specialised.straight` takes it."""
     tape, row = layout.tape, ROWS[line[OP]]
     reads = slice(line[FIRST], line[FIRST] + line[COUNT])
@@ -168,19 +172,19 @@ def _line(layout: "Layout", line: NDArray[np.int64], n: int) -> str:
     )
 
 
-def _loop(layout: "Layout", line: NDArray[np.int64]) -> Piece:
+def _loop(layout: Layout, line: NDArray[np.int64]) -> Piece:
     """Return the calls of the interpreter's loop for an instruction."""
     forward, backward = _LOOPS[ROWS[line[OP]].name]
     outs, count = int(line[OUTS]), int(line[COUNT])
     numbers = {
         "first": line[FIRST], "count": count, "out": layout.places(line[OUT]), "outs": outs,
-        "inputs": count // (outs + 1), "bias": count % (outs + 1) != 0, "number": line[NUMBER],
+        "inputs": count // (outs + 1), "bias": count % (outs + 1) != 0, "rule": f"int(numbers[{line[NUMBER]}])",
         "guarded": line[FLAGS] & GUARDED, "branch": line[BRANCH],
     }  # fmt: skip
     return Piece("", forward.format(**numbers), backward.format(**numbers) if line[FLAGS] & ADJOINED else "")
 
 
-def _dense(layout: "Layout", name: int, line: NDArray[np.int64]) -> Piece | None:
+def _dense(layout: Layout, name: int, line: NDArray[np.int64]) -> Piece | None:
     """Return the part of a dense layer, unless its weights are no parameters or its inputs are."""
     tape = layout.tape
     if ROWS[line[OP]].name != "dense":

@@ -1,0 +1,132 @@
+"""The specialised engine computes what the interpreter computes, bit for bit."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simsa.machine import Descent, Initial, descend, tape_of
+from simsa.machine.generate import around
+from simsa.machine.launch import evaluate
+from simsa.machine.layout import Layout, laid_out
+from simsa.machine.specialise import engine_text
+from simsa.primitives import FRAMEWORKS, ROWS, Convention
+from simsa.program import network
+from simsa.program.program import Builder, Program
+from simsa.tape import Tape
+from tests.strategies import EXTREMES, TIES, programs
+from tests.test_descent import kinked, plan
+from tests.test_machine import runs, same
+
+
+def points(rng: np.random.Generator, count: int, width: int, finite: bool) -> np.ndarray:
+    """Return points of which most numbers are ties, some extreme, and some NaN or infinite unless `finite`."""
+    numbers = np.array([v for v in (*TIES, *TIES, *EXTREMES) if not finite or np.isfinite(v)])
+    drawn = rng.choice(numbers, size=(count, width))
+    return np.where(rng.random((count, width)) < 0.3, rng.normal(size=(count, width)), drawn)
+
+
+def special(where: Layout, x: np.ndarray, data: np.ndarray, text: str = "") -> tuple[np.ndarray, ...]:
+    """Evaluate points on the specialised kernels, or on an engine with another text."""
+    tape, kind = where.tape, np.dtype("float64" if where.lanes == 4 else "float32")
+    b, q = len(x), len(tape.outputs)
+    outputs, jacobians, margins = np.empty((b, q), kind), np.zeros((b, q, tape.parameters), kind), np.empty(b, kind)
+    around(text or engine_text(where)).descent.evaluate(
+        *where.arrays, tape.parameters, where.data_at, where.size, where.longest, where.groups, where.samples,
+        x.astype(kind), data.astype(kind).ravel(), tape.data, outputs, jacobians, margins, True,
+    )  # fmt: skip
+    return outputs, jacobians, margins
+
+
+def assert_same(tape: Tape, seed: int, precision: str = "float64", groups: int = 1) -> None:
+    """Compare both engines on values, Jacobians and the smallest |guard| at points rich in ties."""
+    rng = np.random.default_rng(seed)
+    with np.errstate(over="ignore"):
+        x = points(rng, 200, tape.parameters, finite=True).astype(precision)
+        x = np.where(np.isfinite(x), x, 0)
+        data = points(rng, 200, tape.data, finite=False).astype(precision)
+    where = laid_out(tape, 4 if precision == "float64" else 8, groups, 1)
+    for ours, theirs in zip(special(where, x, data), evaluate(tape, x, data, precision=precision), strict=True):
+        assert same(ours, theirs), tape.listing()
+
+
+@settings(max_examples=8)
+@given(st.data(), st.sampled_from((1, 2)))
+def test_generated_programs(data: st.DataObject, groups: int) -> None:
+    assert_same(tape_of(data.draw(programs(max_nodes=25))), 1, groups=groups)
+
+
+@settings(max_examples=2)
+@given(st.data())
+def test_generated_programs_in_float32(data: st.DataObject) -> None:
+    assert_same(tape_of(data.draw(programs(max_nodes=25))), 2, "float32")
+
+
+def everything(convention: Convention) -> Program:
+    """Return a program that applies every row of the table to parameters, data, constants and results."""
+    builder = Builder(6, 2, convention)
+    constant = builder.constant(0.5)
+    results = [0, 1, 6, constant]
+    for row in ROWS:
+        if row.name == "select":
+            first, outputs = builder.select([([(results[-1], "<", 2), (1, "==", 2)], 3), ([(0, ">=", 7)], 4)], 5), 1
+        elif row.name == "dense":
+            # one whose weights are parameters, on data; and one the other way round
+            outputs = 2
+            first = builder.apply("dense", [0, 1, 2, 3, 6, 7, 4, 5], outputs=2)
+            builder.apply("dense", [6, 7, 0], outputs=2)
+        else:
+            count = row.arity or 4
+            operands = [*results[-2:], 2, 3, 4][:count]
+            outputs = count if row.name == "sort" else 1
+            first = builder.apply(row.name, operands, [0.25] * len(row.immediates), outputs)
+        results += range(first, first + outputs)
+    return builder.finish([builder.apply("sum", results[i : i + 20]) for i in range(0, len(results), 20)])
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_every_row_of_the_table(framework: str) -> None:
+    assert_same(tape_of(everything(Convention(framework))), 3)
+
+
+def test_runs_of_like_instructions() -> None:
+    assert_same(tape_of(runs()), 4, groups=2)
+
+
+LAWS: list[tuple[str, str, tuple[int, int], dict[str, Any]]] = [
+    ("network", "float64", (1, 4), {"law": "uniform_subset"}),
+    ("network", "float32", (2, 1), {"law": "fixed_size", "radius": 3.0}),
+    ("kinked", "float64", (2, 2), {"law": "full"}),
+]
+
+
+@pytest.mark.parametrize(("name", "precision", "shape", "changes"), LAWS)
+def test_descents_give_the_same_records(name: str, precision: str, shape: tuple[int, int], changes: Any) -> None:
+    """Two hidden layers, whose inputs receive; starts that tie, and step sizes that leave the ball or overflow."""
+    rows = np.random.default_rng(0).normal(size=(11, 3)).round(3)
+    program = network([2, 5, 6, 1], loss="squared") if name == "network" else kinked()
+    tape = tape_of(program)
+    descent: Descent = plan(tape.parameters, **changes)
+    if name == "kinked":
+        grid = Initial("points", np.zeros(2), np.ones(2), np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 1.0], [0.5, 0.0]]))
+        descent = plan(2, initial=grid, **changes)
+    for c in (0.5, 1e3, 1e200):
+        given = {"c": c, "cell": 3, "first": 5, "count": 19, "precision": precision}
+        ours = descend(tape, rows, descent, engine="specialised", shape=shape, **given)
+        theirs = descend(tape, rows, descent, **given)
+        for field, values in theirs.items():
+            assert ours[field].tobytes() == values.tobytes(), (field, c)
+
+
+def test_an_altered_text_would_be_noticed() -> None:
+    """The negative control: another operand in one line of the code."""
+    builder = Builder(2)
+    tape = tape_of(builder.finish([builder.apply("sub", [0, 1])]))
+    where = laid_out(tape, 4, 1, 1)
+    text = engine_text(where)
+    altered = text.replace("'x - y', ('1', '-1')", "'y - x', ('-1', '1')")
+    assert altered != text
+    x, none = np.array([[2.0, 1.0]]), np.zeros((1, 0))
+    assert [special(where, x, none, t)[0].item() for t in (text, altered)] == [1.0, -1.0]
