@@ -10,7 +10,7 @@ from scipy import stats
 
 from simsa import analysis
 from simsa.analysis import estimates, intervals
-from simsa.ensemble.store import FINISHED, NOT_FINITE, NOT_RUN, UNBOUNDED
+from simsa.ensemble.store import FINISHED, NOT_FINITE, NOT_RUN, TOO_LONG, UNBOUNDED
 
 # ---------------------------------------------------------------- intervals
 
@@ -112,7 +112,7 @@ def cell_of(**fields) -> xarray.Dataset:
 
 def test_counts_leave_out_what_has_not_run():
     cell = cell_of(
-        status=[FINISHED, UNBOUNDED, NOT_FINITE, FINISHED, NOT_RUN],
+        status=[FINISHED, UNBOUNDED, NOT_FINITE, TOO_LONG, NOT_RUN],
         tie_first=[0, 3, -1, -1, -1],
         landed_first=[-1, 4, -1, -1, -1],
     )
@@ -122,6 +122,7 @@ def test_counts_leave_out_what_has_not_run():
         "landed": 1,
         "unbounded": 1,
         "not_finite": 1,
+        "too_long": 1,
     }
 
 
@@ -136,6 +137,7 @@ def test_final_states_are_exclusive_and_cover_all():
         "moving": 2,
         "unbounded": 1,
         "not_finite": 1,
+        "too_long": 0,
         "landed_settled": 1,
     }
 
@@ -261,6 +263,7 @@ def test_the_summary_has_curves(summary):
         "moving": 0,
         "unbounded": 1,
         "not_finite": 1,
+        "too_long": 0,
         "landed_settled": 1,
         "tolerance": 0,
     }

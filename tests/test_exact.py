@@ -6,10 +6,12 @@ from itertools import chain, combinations
 
 import numpy as np
 import pytest
+import xarray
 from hypothesis import given
 from hypothesis import strategies as st
 
 import simsa
+from simsa.analysis.pairs import pairs
 from simsa.ensemble import drive, store
 from simsa.ensemble.plan import plan
 from simsa.errors import ProgramError, ScenarioError
@@ -252,6 +254,40 @@ def test_a_sweep_runs_exact_cells_beside_the_others(said, tmp_path):
     again = sweep(said("", "", ("run.block=7",)), tmp_path / "two", workers=3)
     for name in data:
         assert data[name].values.tobytes() == again[name].values.tobytes(), name
+
+
+def test_landings_are_compared_on_the_same_starts(said, tmp_path):
+    data = sweep(said("", "", ("sweep.precision=['exact','float32','float64']",)), tmp_path)
+    found = pairs(data)
+    assert [(one["c"], one["precision"]) for one in found] == [(1 / 3, "float32"), (1 / 3, "float64"), (0.5, "float32"),
+                                                               (0.5, "float64")]  # fmt: skip
+    landed = (data.landed_first >= 0).values
+    for one, (e, f) in zip(found, [(0, 1), (0, 2), (3, 4), (3, 5)], strict=True):
+        assert one["trajectories"] == 60 and one["undecided"] == 0
+        assert one["both"] == np.count_nonzero(landed[e] & landed[f])
+        assert one["only_exact"] == np.count_nonzero(landed[e] & ~landed[f])
+        assert (one["only_float"], one["neither"]) == (0, np.count_nonzero(~landed[e]))
+    assert found[1]["only_exact"] > 0 and found[3]["only_exact"] == 0
+
+
+def test_pairs_of_a_scale_listed_twice_and_of_what_was_not_run():
+    data = xarray.Dataset(
+        {
+            "landed_first": (("cell", "trajectory"), [[0, -1, -1], [0, 0, -1], [-1, -1, -1], [-1, 5, -1]]),
+            "status": (("cell", "trajectory"), [[0, 0, 255], [0, 0, 0], [0, 0, 0], [3, 0, 3]]),
+        },
+        {
+            "c": ("cell", [0.5] * 4),
+            "convention": ("cell", ["jax"] * 4),
+            "precision": ("cell", ["float64", "exact"] * 2),
+        },
+    )
+    one, two = pairs(data)
+    assert {k: one[k] for k in ("trajectories", "both", "only_exact", "only_float", "neither", "undecided")} == {
+        "trajectories": 2, "both": 1, "only_exact": 1, "only_float": 0, "neither": 0, "undecided": 0,
+    }  # fmt: skip
+    assert (two["trajectories"], two["only_exact"], two["neither"], two["undecided"]) == (3, 1, 2, 2)
+    assert pairs(data.isel(cell=[0, 2])) == []
 
 
 def test_exact_cells_take_steps_of_the_file_and_not_of_the_float(said):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsa.analysis.intervals import LEVEL, clopper_pearson
-from simsa.ensemble.store import FINISHED, NOT_FINITE, NOT_RUN, UNBOUNDED
+from simsa.ensemble.store import FINISHED, NOT_FINITE, NOT_RUN, TOO_LONG, UNBOUNDED
 
 if TYPE_CHECKING:
     import xarray
@@ -37,11 +37,12 @@ def _values(cell: "xarray.Dataset", name: str) -> NDArray[Any]:
 
 
 def counts(cell: "xarray.Dataset") -> dict[str, int]:
-    """Return how many trajectories were run, tied, landed, left the ball, or met a NaN or infinity.
+    """Return how many trajectories were run, tied, landed, left the ball, met a NaN or infinity, or were too long.
 
     tied: at least one guard was exactly zero in a step. landed: one of these ties was decisive, that is,
     another piece that the tie allows would have changed the gradient of the step; the point is then in Sing
-    or in C of some minibatch, as far as the values at one point can tell.
+    or in C of some minibatch, as far as the values at one point can tell. too_long: an exact trajectory stopped because
+    its numbers had too many bits; what it would have met later is not known.
     """
     status = _values(cell, "status")
     return {
@@ -50,6 +51,7 @@ def counts(cell: "xarray.Dataset") -> dict[str, int]:
         "landed": int(np.count_nonzero(_values(cell, "landed_first") >= 0)),
         "unbounded": int(np.count_nonzero(status == UNBOUNDED)),
         "not_finite": int(np.count_nonzero(status == NOT_FINITE)),
+        "too_long": int(np.count_nonzero(status == TOO_LONG)),
     }
 
 
@@ -58,9 +60,9 @@ def final_states(cell: "xarray.Dataset", tolerance: float = SETTLED) -> dict[str
 
     settled: the run ended, and its last step moved no parameter by more than `tolerance` times the last step
     size c alpha_k, so that no entry of its last minibatch gradient exceeded `tolerance`. moving: it ended and
-    moved more. unbounded: it left the ball and was stopped. not_finite: it met a NaN or an infinity. The four
-    are exclusive and cover every run. landed_settled: those that landed and have settled, where an artificial
-    critical point would show.
+    moved more. unbounded: it left the ball and was stopped. not_finite: it met a NaN or an infinity. too_long: an exact
+    run whose numbers had too many bits. The five are exclusive and cover every run. landed_settled: those that landed
+    and have settled, where an artificial critical point would show.
 
     A settled point need not be critical (its last minibatch may be kind), nor a moving one far from a
     critical point (minibatches may disagree there).
@@ -73,6 +75,7 @@ def final_states(cell: "xarray.Dataset", tolerance: float = SETTLED) -> dict[str
         "moving": int(np.count_nonzero((status == FINISHED) & ~still)),
         "unbounded": int(np.count_nonzero(status == UNBOUNDED)),
         "not_finite": int(np.count_nonzero(status == NOT_FINITE)),
+        "too_long": int(np.count_nonzero(status == TOO_LONG)),
         "landed_settled": int(np.count_nonzero(still & (_values(cell, "landed_first") >= 0))),
     }
 

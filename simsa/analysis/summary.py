@@ -18,6 +18,7 @@ from simsa.analysis.estimates import (
 )
 from simsa.analysis.intervals import LEVEL, Tally, clopper_pearson, interval
 from simsa.analysis.kinds import Subject, final_kinds, tie_kinds
+from simsa.analysis.pairs import pairs
 from simsa.analysis.scales import bad_scales
 from simsa.analysis.scaling import codimension
 from simsa.analysis.verdicts import verdicts
@@ -44,8 +45,8 @@ def summarise(
     interval of a cell holds for this cell; `simultaneous` gives, for landings, two-sided intervals that hold for all
     cells at once (Bonferroni). Further `final` (`estimates.final_states`), `first_passage`, `objective`,
     `margin`, `codimension` (`scaling`), and, if the subject is given, `tie_kinds` and `final_kinds` (`kinds`). Of the
-    run: `claims` (`claims.evaluate`), `bad_scales` (`scales`), `verdicts` (`verdicts`), and the hypotheses recorded
-    when it was planned. timing: passed through.
+    run: `pairs` (`pairs`: exact cells beside the others), `claims` (`claims.evaluate`), `bad_scales` (`scales`),
+    `verdicts` (`verdicts`), and the hypotheses recorded when it was planned. timing: passed through.
     """
     header, cells = records.attrs, records.sizes["cell"]
     described: list[dict[str, Any]] = []
@@ -62,6 +63,7 @@ def summarise(
             "digest": header["digest"],
             "seed": header.get("seed"),
             "cells": described,
+            "pairs": pairs(records),
             "bad_scales": bad,
             "claims": evaluate(claims, described, tallies, level),
             "verdicts": verdicts(described, header.get("hypotheses", []), bad, level),
