@@ -23,18 +23,20 @@ CHECKED = 64, 20
 
 
 class Simsa:
-    """simsa on its interpreter, ties and events recorded."""
+    """simsa on one of its engines, ties and events recorded."""
 
-    def __init__(self, work: Work, threads: int, folder: Path, steps: int) -> None:
+    def __init__(self, work: Work, threads: int, folder: Path, steps: int, engine: str) -> None:
         from simsa.machine import descend, tape_of
+
+        self.engine, self.name = engine, "simsa" if engine == "specialised" else engine
 
         self.work, self.threads, self.folder, self.steps = work, threads, folder, steps
         self.tape, self.rows, self.descend = tape_of(work.program()), work.rows(), descend
 
     def block(self, first: int, count: int, steps: int) -> np.ndarray:
         """Run some trajectories, and return their final parameters."""
-        descent = self.work.descent(steps)
-        return self.descend(self.tape, self.rows, descent, c=1.0, cell=0, first=first, count=count)["final"]
+        where = {"c": 1.0, "cell": 0, "first": first, "count": count, "engine": self.engine}
+        return self.descend(self.tape, self.rows, self.work.descent(steps), **where)["final"]
 
     def draw(self) -> None:
         """Write what the other peers need to do the same work, and the result that they must reach."""
@@ -55,7 +57,7 @@ class Simsa:
 
     def check(self) -> None:
         """Write the result of the short run."""
-        np.save(self.folder / "simsa.npy", self.block(0, *CHECKED))
+        np.save(self.folder / f"{self.name}.npy", self.block(0, *CHECKED))
 
     def prepare(self) -> None:
         """Warm up."""
@@ -157,7 +159,8 @@ class Jax:
 
 
 PEERS = {
-    "simsa": ("simsa", Simsa),
+    "simsa": ("simsa, specialised", lambda *args: Simsa(*args, engine="specialised")),
+    "interpreter": ("simsa, interpreter", lambda *args: Simsa(*args, engine="interpreter")),
     "jax-vmap": ("JAX jit(vmap(scan))", lambda *args: Jax(*args, outer="vmap")),
     "jax-scan": ("JAX jit(scan(vmap))", lambda *args: Jax(*args, outer="scan")),
 }

@@ -189,6 +189,7 @@ def _announce(made: "Plan", folder: Path, workers: int, say: "Say") -> None:
 
     layout, cost = made.layout, made.estimate()
     blocks = len(layout.blocks)
+    engines = dict.fromkeys("exact" if cell.precision == "exact" else made.engine(cell) for cell in layout.cells)
     say(
         f"{layout.header['name']}: {len(layout.cells)} cells x {layout.trajectories} trajectories x "
         f"{layout.steps} steps = {cost.traj_steps:.3g} traj-steps "
@@ -196,7 +197,8 @@ def _announce(made: "Plan", folder: Path, workers: int, say: "Say") -> None:
     )
     say(
         f"{blocks} blocks on {workers} threads, {_size(cost.bytes)} of records in {folder}"
-        f"{'' if layout.points else ' (without points)'}, roughly {duration(cost.seconds(min(workers, blocks)))}"
+        f"{'' if layout.points else ' (without points)'}, {' and '.join(engines)} engine, "
+        f"roughly {duration(cost.seconds(min(workers, blocks)))}"
     )
 
 

@@ -24,7 +24,7 @@ SAVE_ALL = plots.save_all
 FIGURES = [f"{name}.{kind}" for name in ("first_passage", "landing", "objective") for kind in ("pdf", "png")]
 
 
-def machine(tape, rows, descent, *, c, cell, first, count, precision):
+def machine(tape, rows, descent, *, c, cell, first, count, precision, engine):
     """Stand in for the machine: trajectory t lands at step t for c = 0.5 and t < 8, and never for other c."""
     t = np.arange(first, first + count)
     hit = np.where((t < 8) & (c == 0.5), t % descent.steps, -1)
@@ -99,7 +99,8 @@ def test_a_run_writes_everything_and_prints_a_table(here, capsys, monkeypatch):
     assert lines[-1] == "results: results/identity_trap"
     assert len({len(line) for line in lines[1:4]}) == 1, "columns are aligned"
     assert "identity_trap: 2 cells x 40 trajectories x 20 steps = 1.6e+03 traj-steps (1 parameters, 2 samples)" in err
-    assert re.search(r"10 blocks on 2 threads, .* of records in results/identity_trap, roughly .*s\n", err)
+    assert re.search(r"10 blocks on 2 threads, .* of records in results/identity_trap, interpreter engine", err)
+    assert re.search(r", roughly .*s\n", err)
     assert re.search(r"done in .*: .* traj-steps/s on 2 threads\n", err)
     assert "warning: a hypothesis of Theorem" in err
 

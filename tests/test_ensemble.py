@@ -55,7 +55,7 @@ PLAN = Plan(
 )
 
 
-def descend(tape, rows, descent, *, c, cell, first, count, precision):
+def descend(tape, rows, descent, *, c, cell, first, count, precision, engine):
     """Stand in for the machine: every record is a function of the cell and the trajectory."""
     t = np.arange(first, first + count)
     numbers = (t * 13 + cell * 7) % 101
@@ -98,9 +98,9 @@ def test_the_number_of_threads_changes_no_byte(tmp_path, whole, workers):
 def test_the_machine_is_asked_for_every_block_of_every_cell_once(tmp_path):
     asked = []
 
-    def noting(*given, c, cell, first, count, precision):
+    def noting(*given, c, cell, first, count, precision, engine):
         asked.append((c, cell, first, count, precision))
-        return descend(*given, c=c, cell=cell, first=first, count=count, precision=precision)
+        return descend(*given, c=c, cell=cell, first=first, count=count, precision=precision, engine=engine)
 
     go(tmp_path, machine=noting)
     wanted = [(LAYOUT.cells[b.cell].c, b.cell, b.first, b.count, "float64") for b in LAYOUT.blocks]
@@ -396,3 +396,13 @@ def test_blocks_of_large_programs_fit_into_memory():
     assert block_size(layout, 1e-9) == SMALLEST_BLOCK
     layout = dataclasses.replace(LAYOUT, trajectories=10**6, parameters=10**4)
     assert 2 * 8 * 10**4 * block_size(layout, 1e-9) <= 2**26
+
+
+@pytest.mark.parametrize(
+    ("wanted", "trajectories", "engine"),
+    [("auto", 100, "interpreter"), ("auto", 10**9, "specialised"), ("specialised", 100, "specialised")],
+)
+def test_long_runs_are_specialised(tmp_path, wanted, trajectories, engine):
+    """`auto` specialises when there is more work than a compilation."""
+    made = plan(scenario_of(tmp_path, f"sweep.trajectories={trajectories}", f"run.engine='{wanted}'"))
+    assert {made.engine(cell) for cell in made.layout.cells} == {engine}

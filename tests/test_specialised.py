@@ -52,13 +52,13 @@ def assert_same(tape: Tape, seed: int, precision: str = "float64", groups: int =
         assert same(ours, theirs), tape.listing()
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(st.data(), st.sampled_from((1, 2)))
 def test_generated_programs(data: st.DataObject, groups: int) -> None:
     assert_same(tape_of(data.draw(programs(max_nodes=25))), 1, groups=groups)
 
 
-@settings(max_examples=2)
+@settings(max_examples=1)
 @given(st.data())
 def test_generated_programs_in_float32(data: st.DataObject) -> None:
     assert_same(tape_of(data.draw(programs(max_nodes=25))), 2, "float32")
@@ -97,7 +97,6 @@ def test_runs_of_like_instructions() -> None:
 
 LAWS: list[tuple[str, str, tuple[int, int], dict[str, Any]]] = [
     ("network", "float64", (1, 4), {"law": "uniform_subset"}),
-    ("network", "float32", (2, 1), {"law": "fixed_size", "radius": 3.0}),
     ("kinked", "float64", (2, 2), {"law": "full"}),
 ]
 

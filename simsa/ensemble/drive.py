@@ -18,7 +18,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from simsa.ensemble.plan import Plan
-from simsa.ensemble.store import Block, Records
+from simsa.ensemble.store import Block, Cell, Records
 from simsa.machine import exact, launch
 from simsa.scenario.schema import EXACT
 
@@ -50,11 +50,16 @@ def usable_cores() -> int:
 def warm_up(plan: Plan, say: Say) -> float:
     """Make the kernels ready for the plan, and say so if they have to be compiled; return seconds."""
     seconds = 0.0
-    for precision in dict.fromkeys(cell.precision for cell in plan.layout.cells):
-        ready = launch.compiled(precision)
+    distinct: dict[Any, Cell] = {}
+    for cell in plan.layout.cells:
+        distinct.setdefault((cell.precision, plan.engine(cell) == launch.SPECIALISED and cell.convention), cell)
+    for (precision, special), cell in distinct.items():
+        task = ((plan.tapes[cell.convention], plan.rows, plan.descent),) if special else ()
+        ready = launch.compiled(precision, *task)
         if not ready:
-            say(f"compiling the kernels for {precision} (once per machine and version, up to a minute) ...")
-        took = exact.warm_up() if precision == EXACT else launch.warm_up(precision)
+            what = "this program" if special else "the kernels"
+            say(f"compiling {what} for {precision} (once per machine and version, up to a minute) ...")
+        took = exact.warm_up() if precision == EXACT else launch.warm_up(precision, *task)
         if not ready:
             say(f"... compiled in {took:.1f} s")
         seconds += took
@@ -120,7 +125,8 @@ def run(
             gamma = plan.exact.gamma(cell.stream)
             values = exact.descend(*given, gamma=gamma, bits=plan.exact.bits, **which)
         else:
-            values = descend(*given, c=cell.c, precision=cell.precision, **which)
+            engine = plan.engine(cell)
+            values = descend(*given, c=cell.c, precision=cell.precision, engine=engine, **which)
         records.write(block, values, time.perf_counter() - began)
 
     # Plain threads and not an executor: a Ctrl-C inside of `submit` would leave a thread nobody knows of.

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from simsa.ensemble.store import Cell, Layout
 from simsa.errors import DataError, ProgramError
 from simsa.machine.exact import refusal
-from simsa.machine.launch import Descent, Initial
+from simsa.machine.launch import INTERPRETER, SPECIALISED, Descent, Initial
+from simsa.machine.layout import merged
+from simsa.machine.specialise import LONGEST
 from simsa.primitives import Convention
 from simsa.program import Program, build
 from simsa.scenario import Scenario, hypotheses, rows
@@ -29,6 +31,9 @@ SHORTEST_BLOCK, LONGEST_BLOCK = 0.2, 2.0
 BLOCK_BYTES = 2**26
 """Most bytes of a block's records, so that every thread can hold one."""
 
+BREAK_EVEN = 60.0
+"""Core seconds of interpretation from which the specialised engine, which takes some 10 s to compile, saves time."""
+
 BLOCKS = 64
 """Blocks there should be, if that does not make them too short: enough for 16 threads to end together."""
 
@@ -40,6 +45,7 @@ DRAW = 170e-9
 OPERAND = {"float64": 0.3e-9, "float32": 0.15e-9, EXACT: 6e-6}
 INSTRUCTION = {"float64": 5e-9, "float32": 3.5e-9, EXACT: 45e-6}
 DATUM = 6e-9
+SAVED = 0.25
 """Seconds on one core to draw the minibatch of a step, and for each sample in it: for each operand and each
 instruction of the tape, and for each number of the sample. Fitted to networks 64-32-10, 64-8-10 and 2-16-16-1
 and to scalar programs on Zen 3, and within a third of each; exact numbers up to a few hundred bits, longer ones take
@@ -85,6 +91,7 @@ class Plan:
 
     layout: cells, blocks and shape of the records. tapes: by the label of the tie convention. rows: the
     samples, (n, d). descent: the recursion, the same for all cells but c. exact: what exact cells need besides.
+    engines: by convention and precision, where it is not the interpreter.
     """
 
     layout: Layout
@@ -92,6 +99,11 @@ class Plan:
     rows: NDArray[np.float64] = field(repr=False)
     descent: Descent = field(repr=False)
     exact: Exact | None = field(default=None, repr=False)
+    engines: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+    def engine(self, cell: Cell) -> str:
+        """Return the engine that runs a cell: no result depends on it."""
+        return self.engines.get((cell.convention, cell.precision), INTERPRETER)
 
     def estimate(self) -> Estimate:
         """Return what the plan will cost, from the operands on the tape and a calibration."""
@@ -104,7 +116,7 @@ class Plan:
             tape = self.tapes[cell.convention]
             flops += (6 * gradients + 2 * values) * len(tape.operands)
             taken = layout.trajectories * layout.steps * (0 if self.descent.law == "full" else DRAW)
-            taken += (gradients + values / 3) * _seconds(tape, cell.precision)
+            taken += (gradients + values / 3) * _seconds(tape, cell.precision, self.engine(cell))
             seconds += taken
             exact += taken if cell.precision == EXACT else 0
         steps = len(layout.cells) * layout.trajectories * layout.steps
@@ -175,6 +187,7 @@ def plan(scenario: Scenario) -> Plan:
         },
     )
     whole = Plan(layout, tapes, samples, descent, exact)
+    whole = replace(whole, engines=_engines(whole, scenario))
     seconds = whole.estimate().core_seconds / (len(cells) * trajectories)
     smallest = SMALLEST_BLOCK if exact is None else 1
     return replace(whole, layout=replace(layout, block=scenario.run.block or block_size(layout, seconds, smallest)))
@@ -234,7 +247,31 @@ def _samples(descent: Descent, n: int) -> float:
     }[descent.law]
 
 
-def _seconds(tape: Tape, precision: str) -> float:
+def _seconds(tape: Tape, precision: str, engine: str) -> float:
     """Return how long the gradient of one sample takes one core, by the calibration."""
     instructions, operands = len(tape.code), len(tape.operands)
-    return instructions * INSTRUCTION[precision] + operands * OPERAND[precision] + tape.data * DATUM
+    saved = SAVED if engine == SPECIALISED else 1.0
+    return instructions * INSTRUCTION[precision] * saved + operands * OPERAND[precision] + tape.data * DATUM
+
+
+def _engines(whole: Plan, scenario: Scenario) -> dict[tuple[str, str], str]:
+    """Return the engine of each convention and precision: the scenario's, or by what there is to gain.
+
+    "auto" specialises where the interpreter would work for more than BREAK_EVEN core seconds. Raises ProgramError if
+    the program is too long for the engine that is asked for.
+    """
+    wanted, layout = scenario.run.engine, whole.layout
+    kinds = dict.fromkeys((c.convention, c.precision) for c in layout.cells if c.precision != EXACT)
+    chosen = {}
+    for convention, precision in kinds:
+        cells = tuple(c for c in layout.cells if (c.convention, c.precision) == (convention, precision))
+        work = replace(whole, layout=replace(layout, cells=cells)).estimate().core_seconds
+        length = len(merged(whole.tapes[convention]))
+        if wanted == SPECIALISED and length > LONGEST:
+            raise ProgramError(
+                f"{scenario.path}: run.engine: 'specialised' takes programs of at most {LONGEST} instructions, "
+                f"this one has {length}; 'auto' would choose the interpreter"
+            )
+        if wanted == SPECIALISED or (wanted == "auto" and length <= LONGEST and work > BREAK_EVEN):
+            chosen[convention, precision] = SPECIALISED
+    return chosen

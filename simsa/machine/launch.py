@@ -26,6 +26,9 @@ LAWS = ("full", "uniform_subset", "fixed_size", "fixed_size_replaced", "reshuffl
 INITIAL = ("points", "normal", "uniform")
 """Initial laws, by the number that stands for them in the kernels' streams."""
 
+INTERPRETER, SPECIALISED = "interpreter", "specialised"
+"""The engines."""
+
 LARGEST_SINGLE = 2**24
 """Most samples of a minibatch in float32, which counts them exactly."""
 
@@ -81,7 +84,7 @@ def _arranged(
     """Return the layout and the kernels for a descent on n samples, `count` trajectories at a time."""
     kind = np.dtype(precision)
     batch = {"full": n, "uniform_subset": max(1, n // 2)}.get(descent.law, descent.size)
-    if engine == "interpreter":
+    if engine == INTERPRETER:
         where = laid_out(tape, LANE_BYTES // kind.itemsize, *shape) if shape else layout(tape, kind, batch, count)
         return where, kernels()
     # the same for every block, whatever its size: the layout is part of the code
@@ -99,7 +102,7 @@ def descend(
     first: int,
     count: int,
     precision: str = "float64",
-    engine: str = "interpreter",
+    engine: str = INTERPRETER,
     shape: tuple[int, int] | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Run the trajectories first, ..., first + count - 1 of a cell, and return their records.
@@ -215,7 +218,7 @@ def evaluate(
 
 def compiled(precision: str = "float64", special: Task | None = None) -> bool:
     """Tell whether the kernel of this precision has been compiled on this machine before; `special`: for a task."""
-    return mark(precision, special and _arranged(*_sizes(special), precision, "specialised", 1, None)[1]).exists()
+    return mark(precision, special and _arranged(*_sizes(special), precision, SPECIALISED, 1, None)[1]).exists()
 
 
 def mark(precision: str, package: ModuleType | None = None) -> Path:
@@ -228,7 +231,7 @@ def warm_up(precision: str = "float64", special: Task | None = None) -> float:
     began = time.perf_counter()
     tape, rows, descent = special or smallest()
     short = replace(descent, steps=0, alpha=np.zeros(0), checkpoints=np.zeros(0, np.int64))
-    engine = "specialised" if special else "interpreter"
+    engine = SPECIALISED if special else INTERPRETER
     descend(tape, rows, short, c=0.5, cell=0, first=0, count=1, precision=precision, engine=engine)
     return time.perf_counter() - began
 

@@ -17,7 +17,7 @@ from simsa.primitives import ROWS
 from simsa.tape.tape import ADD, ADJOINED, BRANCH, COUNT, FIRST, FLAGS, GUARDED, NUMBER, OP, OUT, OUTS, blocks_of
 
 LONGEST = 400
-"""Most lines of code for which a tape is specialised: compiling them takes some 15 s, and grows faster than they do."""
+"""Most instructions of a tape that is specialised, runs counted once; longer ones would take minutes to compile."""
 
 UNROLLED = 3
 """Most instructions of a run that become one line each; more are a loop."""
@@ -100,11 +100,6 @@ class Piece(NamedTuple):
     made: str
     forward: str
     backward: str
-
-
-def fits(layout: Layout) -> bool:
-    """Tell whether the tape is short enough to be specialised."""
-    return len(layout.code) <= LONGEST
 
 
 def engine_text(layout: Layout) -> str:

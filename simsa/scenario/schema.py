@@ -213,6 +213,8 @@ class Run(Model):
 
     block: Annotated[int, Field(ge=0)] = 0
     """Trajectories in one block of work; 0 chooses by the size of the program."""
+    engine: Literal["auto", "interpreter", "specialised"] = "auto"
+    """What runs the program: the interpreter needs no compilation of its own, the specialised engine is faster."""
 
 
 class Scenario(Model):
