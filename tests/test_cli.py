@@ -90,12 +90,15 @@ def test_a_run_writes_everything_and_prints_a_table(here, capsys, monkeypatch):
     lines = out.splitlines()
     assert lines[0] == "A convex loss with a planted artificial critical point, tensorflow, float64, seed 7"
     assert lines[1].split() == (
-        "c trajectories tied landed P(landed) 95% interval unbounded not finite settled moving".split()
+        "c trajectories tied landed P(landed) 95% interval unbounded not finite settled moving "
+        "harmless/C/Sing Clarke/artificial".split()
     )
-    assert lines[2].split() == "0.3 40 1 0 0 <= 7.22e-02 * 1 0 0 39".split()
-    assert lines[3].split() == "0.5 40 9 8 0.2 0.09052 .. 0.3565 1 0 8 31".split()
+    assert lines[2].split()[:-1] == "0.3 40 1 0 0 <= 7.22e-02 * 1 0 0 39 0/0/0".split()
+    assert lines[3].split()[:-1] == "0.5 40 9 8 0.2 0.09052 .. 0.3565 1 0 8 31 0/0/0".split()
     assert lines[4] == "* nothing landed: one-sided exact upper bound, 1 - 0.05^(1/trajectories)"
-    assert lines[5] == "hypotheses that do not hold:"
+    assert lines[5].startswith("bad step scales: ")
+    assert "- Theorem 7, finite time: hypothesis not met." in out
+    assert "hypotheses that do not hold:" in lines
     assert lines[-1] == "results: results/identity_trap"
     assert len({len(line) for line in lines[1:4]}) == 1, "columns are aligned"
     assert "identity_trap: 2 cells x 40 trajectories x 20 steps = 1.6e+03 traj-steps (1 parameters, 2 samples)" in err

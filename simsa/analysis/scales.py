@@ -32,17 +32,18 @@ def bad_scales(subject: "Subject", cells: Sequence[dict[str, Any]], level: float
 
     A step is bad if it is 1/lambda for an eigenvalue lambda > 0 of the Hessian of some f_I that is constant on an open
     set (`calculus.bad_steps`, at SAMPLES points of the box of `subject`), so c is bad if c alpha_k = 1/lambda for some
-    k. cells: c, trajectories and landed of each. `steps` are the bad steps;
-    `scales` the bad c between the least and the largest of the sweep, each with the first step k it concerns, and the
-    cells that are there: with long runs every c is close to one. `at` and `elsewhere` are means over cells. computed
-    is False, with the reason, if the program is too large; an atom in a brick that no point was in is missed.
+    k before the last: where the last step leads is not looked at. cells: c, trajectories and landed of each. `steps`
+    are the bad steps; `scales` the bad c between the least and the largest of the sweep, each with the first step k it
+    concerns, and the cells that are there: with long runs every c is close to one. `at` and `elsewhere` are means over
+    cells. computed is False, with the reason, if the program is too large; an atom in a brick that no point was in is
+    missed.
     """
     found, why = _atoms(subject)
     scales = np.array([cell["c"] for cell in cells])
     listed: list[dict[str, Any]] = []
     at, in_all = np.zeros(len(cells), bool), 0
     for atom in found:
-        bad, first = np.unique(atom["step"] / subject.alpha, return_index=True)
+        bad, first = np.unique(atom["step"] / subject.alpha[:-1], return_index=True)
         inside = bad[(bad >= scales.min() * (1 - EQUAL)) & (bad <= scales.max() * (1 + EQUAL))]
         in_all += inside.size
         for c in inside[:LISTED].tolist() + [c for c in scales.tolist() if _near(inside[LISTED:], c).any()]:
