@@ -77,7 +77,7 @@ def claims(scenario: "Scenario") -> list["Claim"]:
             event=said.event,
             probability=float(rational(said.probability)),
             text=said.text,
-            probability_text=str(said.probability),
+            probability_text=said.probability if isinstance(said.probability, str) else f"{said.probability:g}",
             c=said.scales(),
             convention=said.labels(),
             precision=said.precision,

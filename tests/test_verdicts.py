@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 import simsa
-from simsa import analysis, calculus, report
+from simsa import analysis, calculus, cli, plots, report
 from simsa.analysis import intervals, kinds, scales, scaling
 from simsa.analysis.claims import Claim, evaluate
 from simsa.analysis.intervals import Tally
@@ -181,7 +181,7 @@ def finals(total, artificial=0, not_settled=0, landed=0, why=""):
 def a_cell(total=1000, landed=0, precision="exact", c=0.5, unbounded=0, **ends):
     return {
         "c": c, "convention": "tensorflow", "precision": precision, "steps": 50, "trajectories": total,
-        "landed": landed, "unbounded": unbounded, "not_finite": 0,
+        "landed": landed, "unbounded": unbounded, "not_finite": 0, "too_long": 0,
         "final_kinds": finals(total, landed=landed, **ends),
     }  # fmt: skip
 
@@ -201,7 +201,8 @@ def test_nothing_that_speaks_against_is_consistent():
     assert (landing["cells"], landing["trajectories"], landing["hits"], landing["high"]) == (2, 2000, 0, bound)
     assert landing["words"] == (
         "None of 2,000 trajectories (2 step scales c from 0.25 to 0.5, tensorflow, exact) landed where AD's answer "
-        "depends on a tie (Sing or C) within 50 steps: its probability is at most 0.0015 (exact, 95% confidence)."
+        "depends on a tie (Sing or C) within 50 steps: its probability, averaged over these cells, is at most 0.0015 "
+        "(exact, 95% confidence)."
     )
     assert {h["hypothesis"] for h in landing["hypotheses"]} == {"almost all x_0", "no step in F", "real numbers"}
     json.dumps(list(found.values()), allow_nan=False)
@@ -250,6 +251,7 @@ def test_unbounded_runs_break_a_hypothesis_of_the_limits_but_not_of_finite_time(
     found = by_part(a_cell(), a_cell(unbounded=1))
     assert found[SELECTION]["verdict"] == found[CLARKE]["verdict"] == "hypothesis not met"
     assert "1 of 2000 runs left the ball" in found[CLARKE]["words"]
+    assert "1 of them stopped early." in found[LANDING]["words"]
     assert found[LANDING]["verdict"] == "consistent"
 
 
@@ -513,3 +515,58 @@ def test_the_summary_and_its_text_have_everything(tmp_path):
     assert "bad step scales: none predicted" in printed
     assert "- Theorem 7, finite time: not decided." in printed
     assert printed.splitlines()[-1] == f"results: {tmp_path}"
+
+
+CLAIMED = """
+[[claim]]
+event = "landed"
+c = [1.0, 0.5, 0.25]
+probability = "1/7"
+text = "one minibatch of seven has this mean, and every product is exact"
+
+[[claim]]
+event = "artificial"
+c = [1.0, 0.5, 0.25]
+probability = "1/7"
+text = "where it lands it stays"
+
+[[claim]]
+event = "landed"
+c = [0.3, 0.9]
+probability = 0
+text = "no bad step"
+
+[[claim]]
+event = "landed"
+c = [1.0]
+probability = "1/6"
+text = "deliberately wrong"
+
+[[claim]]
+event = "landed"
+c = [0.9]
+probability = 1e-2
+text = "deliberately wrong as well"
+"""
+
+
+def test_the_claims_of_a_scenario_are_tested_on_its_run(scenarios, tmp_path, monkeypatch):
+    """The whole way: scenarios/bad_step.toml with its closed form, and two wrong answers that must be found out."""
+    monkeypatch.setattr(plots, "save_all", lambda summary, folder: [])
+    file = tmp_path / "claimed.toml"
+    file.write_text((scenarios / "bad_step.toml").read_text(encoding="utf-8") + CLAIMED, encoding="utf-8")
+    assert cli.main(["sweep", str(file), "--out", str(tmp_path / "out"), "--quiet"]) == 0
+    found = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert [entry["holds"] for entry in found["claims"]] == [True] * 8 + [False] * 2
+    assert all(entry["low"] <= entry["claimed"] <= entry["high"] for entry in found["claims"][:8])
+    at = {cell["c"]: cell for cell in found["cells"]}
+    assert at[1.0]["tie_kinds"]["kinds"]["C"]["count"] == at[1.0]["tie_kinds"]["classified"] > 0
+    assert at[1.0]["final_kinds"]["kinds"]["artificial"]["count"] == at[1.0]["landed"]
+    means = [1, 2, 4, 3 / 2, 5 / 2, 3, 7 / 3]
+    assert [step["step"] for step in found["bad_scales"]["steps"]] == pytest.approx(sorted(1 / m for m in means)[::-1])
+    assert found["bad_scales"]["elsewhere"]["landed"] == 0
+    assert {found["cells"][i]["c"] for i in found["bad_scales"]["cells"]} == {
+        c for c in at if min(abs(c * m - 1) for m in means) < 1e-9
+    }
+    verdict = {v["part"]: v["verdict"] for v in found["verdicts"]}
+    assert verdict["finite time"] == "consistent" and verdict["bad steps"] == "hypothesis not met"
