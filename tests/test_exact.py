@@ -311,7 +311,7 @@ def test_the_plan_knows_that_exact_is_slow(said):
     ("old", "new", "message"),
     [
         ("zero(x)", "sin(x)",
-         "x.toml: program: sin (register r11) is no rational function; leave out the precision 'exact'"),
+         "x.toml: program: sin (register r11) is no rational function: it cannot be run in exact numbers"),
         ("exponent = 1.0", "exponent = 0.5", "x.toml:14: sgd.step_size: alpha_k = (k + 1)^-0.5 is not rational; "
          "choose an integer exponent, or leave out the precision 'exact'"),
         ('family = "power", exponent = 1.0', 'family = "log", exponent = 1.5', "x.toml:14: sgd.step_size: alpha_k = "
