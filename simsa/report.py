@@ -88,7 +88,14 @@ def claims(scenario: "Scenario") -> list["Claim"]:
 
 def text(summary: Mapping[str, Any], folder: Path) -> str:
     """Return the results as text: a line for each cell, bad scales, claims, verdicts, and where the files are."""
-    sections = (_table(summary), _bad_scales(summary), _claims(summary), _verdicts(summary), _broken(summary))
+    sections = (
+        _table(summary),
+        _rounding(summary),
+        _bad_scales(summary),
+        _claims(summary),
+        _verdicts(summary),
+        _broken(summary),
+    )
     return "\n".join([line for section in sections for line in section] + [f"results: {folder}"])
 
 
@@ -136,6 +143,30 @@ def _kinds(found: Mapping[str, Any], kinds: Sequence[str]) -> str:
     counts = "/".join(str(found["kinds"][kind]["count"]) for kind in kinds)
     sampled = found["classified"] < found["of"]
     return f"{counts} of {found['classified']}" if sampled else counts
+
+
+def _rounding(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how landings with and without rounding compare on the same starts, and what exact runs left open."""
+    found = sorted(summary.get("pairs") or [], key=lambda pair: float(pair["c"]))
+    felt = [pair for pair in found if pair["both"] or pair["only_exact"] or pair["only_float"]]
+    if found:
+        yield "landed exactly and in floating point, on the same starts and minibatches:"
+    if felt:
+        shown = ["convention"] if len({pair["convention"] for pair in found}) > 1 else []
+        header = ["c", *shown, "precision", "both", "only exactly", "only in float", "neither"]
+        keys = (*shown, "precision", "both", "only_exact", "only_float", "neither")
+        rows = [[f"{pair['c']:.6g}", *(str(pair[key]) for key in keys)] for pair in felt]
+        widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+        yield from ("  ".join(e.rjust(w) for e, w in zip(row, widths, strict=True)) for row in (header, *rows))
+    if rest := len(found) - len(felt):
+        yield f"nothing landed in {'the other ' if felt else ''}{rest} of {len(found)} comparisons"
+    cut = [cell for cell in summary["cells"] if cell.get("too_long")]
+    if cut:
+        scales = ", ".join(f"{cell['c']:.6g} ({cell['too_long']} of {cell['trajectories']})" for cell in cut)
+        yield from _wrapped(
+            "exact trajectories that stopped because their numbers had more than sgd.bits bits, so that what they "
+            f"would have met later is not known: c = {scales}"
+        )
 
 
 def _bad_scales(summary: Mapping[str, Any]) -> Iterator[str]:

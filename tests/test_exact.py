@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simsa
+from simsa import analysis, report
 from simsa.analysis.pairs import pairs
 from simsa.ensemble import drive, store
 from simsa.ensemble.plan import plan
@@ -268,6 +269,22 @@ def test_landings_are_compared_on_the_same_starts(said, tmp_path):
         assert one["only_exact"] == np.count_nonzero(landed[e] & ~landed[f])
         assert (one["only_float"], one["neither"]) == (0, np.count_nonzero(~landed[e]))
     assert found[1]["only_exact"] > 0 and found[3]["only_exact"] == 0
+
+
+def test_the_report_compares_landings_and_names_what_is_cut_off(said, tmp_path):
+    changes = ("sweep.c=['1/3', 0.37]", "sgd.steps=6", "sgd.bits=64", "record.objective_trajectories=0")
+    found = analysis.summarise(sweep(said("", "", changes), tmp_path))
+    lines = report.text(found, tmp_path).splitlines()
+    at = lines.index("landed exactly and in floating point, on the same starts and minibatches:")
+    assert lines[at + 1].split() == ["c", "precision", "both", "only", "exactly", "only", "in", "float", "neither"]
+    pair = found["pairs"][0]
+    counts = [str(pair[key]) for key in ("both", "only_exact", "only_float", "neither")]
+    assert lines[at + 2].split() == ["0.333333", "float64", *counts]
+    assert lines[at + 3] == "nothing landed in the other 1 of 2 comparisons"
+    cut = [cell["too_long"] for cell in found["cells"]]
+    assert cut[0] == cut[2] == 0 < cut[3]
+    assert lines[at + 4].startswith("exact trajectories that stopped because their numbers had more than sgd.bits bits")
+    assert f"0.37 ({cut[3]} of 60)" in " ".join(lines[at + 4 : at + 6])
 
 
 def test_pairs_of_a_scale_listed_twice_and_of_what_was_not_run():
