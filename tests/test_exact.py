@@ -273,7 +273,8 @@ def test_landings_are_compared_on_the_same_starts(said, tmp_path):
 
 def test_the_report_compares_landings_and_names_what_is_cut_off(said, tmp_path):
     changes = ("sweep.c=['1/3', 0.37]", "sgd.steps=6", "sgd.bits=64", "record.objective_trajectories=0")
-    found = analysis.summarise(sweep(said("", "", changes), tmp_path))
+    scenario = said("", "", changes)
+    found = analysis.summarise(sweep(scenario, tmp_path), subject=report.subject(scenario, plan(scenario)))
     lines = report.text(found, tmp_path).splitlines()
     at = lines.index("landed exactly and in floating point, on the same starts and minibatches:")
     assert lines[at + 1].split() == ["c", "precision", "both", "only", "exactly", "only", "in", "float", "neither"]
