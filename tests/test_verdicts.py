@@ -319,12 +319,12 @@ def test_ties_are_told_apart():
     """|x| has a kink at 0, zero(y) a wrong derivative there, and relu(z)^2 a tie that does nothing."""
     program = simsa.trace(lambda x: abs(x[0]) + simsa.zero(x[1]) + simsa.relu(x[2]) ** 2, 3)
     points = [[0, 1, 1], [1, 0, 1], [1, 1, 0], [0, 0, 1], [1, 1, 1], [1, 0, 0]]
-    cell = points_of([*points, [np.nan] * 3], tie_first=[0, 1, 2, 3, 4, 5, -1])
+    cell = points_of([*points, [np.nan] * 3], tie_first=[0, 1, 2, 3, 4, 5, -1], landed_first=[0, 1, 9, 3, -1, 5, -1])
     found = kinds.tie_kinds(cell, 0, subject_of(program), 1)
     assert {kind: entry["count"] for kind, entry in found["kinds"].items()} == {
         "harmless": 1, "C": 2, "Sing": 2, "rounding": 1, "undecided": 0,
     }  # fmt: skip
-    assert (found["of"], found["classified"], found["why"]) == (6, 6, "")
+    assert (found["of"], found["classified"], found["why"], found["landed_later"]) == (6, 6, "", 1)
     assert found["kinds"]["Sing"]["estimate"] == pytest.approx(2 / 7)
 
 

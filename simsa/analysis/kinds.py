@@ -84,7 +84,8 @@ def tie_kinds(cell: "xarray.Dataset", index: int, subject: Subject, cells: int, 
     harmless, C, Sing: as `calculus.classify` has it. rounding: at that point no guard is zero in float64, so the cell's
     own format made the tie. undecided: too many branches meet there. index: of the cell, out of `cells`.
     Probabilities are of "the first tie is of this kind", among all trajectories. Trajectories beyond
-    `subject.classify` points, or those that EFFORT allows, are left to a sample drawn with a fixed seed.
+    `subject.classify` points, or those that EFFORT allows, are left to a sample drawn with a fixed seed. landed_later:
+    trajectories that landed after their first tie, at a point that is not recorded.
     """
     run = cell["status"].values != NOT_RUN
     total, first = int(run.sum()), cell["tie_first"].values
@@ -103,7 +104,8 @@ def tie_kinds(cell: "xarray.Dataset", index: int, subject: Subject, cells: int, 
             ties = ties[:allowed]
         key = (str(cell["convention"].values), str(cell["precision"].values))
         found = [subject.tie(objective, key, *tie) for tie in ties]
-    return _counted(total, [(tied.size, found)], TIES, level, why if tied.size else "")
+    summary = _counted(total, [(tied.size, found)], TIES, level, why if tied.size else "")
+    return {**summary, "landed_later": int(np.count_nonzero(run & (cell["landed_first"].values > first)))}
 
 
 def final_kinds(
