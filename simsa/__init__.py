@@ -37,6 +37,8 @@ from simsa.program.functions import (
 if TYPE_CHECKING:
     import xarray
 
+    from simsa.ensemble.replay import Replay
+
 Program.evaluator = Machine()
 
 __version__ = "0.1.0"
@@ -69,6 +71,7 @@ __all__ = [
     "piecewise",
     "relu",
     "relu6",
+    "replay",
     "sigmoid",
     "softplus",
     "top_k",
@@ -86,3 +89,10 @@ def open_records(path: str | Path) -> "xarray.Dataset":
     from simsa.ensemble import store  # imports xarray, which takes a second
 
     return store.open(path)
+
+
+def replay(results: str | Path, cell: int, trajectory: int, first: int = 0, last: int | None = None) -> "Replay":
+    """Return one trajectory of a sweep, to be walked again step by step: see `simsa.ensemble.replay.replay`."""
+    from simsa.ensemble.replay import replay
+
+    return replay(results, cell, trajectory, first, last)

@@ -10,9 +10,8 @@ import platform
 import shlex
 import signal
 import sys
-import textwrap
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,9 @@ if TYPE_CHECKING:
 DONE, BAD_INPUT, INTERRUPTED = 0, 2, 3
 """Exit codes."""
 
+STEPS = 20
+"""Steps that a replay prints, unless told otherwise."""
+
 
 def main(arguments: Sequence[str] | None = None, command: str = "simsa") -> int:
     """Run the command line and return the exit code: 0 done, 2 bad input, 3 interrupted.
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str] | None = None, command: str = "simsa") -> int:
     chosen = _parser().parse_args(given)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's notice is a Ctrl-C
     try:
-        return _sweep(chosen, [*command.split(), *given])
+        return _replay(chosen) if chosen.command == "replay" else _sweep(chosen, [*command.split(), *given])
     except KeyboardInterrupt:
         print("interrupted before there was anything to keep", file=sys.stderr)
         return INTERRUPTED
@@ -91,6 +93,18 @@ def _parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="change the scenario: --set sgd.steps=500",
     )
+    again = commands.add_parser(
+        "replay",
+        help="run one trajectory of a sweep again, and print it step by step",
+        epilog="exit codes: 0 done, 2 bad input",
+    )
+    again.add_argument("results", type=Path, metavar="RESULTS", help="the folder of a sweep")
+    again.add_argument("--cell", type=_number, required=True, metavar="C", help="number of the cell in the records")
+    again.add_argument("--trajectory", type=_number, required=True, metavar="T", help="number of the trajectory")
+    again.add_argument("--from", type=_number, default=0, metavar="K", dest="first", help="first step (default: 0)")
+    again.add_argument("--to", type=_number, metavar="K", dest="last", help="step to stop before (default: 20 on)")
+    again.add_argument("--exact", action="store_true", help="with rational numbers beside, and where the two part")
+    again.add_argument("--full", action="store_true", help="vectors in full, however long")
     return parser
 
 
@@ -101,11 +115,30 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _number(text: str) -> int:
+    """Return a number from 0 on; argparse turns the error into its message."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected an integer of at least 0, got '{text}'")
+    return int(text)
+
+
 def _say(line: str) -> None:
     """Print a line for the user, above the progress bar if there is one."""
     from tqdm import tqdm
 
     tqdm.write(line, file=sys.stderr)
+
+
+def _replay(chosen: argparse.Namespace) -> int:
+    """Print one trajectory step by step; return the exit code."""
+    from simsa.ensemble.replay import replay
+    from simsa.ensemble.transcript import transcript
+
+    last = chosen.first + STEPS if chosen.last is None else chosen.last
+    found = replay(chosen.results, chosen.cell, chosen.trajectory, chosen.first, last)
+    for line in transcript(found, exact=chosen.exact, full=chosen.full):
+        print(line)
+    return DONE
 
 
 def _sweep(chosen: argparse.Namespace, typed: Sequence[str]) -> int:
@@ -146,7 +179,7 @@ def _sweep(chosen: argparse.Namespace, typed: Sequence[str]) -> int:
         compiling = drive.warm_up(made, say) if todo else 0.0
         outcome = drive.run(made, records, todo, workers=workers, say=say, quiet=chosen.quiet)
         if not outcome.interrupted:
-            print(_report(records, outcome, compiling, workers, say), flush=True)
+            print(_report(scenario, made, records, outcome, compiling, workers, say), flush=True)
             return DONE
     except KeyboardInterrupt:  # a second Ctrl-C, or one outside of the run
         pass
@@ -159,9 +192,17 @@ def _sweep(chosen: argparse.Namespace, typed: Sequence[str]) -> int:
     return INTERRUPTED
 
 
-def _report(records: "Records", outcome: "Outcome", compiling: float, workers: int, say: "Say") -> str:
+def _report(
+    scenario: "Scenario",
+    made: "Plan",
+    records: "Records",
+    outcome: "Outcome",
+    compiling: float,
+    workers: int,
+    say: "Say",
+) -> str:
     """Write the summary and the figures; return the results as text."""
-    from simsa import analysis, plots
+    from simsa import analysis, plots, report
     from simsa.ensemble import drive, store
 
     folder, speed = records.folder, outcome.traj_steps / outcome.seconds
@@ -177,10 +218,16 @@ def _report(records: "Records", outcome: "Outcome", compiling: float, workers: i
         say(f"done in {drive.duration(outcome.seconds)}: {speed:.3g} traj-steps/s on {workers} threads")
     else:  # nothing was timed: what was said before still holds
         timing = (store.read_json(folder / "summary.json") or {}).get("timing", timing)
-    summary = analysis.summarise(store.open(folder), timing=timing)
+    say("reading the records, and classifying first ties and final points ...")
+    summary = analysis.summarise(
+        store.open(folder),
+        subject=report.subject(scenario, made),
+        claims=report.claims(scenario),
+        timing=timing,
+    )
     store.write_json(folder / "summary.json", summary)
     plots.save_all(summary, folder)
-    return _table(summary, folder)
+    return report.text(summary, folder)
 
 
 def _announce(made: "Plan", folder: Path, workers: int, say: "Say") -> None:
@@ -228,6 +275,7 @@ def _provenance(
         "scenario": scenario.scenario.name,
         "seed": scenario.scenario.seed,
         "digest": store.attributes(folder)["digest"],
+        "file": str(chosen.file.resolve()),
         "set": chosen.set,
         "runs": [*earlier, this],
     }
@@ -251,41 +299,3 @@ def _size(count: int) -> str:
         if value >= 1000:
             unit, value = larger, value / 1000
     return f"{value:.3g} {unit}"
-
-
-def _table(summary: Mapping[str, Any], folder: Path) -> str:
-    """Return the results as text: a line for each cell, hypotheses that fail, and where the files are."""
-    cells = summary["cells"]
-    level = cells[0]["probability"]["landed"]["level"]
-    shown = [key for key in ("convention", "precision") if len({cell[key] for cell in cells}) > 1]
-    header = ["c", *shown, "trajectories", "tied", "landed", "P(landed)", f"{level:.0%} interval"]
-    header += ["unbounded", "not finite", "settled", "moving"]
-    rows = [[header[i] for i in range(len(header))]]
-    for cell in sorted(cells, key=lambda cell: float(cell["c"])):
-        p = cell["probability"]["landed"]
-        bound = "<= {high:.2e} *" if p["estimate"] == 0 else "{low:.4g} .. {high:.4g}"
-        rows.append(
-            [
-                f"{cell['c']:.6g}",
-                *(cell[key] for key in shown),
-                *(str(cell[key]) for key in ("trajectories", "tied", "landed")),
-                "-" if p["estimate"] is None else f"{p['estimate']:.4g}",
-                bound.format_map(p),
-                *(str(cell[key]) for key in ("unbounded", "not_finite")),
-                *(str(cell["final"][key]) for key in ("settled", "moving")),
-            ]
-        )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(entry.rjust(width) for entry, width in zip(row, widths, strict=True)) for row in rows]
-    shared = [cells[0][key] for key in ("convention", "precision") if key not in shown]
-    lines.insert(0, ", ".join([summary["title"] or summary["scenario"], *shared, f"seed {summary['seed']}"]))
-    if any(cell["probability"]["landed"]["estimate"] == 0 for cell in cells):
-        lines.append(f"* nothing landed: one-sided exact upper bound, 1 - {1 - level:.2g}^(1/trajectories)")
-    broken = [h for h in summary["hypotheses"] if h["held"] is False]
-    if broken:
-        lines.append("hypotheses that do not hold:")
-        for h in broken:
-            text = f"- Theorem {h['theorem']}: {h['hypothesis']}: {h['why']}"
-            lines += textwrap.wrap(text, 100, subsequent_indent="  ")
-    lines.append(f"results: {folder}")
-    return "\n".join(lines)

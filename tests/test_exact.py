@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simsa
+from simsa import analysis, report
 from simsa.analysis.pairs import pairs
 from simsa.ensemble import drive, store
 from simsa.ensemble.plan import plan
@@ -270,6 +271,23 @@ def test_landings_are_compared_on_the_same_starts(said, tmp_path):
     assert found[1]["only_exact"] > 0 and found[3]["only_exact"] == 0
 
 
+def test_the_report_compares_landings_and_names_what_is_cut_off(said, tmp_path):
+    changes = ("sweep.c=['1/3', 0.37]", "sgd.steps=6", "sgd.bits=64", "record.objective_trajectories=0")
+    scenario = said("", "", changes)
+    found = analysis.summarise(sweep(scenario, tmp_path), subject=report.subject(scenario, plan(scenario)))
+    lines = report.text(found, tmp_path).splitlines()
+    at = lines.index("landed exactly and in floating point, on the same starts and minibatches:")
+    assert lines[at + 1].split() == ["c", "precision", "both", "only", "exactly", "only", "in", "float", "neither"]
+    pair = found["pairs"][0]
+    counts = [str(pair[key]) for key in ("both", "only_exact", "only_float", "neither")]
+    assert lines[at + 2].split() == ["0.333333", "float64", *counts]
+    assert lines[at + 3] == "nothing landed in the other 1 of 2 comparisons"
+    cut = [cell["too_long"] for cell in found["cells"]]
+    assert cut[0] == cut[2] == 0 < cut[3]
+    assert lines[at + 4].startswith("exact trajectories that stopped because their numbers had more than sgd.bits bits")
+    assert f"0.37 ({cut[3]} of 60)" in " ".join(lines[at + 4 : at + 6])
+
+
 def test_pairs_of_a_scale_listed_twice_and_of_what_was_not_run():
     data = xarray.Dataset(
         {
@@ -311,7 +329,7 @@ def test_the_plan_knows_that_exact_is_slow(said):
     ("old", "new", "message"),
     [
         ("zero(x)", "sin(x)",
-         "x.toml: program: sin (register r11) is no rational function; leave out the precision 'exact'"),
+         "x.toml: program: sin (register r11) is no rational function: it cannot be run in exact numbers"),
         ("exponent = 1.0", "exponent = 0.5", "x.toml:14: sgd.step_size: alpha_k = (k + 1)^-0.5 is not rational; "
          "choose an integer exponent, or leave out the precision 'exact'"),
         ('family = "power", exponent = 1.0', 'family = "log", exponent = 1.5', "x.toml:14: sgd.step_size: alpha_k = "

@@ -75,6 +75,22 @@ def refused(said, old, new, overrides=()):
 # What is refused, and the whole message.
 
 BAD = {
+    "unknown event of a claim": (
+        "trajectories = 100",
+        'trajectories = 100\n[[claim]]\nevent = "landing"\nprobability = 0\ntext = "so"',
+        "x.toml:26: claim.0.event: expected 'landed', 'tied', 'unbounded', 'not_finite', 'artificial', 'clarke' or "
+        "'settled', got 'landing'",
+    ),
+    "probability above 1": (
+        "trajectories = 100",
+        'trajectories = 100\n[[claim]]\nevent = "landed"\nprobability = "7/6"\ntext = "so"',
+        "x.toml:27: claim.0.probability: expected a probability up to 1, got '7/6'",
+    ),
+    "fraction by zero": (
+        "trajectories = 100",
+        'trajectories = 100\n[[claim]]\nevent = "landed"\nc = ["1/0"]\nprobability = 0\ntext = "so"',
+        "x.toml:27: claim.0.c.0: expected a number > 0, or a fraction such as \"1/3\", got '1/0'",
+    ),
     "misspelt key": (
         "trajectories = 100",
         "trajectoris = 100",
@@ -502,6 +518,15 @@ def test_the_bits_of_exact_numbers_count_in_the_digest_of_exact_runs_alone(said)
     assert said("[sweep]", "[sweep]", exact).digest() != said("[sweep]", "[sweep]", (*exact, "sgd.bits=64")).digest()
 
 
+def test_claims_name_cells_as_cells_are_named(said):
+    claim = 'event = "landed"\nc = ["1/3", 0.5]\nconvention = ["jax", { relu = 1 }]\nprobability = "1/7"\ntext = "so"'
+    (read,) = said("[sweep]", f"[[claim]]\n{claim}\n[sweep]").claim
+    assert read.scales() == (1 / 3, 0.5)
+    assert read.labels() == ("jax", "tensorflow,relu=1.0")
+    (plain,) = said("[sweep]", '[[claim]]\nevent = "tied"\nprobability = 1\ntext = "so"\n[sweep]').claim
+    assert plain.scales() is plain.labels() is plain.precision is None
+
+
 def test_conventions_of_a_sweep(said):
     overridden = said("[data]", 'convention = { base = "jax", relu = 0.5, maximum = "first" }\n[data]')
     assert overridden.conventions == (primitives.Convention("jax", {"relu": 0.5, "maximum": "first"}),)
@@ -561,6 +586,8 @@ def test_digest_covers_scenario_defaults_and_data_and_nothing_else(said, tmp_pat
     assert said("steps = 10", "steps = 0x0a # ten").digest() == first, "how it is written does not matter"
     assert said("[sweep]", "[run]\nblock = 64\n[sweep]").digest() == first
     assert said("[sweep]", "[record]\ncheckpoints = 11\n[sweep]").digest() == first, "a default, said"
+    claim = '[[claim]]\nevent = "landed"\nprobability = "1/7"\ntext = "so"\n'
+    assert said("[sweep]", f"{claim}[record]\nclassify = 7\n[sweep]").digest() == first, "what changes no record"
     assert said("steps = 10", "steps = 11").digest() != first
     assert said("[5, 6]", "[5, 7]").digest() != first
     csv = 'source = "csv"\npath = "d.csv"'

@@ -5,6 +5,7 @@ root finder is loose for rare events (6e-6 relative at 37 of 1e9).
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -164,24 +165,33 @@ class Tally:
 
 def _population(size: int, examined: int, hits: int, error: float) -> tuple[int, int]:
     """Return exact two-sided limits of the hits among `size`, given those among `examined` drawn from them."""
-    from scipy.stats import hypergeom
-
     if size == examined:
         return hits, hits
     if not examined:
         return 0, size
-    least, most = hits, size - (examined - hits)
-    low, high = least, most
-    while low < high:  # the least number for which so many hits are not too rare
+    misses = examined - hits
+    # So few misses are as many hits: the upper limit is the lower one of the misses.
+    return _fewest(size, examined, hits, error / 2), size - _fewest(size, examined, misses, error / 2)
+
+
+def _fewest(size: int, examined: int, hits: int, error: float) -> int:
+    """Return the fewest hits among `size` for which `hits` or more among `examined` have probability over `error`."""
+    from scipy.special import gammaln
+
+    def choose(n: NDArray[np.int64] | int, k: NDArray[np.int64] | int) -> Any:
+        return gammaln(np.add(n, 1)) - gammaln(np.add(k, 1)) - gammaln(np.subtract(n, k) + 1)
+
+    def at_least(many: int) -> float:
+        """Return the hypergeometric P(hits or more) if there are `many` among `size`."""
+        found = np.arange(max(hits, examined - (size - many)), min(examined, many) + 1)
+        terms = choose(many, found) + choose(size - many, examined - found) - choose(size, examined)
+        return float(np.exp(terms).sum())
+
+    low, high = hits, size - (examined - hits)
+    while low < high and hits:
         middle = (low + high) // 2
-        enough = hypergeom.sf(hits - 1, size, middle, examined) > error / 2
-        low, high = (low, middle) if enough else (middle + 1, high)
-    least, high = low, most
-    while low < high:  # the largest number for which so few hits are not too rare
-        middle = (low + high + 1) // 2
-        enough = hypergeom.cdf(hits, size, middle, examined) > error / 2
-        low, high = (middle, high) if enough else (low, middle - 1)
-    return least, low
+        low, high = (low, middle) if at_least(middle) > error else (middle + 1, high)
+    return low
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """What the first ties and the final points were: classified one by one with the calculus, or a drawn sample of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -66,16 +66,16 @@ class Subject:
             return calculus.objective(whole.program, whole.rows.astype(np.float32).astype(np.float64))
         return whole
 
-    def tie(self, cell: "xarray.Dataset", minibatch: tuple[int, ...], x: NDArray[np.float64]) -> str:
-        """Return the kind of the tie of f_I at x: one of TIES. Equal questions are asked once."""
-        key = (str(cell["convention"].values), str(cell["precision"].values), minibatch, x.tobytes())
-        if key not in self._ties:
+    def tie(self, objective: calculus.Objective, key: Hashable, minibatch: tuple[int, ...], point: bytes) -> str:
+        """Return the kind of the tie of f_I: one of TIES. Equal questions are asked once; key: of the objective."""
+        question = (key, minibatch, point)
+        if question not in self._ties:
             try:
-                found = calculus.classify(self.objective(cell).minibatch(minibatch), x, limit=ASSIGNMENTS).tie
-                self._ties[key] = found or "rounding"
+                found = calculus.classify(objective.minibatch(minibatch), np.frombuffer(point), limit=ASSIGNMENTS).tie
+                self._ties[question] = found or "rounding"
             except ProgramError:  # more branches meet here than are looked at, or a derivative is not finite
-                self._ties[key] = "undecided"
-        return self._ties[key]
+                self._ties[question] = "undecided"
+        return self._ties[question]
 
 
 def tie_kinds(cell: "xarray.Dataset", index: int, subject: Subject, cells: int, level: float = LEVEL) -> dict[str, Any]:
@@ -84,7 +84,8 @@ def tie_kinds(cell: "xarray.Dataset", index: int, subject: Subject, cells: int, 
     harmless, C, Sing: as `calculus.classify` has it. rounding: at that point no guard is zero in float64, so the cell's
     own format made the tie. undecided: too many branches meet there. index: of the cell, out of `cells`.
     Probabilities are of "the first tie is of this kind", among all trajectories. Trajectories beyond
-    `subject.classify` points, or those that EFFORT allows, are left to a sample drawn with a fixed seed.
+    `subject.classify` points, or those that EFFORT allows, are left to a sample drawn with a fixed seed. landed_later:
+    trajectories that landed after their first tie, at a point that is not recorded.
     """
     run = cell["status"].values != NOT_RUN
     total, first = int(run.sum()), cell["tie_first"].values
@@ -94,15 +95,17 @@ def tie_kinds(cell: "xarray.Dataset", index: int, subject: Subject, cells: int, 
     cost = DUAL * terms * len(objective.interpreter.tape.operands) * (1 + objective.p / 100)
     allowed = _share(subject.classify, EFFORT, cost, cells)
     why = _why_not(cell, "tie_point", subject.classify, allowed)
-    found: dict[int, str] = {}
+    found: list[str] = []
     if tied.size and not why:
-        points = cell["tie_point"].values
+        points = cell["tie_point"].values.astype(np.float64)
         drawn = _drawn(tied, max(KNOWN, allowed), index)
-        keys = [(tuple(subject.minibatch(index, int(t), int(first[t]))), points[t].astype(np.float64)) for t in drawn]
-        if len({(batch, x.tobytes()) for batch, x in keys}) > allowed:
-            drawn, keys = drawn[:allowed], keys[:allowed]
-        found = {int(t): subject.tie(cell, *key) for t, key in zip(drawn, keys, strict=True)}
-    return _counted(total, [(tied.size, list(found.values()))], TIES, level, why if tied.size else "")
+        ties = [(tuple(subject.minibatch(index, int(t), int(first[t]))), points[t].tobytes()) for t in drawn]
+        if len(set(ties)) > allowed:
+            ties = ties[:allowed]
+        key = (str(cell["convention"].values), str(cell["precision"].values))
+        found = [subject.tie(objective, key, *tie) for tie in ties]
+    summary = _counted(total, [(tied.size, found)], TIES, level, why if tied.size else "")
+    return {**summary, "landed_later": int(np.count_nonzero(run & (cell["landed_first"].values > first)))}
 
 
 def final_kinds(
@@ -125,7 +128,7 @@ def final_kinds(
     objective, radius = subject.objective(cell), float(np.sqrt(float(cell["last_step_size"])))
     operands, n = len(objective.interpreter.tape.operands), len(objective.rows)
     around = CLOUD + 2 * (objective.p + 1)
-    allowed = _share(subject.classify, GRADIENTS, 3 * around * n * operands, cells)
+    allowed = _share(subject.classify, GRADIENTS, 3 * around * n * (operands + objective.p), cells)
     at_ties = _share(subject.classify, EFFORT, DUAL * n * operands * (1 + objective.p / 100), cells)
     why = _why_not(cell, "final", subject.classify, min(allowed, at_ties) if trapped.size else allowed)
     stuck: list[str] = []
@@ -151,8 +154,7 @@ def final_kinds(
 
 def _share(limit: int, effort: float, cost: float, cells: int) -> int:
     """Return how many classifications of a cell are allowed: `limit`, fewer if all cells together cost too much."""
-    each = int(limit / 100 * effort / (cost * cells))
-    return min(limit, max(each, int(100 * cost <= effort)))
+    return min(limit, int(limit / 100 * effort / (cost * cells)))
 
 
 def _why_not(cell: "xarray.Dataset", field_name: str, limit: int, allowed: int) -> str:
@@ -193,6 +195,9 @@ class _Cloud:
                 part = slice(i, i + max(CHUNK // p, 1))
                 gradients[part] += objective.program.gradient(around[part], row)
         hulls = (gradients / len(objective.rows)).reshape(len(points), self.count, p)
+        if p == 1:  # the hull is an interval
+            ends = np.maximum(hulls.min(axis=1), -hulls.max(axis=1)).ravel()
+            return np.where(np.isnan(ends), np.inf, np.maximum(ends, 0.0))
         return np.array([calculus.min_norm_point(h).norm if np.isfinite(h).all() else np.inf for h in hulls])
 
 

@@ -5,7 +5,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simsa import calculus
 from simsa.analysis.intervals import LEVEL, interval
@@ -32,24 +31,31 @@ def bad_scales(subject: "Subject", cells: Sequence[dict[str, Any]], level: float
 
     A step is bad if it is 1/lambda for an eigenvalue lambda > 0 of the Hessian of some f_I that is constant on an open
     set (`calculus.bad_steps`, at SAMPLES points of the box of `subject`), so c is bad if c alpha_k = 1/lambda for some
-    k. cells: c, trajectories and landed of each. `steps` are the bad steps;
-    `scales` the bad c between the least and the largest of the sweep, each with the first step k it concerns, and the
-    cells that are there: with long runs every c is close to one. `at` and `elsewhere` are means over cells. computed
-    is False, with the reason, if the program is too large; an atom in a brick that no point was in is missed.
+    k before the last: where the last step leads is not looked at. cells: c, trajectories and landed of each. `steps`
+    are the bad steps; `scales` the bad c between the least and the largest of the sweep, each with the first step k it
+    concerns, and the cells that are there: with long runs every c is close to one. `at` and `elsewhere` are means over
+    cells. computed is False, with the reason, if the program is too large; an atom in a brick that no point was in is
+    missed.
     """
     found, why = _atoms(subject)
     scales = np.array([cell["c"] for cell in cells])
+    least, largest = scales.min() * (1 - EQUAL), scales.max() * (1 + EQUAL)
+    alphas, steps = np.unique(subject.alpha[:-1], return_index=True)
+    alphas, steps = alphas[::-1], steps[::-1]
     listed: list[dict[str, Any]] = []
     at, in_all = np.zeros(len(cells), bool), 0
     for atom in found:
-        bad, first = np.unique(atom["step"] / subject.alpha, return_index=True)
-        inside = bad[(bad >= scales.min() * (1 - EQUAL)) & (bad <= scales.max() * (1 + EQUAL))]
-        in_all += inside.size
-        for c in inside[:LISTED].tolist() + [c for c in scales.tolist() if _near(inside[LISTED:], c).any()]:
-            here = _near(scales, c)
-            at |= here
-            k = int(first[np.argmin(np.abs(bad - c))])
-            listed.append({"c": c, "step": k, "eigenvalue": atom["eigenvalue"], "cells": np.flatnonzero(here).tolist()})
+        bad = atom["step"] / alphas  # in ascending order
+        inside = slice(*np.searchsorted(bad, (least, largest)).tolist())
+        in_all += inside.stop - inside.start
+        beside = np.clip(np.searchsorted(bad, scales) + np.array([[-1], [0]]), 0, max(len(bad) - 1, 0))
+        near = np.abs(bad[beside] - scales) <= EQUAL * scales if len(bad) else np.zeros((2, len(scales)), bool)
+        at |= near.any(axis=0)
+        earliest = np.arange(inside.start, inside.stop)[np.argsort(steps[inside], kind="stable")[:LISTED]]
+        for i in np.union1d(earliest, beside[near]):
+            here = (near & (beside == i)).any(axis=0)
+            entry = {"c": float(bad[i]), "step": int(steps[i]), "eigenvalue": atom["eigenvalue"]}
+            listed.append({**entry, "cells": np.flatnonzero(here).tolist()})
     listed.sort(key=lambda entry: (not entry["cells"], entry["step"], entry["c"]))
     low, high = subject.box
     return {
@@ -64,12 +70,6 @@ def bad_scales(subject: "Subject", cells: Sequence[dict[str, Any]], level: float
         "at": _pooled([cell for cell, bad in zip(cells, at, strict=True) if bad], level),
         "elsewhere": _pooled([cell for cell, bad in zip(cells, at, strict=True) if not bad], level),
     }
-
-
-def _near(values: NDArray[np.float64], c: float) -> NDArray[np.bool_]:
-    """Tell which values are c, as far as a computed eigenvalue can tell."""
-    near: NDArray[np.bool_] = np.abs(values - c) <= EQUAL * c
-    return near
 
 
 def _atoms(subject: "Subject") -> tuple[list[dict[str, Any]], str]:

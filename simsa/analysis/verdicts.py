@@ -168,6 +168,7 @@ def _verdict(
     total = sum(cell["trajectories"] for cell in cells)
     scales = sorted({cell["c"] for cell in cells})
     c = f"c = {scales[0]:.6g}"
+    which = "its probability, averaged over these cells," if len(cells) > 1 else "its probability"
     if len(scales) > 1:
         c = f"{len(scales)} step scales c from {scales[0]:.4g} to {scales[-1]:.4g}"
     where = f"{c}, {cells[0]['convention']}, {cells[0]['precision']}"
@@ -181,9 +182,10 @@ def _verdict(
         bound = f"at most {found.high:.2g}"
         if tally.hits:
             bound = f"{found.estimate:.4g}, between {found.low:.4g} and {found.high:.4g}"
-        words = (
-            f"{who[0].upper()}{who[1:]} ({where}) {event}: its probability is {bound} (exact, {level:.0%} confidence)."
-        )
+        words = f"{who[0].upper()}{who[1:]} ({where}) {event}: {which} is {bound} (exact, {level:.0%} confidence)."
+    early = sum(cell["unbounded"] + cell["not_finite"] + cell["too_long"] for cell in cells)
+    if early:
+        words += f" {early:,} of them stopped early."
     reasons = broken or (unknown if verdict == NOT_DECIDED and tally is not None and tally.hits else [])
     if reasons:
         listed = "; ".join(f"{h['hypothesis']} ({h['why']})" for h in reasons)

@@ -6,13 +6,14 @@ table, the row of a user's branch table, the winning operands of `max` and `min`
 
 import math
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, permutations
+from itertools import islice, pairwise, permutations
 from typing import Any
 
 import numpy as np
 
+from simsa.errors import ProgramError
 from simsa.machine.reference import Execution, Interpreter
 from simsa.primitives import ROWS, Primitive
 from simsa.program.program import RELATIONS
@@ -82,28 +83,45 @@ def value(interpreter: Interpreter, k: int, run: Execution, decision: Any) -> An
     return x[interpreter.tape.table(k)[decision, 2] if row.name == "select" else decision[0]]
 
 
-def agreeing(interpreter: Interpreter, k: int, run: Execution, tol: float = 0.0) -> list[Any]:
+def agreeing(interpreter: Interpreter, k: int, run: Execution, limit: int, tol: float = 0.0) -> list[Any]:
     """Return the decisions of selection k whose value, at its actual operands, is the value that it has.
 
     Equality is within tol. Pieces that meet at a tied guard agree over the reals, and are there even if they differ by
-    their rounding.
+    their rounding. Raises ProgramError if there are more than `limit`.
     """
     row, _, x, _ = interpreter.line(k, run.values)
     out = int(interpreter.tape.code[k, OUT])
     if row.name == "sort":
-        return list(_orders(x, run.values[out : out + len(x)], tol))
+        return orders(x, run.values[out : out + len(x)], limit, tol)
     v, found = run.values[out], {}
     for decision in pieces(interpreter, k):
         candidate = value(interpreter, k, run, decision)
         if float(candidate) == float(v) or abs(float(candidate) - float(v)) <= tol:
             found[label(interpreter, k, decision)] = decision
     if (row.arity is not None or row.name == "select") and tied(interpreter, k, run):
-        executed, adjacent = run.decisions[k], alternatives(interpreter, k, run)
+        executed, adjacent = run.decisions[k], alternatives(interpreter, k, run, limit)
         pure = [((ONE, j),) for weight, j in executed if weight != 0] if row.arity is not None else [executed]
         for decision in (*pure, *(a.decision for a in adjacent)):
             if row.name == "select" or len(decision) == 1:
                 found.setdefault(label(interpreter, k, decision), decision)
     return list(found.values())
+
+
+def orders(x: list[Any], values: list[Any], limit: int, tol: float = 0.0) -> list[tuple[int, ...]]:
+    """Return the permutations that give the sorted values; refuses more than `limit`."""
+    counts = [math.factorial(values.count(v)) for v in set(values)]
+    found = list(islice(_orders(x, values, tol), limit + 1)) if math.prod(counts) <= limit else None
+    if found is None or len(found) > limit:
+        raise ProgramError(f"{spelled(counts)} orders or more agree at a sort, over the limit of {limit}; use limit=")
+    return found
+
+
+def spelled(counts: Sequence[int]) -> str:
+    """Return a product of counts, with powers written as such if there are two factors or more."""
+    number = math.prod(counts)
+    factors = [c for c in counts if c > 1]
+    short = " * ".join(f"{c}^{factors.count(c)}" for c in sorted(set(factors)))
+    return f"{short} = {number}" if len(factors) > 1 else str(number)
 
 
 def _orders(x: list[Any], values: list[Any], tol: float, taken: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
@@ -187,18 +205,19 @@ def identically_zero(h: Any) -> bool:
     return hasattr(h, "curved") and not h.curved and (tangent is None or not tangent.any())
 
 
-def alternatives(interpreter: Interpreter, k: int, run: Execution) -> list[Alternative]:
+def alternatives(interpreter: Interpreter, k: int, run: Execution, limit: int) -> list[Alternative]:
     """Return the decisions that selection k executes at and beside the point, each with the signs it needs.
 
     A guard that is not zero keeps its sign. One that is zero has either sign, and 0 where it is identically zero
     or may be: a Dual execution tells. Beside a tie of `max`, `min` and `sort`, one operand wins, one order holds.
+    Raises ProgramError if there are more than `limit` such orders.
     """
     row, _, x, _ = interpreter.line(k, run.values)
     if row.arity is not None or row.name == "select":
         return _explore(table(interpreter, k, run), {})
     if row.name == "sort":
         levels = [float(v) for v in x]
-        decisions: list[Any] = list(_orders(levels, sorted(levels), 0.0))
+        decisions: list[Any] = list(orders(levels, sorted(levels), limit))
     else:
         best = float(x[run.decisions[k][0]])
         decisions = [[i] for i, v in enumerate(x) if float(v) == best]

@@ -82,6 +82,8 @@ def compare(
     if one.p != two.p:
         raise ProgramError(f"the programs have {one.p} and {two.p} parameters")
     low, high = box_of(one, box)
+    if samples < 1:
+        raise ProgramError(f"expected at least one sample, got {samples}")
     rng = np.random.default_rng(seed)
     gap, worst, points, gradients, tried, ties = 0.0, (low + high) / 2, [], [], 0, 0
     for x in _candidates(one, two, low, high, samples, rng):

@@ -9,12 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linprog
 
 from simsa.calculus import branches
-from simsa.calculus.dual import DUAL, seed
+from simsa.calculus.dual import DUAL, Beside, seed
 from simsa.calculus.minnorm import min_norm_point
 from simsa.calculus.objective import Objective, mean, point, resolve, scalar
 from simsa.calculus.sets import LIMIT, Assignment, SetValue, distinct, named, selection_operator
 from simsa.errors import ProgramError
-from simsa.machine.reference import Interpreter
+from simsa.machine.reference import Execution, Interpreter
 from simsa.program.program import Program
 
 Array = NDArray[np.float64]
@@ -70,17 +70,24 @@ def clarke(
     """
     objective = resolve(subject, data)
     at = point(objective, x)
-    return _clarke(objective, at, limit, seed)[0]
+    return _clarke(objective, at, limit, seed, cones=False)[0]
 
 
-def _clarke(objective: Objective, x: Array, limit: int, seed: int) -> tuple[SetValue, Array | None]:
-    """Return Clarke's set, and the derivative at x if there is one: if all cells that hold an open cone agree."""
+def _clarke(objective: Objective, x: Array, limit: int, seed: int, cones: bool) -> tuple[SetValue, list[Array]]:
+    """Return Clarke's set and, with `cones`, the Jacobians of the cells that hold an open cone.
+
+    If there is one such Jacobian, f is differentiable at x, and this is its derivative.
+    """
     known: list[tuple[Assignment, Array]] = []
     doubtful: list[tuple[Cell, Assignment, Array]] = []
-    for cell in _cells(objective, x, limit):
-        decisions = [cell.decisions(i) for i in range(len(objective.rows))]
-        runs = [objective.run(x, i, choices) for i, choices in enumerate(decisions)]
-        jacobian = mean([objective.slopes(run) for run in runs]) + 0.0
+    runs = list(objective.runs(x))
+    slopes = [objective.slopes(run) for run in runs]
+    for cell in _cells(objective, x, runs, limit):
+        decisions = [cell.decisions(i) for i in range(len(runs))]
+        jacobian = mean([
+            objective.slopes(replace(run, decisions={**run.decisions, **choices})) if choices else slope
+            for run, slope, choices in zip(runs, slopes, decisions, strict=True)
+        ]) + 0.0  # fmt: skip
         if not np.isfinite(jacobian).all():
             raise ProgramError("an executed piece has no finite derivative at this point")
         names = tuple(name for i, choices in enumerate(decisions) for name in named(objective, i, choices))
@@ -88,18 +95,19 @@ def _clarke(objective: Objective, x: Array, limit: int, seed: int) -> tuple[SetV
             known.append((names, jacobian))
         else:
             doubtful.append((cell, names, jacobian))
-    # A cell whose gradient is in the hull already need not be looked for.
     known = distinct(known)
     certified, wide = True, list(known)
     rng = np.random.default_rng(seed)
     for cell, names, jacobian in doubtful:
+        # A cell whose gradient is in the hull already need not be looked for, unless it may hold a cone of its own.
         hull = [(jacobian - other).ravel() for _, other in known]
-        if hull and min_norm_point(np.array(hull), exact=True).contains == "in":
+        inside = bool(hull) and min_norm_point(np.array(hull), exact=True).contains == "in"
+        if inside and not (cones and all((jacobian != other).any() for _, other in wide)):
             continue
-        certified = False
         found, open_cone = _looked_for(objective, x, cell, rng)
-        if found:
-            known = distinct([*known, (names, jacobian)])
+        if not inside:
+            certified = False
+            known = distinct([*known, (names, jacobian)]) if found else known
         if open_cone:
             wide = distinct([*wide, (names, jacobian)])
     if not known:
@@ -109,19 +117,17 @@ def _clarke(objective: Objective, x: Array, limit: int, seed: int) -> tuple[SetV
     shape = (-1, objective.p) if objective.q == 1 else (-1, objective.q, objective.p)
     names_in_order = tuple(known[i][0] for i in order)
     found_set = SetValue(jacobians[order].reshape(shape), names_in_order, "clarke", certified)
-    return found_set, wide[0][1] if len(wide) == 1 else None
+    return found_set, [jacobian for _, jacobian in wide or known]
 
 
-def _cells(objective: Objective, x: Array, limit: int) -> Iterator[Cell]:
+def _cells(objective: Objective, x: Array, runs: list[Execution], limit: int) -> Iterator[Cell]:
     """Yield the cells that meet at x: tie by tie, each decision and the signs of the guards that it needs.
 
     Branches of the tree that hold no open cone are cut where that is proved, and carried on in doubt where not.
     """
     interpreter = objective.interpreter
-    dual = Interpreter(interpreter.tape, DUAL)
-    ties = [
-        (i, k) for i, run in enumerate(objective.runs(x)) for k in run.decisions if branches.tied(interpreter, k, run)
-    ]
+    ties = [(i, k) for i, run in enumerate(runs) for k in run.decisions if branches.tied(interpreter, k, run)]
+    beside = {i: Beside(interpreter.tape, runs[i]) for i, _ in ties}
     start, leaves = Cell(tuple({} for _ in objective.rows)), 0
     stack = [(start, 0)]
     while stack:
@@ -133,8 +139,9 @@ def _cells(objective: Objective, x: Array, limit: int) -> Iterator[Cell]:
             yield cell
             continue
         i, k = ties[depth]
-        run = dual.run(seed(x, np.eye(objective.p)), objective.rows[i].tolist(), cell.decisions(i))
-        for alternative in branches.alternatives(dual, k, run):
+        dual, decisions = beside[i], {**runs[i].decisions, **cell.decisions(i)}
+        run = dual.run(seed(x, np.eye(objective.p)), objective.rows[i].tolist(), decisions)
+        for alternative in branches.alternatives(dual, k, run, limit):
             decided = replace(alternative, decision=_plain(alternative.decision))
             choices = tuple({**c, k: decided} if j == i else c for j, c in enumerate(cell.choices))
             guards = branches.differences(dual, k, run, alternative.decision)
@@ -165,9 +172,13 @@ def _narrowed(cell: Cell, conditions: list[tuple[Any, int]]) -> Cell | None:
     if not fresh:
         return cell
     cell = replace(cell, normals=(*cell.normals, *fresh))
-    if min_norm_point(np.array(cell.normals)).norm > ANGLE:
+    normals = np.array(cell.normals)
+    middle = normals.sum(0)
+    length = float(np.linalg.norm(middle))
+    # The middle of the normals is often a direction into the cell, and cheap; else the best one is asked for.
+    if (normals @ middle).min() > ANGLE * length or min_norm_point(normals).norm > ANGLE:
         return cell
-    if cell.affine and min_norm_point(np.array(cell.normals), exact=True).contains == "in":
+    if cell.affine and min_norm_point(normals, exact=True).contains == "in":
         return None
     return replace(cell, wide=False)
 
@@ -198,8 +209,9 @@ def classify(
 ) -> Classification:
     """Return whether x is Clarke critical, artificial, or regular, and what its ties are.
 
-    tol: distances up to tol · max(1, |g|), over the gradients g of D_f, count as 0: gradients are rounded. closure: of
-    D_f, as in `selection_operator`. Source: Bolte and Pauwels (NeurIPS 2020), Section 5.1.
+    tol: distances up to tol · max(1, |g|), over the gradients g of D_f, count as 0: gradients are rounded. So do
+    differences of the gradients that tell the ties. closure: of D_f, as in `selection_operator`. Source: Bolte and
+    Pauwels (NeurIPS 2020), Section 5.1.
 
     >>> import simsa
     >>> classify(simsa.trace(lambda x: x[0] - simsa.zero(x[0]), 1), [0.0]).kind
@@ -208,14 +220,15 @@ def classify(
     objective = scalar(resolve(subject, data))
     at = point(objective, x)
     selection = selection_operator(objective, at, closure, limit=limit)
-    generalized, derivative = _clarke(objective, at, limit, 0)
+    generalized, beside = _clarke(objective, at, limit, 0, cones=True)
     small = tol * max(1.0, float(np.abs(selection.vertices).max()))
     far, near = (min_norm_point(found.vertices).norm for found in (generalized, selection))
     kind = "clarke" if far <= small else "artificial" if near <= small else "regular"
     tie = None
     if any(branches.tied(objective.interpreter, k, run) for run in objective.runs(at) for k in run.decisions):
-        wrong = derivative is not None and np.abs(derivative[0] - objective.gradient(at)).max() > small
-        tie = "Sing" if derivative is None else "C" if wrong else "harmless"
+        gradient, slopes = objective.gradient(at), np.array([jacobian[0] for jacobian in beside])
+        wrong = np.abs(slopes - gradient).max(initial=0.0) > small
+        tie = "Sing" if np.ptp(slopes, axis=0).max() > small else "C" if wrong else "harmless"
     return Classification(kind, near, far, tie, generalized.certified)
 
 
@@ -287,11 +300,12 @@ def lexicographic(
     objective = resolve(subject, data)
     at = point(objective, x)
     directions = np.eye(objective.p) if M is None else np.asarray(M, np.float64)
-    if directions.shape != (objective.p, objective.p) or not np.linalg.cond(directions) < 1e12:
+    square = directions.shape == (objective.p, objective.p) and np.isfinite(directions).all()
+    if not square or not np.linalg.cond(directions) < 1e12:
         raise ProgramError(f"M must be a nonsingular matrix of shape ({objective.p}, {objective.p})")
-    dual = Interpreter(objective.interpreter.tape, DUAL)
     terms = []
-    for row in objective.rows:
+    for there, row in zip(objective.runs(at), objective.rows, strict=True):
+        dual = Beside(objective.interpreter.tape, there)
         run = dual.run(seed(at, directions), row.tolist())
         for k in run.decisions:
             if branches.tied(dual, k, run) and _unsettled(dual, k, run):
@@ -310,9 +324,9 @@ def _unsettled(dual: Interpreter, k: int, run: Any) -> bool:
         return False
     if row.arity is None and row.name != "select":
         return False  # equal operands: their slopes are equal as well
-    agree = {branches.label(dual, k, d): d for d in branches.agreeing(dual, k, run)}
-    values = [branches.value(dual, k, run, d) for d in agree.values()]
-    return any(v != values[0] for v in values)
+    values = [branches.value(dual, k, run, d) for d in branches.agreeing(dual, k, run, LIMIT)]
+    moves = [np.zeros(1) if v.tangent is None else v.tangent for v in values]
+    return any((move != moves[0]).any() for move in moves)
 
 
 def goldstein(
@@ -325,8 +339,9 @@ def goldstein(
 ) -> "Goldstein":
     """Return the min-norm point of Goldstein's ε-subdifferential, from gradients at random points of a ball.
 
-    conv{∇f(y) : |y − x| ≤ ε} by gradients at x and at `samples` points, uniform in the ball: a subset of it, so the
-    norm is an upper bound, that falls as there are more samples. Source: Burke, Lewis and Overton (2005).
+    conv{∂^c f(y) : |y − x| ≤ ε} by the gradients at x and at `samples` points, uniform in the ball: a subset of it, so
+    the norm is an upper bound, that falls as there are more samples. At a point with a tie, where AD's answer may be no
+    subgradient, it is Clarke's set there that counts. Source: Burke, Lewis and Overton (2005).
 
     >>> import simsa
     >>> program = simsa.trace(lambda x: abs(x[0]), 1)
@@ -340,16 +355,24 @@ def goldstein(
     rng = np.random.default_rng(seed)
     directions = rng.normal(size=(samples, objective.p))
     lengths = radius * rng.random(samples) ** (1 / objective.p) / np.linalg.norm(directions, axis=1)
-    gradients = np.array([objective.gradient(y) for y in (at, *(at + directions * lengths[:, None]))])
+    gradients = np.vstack([_clarke_or_gradient(objective, y) for y in (at, *(at + directions * lengths[:, None]))])
     nearest = min_norm_point(gradients)
     return Goldstein(nearest.point, nearest.norm, radius, samples, gradients, nearest.weights)
+
+
+def _clarke_or_gradient(objective: Objective, x: Array) -> Array:
+    """Return the vertices of Clarke's set at x, shape (r, p); without a tie that is AD's gradient."""
+    runs = list(objective.runs(x))
+    if any(branches.tied(objective.interpreter, k, run) for run in runs for k in run.decisions):
+        return clarke(objective, x).vertices
+    return mean([objective.slopes(run) for run in runs])
 
 
 @dataclass(frozen=True)
 class Goldstein:
     """The min-norm point of sampled gradients: point, norm, and radius ε and number of samples behind them.
 
-    vertices: the gradients, x's first, shape (samples + 1, p). weights: of the point.
+    vertices: the gradients, those at x first, shape (r, p), r above `samples`. weights: of the point.
     """
 
     point: Array

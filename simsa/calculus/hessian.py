@@ -25,7 +25,9 @@ def hessian_vector(
     """
     objective = scalar(resolve(subject, data))
     at, along = point(objective, x), point(objective, v)
-    return mean([second(objective, at, i, run, along[:, None])[:, 0] for i, run in enumerate(objective.runs(at))])
+    return finite(
+        mean([second(objective, at, i, run, along[:, None])[:, 0] for i, run in enumerate(objective.runs(at))])
+    )
 
 
 def hessian(subject: Program | Objective, x: ArrayLike, data: ArrayLike | None = None) -> NDArray[np.float64]:
@@ -40,7 +42,7 @@ def hessian(subject: Program | Objective, x: ArrayLike, data: ArrayLike | None =
     objective = scalar(resolve(subject, data))
     at = point(objective, x)
     axes = np.eye(objective.p)
-    return mean([second(objective, at, i, run, axes) for i, run in enumerate(objective.runs(at))])
+    return finite(mean([second(objective, at, i, run, axes) for i, run in enumerate(objective.runs(at))]))
 
 
 def second(objective: Objective, x: Array, sample: int, run: Execution, directions: Array) -> Array:
@@ -48,7 +50,11 @@ def second(objective: Objective, x: Array, sample: int, run: Execution, directio
     interpreter = Interpreter(objective.interpreter.tape, DUAL)
     moving = interpreter.run(seed(x, directions), objective.rows[sample].tolist(), run.decisions)
     slopes = [dual(slope).tangent for slope in interpreter.backward(moving)]
-    result = np.array([np.zeros(directions.shape[1]) if t is None else t for t in slopes])
-    if not np.isfinite(result).all():
+    return np.array([np.zeros(directions.shape[1]) if t is None else t for t in slopes])
+
+
+def finite(derivative: Array) -> Array:
+    """Return a second derivative; raises ProgramError if it is not finite."""
+    if not np.isfinite(derivative).all():
         raise ProgramError("an executed piece has no finite second derivative at this point")
-    return result
+    return derivative

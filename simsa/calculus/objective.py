@@ -85,8 +85,8 @@ class Objective:
 def objective(program: Program, rows: ArrayLike) -> Objective:
     """Return the finite sum J = (1/n) Σ f_i over data rows.
 
-    rows: shape (n, d), n ≥ 1. Every function of the calculus takes it in the place of a program. D_J and ∂^c J are then
-    those of the sum; `minkowski_sum` gives the means of the terms' sets, which may be larger.
+    rows: shape (n, d), n ≥ 1, finite. Every function of the calculus takes it in the place of a program. D_J and ∂^c J
+    are then those of the sum; `minkowski_sum` gives the means of the terms' sets, which may be larger.
 
     >>> import simsa
     >>> J = objective(simsa.trace(lambda x, s: s[0] * abs(x[0]), 1, 1), [[1.0], [2.0]])
@@ -96,7 +96,18 @@ def objective(program: Program, rows: ArrayLike) -> Objective:
     table = np.asarray(rows, np.float64)
     if table.ndim != 2 or len(table) < 1 or table.shape[1] != program.data:
         raise ProgramError(f"expected rows of shape (n, {program.data}), n at least 1, got {table.shape}")
+    if not np.isfinite(table).all():
+        raise ProgramError(f"expected rows of finite numbers, got {table[~np.isfinite(table).all(1)][0].tolist()}")
     return Objective(program, table)
+
+
+def terms(subject: Program | Objective, data: ArrayLike | None) -> Objective:
+    """Return a program with the rows that make it a sum, or the objective that it is already."""
+    if isinstance(subject, Objective):
+        return resolve(subject, data)
+    if data is None and subject.data:
+        raise ProgramError(f"the program reads {subject.data} data inputs; pass its rows")
+    return objective(subject, np.zeros((1, 0)) if data is None else data)
 
 
 def resolve(subject: Program | Objective, data: ArrayLike | None = None) -> Objective:
@@ -110,7 +121,7 @@ def resolve(subject: Program | Objective, data: ArrayLike | None = None) -> Obje
     row = np.zeros(0) if data is None else np.asarray(data, np.float64)
     if row.shape != (subject.data,):
         raise ProgramError(f"expected data of shape ({subject.data},), got {row.shape}; for several rows, objective()")
-    return Objective(subject, row.reshape(1, -1))
+    return objective(subject, row.reshape(1, -1))
 
 
 def point(subject: Objective, x: ArrayLike) -> Array:

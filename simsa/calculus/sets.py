@@ -1,7 +1,7 @@
 """What the gradient could have been: D_f(x), the selection operator of Definition 5, as a finite set of gradients."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -81,8 +81,9 @@ def selection_operator(
     else:
         counts = [branches.count(objective.interpreter, k) for run in runs for k in run.decisions]
         if prod(counts) > limit:
+            number = branches.spelled(counts)
             raise ProgramError(
-                f"{spelled(counts)} branch assignments, over the limit of {limit}; use closure='local', or limit="
+                f"{number} branch assignments, over the limit of {limit}; use closure='local', or limit="
             )
         total = _full(objective, at, runs, tol, limit)
     return _finished(objective, total, closure)
@@ -109,14 +110,6 @@ def minkowski_sum(
         terms.append(list(zip(named, vertices, strict=True)))
     result = _finished(subject, combine(terms, limit), "minkowski")
     return dataclasses.replace(result, certified=all(term.certified for term in sets))
-
-
-def spelled(counts: Sequence[int]) -> str:
-    """Return a product of counts, with powers written as such if there are two factors or more."""
-    number = prod(counts)
-    factors = [c for c in counts if c > 1]
-    short = " * ".join(f"{c}^{factors.count(c)}" for c in sorted(set(factors)))
-    return f"{short} = {number}" if len(factors) > 1 else str(number)
 
 
 Term = list[tuple[Assignment, Array]]
@@ -165,11 +158,13 @@ def named(objective: Objective, sample: int, choices: dict[int, Any]) -> Assignm
 def _local(objective: Objective, sample: int, x: Array, run: Execution, tol: float, limit: int) -> Term:
     """Return the gradients of one term in the combinations of the pieces that agree at each selection."""
     interpreter = objective.interpreter
-    agree = {k: branches.agreeing(interpreter, k, run, tol) for k in run.decisions}
+    agree = {k: branches.agreeing(interpreter, k, run, limit, tol) for k in run.decisions}
     options = {k: decisions for k, decisions in agree.items() if len(decisions) > 1}
     counts = [len(decisions) for decisions in options.values()]
     if prod(counts) > limit:
-        raise ProgramError(f"{spelled(counts)} branch assignments agree locally, over the limit of {limit}; use limit=")
+        raise ProgramError(
+            f"{branches.spelled(counts)} branch assignments agree locally, over the limit of {limit}; use limit="
+        )
     entries = []
     if tol == 0:
         picks = np.array(list(product(*map(range, counts))), np.int64).reshape(prod(counts), len(options))

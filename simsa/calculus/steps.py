@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simsa.calculus import branches
-from simsa.calculus.hessian import second
-from simsa.calculus.objective import Objective, box_of, mean, objective, scalar
+from simsa.calculus.hessian import finite, second
+from simsa.calculus.objective import Objective, box_of, mean, scalar, terms
 from simsa.errors import ProgramError
 from simsa.program.program import Program
 
@@ -48,7 +48,7 @@ class BadStep:
 
 
 def bad_steps(
-    program: Program,
+    program: Program | Objective,
     data: ArrayLike | None,
     box: ArrayLike,
     samples: int = 200,
@@ -62,16 +62,16 @@ def bad_steps(
     the box, λ is an atom if the Hessian of the same brick at a second point beside it has it as well, within 1e-9 of
     the largest eigenvalue; one entry for each minibatch, brick and λ.
 
-    data: rows (n, d), or None for a program without. box: (low, high), each a number or shape (p,). minibatches: "all"
-    nonempty ones (up to 8 rows), "single", "full", or index tuples. Atoms in bricks that no sampled point is in are
-    missed; each mass is a mean over the sample.
+    data: rows (n, d); None for a program without, and for an objective, which has them. box: (low, high), each a number
+    or shape (p,). minibatches: "all" nonempty ones (up to 8 rows), "single", "full", or index tuples. Atoms in bricks
+    that no sampled point is in are missed; each mass is a mean over the sample.
 
     >>> import simsa
     >>> program = simsa.expression("where(x > 1, l*x**2/2, l*(x - 0.5))", ["x"], ["l"])
     >>> [step.step for step in bad_steps(program, [[1.0], [4.0]], (0, 2), samples=20)]
     [1.0, 0.4, 0.25]
     """
-    total = scalar(objective(program, np.zeros((1, 0)) if data is None else data))
+    total = scalar(terms(program, data))
     low, high = box_of(total, box)
     batches = _minibatches(minibatches, len(total.rows))
     if samples < 1:
@@ -79,10 +79,10 @@ def bad_steps(
     rng = np.random.default_rng(seed)
     found: dict[tuple[tuple[int, ...], Brick], list[_Atom]] = defaultdict(list)
     for x in low + (high - low) * rng.random((samples, total.p)):
-        terms = _terms(total, x, (high - low), rng)
+        each = _terms(total, x, high - low, rng)
         for batch in batches:
-            here, there = mean([terms[i][0] for i in batch]), mean([terms[i][1] for i in batch])
-            brick = tuple(chain.from_iterable(terms[i][2] for i in batch))
+            here, there = mean([each[i][0] for i in batch]), mean([each[i][1] for i in batch])
+            brick = tuple(chain.from_iterable(each[i][2] for i in batch))
             _collect(found[batch, brick], x, here, there)
     result = [
         BadStep(
@@ -126,17 +126,23 @@ def _terms(total: Objective, x: Array, widths: Array, rng: np.random.Generator) 
     """Return, for each term, its Hessian at x and at a second point beside it under the same pieces, and its brick.
 
     The branches are frozen at x, so the second point need not be in the brick: pieces are analytic where they are
-    defined, and an eigenvalue that is constant near x is constant along with them.
+    defined, and an eigenvalue that is constant near x is constant along with them. It is moved nearer until they are.
     """
-    step = 1e-3 * rng.uniform(0.5, 1.0, total.p) * rng.choice([-1.0, 1.0], total.p) * np.where(widths > 0, widths, 1.0)
-    axes, result = np.eye(total.p), []
-    for i, run in enumerate(total.runs(x)):
-        brick = tuple(
+    runs, axes = list(total.runs(x)), np.eye(total.p)
+    here = [finite(second(total, x, i, run, axes)) for i, run in enumerate(runs)]
+    step = rng.uniform(0.5, 1.0, total.p) * rng.choice([-1.0, 1.0], total.p) * np.where(widths > 0, widths, 1.0)
+    for exponent in (10, 14, 18, 22):
+        there = [second(total, x + step * 2.0**-exponent, i, run, axes) for i, run in enumerate(runs)]
+        if np.isfinite(there).all():
+            break
+    bricks = [
+        tuple(
             (i, int(total.interpreter.tape.nodes[k]), branches.label(total.interpreter, k, decision))
             for k, decision in run.decisions.items()
         )
-        result.append((second(total, x, i, run, axes), second(total, x + step, i, run, axes), brick))
-    return result
+        for i, run in enumerate(runs)
+    ]
+    return list(zip(here, map(finite, there), bricks, strict=True))
 
 
 def _collect(atoms: list[_Atom], x: Array, here: Array, there: Array) -> None:

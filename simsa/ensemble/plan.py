@@ -140,11 +140,7 @@ def plan(scenario: Scenario) -> Plan:
             f"{scenario.path}: data: the program reads {some.data} numbers of each sample, the data have "
             f"{len(columns)} columns"
         )
-    exact = None
-    if EXACT in scenario.precisions:
-        exact = Exact(*scenario.exact_steps(), scenario.sgd.bits)
-        if why := refusal(next(iter(tapes.values()))):
-            raise ProgramError(f"{scenario.path}: program: {why}; leave out the precision 'exact'")
+    exact = rational(scenario, next(iter(tapes.values()))) if EXACT in scenario.precisions else None
     alpha, checkpoints = scenario.alpha(), scenario.checkpoints()
     batch = scenario.sgd.batch
     descent = Descent(
@@ -191,6 +187,13 @@ def plan(scenario: Scenario) -> Plan:
     seconds = whole.estimate().core_seconds / (len(cells) * trajectories)
     smallest = SMALLEST_BLOCK if exact is None else 1
     return replace(whole, layout=replace(layout, block=scenario.run.block or block_size(layout, seconds, smallest)))
+
+
+def rational(scenario: Scenario, tape: Tape) -> Exact:
+    """Return what exact cells need; raises ScenarioError or ProgramError if the step sizes or the tape have none."""
+    if why := refusal(tape):
+        raise ProgramError(f"{scenario.path}: program: {why}: it cannot be run in exact numbers")
+    return Exact(*scenario.exact_steps(), scenario.sgd.bits)
 
 
 def program(scenario: Scenario, convention: Convention) -> Program:

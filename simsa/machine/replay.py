@@ -67,7 +67,7 @@ class Walker:
         arithmetic: Arithmetic = FLOAT64,
         too_long: Callable[[Number], bool] = lambda number: False,
     ) -> None:
-        self.tape, self.arithmetic, self.too_long = tape, arithmetic, too_long
+        self.tape, self.data, self.arithmetic, self.too_long = tape, rows, arithmetic, too_long
         self.rows = [[arithmetic.number(v) for v in row] for row in rows]
         tapes = [replace(tape, numbers=n, guards=g) for n, g in zip(*tape.choices(), strict=True)]
         self.choices = [Interpreter(one, arithmetic) for one in tapes]
@@ -120,19 +120,28 @@ class Walker:
                 total = total + self.choices[0].run(x, row).values[self.tape.outputs[0]]
             return total / self.arithmetic.number(len(self.rows))
 
-    def walk(self, descent: Descent, gamma: Sequence[Number], *, cell: int, trajectory: int) -> Iterator[Step]:
+    def walk(
+        self,
+        descent: Descent,
+        gamma: Sequence[Number],
+        *,
+        cell: int,
+        trajectory: int,
+        first: int = 0,
+        point: Sequence[Number] | None = None,
+    ) -> Iterator[Step]:
         """Yield the steps of a trajectory, up to the last or to the one that stops it.
 
         gamma: the step sizes. cell: number of the random stream. x_0 is the float64 that the stream gives, or nearest
-        to it in the arithmetic; the minibatches are those of the kernels.
+        to it in the arithmetic; the minibatches are those of the kernels. first, point: where to begin, if not at x_0.
         """
-        x: Sequence[Number] = self.start(descent, cell, trajectory)
-        for k, minibatch in enumerate(minibatches(descent, len(self.rows), cell, trajectory)):
+        x = self.start(descent, cell, trajectory) if point is None else [self.arithmetic.number(v) for v in point]
+        for k, minibatch in enumerate(minibatches(descent, len(self.rows), cell, trajectory, first), first):
             step = self.step(k, x, minibatch, self.arithmetic.number(gamma[k]), descent.radius)
             yield step
             if step.status != FINISHED:
                 return
-            x = step.following
+            x = list(step.following)
 
     def start(self, descent: Descent, cell: int, trajectory: int) -> list[Number]:
         """Return x_0 of a trajectory."""

@@ -34,11 +34,12 @@ _EXPECTED = {
 """What pydantic's types of error expected, in the words of a TOML file."""
 
 
-def load(path: str | Path, overrides: Sequence[str] = ()) -> Scenario:
+def load(path: str | Path, overrides: Sequence[str] = (), origin: str | Path | None = None) -> Scenario:
     """Return the scenario in the file at `path`, with `overrides` such as "sgd.steps=500" put over it.
 
-    An override's value is TOML; a bare word is a string. Raises ScenarioError, whose message has one line for
-    each problem: file, line, dotted key, what was expected and what was got. Data are read later, by `rows`.
+    An override's value is TOML; a bare word is a string. origin: the file that `path` is a copy of; data and modules
+    are found beside it. Raises ScenarioError, whose message has one line for each problem: file, line, dotted key, what
+    was expected and what was got. Data are read later, by `rows`.
     """
     path = Path(path)
     try:
@@ -59,7 +60,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Scenario:
             places = {other: known for other, known in places.items() if other[: len(key)] != key}
             places[key] = (0, place)
         raise ScenarioError("\n".join(_problems(error, places, path))) from None
-    scenario._path = path
+    scenario._path = path if origin is None else Path(origin)
     return scenario
 
 

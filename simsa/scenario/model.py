@@ -57,16 +57,8 @@ def spelling(value: object) -> str:
     return "a number"
 
 
-Ratio = Annotated[
-    Annotated[float, Tag("a number")]
-    | Annotated[str, Field(pattern=r"^[+-]?[0-9]+(/0*[1-9][0-9]*)?$"), Tag("a string")],
-    Discriminator(spelling),
-]
-"""A number, or a fraction of integers that no float holds, as a string: "1/7"."""
-
-
 def rational(value: float | str) -> Fraction:
-    """Return a Ratio as it was written: of a float, the shortest decimal number that reads as it.
+    """Return a number or fraction as it was written: of a float, the shortest decimal number that reads as it.
 
     >>> rational("1/7"), rational(0.1)
     (Fraction(1, 7), Fraction(1, 10))
@@ -84,12 +76,18 @@ def _positive(value: str) -> str:
 RATIO = r"[0-9]+/0*[1-9][0-9]*"
 SMALLEST, LARGEST = Fraction(sys.float_info.min), Fraction(sys.float_info.max)
 
+Ratio = Annotated[str, AfterValidator(_positive), Field(json_schema_extra={"pattern": f"^{RATIO}$"})]
+"""A fraction of integers above 0, which no float need hold, as a string: "1/3"."""
+
 PositiveRatio = Annotated[
-    Annotated[Positive, Tag("a number")]
-    | Annotated[str, AfterValidator(_positive), Field(json_schema_extra={"pattern": f"^{RATIO}$"}), Tag("a string")],
-    Discriminator(spelling),
+    Annotated[Positive, Tag("a number")] | Annotated[Ratio, Tag("a string")], Discriminator(spelling)
 ]
-"""A number above 0, or a fraction of integers as a string: "1/3"."""
+"""A number above 0, or a fraction."""
+
+Probability = Annotated[
+    Annotated[float, Field(ge=0, le=1), Tag("a number")] | Annotated[Ratio, Tag("a string")], Discriminator(spelling)
+]
+"""A number from 0 to 1, or a fraction; that it is at most 1 is for the table to check."""
 
 
 class OneOf:

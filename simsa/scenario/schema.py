@@ -25,7 +25,7 @@ from simsa.scenario.model import (
     OneOf,
     Positive,
     PositiveRatio,
-    Ratio,
+    Probability,
     problem,
     rational,
     spelling,
@@ -181,21 +181,21 @@ class Claim(Model):
 
     event: Annotated[str, OneOf(EVENTS)]
     """What happens to a trajectory."""
-    c: Annotated[Items[Ratio], Field(min_length=1)] | None = None
+    c: Annotated[Items[PositiveRatio], Field(min_length=1)] | None = None
     """The step scales it is about, numbers or fractions such as "1/3"; all if left out."""
     convention: Annotated[Items[Convention], Field(min_length=1)] | None = None
     """The tie conventions it is about; all if left out."""
     precision: Annotated[Items[Annotated[str, OneOf(PRECISIONS)]], Field(min_length=1)] | None = None
     """The formats it is about; all if left out."""
-    probability: Ratio
+    probability: Probability
     """The known answer, a number or a fraction such as "1/7"."""
     text: Annotated[str, Field(min_length=1)]
     """Where it comes from, in one line."""
 
     @model_validator(mode="after")
     def _is_probability(self) -> "Claim":
-        if not 0 <= rational(self.probability) <= 1:
-            raise problem(f"expected a probability between 0 and 1, got {self.probability}", "probability")
+        if rational(self.probability) > 1:
+            raise problem(f"expected a probability up to 1, got '{self.probability}'", "probability")
         return self
 
     def labels(self) -> tuple[str, ...] | None:

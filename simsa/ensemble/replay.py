@@ -1,0 +1,202 @@
+"""One trajectory of a sweep again, step by step, from the folder of its results."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsa.ensemble import store
+from simsa.ensemble.plan import Exact, Plan, plan, program, rational
+from simsa.ensemble.store import NOT_RUN, Cell
+from simsa.errors import RecordsError
+from simsa.machine import FLOAT32, FLOAT64, Step, Walker, exact, launch
+from simsa.machine.reference import Number
+from simsa.machine.rounding import Rounding, explain, same
+from simsa.scenario import Scenario, load, rows
+from simsa.scenario.schema import EXACT
+from simsa.tape import Tape
+
+
+@dataclass(frozen=True)
+class Part:
+    """Where a floating-point trajectory leaves the exact one: x_k differs first in this coordinate.
+
+    value, exact: of that coordinate. rounding: what did it; None if a selection chose otherwise for no rounding found.
+    """
+
+    k: int
+    coordinate: int
+    value: float
+    exact: Fraction
+    rounding: Rounding | None
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """A trajectory that can be walked again; iterating over it yields its `Step`s from `first` up to `last`, afresh.
+
+    cell: with c, convention, precision. trajectory: its number. parameters, columns: the names of the parameters and of
+    the data, if they have any. record: the fields of `store.FIELDS`, of this run. differences: those in which the
+    records are other bits (none, unless the records are another version's, or damaged).
+    """
+
+    scenario: Scenario = field(repr=False)
+    plan: Plan = field(repr=False)
+    cell: Cell
+    trajectory: int
+    first: int
+    last: int
+    parameters: tuple[str, ...]
+    columns: tuple[str, ...]
+    record: Mapping[str, Any] = field(repr=False)
+    differences: tuple[str, ...]
+
+    @property
+    def stopped(self) -> int:
+        """Return the number of steps that the trajectory took."""
+        return int(self.record["stopped"])
+
+    @cached_property
+    def tape(self) -> Tape:
+        """Return the tape of the cell."""
+        return self.plan.tapes[self.cell.convention]
+
+    @cached_property
+    def walker(self) -> Walker:
+        """Return what takes the steps, in the arithmetic of the cell."""
+        if self.cell.precision == EXACT:
+            return exact.walker(self.tape, self.plan.rows, self._rational.bits)
+        return Walker(self.tape, self.plan.rows, FLOAT64 if self.cell.precision == "float64" else FLOAT32)
+
+    @cached_property
+    def _rational(self) -> Exact:
+        """Return the exact step sizes; raises ScenarioError or ProgramError if there are none."""
+        return self.plan.exact or rational(self.scenario, self.tape)
+
+    def __iter__(self) -> Iterator[Step]:
+        """Yield the steps, in the numbers of the cell: the same bits as the kernels."""
+        if self.cell.precision == EXACT:
+            return self.exact()
+        begin = {"first": self.first, "point": self.point(self.first)} if self.first else {}
+        return islice(self._walk(self.walker, self._gamma, **begin), self.last - self.first)
+
+    def exact(self) -> Iterator[Step]:
+        """Yield the steps in rational numbers: the same start and minibatches, the step sizes without rounding.
+
+        All steps before `first` have to be taken. Raises ScenarioError or ProgramError if the scenario is not rational.
+        """
+        walker = exact.walker(self.tape, self.plan.rows, self._rational.bits)
+        return islice(self._walk(walker, self._rational.gamma(self.cell.stream)), self.first, self.last)
+
+    def point(self, k: int) -> NDArray[Any]:
+        """Return x_k of a floating-point cell as the kernels compute it, shape (p,)."""
+        final: NDArray[Any] = _run(self.plan, self.cell, self.trajectory, k)["final"][0]
+        return final
+
+    def part(self) -> Part | None:
+        """Return where the trajectory leaves the exact one in its first `last` steps, and why; None if it does not."""
+        if self.cell.precision == EXACT:
+            return None
+        whole = replace(self, first=0)
+        begun = launch.initial_points(self.plan.descent, self.cell.stream, self.trajectory, 1, self.tape.parameters)[0]
+        number = self.walker.arithmetic.number
+        for j, v in enumerate(begun.tolist()):
+            if not same(number(v), Fraction(v)):
+                start = Rounding(f"{v!r} as {self.cell.precision}", Fraction(v), float(number(v)), "the start")
+                return Part(0, j, float(number(v)), Fraction(v), start)
+        for one, two in zip(whole, whole.exact(), strict=False):
+            for j, (value, other) in enumerate(zip(one.following, two.following, strict=True)):
+                if not same(value, other):
+                    return Part(one.k + 1, j, float(value), other, explain(self.walker, one, two))
+        return None
+
+    @property
+    def _gamma(self) -> list[np.float64]:
+        """Return the step sizes gamma_k of a floating-point cell."""
+        return list(self.cell.c * self.plan.descent.alpha)
+
+    def _walk(self, walker: Walker, gamma: Sequence[Number], **begin: Any) -> Iterator[Step]:
+        """Yield the steps of the trajectory."""
+        return walker.walk(self.plan.descent, gamma, cell=self.cell.stream, trajectory=self.trajectory, **begin)
+
+
+def replay(results: str | Path, cell: int, trajectory: int, first: int = 0, last: int | None = None) -> Replay:
+    """Return one trajectory of a sweep, to be walked again step by step.
+
+    results: the folder of a run. cell: its number in the records. first, last: the window of steps, first <= k < last,
+    up to the end if left out. The scenario is read from the folder; data files and modules from where the scenario was.
+    The whole trajectory is run once, by the kernels, and compared with its records (`differences`). Steps are taken in
+    plain Python: a millisecond for a small program, seconds for a network.
+
+    Raises RecordsError if there are no such records, or if the scenario, its data or its program are not theirs any
+    more.
+
+    `[step.x for step in simsa.replay("results/bad_step", cell=4, trajectory=7)]` are the points of a trajectory.
+    """
+    folder = Path(results)
+    folder = folder.parent if folder.name == store.ZARR else folder
+    scenario, made = _planned(folder)
+    layout = made.layout
+    for name, number, count in (("cell", cell, len(layout.cells)), ("trajectory", trajectory, layout.trajectories)):
+        if not 0 <= number < count:
+            raise RecordsError(f"{folder}: there is no {name} {number}; they are 0 to {count - 1}")
+    chosen = layout.cells[cell]
+    kept = store.open(folder).isel(cell=cell, trajectory=trajectory).load()
+    if kept["status"] == NOT_RUN:
+        raise RecordsError(f"{folder}: trajectory {trajectory} of cell {cell} has not been run; continue with --resume")
+    record = {name: value[0] for name, value in _run(made, chosen, trajectory).items()}
+    stopped = int(record["stopped"])
+    last = stopped if last is None else min(last, stopped)
+    if not 0 <= first < last:
+        raise RecordsError(f"{folder}: trajectory {trajectory} of cell {cell} has the steps 0 to {stopped - 1}")
+    return Replay(
+        scenario=scenario,
+        plan=made,
+        cell=chosen,
+        trajectory=trajectory,
+        first=first,
+        last=last,
+        parameters=program(scenario, scenario.conventions[0]).names,
+        columns=rows(scenario)[0],
+        record=record,
+        differences=tuple(f.name for f in layout.fields if not _alike(kept[f.name].values, record[f.name], f.dtype)),
+    )
+
+
+def _planned(folder: Path) -> tuple[Scenario, Plan]:
+    """Return the scenario and plan of a run, with the digest that its records have."""
+    kept = store.attributes(folder)
+    origin = store.read_json(folder / "provenance.json")
+    if origin is None:
+        raise RecordsError(f"{folder}: provenance.json is missing or damaged; it says how the scenario was changed")
+    scenario = load(folder / "scenario.toml", origin["set"], origin.get("file"))
+    made = plan(scenario)
+    if made.layout.digest != kept["digest"]:
+        raise RecordsError(
+            f"{folder}: scenario, data or program are not those of the records any more (digest "
+            f"{made.layout.digest[:12]}, the records have {kept['digest'][:12]})"
+        )
+    return scenario, made
+
+
+def _alike(kept: NDArray[Any], now: Any, dtype: str) -> bool:
+    """Tell whether recorded values are those of now, bit for bit; NaN are all alike."""
+    return np.array_equal(kept, np.asarray(now).astype(dtype), equal_nan=np.dtype(dtype).kind == "f")
+
+
+def _run(made: Plan, cell: Cell, trajectory: int, steps: int | None = None) -> Mapping[str, NDArray[Any]]:
+    """Return the records of one trajectory, or of its first steps."""
+    descent, tape = made.descent, made.tapes[cell.convention]
+    if steps is not None:
+        descent = replace(descent, steps=steps, alpha=descent.alpha[:steps], objective_trajectories=0)
+    which: dict[str, Any] = {"cell": cell.stream, "first": trajectory, "count": 1}
+    if cell.precision == EXACT and made.exact is not None:
+        gamma = made.exact.gamma(cell.stream)
+        return exact.descend(tape, made.rows, descent, gamma=gamma, bits=made.exact.bits, **which)
+    return launch.descend(tape, made.rows, descent, c=cell.c, precision=cell.precision, **which)

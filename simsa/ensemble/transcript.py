@@ -1,0 +1,193 @@
+"""A replay as text: step by step, for a terminal."""
+
+import re
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Any
+
+from simsa.ensemble.replay import Replay
+from simsa.machine.exact import UNDEFINED
+from simsa.machine.reference import Interpreter, Number
+from simsa.machine.replay import Step, Tie
+from simsa.primitives import ROWS
+from simsa.primitives.primitive import OPERANDS
+from simsa.scenario.schema import EXACT
+from simsa.tape import Tape
+from simsa.tape.tape import FIRST, OP, OUT
+
+STATUS = ("finished", "left the ball", "met a NaN or an infinity", "stopped: its numbers have too many bits")
+SHOWN = 6
+"""Numbers of a vector that are shown, unless all are asked for."""
+DIGITS = 40
+"""Characters of a rational number that are shown as they are."""
+
+
+def transcript(replay: Replay, *, exact: bool = False, full: bool = False) -> Iterator[str]:
+    """Yield the lines of a replay: what it is, whether the records agree, and its steps.
+
+    exact: with the rational trajectory beside, and where the two part. full: vectors in full, however long.
+    """
+    names = _Names(replay.tape, replay.parameters, replay.columns)
+    both = exact and replay.cell.precision != EXACT
+    rationals = replay.exact() if both else iter(())  # refused before anything is said, if the scenario is not rational
+    yield from _heading(replay)
+    yield from _parting(replay, names) if both else ()
+    step = None
+    for step in replay:
+        yield ""
+        beside = next(rationals, None)
+        yield f"step {step.k}: minibatch {{{_listed(step.minibatch)}}}, gamma = {_number(step.gamma)}"
+        yield f"    x = {_vector(step.x, full)}"
+        if beside is not None:
+            yield f"    exactly {_vector(beside.x, full)}"
+        yield f"    g = {_vector(step.gradient, full)}"
+        yield from _ties(step, replay, names, full)
+        if beside is not None and beside.landed != step.landed:
+            yield f"    exactly, it {'has' if beside.landed else 'has not'} landed here"
+    if step is not None:
+        yield ""
+        yield f"x_{step.k + 1} = {_vector(step.following, full)}"
+        yield from _kernels(replay, step)
+    if replay.last < replay.stopped:
+        yield f"(on to step {replay.stopped - 1}: --from {replay.last})"
+
+
+def _heading(replay: Replay) -> Iterator[str]:
+    """Yield what is replayed, and whether the records agree."""
+    cell, record = replay.cell, replay.record
+    yield (
+        f"{replay.plan.layout.header['name']}, c = {cell.c:.6g}, {cell.convention}, {cell.precision}, trajectory "
+        f"{replay.trajectory}: {replay.stopped} steps, {STATUS[int(record['status'])]}"
+    )
+    events = [
+        f"first tie at step {int(record['tie_first'])}" if record["tie_first"] >= 0 else "no tie",
+        f"landed at step {int(record['landed_first'])}" if record["landed_first"] >= 0 else "not landed",
+        f"smallest |guard| {float(record['margin']):.3g}",
+    ]
+    yield ", ".join(events)
+    if replay.differences:
+        yield f"THE RECORDS DIFFER from this run in: {', '.join(replay.differences)}"
+    else:
+        yield "the records are the same bits"
+    if len(replay.parameters) > 1:
+        yield f"x = ({_listed(replay.parameters)})"
+
+
+def _ties(step: Step, replay: Replay, names: "_Names", full: bool) -> Iterator[str]:
+    """Yield the ties of one step."""
+    for tie in step.ties[: None if full else SHOWN]:
+        yield f"    tie: sample {tie.sample}, {names.tie(replay.walker.choices[0], replay.walker.rows, step, tie)}"
+    if not full and len(step.ties) > SHOWN:
+        yield f"    ... {len(step.ties)} ties in all"
+    if step.landed:
+        yield "    landed: another choice at the tie changes g"
+    elif step.ties:
+        yield "    harmless: another choice at the tie gives the same g"
+
+
+def _parting(replay: Replay, names: "_Names") -> Iterator[str]:
+    """Yield where float and exact part, and the rounding that did it."""
+    part = replay.part()
+    if part is None:
+        yield f"float and exact are the same up to x_{replay.last}"
+        return
+    where = names.register(part.coordinate)
+    yield (
+        f"float and exact part at x_{part.k}: {where} is {part.value!r}, exactly {_number(part.exact)} "
+        f"({_gap(part.value, part.exact)})"
+    )
+    if (r := part.rounding) is not None:
+        did = "which made a selection choose otherwise" if r.decides else f"({r.place})"
+        error = _gap(r.rounded, r.exact)
+        yield f"    {r.operation} = {_number(r.exact)} was rounded to {r.rounded!r}, by {error} {did}"
+
+
+def _gap(value: float, exact: Number) -> str:
+    """Return how far a float is from what it stands for."""
+    if exact is UNDEFINED or value - value != 0:
+        return "no number"
+    return f"{float(Fraction(value) - exact):+.2g}"
+
+
+def _kernels(replay: Replay, step: Step) -> Iterator[str]:
+    """Yield a line if the plain-Python steps are not those of the kernels: then one of them has a defect."""
+    if replay.cell.precision != EXACT:
+        there = replay.point(step.k + 1).tolist()
+        if [float(v) for v in step.following] != there:
+            yield f"THE KERNELS DIFFER: they have x = {_vector(there, False)}; please report this"
+
+
+def _number(value: Number) -> str:
+    """Return a number as text; a long rational one as its nearest float and its length."""
+    if not isinstance(value, Fraction):
+        return str(value)
+    text = str(value)
+    if len(text) <= DIGITS:
+        return text
+    bits = max(value.numerator.bit_length(), value.denominator.bit_length())
+    try:
+        return f"{float(value)!r}... ({bits} bits)"
+    except OverflowError:
+        return f"{'-' if value < 0 else ''}10^{len(str(abs(int(value)))) - 1}... ({bits} bits)"
+
+
+def _vector(values: Sequence[Number], full: bool) -> str:
+    """Return a vector as text, its first entries if it is long."""
+    if len(values) == 1:
+        return _number(values[0])
+    if full or len(values) <= SHOWN:
+        return f"({', '.join(map(_number, values))})"
+    first = ", ".join(f"{float(v):.6g}" for v in values[:SHOWN])
+    return f"({first}, ...), {len(values)} numbers up to {max(abs(float(v)) for v in values):.6g}"
+
+
+def _listed(values: Sequence[Any]) -> str:
+    """Return a list as text, cut off if it is long."""
+    some = ", ".join(map(str, values[: 4 * SHOWN]))
+    return some if len(values) <= 4 * SHOWN else f"{some}, ... ({len(values)})"
+
+
+class _Names:
+    """What registers of a tape are called: parameters and data by their names, constants by their value."""
+
+    def __init__(self, tape: Tape, parameters: Sequence[str], columns: Sequence[str]) -> None:
+        self.tape = tape
+        values = zip(tape.constant_registers.tolist(), tape.constant_values.tolist(), strict=True)
+        self.known = {register: f"{value:g}" for register, value in values}
+        self.known |= {r: parameters[r] if parameters else f"x[{r}]" for r in range(tape.parameters)}
+        for i in range(tape.data):
+            self.known[tape.parameters + i] = columns[i] if columns else f"data[{i}]"
+        for line in tape.code:
+            if ROWS[line[OP]].name == "copy":
+                self.known[int(line[OUT])] = self.register(int(tape.operands[line[FIRST]]))
+
+    def register(self, register: int) -> str:
+        """Return the name of a register."""
+        return self.known.get(register, f"r{register}")
+
+    def tie(self, interpreter: Interpreter, rows: Sequence[Sequence[Number]], step: Step, tie: Tie) -> str:
+        """Return the instruction of a tie, and its guards that are 0."""
+        execution = interpreter.run(step.x, rows[tie.sample])
+        row, reads, x, numbers = interpreter.line(tie.instruction, execution.values)
+        names = [self.register(r) for r in reads]
+        if row.name == "select":
+            table = self.tape.table(tie.instruction)
+            guards = [guard for first, count, _ in table for guard in self.tape.guards[first : first + count]]
+            pairs = {(names[a], names[b]) for a, _, b, counts in guards if counts and x[a] == x[b]}
+        elif row.arity is None:
+            pairs = {(a, b) for i, a in enumerate(names) for j, b in enumerate(names[:i]) if x[i] == x[j]}
+        else:
+            known = dict(zip(OPERANDS, names, strict=False))
+            known |= {name: f"{float(v):g}" for name, v in zip(row.immediates, numbers, strict=False)}
+            pairs = {
+                (_named(a, known), _named(b, known))
+                for a, b in row.guards()
+                if interpreter.piece(row, a, x, None, numbers) == interpreter.piece(row, b, x, None, numbers)
+            }
+        where = " and ".join(f"{a} = {b}" for a, b in sorted(pairs))
+        return f"r{self.tape.code[tie.instruction, OUT]} = {row.name}({_listed(names)}) at {where}"
+
+
+def _named(text: str, known: dict[str, str]) -> str:
+    """Return a text of the table with its names replaced."""
+    return re.sub(r"\b[a-z]\b", lambda found: known.get(found[0], found[0]), text)

@@ -1,0 +1,170 @@
+"""Why floating point parts from the rational numbers: a number that is both, and the rounding that set them apart."""
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from simsa.machine.exact import EXACT, UNDEFINED, rational
+from simsa.machine.reference import Arithmetic, Number
+from simsa.machine.replay import Step, Walker
+
+
+@dataclass(eq=False)
+class Rounding:
+    """One result that floating point could not hold.
+
+    operation: what was computed, in numbers. exact: what it is. rounded: what floating point makes of it. place: the
+    part of the step that it belongs to. decides: it made a selection choose another piece.
+    """
+
+    operation: str
+    exact: Number
+    rounded: float
+    place: str = ""
+    decides: bool = False
+
+
+class Shadow:
+    """A floating-point number, the rational number in its place, and the rounding that made them differ, if they do.
+
+    Comparisons are those of floating point; where the rational numbers compare otherwise, `flips` gets the rounding.
+    """
+
+    __slots__ = ("exact", "flips", "origin", "value")
+
+    def __init__(self, value: Number, exact: Number, origin: Rounding | None, flips: list[Rounding]) -> None:
+        self.value, self.exact, self.flips = value, exact, flips
+        self.origin = None if same(value, exact) else origin
+
+    def _paired(self, other: Any) -> "Shadow":
+        return other if isinstance(other, Shadow) else Shadow(other, rational(other), None, self.flips)
+
+    def _combined(self, other: Any, symbol: str, value: Number, exact: Number) -> "Shadow":
+        two = self._paired(other)
+        origin = self.origin or two.origin
+        if origin is None and not same(value, exact):
+            origin = Rounding(f"{float(self.value)!r} {symbol} {float(two.value)!r}", exact, float(value))
+        return Shadow(value, exact, origin, self.flips)
+
+    def __add__(self, other: Any) -> "Shadow":
+        two = self._paired(other)
+        return self._combined(two, "+", self.value + two.value, self.exact + two.exact)
+
+    def __sub__(self, other: Any) -> "Shadow":
+        two = self._paired(other)
+        return self._combined(two, "-", self.value - two.value, self.exact - two.exact)
+
+    def __mul__(self, other: Any) -> "Shadow":
+        two = self._paired(other)
+        return self._combined(two, "*", self.value * two.value, self.exact * two.exact)
+
+    def __truediv__(self, other: Any) -> "Shadow":
+        two = self._paired(other)
+        return self._combined(two, "/", self.value / two.value, EXACT.divide(self.exact, two.exact))
+
+    def __neg__(self) -> "Shadow":
+        return Shadow(-self.value, -self.exact, self.origin, self.flips)
+
+    def __abs__(self) -> "Shadow":
+        return Shadow(abs(self.value), abs(self.exact), self.origin, self.flips)
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
+
+    def _compared(self, other: Any, relation: Callable[[Any, Any], Any]) -> bool:
+        two = self._paired(other)
+        result = bool(relation(self.value, two.value))
+        cause = self.origin or two.origin
+        if cause is not None and result != bool(relation(self.exact, two.exact)):
+            self.flips.append(cause)
+        return result
+
+    def __lt__(self, other: Any) -> bool:
+        return self._compared(other, operator.lt)
+
+    def __le__(self, other: Any) -> bool:
+        return self._compared(other, operator.le)
+
+    def __gt__(self, other: Any) -> bool:
+        return self._compared(other, operator.gt)
+
+    def __ge__(self, other: Any) -> bool:
+        return self._compared(other, operator.ge)
+
+    def __eq__(self, other: object) -> bool:
+        return self._compared(other, operator.eq)
+
+    def __ne__(self, other: object) -> bool:
+        return self._compared(other, operator.ne)
+
+    __hash__ = object.__hash__
+
+
+def same(value: Number, exact: Number) -> bool:
+    """Tell whether a floating-point number is a rational one, or neither is a number."""
+    number = float(value)
+    if exact is UNDEFINED or number - number != 0:
+        return exact is UNDEFINED and number != number
+    return bool(Fraction(number) == exact)
+
+
+def explain(walker: Walker, step: Step, beside: Step) -> Rounding | None:
+    """Return the rounding that set x_{k+1} apart from the exact one, in a step that both begin at the same point.
+
+    walker: in floating point. step: the step it took. beside: the exact step. The rounding is the first, in the order
+    of the computation, of those that the first differing coordinate depends on; or, if it took another branch, the
+    first one that made a selection choose otherwise.
+    """
+    flips: list[Rounding] = []
+    kind = walker.arithmetic
+
+    def number(value: Any) -> Shadow:
+        if isinstance(value, Shadow):
+            return value
+        rounded = kind.number(value)
+        origin = Rounding(f"{float(value)!r}, as a {type(rounded).__name__}", rational(value), float(rounded))
+        return Shadow(rounded, rational(value), origin, flips)
+
+    def power(x: Shadow, a: Shadow) -> Shadow:
+        exact = EXACT.functions["pow"](x.exact, a.exact)
+        return x._combined(a, "**", kind.functions["pow"](x.value, a.value), exact)
+
+    both = Walker(walker.tape, walker.data, Arithmetic(number, {"pow": power}))
+    size = Rounding(f"gamma_{step.k} = c alpha_{step.k}", beside.gamma, float(step.gamma), "the step size")
+    with np.errstate(all="ignore"):
+        following = _shadowed(both, step, Shadow(step.gamma, beside.gamma, size, flips))
+    if flips and any(one.exact != two for one, two in zip(following, beside.following, strict=True)):
+        flips[0].decides = True
+        return flips[0]
+    return next((v.origin for v in following if v.origin is not None), None)
+
+
+def _shadowed(both: Walker, step: Step, rate: Shadow) -> list[Shadow]:
+    """Return x_{k+1} in both kinds of numbers, and say of each rounding where it happened."""
+    interpreter, number = both.choices[0], both.arithmetic.number
+    x = [number(v) for v in step.x]
+    total = [number(0)] * both.tape.parameters
+    for i in step.minibatch:
+        run = interpreter.run(x, both.rows[i])
+        for register, value in enumerate(run.values):
+            _placed([value], f"sample {i}, the value of r{register}")
+        gradient = _placed(interpreter.backward(run), f"sample {i}, the backward sweep")
+        total = _placed([a + b for a, b in zip(total, gradient, strict=True)], "the sum over the minibatch")
+    mean = _placed([g / number(len(step.minibatch)) for g in total], "the mean over the minibatch")
+    change = _placed([rate * g for g in mean], "the step size times the gradient")
+    return _placed([v - d for v, d in zip(x, change, strict=True)], "x_k minus the change")
+
+
+def _placed(values: list[Any], place: str) -> list[Any]:
+    """Say of the roundings of values where they happened, if that is not known yet."""
+    for value in values:
+        if isinstance(value, Shadow) and value.origin is not None:
+            value.origin.place = value.origin.place or place
+    return values

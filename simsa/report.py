@@ -1,0 +1,239 @@
+"""Between a run and its reader: what the analysis is asked, and its answers as text."""
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations, combinations_with_replacement
+from math import comb
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from simsa.analysis import Claim, Subject
+    from simsa.ensemble.plan import Plan
+    from simsa.machine import Descent
+    from simsa.scenario import Scenario
+
+MOST_MINIBATCHES = 255
+"""Minibatches beyond which they are not listed one by one: all subsets of eight samples."""
+
+STARTS = 256
+"""Initial points whose bounding box stands for where runs begin."""
+
+WIDTH = 110
+"""Columns of prose in a terminal."""
+
+
+def subject(scenario: "Scenario", made: "Plan") -> "Subject":
+    """Return what the analysis asks about besides the records: J under each convention, and the minibatches drawn."""
+    from simsa import analysis, calculus
+    from simsa.ensemble.plan import program
+    from simsa.machine.launch import initial_points, minibatches
+
+    descent, rows, cells = made.descent, made.rows, made.layout.cells
+    programs = {convention.label: program(scenario, convention) for convention in scenario.conventions}
+
+    def minibatch(cell: int, trajectory: int, step: int) -> Sequence[int]:
+        return next(minibatches(descent, len(rows), cells[cell].stream, trajectory, step))
+
+    count = min(STARTS, made.layout.trajectories)
+    starts = initial_points(descent, 0, 0, count, made.layout.parameters)
+    return analysis.Subject(
+        objectives={label: calculus.objective(made_of, rows) for label, made_of in programs.items()},
+        minibatch=minibatch,
+        alpha=descent.alpha,
+        minibatches=drawable(descent, len(rows)),
+        box=(starts.min(axis=0), starts.max(axis=0)),
+        classify=scenario.record.classify,
+    )
+
+
+def drawable(descent: "Descent", n: int) -> list[tuple[int, ...]] | None:
+    """Return every minibatch that can be drawn from n samples, or None if there are more than MOST_MINIBATCHES."""
+    size = descent.size
+    match descent.law:
+        case "full":
+            return [tuple(range(n))]
+        case "uniform_subset":
+            sizes = [*range(1, n + 1)]
+        case "reshuffled":
+            sizes = sorted({min(size, n), n % size or min(size, n)})
+        case "fixed_size" if descent.replace:
+            few = comb(n + size - 1, size) <= MOST_MINIBATCHES
+            return list(combinations_with_replacement(range(n), size)) if few else None
+        case _:
+            sizes = [size]
+    if sum(comb(n, k) for k in sizes) > MOST_MINIBATCHES:
+        return None
+    return [batch for k in sizes for batch in combinations(range(n), k)]
+
+
+def claims(scenario: "Scenario") -> list["Claim"]:
+    """Return the scenario's known answers as the analysis tests them."""
+    from simsa import analysis
+    from simsa.scenario.model import rational
+
+    return [
+        analysis.Claim(
+            event=said.event,
+            probability=float(rational(said.probability)),
+            text=said.text,
+            probability_text=said.probability if isinstance(said.probability, str) else f"{said.probability:g}",
+            c=said.scales(),
+            convention=said.labels(),
+            precision=said.precision,
+        )
+        for said in scenario.claim
+    ]
+
+
+def text(summary: Mapping[str, Any], folder: Path) -> str:
+    """Return the results as text: a line for each cell, bad scales, claims, verdicts, and where the files are."""
+    sections = (
+        _table(summary),
+        _rounding(summary),
+        _bad_scales(summary),
+        _claims(summary),
+        _verdicts(summary),
+        _broken(summary),
+    )
+    return "\n".join([line for section in sections for line in section] + [f"results: {folder}"])
+
+
+def _table(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each cell, in the order of c."""
+    cells = summary["cells"]
+    level = cells[0]["probability"]["landed"]["level"]
+    shown = [key for key in ("convention", "precision") if len({cell[key] for cell in cells}) > 1]
+    ties = any(cell.get("tie_kinds", {}).get("classified") for cell in cells)
+    ends = any(cell.get("final_kinds", {}).get("classified") for cell in cells)
+    header = ["c", *shown, "trajectories", "tied", "landed", "P(landed)", f"{level:.0%} interval"]
+    header += ["unbounded", "not finite", "settled", "moving"]
+    header += ["harmless/C/Sing"] * ties + ["Clarke/artificial"] * ends
+    rows = [header]
+    for cell in sorted(cells, key=lambda cell: float(cell["c"])):
+        p = cell["probability"]["landed"]
+        bound = "<= {high:.2e} *" if p["estimate"] == 0 else "{low:.4g} .. {high:.4g}"
+        rows.append(
+            [
+                f"{cell['c']:.6g}",
+                *(cell[key] for key in shown),
+                *(str(cell[key]) for key in ("trajectories", "tied", "landed")),
+                "-" if p["estimate"] is None else f"{p['estimate']:.4g}",
+                bound.format_map(p),
+                *(str(cell[key]) for key in ("unbounded", "not_finite")),
+                *(str(cell["final"][key]) for key in ("settled", "moving")),
+                *([_kinds(cell["tie_kinds"], ("harmless", "C", "Sing"))] * ties),
+                *([_kinds(cell["final_kinds"], ("clarke", "artificial"))] * ends),
+            ]
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    shared = [cells[0][key] for key in ("convention", "precision") if key not in shown]
+    yield ", ".join([summary["title"] or summary["scenario"], *shared, f"seed {summary['seed']}"])
+    yield from ("  ".join(entry.rjust(width) for entry, width in zip(row, widths, strict=True)) for row in rows)
+    if any(cell["probability"]["landed"]["estimate"] == 0 for cell in cells):
+        yield f"* nothing landed: one-sided exact upper bound, 1 - {1 - level:.2g}^(1/trajectories)"
+    if any(" of " in entry for row in rows[1:] for entry in row[len(header) - ties - ends :]):
+        yield "of n: the first ties, or final points, of n trajectories were classified, a sample of those there are"
+
+
+def _kinds(found: Mapping[str, Any], kinds: Sequence[str]) -> str:
+    """Return counts as "3/0/1", and of how many if not all were classified."""
+    if not found["classified"]:
+        return "-"
+    counts = "/".join(str(found["kinds"][kind]["count"]) for kind in kinds)
+    sampled = found["classified"] < found["of"]
+    return f"{counts} of {found['classified']}" if sampled else counts
+
+
+def _rounding(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how landings with and without rounding compare on the same starts, and what exact runs left open."""
+    found = sorted(summary.get("pairs") or [], key=lambda pair: float(pair["c"]))
+    felt = [pair for pair in found if pair["both"] or pair["only_exact"] or pair["only_float"]]
+    if found:
+        yield "landed exactly and in floating point, on the same starts and minibatches:"
+    if felt:
+        shown = ["convention"] if len({pair["convention"] for pair in found}) > 1 else []
+        header = ["c", *shown, "precision", "both", "only exactly", "only in float", "neither"]
+        keys = (*shown, "precision", "both", "only_exact", "only_float", "neither")
+        rows = [[f"{pair['c']:.6g}", *(str(pair[key]) for key in keys)] for pair in felt]
+        widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+        yield from ("  ".join(e.rjust(w) for e, w in zip(row, widths, strict=True)) for row in (header, *rows))
+    if rest := len(found) - len(felt):
+        yield f"nothing landed in {'the other ' if felt else ''}{rest} of {len(found)} comparisons"
+    cut = [cell for cell in summary["cells"] if cell.get("too_long")]
+    if cut:
+        scales = ", ".join(f"{cell['c']:.6g} ({cell['too_long']} of {cell['trajectories']})" for cell in cut)
+        yield from _wrapped(
+            "exact trajectories that stopped because their numbers had more than sgd.bits bits, so that what they "
+            f"would have met later is not known: c = {scales}"
+        )
+
+
+def _bad_scales(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what was predicted about bad step scales, and what was found there."""
+    bad = summary.get("bad_scales")
+    if bad is None:
+        return
+    if not bad["computed"]:
+        yield f"bad step scales: not computed, {bad['why']}"
+        return
+    if not bad["steps"]:
+        yield "bad step scales: none predicted"
+        return
+    there = [scale for scale in bad["scales"] if scale["cells"]]
+    listed = ", ".join(f"{c:.6g}" for c in dict.fromkeys(scale["c"] for scale in there)) or "none of the cells"
+    yield from _wrapped(
+        f"bad step scales: {len(bad['steps'])} bad step(s) 1/lambda predicted, which make {bad['scales_in_all']} bad "
+        f"scale(s) in the range of the sweep; taken: {listed}"
+    )
+    for where in ("at", "elsewhere"):
+        p = bad[where]
+        if p["estimate"] is not None:
+            yield f"  {where}: landed {p['landed']} of {p['trajectories']}, {_interval(p)}"
+
+
+def _interval(p: Mapping[str, Any]) -> str:
+    """Return an estimate with its interval."""
+    return f"<= {p['high']:.2e}" if p["estimate"] == 0 else f"{p['estimate']:.4g} ({p['low']:.4g} .. {p['high']:.4g})"
+
+
+def _claims(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each claim, and one for each cell where it does not hold."""
+    entries = summary.get("claims") or []
+    if entries:
+        yield f"claims, tested together at level {entries[0]['level']:.0%} (exact, Holm):"
+    for number in dict.fromkeys(entry["claim"] for entry in entries):
+        mine = [entry for entry in entries if entry["claim"] == number]
+        tested = [entry for entry in mine if entry["holds"] is not None]
+        rejected = [entry for entry in tested if not entry["holds"]]
+        state = "REJECTED" if rejected else "holds" if tested else mine[0]["method"]
+        where = f"in {len(rejected or tested)} of {len(mine)} cells" if len(mine) > 1 else ""
+        yield from _wrapped(
+            f"- {state} {where}".rstrip() + f": P({mine[0]['event']}) = {mine[0]['claimed_text']}: {mine[0]['text']}"
+        )
+        for entry in rejected:
+            yield f"  c = {entry['c']:.6g}, {entry['convention']}, {entry['precision']}: found {_interval(entry)}"
+
+
+def _verdicts(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the verdicts with their words."""
+    found = summary.get("verdicts") or []
+    if found:
+        yield "verdicts (Bolte and Pauwels 2020):"
+    for verdict in found:
+        part = f"Theorem {verdict['theorem']}, {verdict['part']}"
+        yield from _wrapped(f"- {part}: {verdict['verdict']}. {verdict['words']}")
+
+
+def _broken(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the hypotheses that the scenario does not meet."""
+    broken = [h for h in summary["hypotheses"] if h["held"] is False]
+    if broken:
+        yield "hypotheses that do not hold:"
+    for h in broken:
+        yield from _wrapped(f"- Theorem {h['theorem']}: {h['hypothesis']}: {h['why']}")
+
+
+def _wrapped(line: str) -> list[str]:
+    """Return prose cut to the width of a terminal."""
+    return textwrap.wrap(line, WIDTH, subsequent_indent="  ")
