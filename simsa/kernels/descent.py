@@ -91,7 +91,7 @@ def descend(
     parameters, data_at, size_of_values, longest, groups, samples, trusted,
     rows, law, batch, replace, largest, room, seed, cell, first, start, gamma, radius, checkpoints, observed,
     status, stopped, tie_first, tie_count, tie_sample, tie_point, landed_first, smallest, final, objective,
-    movement,
+    movement, snapshots,
 ):  # fmt: skip
     """Run the trajectories first, first + 1, ..., one for each row of `start`, and fill the records.
 
@@ -99,7 +99,7 @@ def descend(
     that leaves the ball |x|_inf <= radius stops there; one whose next point is not finite stops before it, so the
     parameters can be trusted to be finite (`trusted` is 1). A trajectory has landed when, at a tie, another choice of
     the tied pieces would have changed the gradient of its minibatch: numbers and guards come three times, as
-    `Tape.choices` returns them.
+    `Tape.choices` returns them. snapshots: NaN at first, and without checkpoints if they are not wanted.
     """
     values = np.zeros(size_of_values, start.dtype)
     lanes = width(values)
@@ -153,6 +153,12 @@ def descend(
                     for t in range(here):
                         if alive[t] != 0.0 and first + base + t < observed:
                             objective[base + t, check] = total[t]
+                if snapshots.shape[1] > 0:
+                    for t in range(here):
+                        if alive[t] != 0.0:
+                            for r in range(parameters):
+                                i = (r * groups + t // lanes) * lanes + t % lanes
+                                snapshots[base + t, check, r] = values[i]
                 check += 1
             if k == gamma.shape[0]:
                 break

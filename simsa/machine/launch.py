@@ -55,7 +55,8 @@ class Descent:
     """All of recursion (8) but the tape, the data and the step scale c.
 
     alpha: (steps,), gamma_k = c alpha_k. checkpoints: increasing steps in 0..steps at which J(x_k) is recorded, for
-    trajectories numbered below objective_trajectories. radius: a trajectory that leaves |x|_inf <= radius stops.
+    trajectories numbered below objective_trajectories; with `snapshots`, x_k is as well, for all of them. radius: a
+    trajectory that leaves |x|_inf <= radius stops.
     """
 
     steps: int
@@ -68,6 +69,7 @@ class Descent:
     initial: Initial
     checkpoints: NDArray[np.int64]
     objective_trajectories: int
+    snapshots: bool = False
 
 
 @dataclass(frozen=True)
@@ -198,7 +200,8 @@ def descend(
     shape: (groups, samples) of the layout, for tests; the result does not depend on it. The call releases the GIL.
     Each record has the trajectory as its first axis: status (0 finished, 1 left the ball, 2 not finite), stopped
     (step), tie_first, tie_count, tie_sample (row of the data), tie_point (count, p), landed_first,
-    margin, final (count, p), objective (count, checkpoints), movement. Steps are -1, points NaN, where there is none.
+    margin, final (count, p), objective (count, checkpoints), movement, and snapshots (count, checkpoints, p) if
+    wanted. Steps are -1, points NaN, where there is none.
     """
     kind = np.dtype(precision)
     if len(tape.outputs) != 1:
@@ -225,6 +228,7 @@ def descend(
         "final": np.empty((count, p), kind),
         "objective": np.empty((count, len(descent.checkpoints)), np.float64),
         "movement": np.empty(count, np.float64),
+        "snapshots": np.full((count, len(descent.checkpoints) * descent.snapshots, p), np.nan, kind),
     }
     room = scratch_size(law, n, descent.size)  # type: ignore[no-untyped-call]
     kernels().descent.descend(
@@ -235,6 +239,8 @@ def descend(
     )  # fmt: skip
     if not compiled(precision):
         mark(precision).touch()
+    if not descent.snapshots:
+        del out["snapshots"]
     return out
 
 
