@@ -1,12 +1,13 @@
 """Recursion (8): the kernels against plain Python, and the same bits whatever the layout, the block or the threads."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from simsa.machine import FLOAT32, FLOAT64, Descent, Initial, Walker, descend, tape_of
+from simsa.machine import FLOAT32, FLOAT64, Descent, Initial, Walker, descend, initial_points, tape_of
 from simsa.program.program import Builder, Program
 from simsa.tape import Tape
 
@@ -36,6 +37,7 @@ def plan(p: int, law: str = "fixed_size", **changes: Any) -> Descent:
     settings: dict[str, Any] = {
         "steps": 12, "law": law, "size": 4, "replace": False, "alpha": 1 / np.arange(1.0, 13.0), "radius": 50.0,
         "seed": 7, "initial": normal, "checkpoints": np.array([0, 5, 12]), "objective_trajectories": 1000,
+        "snapshots": True,
     }  # fmt: skip
     return Descent(**{**settings, **changes})
 
@@ -135,3 +137,17 @@ def test_the_identity_trap_catches_its_known_points() -> None:
     assert np.flatnonzero(block["tie_first"] >= 0).tolist() == caught
     assert block["landed_first"][caught].tolist() == [0, 1, 2, 3, 4, 5]
     assert (block["final"][caught] == 0).all() and (block["movement"][caught] == 0).all()
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_snapshots_are_the_points_at_the_checkpoints(precision: str) -> None:
+    tape, rows, descent = case("network", "full", {"radius": 2.5})
+    block = descend(tape, rows, descent, c=0.5, cell=0, first=0, count=20, precision=precision)
+    start, end = block["snapshots"][:, 0], block["snapshots"][:, 2]
+    np.testing.assert_array_equal(start, initial_points(descent, 0, 0, 20, tape.parameters).astype(precision))
+    finished = block["status"] == 0
+    assert 0 < np.count_nonzero(finished) < 20
+    np.testing.assert_array_equal(end[finished], block["final"][finished])
+    assert np.isnan(end[~finished]).all(), "a trajectory that has stopped is at no checkpoint"
+    without = descend(tape, rows, replace(descent, snapshots=False), c=0.5, cell=0, first=0, count=20)
+    assert "snapshots" not in without

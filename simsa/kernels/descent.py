@@ -95,7 +95,7 @@ def descend(
     parameters, data_at, size_of_values, longest, groups, samples,
     rows, n, law, batch, replace, largest, room, seed_of_streams, cell, first, start, gamma, radius, checkpoints,
     observed, status, stopped, tie_first, tie_count, tie_sample, tie_point, landed_first, smallest, final, objective,
-    movement,
+    movement, snapshots,
 ):  # fmt: skip
     """Run the trajectories first, first + 1, ..., one for each row of `start`, and fill the records.
 
@@ -103,7 +103,8 @@ def descend(
     that leaves the ball |x|_inf <= radius stops there; one whose next point is not finite stops before it, so the
     parameters of running trajectories are finite. A trajectory has landed when, at a tie, another choice of the tied
     pieces would have changed the gradient of its minibatch: numbers and guards come three times, as `Tape.choices`
-    returns them. rows: the n samples, one after the other.
+    returns them. rows: the n samples, one after the other. snapshots: NaN at first, and without checkpoints if they are
+    not wanted.
     """
     values = np.zeros(size_of_values, start.dtype)
     lanes = width(values)
@@ -170,6 +171,11 @@ def descend(
                     for t in range(here):
                         if running[t] and first + base + t < observed:
                             objective[base + t, check] = total[t]
+                if snapshots.shape[1] > 0:
+                    for t in range(here):
+                        if running[t]:
+                            for r in range(parameters):
+                                snapshots[base + t, check, r] = values[r * across + t]
                 check += 1
             if k == steps:
                 break

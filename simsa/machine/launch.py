@@ -53,7 +53,8 @@ class Descent:
     """All of recursion (8) but the tape, the data and the step scale c.
 
     alpha: (steps,), gamma_k = c alpha_k. checkpoints: increasing steps in 0..steps at which J(x_k) is recorded, for
-    trajectories numbered below objective_trajectories. radius: a trajectory that leaves |x|_inf <= radius stops.
+    trajectories numbered below objective_trajectories; with `snapshots`, x_k is as well, for all of them. radius: a
+    trajectory that leaves |x|_inf <= radius stops.
     """
 
     steps: int
@@ -66,6 +67,7 @@ class Descent:
     initial: Initial
     checkpoints: NDArray[np.int64]
     objective_trajectories: int
+    snapshots: bool = False
 
 
 Task = tuple[Tape, NDArray[np.float64], Descent]
@@ -112,8 +114,8 @@ def descend(
     samples) of the layout, for tests. The result depends on neither of these two. The call releases the GIL.
     Each record has the trajectory as its first axis: status (0 finished, 1 left the ball, 2 not finite), stopped
     (step), tie_first, tie_count, tie_sample (row of the data), tie_point (count, p), landed_first, margin,
-    final (count, p), objective (count, checkpoints), movement (of the last step of one that finished). Steps are -1,
-    points and numbers NaN, where there is none.
+    final (count, p), objective (count, checkpoints), movement (of the last step of one that finished), and snapshots
+    (count, checkpoints, p) if wanted. Steps are -1, points and numbers NaN, where there is none.
     """
     kind = np.dtype(precision)
     if len(tape.outputs) != 1:
@@ -140,6 +142,7 @@ def descend(
         "final": np.empty((count, p), kind),
         "objective": np.empty((count, len(descent.checkpoints)), np.float64),
         "movement": np.empty(count, np.float64),
+        "snapshots": np.full((count, len(descent.checkpoints) * descent.snapshots, p), np.nan, kind),
     }
     room = scratch_size(law, n, descent.size)  # type: ignore[no-untyped-call]
     package.descent.descend(
@@ -149,6 +152,8 @@ def descend(
         descent.objective_trajectories, *out.values(),
     )  # fmt: skip
     mark(precision, package).touch()
+    if not descent.snapshots:
+        del out["snapshots"]
     return out
 
 

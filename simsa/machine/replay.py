@@ -149,7 +149,7 @@ class Walker:
         return [self.arithmetic.number(v) for v in x]
 
     def record(self, descent: Descent, gamma: Sequence[Number], *, cell: int, trajectory: int) -> dict[str, Any]:
-        """Return the records of a trajectory, in the fields of `launch.descend`; numbers are rounded to float64."""
+        """Return the records of a trajectory, as `launch.descend` does for many; numbers are rounded to float64."""
         x: tuple[Number, ...] = tuple(self.start(descent, cell, trajectory))
         none = (np.nan,) * len(x)
         found: dict[str, Any] = {
@@ -157,14 +157,16 @@ class Walker:
             "tie_point": none, "landed_first": -1, "margin": np.inf, "final": none,
             "objective": [np.nan] * len(descent.checkpoints), "movement": 0.0,
         }  # fmt: skip
+        if descent.snapshots:
+            found["snapshots"] = [none] * len(descent.checkpoints)
 
         def check(k: int) -> None:
-            """Record J at the checkpoints of step k."""
-            if trajectory < descent.objective_trajectories and k in descent.checkpoints:
-                value = nearest(self.objective(x))
-                found["objective"] = [
-                    value if at == k else old for at, old in zip(descent.checkpoints, found["objective"], strict=True)
-                ]
+            """Record J, and x_k if it is wanted, at the checkpoints of step k."""
+            for i in np.flatnonzero(descent.checkpoints == k):
+                if trajectory < descent.objective_trajectories:
+                    found["objective"][i] = nearest(self.objective(x))
+                if descent.snapshots:
+                    found["snapshots"][i] = tuple(map(nearest, x))
 
         for step in self.walk(descent, gamma, cell=cell, trajectory=trajectory):
             check(step.k)
