@@ -255,6 +255,16 @@ def test_unbounded_runs_break_a_hypothesis_of_the_limits_but_not_of_finite_time(
     assert found[LANDING]["verdict"] == "consistent"
 
 
+def test_samples_of_many_cells_say_more_than_each_of_them():
+    cell = a_cell()
+    cell["final_kinds"]["kinds"]["not_settled"]["strata"] = [[0, 0, 0], [1000, 10, 4]]
+    one, many = by_part(cell)[SELECTION], by_part(*[cell] * 50)[SELECTION]
+    assert one["estimate"] == many["estimate"] == 0.4
+    low, high = analysis.clopper_pearson(200, 500, 0.99)
+    assert low < many["low"] < 0.4 < many["high"] < high
+    assert one["low"] < low and one["high"] > high
+
+
 def test_runs_that_have_not_settled_decide_nothing():
     found = by_part(a_cell(not_settled=10))
     assert found[SELECTION]["verdict"] == "not decided"

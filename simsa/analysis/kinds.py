@@ -28,6 +28,9 @@ DUAL = 40
 GRADIENTS = 2e9
 """Operands that the gradients around final points of a whole sweep may visit in the kernels: a few seconds."""
 
+HULLS = 3000
+"""Final points of a whole sweep for which the shortest vector in a hull of gradients is computed: a second or two."""
+
 ASSIGNMENTS = 256
 """Branch assignments at one point beyond which its kind is left undecided."""
 
@@ -129,6 +132,7 @@ def final_kinds(
     operands, n = len(objective.interpreter.tape.operands), len(objective.rows)
     around = CLOUD + 2 * (objective.p + 1)
     allowed = _share(subject.classify, GRADIENTS, 3 * around * n * (operands + objective.p), cells)
+    allowed = min(allowed, _share(subject.classify, HULLS, 1, cells))
     at_ties = _share(subject.classify, EFFORT, DUAL * n * operands * (1 + objective.p / 100), cells)
     why = _why_not(cell, "final", subject.classify, min(allowed, at_ties) if trapped.size else allowed)
     stuck: list[str] = []

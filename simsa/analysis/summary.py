@@ -15,6 +15,7 @@ from simsa.analysis.estimates import (
     first_passage,
     margins,
     objective_quantiles,
+    observables,
 )
 from simsa.analysis.intervals import LEVEL, Tally, clopper_pearson, interval
 from simsa.analysis.kinds import Subject, final_kinds, tie_kinds
@@ -44,11 +45,12 @@ def summarise(
     unbounded or not finite; `probability` of these events, each with estimate, low, high, level, method. The
     interval of a cell holds for this cell; `simultaneous` gives, for landings, two-sided intervals that hold for all
     cells at once (Bonferroni). Further `final` (`estimates.final_states`), `first_passage`, `objective`,
-    `margin`, `codimension` (`scaling`), and, if the subject is given, `tie_kinds` and `final_kinds` (`kinds`). Of the
+    `observables`, `margin`, `codimension` (`scaling`), and, if the subject is given, `tie_kinds` and `final_kinds` (`kinds`). Of the
     run: `pairs` (`pairs`: exact cells beside the others), `claims` (`claims.evaluate`), `bad_scales` (`scales`),
     `verdicts` (`verdicts`), and the hypotheses recorded when it was planned. timing: passed through.
     """
     header, cells = records.attrs, records.sizes["cell"]
+    records = records.assign_coords({name: records[name].load() for name in records.coords})  # once, not by cell
     described: list[dict[str, Any]] = []
     tallies: list[dict[str, Tally | None]] = []
     for i in range(cells):
@@ -131,6 +133,7 @@ def _cell(
             "method": "Clopper-Pearson, pointwise",
         },
         "objective": objective,
+        "observables": observables(cell, level),
         "margin": {"epsilon": list(EPSILONS), "trajectories": margins(cell).tolist()},
         "codimension": asdict(codimension(cell["margin"].values, str(cell["precision"].values), level)),
         **kinds,

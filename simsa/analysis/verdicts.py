@@ -143,11 +143,19 @@ def _of_kind(cell: Mapping[str, Any], kind: str) -> Tally | None:
 
 
 def _joined(tallies: Sequence[Tally | None]) -> Tally | None:
-    """Return one tally for several cells, a stratum for each of theirs; None if one is missing."""
+    """Return one tally for several cells; None if one is missing.
+
+    Strata that are sampled in the same way are one stratum: drawn apart they vary less than drawn together (Hoeffding
+    1956, as for the mean over cells).
+    """
     known = [tally for tally in tallies if tally is not None]
     if len(known) < len(tallies):
         return None
-    return Tally(sum(tally.total for tally in known), tuple(s for tally in known for s in tally.strata))
+    alike: dict[tuple[int, int], list[int]] = {}
+    for size, examined, hits in (stratum for tally in known for stratum in tally.strata):
+        alike.setdefault((size, examined), []).append(hits)
+    strata = ((len(hits) * size, len(hits) * examined, sum(hits)) for (size, examined), hits in alike.items())
+    return Tally(sum(tally.total for tally in known), tuple(strata))
 
 
 def _verdict(
