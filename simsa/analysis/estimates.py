@@ -4,13 +4,13 @@ Every function takes the records of a single cell (`records.isel(cell=i)`) and l
 that have not been run.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.analysis.intervals import LEVEL, clopper_pearson
+from simsa.analysis.intervals import LEVEL, clopper_pearson, interval
 from simsa.ensemble.store import FINISHED, NOT_FINITE, NOT_RUN, TOO_LONG, UNBOUNDED
 
 if TYPE_CHECKING:
@@ -126,6 +126,44 @@ def objective_quantiles(
         return np.full((len(quantiles), objective.shape[1]), np.nan), 0
     kept = np.where(np.isnan(objective), np.inf, objective)
     return np.quantile(kept, quantiles, axis=0, method="inverted_cdf"), len(kept)
+
+
+def observables(cell: "xarray.Dataset", level: float = LEVEL) -> dict[str, dict[str, Any]]:
+    """Return, for each observable of the scenario, its quantiles at the checkpoints, the hits, and the hitting times.
+
+    step, quantiles: as for J; a trajectory that stopped counts as inf from then on. hit, only if the scenario has a
+    `hit_below`: below, how many of the trajectories have hit, the probability with its interval, and quantiles of the
+    hitting time, inf for a trajectory that did not hit. A hit is seen at checkpoints alone: the time is an upper bound.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    if "observe" not in cell:
+        return found
+    observe, hit = _values(cell, "observe"), _values(cell, "hit")
+    for i, name in enumerate(cell["observable"].values.tolist()):
+        values = np.where(np.isnan(observe[:, :, i]), np.inf, observe[:, :, i])
+        found[name] = {
+            "step": cell["checkpoint"].values.tolist(),
+            "trajectories": len(values),
+            "quantiles": _quantiles(values),
+        }
+        below = float(cell["hit_below"][i])
+        if not np.isnan(below):
+            times, hits = np.where(hit[:, i] < 0, np.inf, hit[:, i]), int(np.count_nonzero(hit[:, i] >= 0))
+            found[name]["hit"] = {
+                "below": below,
+                "hits": hits,
+                "probability": asdict(interval(hits, len(times), level)),
+                "time": _quantiles(times),
+            }
+    return found
+
+
+def _quantiles(values: NDArray[np.float64]) -> dict[str, Any]:
+    """Return the sample quantiles along the first axis, without interpolation; nan if there are no values."""
+    if not len(values):
+        return {f"{q:g}": np.full(values.shape[1:], np.nan).tolist() for q in QUANTILES}
+    table = np.quantile(values, QUANTILES, axis=0, method="inverted_cdf")
+    return {f"{q:g}": row for q, row in zip(QUANTILES, table.tolist(), strict=True)}
 
 
 def margins(cell: "xarray.Dataset", epsilons: tuple[float, ...] = EPSILONS) -> NDArray[np.int64]:
