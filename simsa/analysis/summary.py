@@ -45,9 +45,9 @@ def summarise(
     unbounded or not finite; `probability` of these events, each with estimate, low, high, level, method. The
     interval of a cell holds for this cell; `simultaneous` gives, for landings, two-sided intervals that hold for all
     cells at once (Bonferroni). Further `final` (`estimates.final_states`), `first_passage`, `objective`,
-    `observables`, `margin`, `codimension` (`scaling`), and, if the subject is given, `tie_kinds` and `final_kinds` (`kinds`). Of the
-    run: `pairs` (`pairs`: exact cells beside the others), `claims` (`claims.evaluate`), `bad_scales` (`scales`),
-    `verdicts` (`verdicts`), and the hypotheses recorded when it was planned. timing: passed through.
+    `observables`, `margin`, `codimension` (`scaling`), and, if the subject is given, `tie_kinds` and `final_kinds`
+    (`kinds`). Of the run: `pairs` (`pairs`: exact cells beside the others), `claims` (`claims.evaluate`), `bad_scales`
+    (`scales`), `verdicts` (`verdicts`), and the hypotheses recorded when it was planned. timing: passed through.
     """
     header, cells = records.attrs, records.sizes["cell"]
     records = records.assign_coords({name: records[name].load() for name in records.coords})  # once, not by cell
