@@ -106,6 +106,8 @@ def descend(
     returns them. rows: the n samples, one after the other. snapshots: NaN at first, and without checkpoints if they are
     not wanted.
     """
+    # a slice counts references to its array, and threads share the arguments: each takes copies of what it slices
+    numbers, guards = numbers.copy(), guards.copy()
     values = np.zeros(size_of_values, start.dtype)
     lanes = width(values)
     step = groups * samples * lanes
