@@ -237,10 +237,11 @@ def _announce(made: "Plan", folder: Path, workers: int, say: "Say") -> None:
     layout, cost = made.layout, made.estimate()
     blocks = len(layout.blocks)
     engines = dict.fromkeys("exact" if cell.precision == "exact" else made.engine(cell) for cell in layout.cells)
+    samples = f"{len(made.rows)} samples{' of a stream for J' if made.descent.stream else ''}"
     say(
         f"{layout.header['name']}: {len(layout.cells)} cells x {layout.trajectories} trajectories x "
         f"{layout.steps} steps = {cost.traj_steps:.3g} traj-steps "
-        f"({layout.parameters} parameters, {len(made.rows)} samples)"
+        f"({layout.parameters} parameters, {samples})"
     )
     say(
         f"{blocks} blocks on {workers} threads, {_size(cost.bytes)} of records in {folder}"

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from simsa.analysis import Claim, Subject
     from simsa.ensemble.plan import Plan
     from simsa.machine import Descent
@@ -27,7 +30,7 @@ def subject(scenario: "Scenario", made: "Plan") -> "Subject":
     """Return what the analysis asks about besides the records: J under each convention, and the minibatches drawn."""
     from simsa import analysis, calculus
     from simsa.ensemble.plan import program
-    from simsa.machine.launch import initial_points, minibatches
+    from simsa.machine.launch import initial_points, minibatches, streamed
 
     descent, rows, cells = made.descent, made.rows, made.layout.cells
     programs = {convention.label: program(scenario, convention) for convention in scenario.conventions}
@@ -35,15 +38,19 @@ def subject(scenario: "Scenario", made: "Plan") -> "Subject":
     def minibatch(cell: int, trajectory: int, step: int) -> Sequence[int]:
         return next(minibatches(descent, len(rows), cells[cell].stream, trajectory, step))
 
+    def fresh(cell: int, trajectory: int, step: int) -> "NDArray[np.float64]":
+        return streamed(descent, cells[cell].stream, trajectory, step)
+
     count = min(STARTS, made.layout.trajectories)
     starts = initial_points(descent, 0, 0, count, made.layout.parameters)
     return analysis.Subject(
         objectives={label: calculus.objective(made_of, rows) for label, made_of in programs.items()},
         minibatch=minibatch,
         alpha=descent.alpha,
-        minibatches=drawable(descent, len(rows)),
+        minibatches=None if descent.stream else drawable(descent, len(rows)),
         box=(starts.min(axis=0), starts.max(axis=0)),
         classify=scenario.record.classify,
+        fresh=fresh if descent.stream else None,
     )
 
 

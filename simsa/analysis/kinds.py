@@ -60,25 +60,42 @@ class Subject:
     minibatches: Sequence[tuple[int, ...]] | None
     box: tuple[NDArray[np.float64], NDArray[np.float64]]
     classify: int = 100
+    fresh: Callable[[int, int, int], NDArray[np.float64]] | None = None
     _ties: dict[Any, str] = field(default_factory=dict)
 
     def objective(self, cell: "xarray.Dataset") -> calculus.Objective:
         """Return J of a cell, with the samples as its format holds them."""
         whole = self.objectives[str(cell["convention"].values)]
-        if str(cell["precision"].values) == "float32":
-            return calculus.objective(whole.program, whole.rows.astype(np.float32).astype(np.float64))
-        return whole
+        rows = _held(whole.rows, cell)
+        return whole if rows is whole.rows else calculus.objective(whole.program, rows)
 
-    def tie(self, objective: calculus.Objective, key: Hashable, minibatch: tuple[int, ...], point: bytes) -> str:
-        """Return the kind of the tie of f_I: one of TIES. Equal questions are asked once; key: of the objective."""
+    def drawn(self, cell: "xarray.Dataset", index: int, trajectory: int, step: int) -> tuple[Any, ...]:
+        """Return the minibatch of a step: numbers of rows; or, if streamed, the samples as the cell holds them."""
+        if self.fresh is None:
+            return tuple(self.minibatch(index, trajectory, step))
+        return tuple(map(tuple, _held(self.fresh(index, trajectory, step), cell).tolist()))
+
+    def tie(self, objective: calculus.Objective, key: Hashable, minibatch: tuple[Any, ...], point: bytes) -> str:
+        """Return the kind of the tie of f_I: one of TIES. Equal questions are asked once; key: of the objective.
+
+        minibatch: as `drawn` returns it.
+        """
         question = (key, minibatch, point)
         if question not in self._ties:
             try:
-                found = calculus.classify(objective.minibatch(minibatch), np.frombuffer(point), limit=ASSIGNMENTS).tie
+                mean = (
+                    calculus.objective(objective.program, minibatch) if self.fresh else objective.minibatch(minibatch)
+                )
+                found = calculus.classify(mean, np.frombuffer(point), limit=ASSIGNMENTS).tie
                 self._ties[question] = found or "rounding"
             except ProgramError:  # more branches meet here than are looked at, or a derivative is not finite
                 self._ties[question] = "undecided"
         return self._ties[question]
+
+
+def _held(rows: NDArray[np.float64], cell: "xarray.Dataset") -> NDArray[np.float64]:
+    """Return samples as the format of a cell holds them, in float64."""
+    return rows.astype(np.float32).astype(np.float64) if str(cell["precision"].values) == "float32" else rows
 
 
 def tie_kinds(cell: "xarray.Dataset", index: int, subject: Subject, cells: int, level: float = LEVEL) -> dict[str, Any]:
@@ -95,6 +112,8 @@ def tie_kinds(cell: "xarray.Dataset", index: int, subject: Subject, cells: int, 
     tied = np.flatnonzero(run & (first >= 0))
     objective = subject.objective(cell)
     terms = max(map(len, subject.minibatches)) if subject.minibatches else len(objective.rows)
+    if subject.fresh:
+        terms = len(subject.minibatch(index, 0, 0))
     cost = DUAL * terms * len(objective.interpreter.tape.operands) * (1 + objective.p / 100)
     allowed = _share(subject.classify, EFFORT, cost, cells)
     why = _why_not(cell, "tie_point", subject.classify, allowed)
@@ -102,7 +121,7 @@ def tie_kinds(cell: "xarray.Dataset", index: int, subject: Subject, cells: int, 
     if tied.size and not why:
         points = cell["tie_point"].values.astype(np.float64)
         drawn = _drawn(tied, max(KNOWN, allowed), index)
-        ties = [(tuple(subject.minibatch(index, int(t), int(first[t]))), points[t].tobytes()) for t in drawn]
+        ties = [(subject.drawn(cell, index, int(t), int(first[t])), points[t].tobytes()) for t in drawn]
         if len(set(ties)) > allowed:
             ties = ties[:allowed]
         key = (str(cell["convention"].values), str(cell["precision"].values))
@@ -141,9 +160,12 @@ def final_kinds(
     if not why and finished.any():
         points = cell["final"].values.astype(np.float64)
         cloud = _Cloud(objective, radius, around, index)
-        stuck = _stuck(cloud, points, trapped, at_ties)
-        distances = cloud.distances(points[_drawn(rest, allowed, index)])
-        moving = [_kind(d) for d in distances]
+        try:
+            stuck = _stuck(cloud, points, trapped, at_ties, estimated=subject.fresh is not None)
+            distances = cloud.distances(points[_drawn(rest, allowed, index)])
+            moving = [_kind(d) for d in distances]
+        except ProgramError as error:
+            why = f"J is estimated on {n} streamed samples: {error}"
     strata = [(trapped.size, stuck), (rest.size, moving)]
     summary = _counted(total, strata, FINALS, level, why if finished.any() else "")
     summary |= {"radius": radius, "tolerance": SETTLED, "gradients": around}
@@ -210,8 +232,13 @@ def _kind(distance: float) -> str:
     return "clarke" if distance <= SETTLED else "not_settled"
 
 
-def _stuck(cloud: _Cloud, points: NDArray[np.float64], who: NDArray[np.int64], limit: int) -> list[str]:
-    """Return the kinds of the final points of runs that landed and moved no more; equal points are one question."""
+def _stuck(
+    cloud: _Cloud, points: NDArray[np.float64], who: NDArray[np.int64], limit: int, *, estimated: bool
+) -> list[str]:
+    """Return the kinds of the final points of runs that landed and moved no more; equal points are one question.
+
+    estimated: J is, on streamed samples. Where more branches of them meet than are looked at, ProgramError is raised.
+    """
     if not who.size:
         return []
     distinct, inverse = np.unique(points[who], axis=0, return_inverse=True)
@@ -223,6 +250,8 @@ def _stuck(cloud: _Cloud, points: NDArray[np.float64], who: NDArray[np.int64], l
         try:
             kind = calculus.classify(cloud.objective, x, tol=SETTLED, limit=ASSIGNMENTS).kind
         except ProgramError:  # more branches meet here than are looked at
+            if estimated:
+                raise
             kind = "regular"
         kinds.append(_kind(cloud.distances(x[None])[0]) if kind == "regular" else kind)
     return [kinds[i] for i in np.ravel(inverse)]

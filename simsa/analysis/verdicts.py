@@ -15,8 +15,8 @@ NOT_MET, NOT_DECIDED = "hypothesis not met", "not decided"
 VANISHING, DIVERGENT = "alpha_k = o(1/log k)", "the sum of alpha_k is infinite (used for limits to be critical)"
 UNIT, DRAWN = "c in (0, 1]", "almost all c"
 BATCHES, STARTS = "I_k iid uniform over the nonempty subsets", "almost all x_0"
-BOUNDED = "x_k is bounded"
-"""Hypotheses as scenarios name them (`simsa.scenario.hypotheses`)."""
+BOUNDED, FINITE = "x_k is bounded", "J is a finite sum"
+"""Hypotheses as scenarios name them (`simsa.scenario.hypotheses`); the last is named where it does not hold."""
 
 REALS, GOOD, AT_BAD = "real numbers", "no step in F", "no step in F (the bad steps)"
 """Hypotheses that the cells tell."""
@@ -67,7 +67,7 @@ def _finite_time(cells: Cells, said: Mapping[str, Any], bad: Mapping[str, Any] |
     elif bad and bad["computed"]:
         why = "no bad step that was found is taken; others may be in bricks that were not sampled"
         avoids = _held(GOOD, None, why)
-    needs = [_said(said, STARTS), avoids, _reals(cells)]
+    needs = [*_finite(said), _said(said, STARTS), avoids, _reals(cells)]
     tally = _sum(cells, "landed")
     event = f"landed where AD's answer depends on a tie (Sing or C) within {cells[0]['steps']} steps"
     return _verdict("7", "finite time", cells, needs, tally, event, level)
@@ -75,7 +75,11 @@ def _finite_time(cells: Cells, said: Mapping[str, Any], bad: Mapping[str, Any] |
 
 def _bad_steps(cells: Cells, said: Mapping[str, Any], level: float) -> dict[str, Any]:
     """Theorem 7's exception: at a bad step, landing may have positive probability."""
-    needs = [_said(said, STARTS), _held(AT_BAD, False, "some c alpha_k is 1/lambda for a constant eigenvalue lambda")]
+    needs = [
+        *_finite(said),
+        _said(said, STARTS),
+        _held(AT_BAD, False, "some c alpha_k is 1/lambda for a constant eigenvalue lambda"),
+    ]
     event = f"landed in Sing or C within {cells[0]['steps']} steps, at predicted bad step scales"
     return _verdict("7", "bad steps", cells, needs, _sum(cells, "landed"), event, level)
 
@@ -85,7 +89,7 @@ def _limits(cells: Cells, said: Mapping[str, Any], level: float) -> dict[str, An
 
     What speaks against it is a run that has not settled. It may yet, so that this part is never contradicted.
     """
-    needs = [*(_said(said, name) for name in (VANISHING, DIVERGENT, UNIT, BATCHES)), _bounded(cells)]
+    needs = [*_finite(said), *(_said(said, name) for name in (VANISHING, DIVERGENT, UNIT, BATCHES)), _bounded(cells)]
     tallies = [_of_kind(cell, "not_settled") for cell in cells]
     needs.append(_held("infinitely many steps", None, "the run is finite: a run that has not settled may do so later"))
     event = "had not come near a selection critical point at the end"
@@ -94,8 +98,8 @@ def _limits(cells: Cells, said: Mapping[str, Any], level: float) -> dict[str, An
 
 def _artificial(cells: Cells, said: Mapping[str, Any], at_bad: bool, level: float) -> dict[str, Any]:
     """Theorem 4, second part: for almost all c and x_0 limits are Clarke critical, so none is artificial."""
-    needs = [*(_said(said, name) for name in (VANISHING, DIVERGENT, UNIT, DRAWN, BATCHES, STARTS)), _bounded(cells)]
-    needs.append(_reals(cells))
+    names = (VANISHING, DIVERGENT, UNIT, DRAWN, BATCHES, STARTS)
+    needs = [*_finite(said), *(_said(said, name) for name in names), _bounded(cells), _reals(cells)]
     if at_bad:
         needs.append(_held(AT_BAD, False, "every step scale is a predicted bad one"))
     tallies = [_of_kind(cell, "artificial") if cell["landed"] else Tally.of(0, cell["trajectories"]) for cell in cells]
@@ -112,6 +116,11 @@ def _said(said: Mapping[str, Any], hypothesis: str) -> dict[str, Any]:
     """Return a hypothesis as the scenario has it; undecided if it does not speak of it."""
     known = said.get(hypothesis, {"held": None, "why": "the records do not say"})
     return _held(hypothesis, known["held"], known["why"])
+
+
+def _finite(said: Mapping[str, Any]) -> Hypotheses:
+    """Return that J is no finite sum, if the scenario says so."""
+    return [_said(said, FINITE)] if FINITE in said else []
 
 
 def _bounded(cells: Cells) -> dict[str, Any]:

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from simsa.ensemble.store import Cell, Layout
 from simsa.errors import DataError, ProgramError
 from simsa.machine.exact import refusal
-from simsa.machine.launch import INTERPRETER, SPECIALISED, Descent, Initial
+from simsa.machine.launch import INTERPRETER, SPECIALISED, Descent, Initial, Stream, evaluation
 from simsa.machine.layout import merged
 from simsa.machine.specialise import LONGEST
 from simsa.primitives import Convention
 from simsa.program import Program, build
 from simsa.scenario import Scenario, hypotheses, rows
 from simsa.scenario.schema import EXACT, Expression, Python
+from simsa.scenario.stream import Stream as Streamed
 from simsa.tape import Tape, assemble
 
 POINTS_LIMIT = 2**28
@@ -45,11 +46,12 @@ DRAW = 170e-9
 OPERAND = {"float64": 0.3e-9, "float32": 0.15e-9, EXACT: 6e-6}
 INSTRUCTION = {"float64": 5e-9, "float32": 3.5e-9, EXACT: 45e-6}
 DATUM = 6e-9
+STREAMED = 75e-9
 SAVED = 0.25
 """Seconds on one core to draw the minibatch of a step, and for each sample in it: for each operand and each
-instruction of the tape, and for each number of the sample. Fitted to networks 64-32-10, 64-8-10 and 2-16-16-1
-and to scalar programs on Zen 3, and within a third of each; exact numbers up to a few hundred bits, longer ones take
-longer."""
+instruction of the tape, and for each number of the sample, read or streamed. Fitted to networks 64-32-10, 64-8-10 and
+2-16-16-1 and to scalar programs on Zen 3, and within a third of each; exact numbers up to a few hundred bits, longer
+ones take longer."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,8 @@ class Plan:
     """Everything a run needs. Nothing in it depends on the machine or on the number of threads.
 
     layout: cells, blocks and shape of the records. tapes: by the label of the tie convention. rows: the
-    samples, (n, d). descent: the recursion, the same for all cells but c. exact: what exact cells need besides.
-    engines: by convention and precision, where it is not the interpreter.
+    samples, (n, d); if they are streamed, those that J is estimated on. descent: the recursion, the same for all cells
+    but c. exact: what exact cells need besides. engines: by convention and precision, where it is not the interpreter.
     """
 
     layout: Layout
@@ -116,6 +118,7 @@ class Plan:
             tape = self.tapes[cell.convention]
             flops += (6 * gradients + 2 * values) * len(tape.operands)
             taken = layout.trajectories * layout.steps * (0 if self.descent.law == "full" else DRAW)
+            taken += gradients * tape.data * (STREAMED if self.descent.stream else 0)
             taken += (gradients + values / 3) * _seconds(tape, cell.precision, self.engine(cell))
             seconds += taken
             exact += taken if cell.precision == EXACT else 0
@@ -135,6 +138,10 @@ def plan(scenario: Scenario) -> Plan:
     tapes = {label: assemble(made) for label, made in programs.items()}
     some = next(iter(programs.values()))
     columns, samples = rows(scenario)
+    stream = None
+    if isinstance(scenario.data, Streamed):
+        stream = Stream(*scenario.data.sample.mixed(some.data, f"{scenario.path}: data.sample"))
+        samples = evaluation(stream, scenario.data.evaluate, scenario.scenario.seed)
     if samples.shape[1] != some.data:
         raise DataError(
             f"{scenario.path}: data: the program reads {some.data} numbers of each sample, the data have "
@@ -154,6 +161,7 @@ def plan(scenario: Scenario) -> Plan:
         initial=Initial(*scenario.initial.ingredients(some.p, some.layers)),
         checkpoints=checkpoints,
         objective_trajectories=scenario.record.objective_trajectories,
+        stream=stream,
     )
     cells = tuple(
         Cell(float(c), convention.label, precision, stream)

@@ -7,8 +7,8 @@ from typing import Any
 
 from simsa.ensemble.replay import Replay
 from simsa.machine.exact import UNDEFINED
-from simsa.machine.reference import Interpreter, Number
-from simsa.machine.replay import Step, Tie
+from simsa.machine.reference import Number
+from simsa.machine.replay import Step, Tie, Walker
 from simsa.primitives import ROWS
 from simsa.primitives.primitive import OPERANDS
 from simsa.scenario.schema import EXACT
@@ -76,7 +76,7 @@ def _heading(replay: Replay) -> Iterator[str]:
 def _ties(step: Step, replay: Replay, names: "_Names", full: bool) -> Iterator[str]:
     """Yield the ties of one step."""
     for tie in step.ties[: None if full else SHOWN]:
-        yield f"    tie: sample {tie.sample}, {names.tie(replay.walker.choices[0], replay.walker.rows, step, tie)}"
+        yield f"    tie: sample {tie.sample}, {names.tie(replay.walker, step, tie)}"
     if not full and len(step.ties) > SHOWN:
         yield f"    ... {len(step.ties)} ties in all"
     if step.landed:
@@ -165,9 +165,10 @@ class _Names:
         """Return the name of a register."""
         return self.known.get(register, f"r{register}")
 
-    def tie(self, interpreter: Interpreter, rows: Sequence[Sequence[Number]], step: Step, tie: Tie) -> str:
+    def tie(self, walker: Walker, step: Step, tie: Tie) -> str:
         """Return the instruction of a tie, and its guards that are 0."""
-        execution = interpreter.run(step.x, rows[tie.sample])
+        interpreter = walker.choices[0]
+        execution = interpreter.run(step.x, walker.numbers(step.data[[tie.sample]])[0])
         row, reads, x, numbers = interpreter.line(tie.instruction, execution.values)
         names = [self.register(r) for r in reads]
         if row.name == "select":

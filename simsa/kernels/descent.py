@@ -8,7 +8,7 @@ import numpy as np
 
 from simsa.kernels.lanes import all_lanes, any_lane, fabs, load, mantissa, pick, prepare, select, splat, store, width
 from simsa.kernels.options import entry, kernel
-from simsa.kernels.streams import FULL, initial, minibatch
+from simsa.kernels.streams import FULL, SAMPLE, STREAMED, initial, minibatch, sample
 
 from .engine import backward, forward
 
@@ -55,6 +55,19 @@ def _gather(rows, width_of_row, index, values, data_at, step, groups, samples):
 
 
 @kernel
+def _stream(
+    kinds, shares, center, scale, seed, cell, first, k, index, values, data_at, step, groups, samples, u, v, fresh
+):  # fmt: skip
+    """Draw the samples of each lane, of trajectories first, first + 1, ..., into the data registers."""
+    lanes = width(values)
+    for i in range(groups * samples * lanes):
+        t = first + i // (samples * lanes) * lanes + i % lanes
+        sample(kinds, shares, center, scale, seed, SAMPLE | (cell << 8), t, k, index[i], u, v, fresh)
+        for d in range(center.shape[1]):
+            values[data_at + d * step + i] = fresh[d]
+
+
+@kernel
 def _objective(
     code, at, numbers, branches, guards, values, margin, order, step, groups, samples,
     rows, n, width_of_row, index, data_at, output, total,
@@ -93,9 +106,9 @@ def _largest(adjoints, groups, g, count, rate, inverse, n, binary):
 def descend(
     code, at, modes, numbers, branches, guards, constants, constant_values, seeds, clear,
     parameters, data_at, size_of_values, longest, groups, samples,
-    rows, n, law, batch, replace, largest, room, seed_of_streams, cell, first, start, gamma, radius, checkpoints,
-    observed, status, stopped, tie_first, tie_count, tie_sample, tie_point, landed_first, smallest, final, objective,
-    movement, snapshots,
+    rows, n, law, batch, replace, largest, room, kinds, shares, center, scale, seed_of_streams, cell, first, start,
+    gamma, radius, checkpoints, observed, status, stopped, tie_first, tie_count, tie_sample, tie_point, landed_first,
+    smallest, final, objective, movement, snapshots,
 ):  # fmt: skip
     """Run the trajectories first, first + 1, ..., one for each row of `start`, and fill the records.
 
@@ -103,8 +116,9 @@ def descend(
     that leaves the ball |x|_inf <= radius stops there; one whose next point is not finite stops before it, so the
     parameters of running trajectories are finite. A trajectory has landed when, at a tie, another choice of the tied
     pieces would have changed the gradient of its minibatch: numbers and guards come three times, as `Tape.choices`
-    returns them. rows: the n samples, one after the other. snapshots: NaN at first, and without checkpoints if they are
-    not wanted.
+    returns them. rows: the n samples, one after the other. kinds, shares, center, scale: the law of streamed samples,
+    as `streams.sample` takes it; the rows are then those of J alone. snapshots: NaN at first, and without checkpoints
+    if they are not wanted.
     """
     # a slice counts references to its array, and threads share the arguments: each takes copies of what it slices
     numbers, guards = numbers.copy(), guards.copy()
@@ -130,6 +144,8 @@ def descend(
     private = np.zeros((across, room), np.int64)
     running = np.zeros(across, np.bool_)
     tied_now = np.zeros(across, np.bool_)
+    u, v = np.zeros(width(shares)), np.zeros(width(shares))
+    fresh = np.zeros(center.shape[1] + 2)
     steps = gamma.shape[0]
     one, none = splat(values, 1.0), splat(values, 0.0)
     infinity = splat(values, np.inf)
@@ -208,7 +224,13 @@ def descend(
                             store(margin, i, infinity)
                             for lane in range(lanes):
                                 index[i + lane] = drawn[(g * lanes + lane) * width_of_drawn + b + s]
-                    _gather(rows, width_of_row, index, values, data_at, step, groups, samples)
+                    if law == STREAMED:
+                        _stream(
+                            kinds, shares, center, scale, seed_of_streams, cell, first + base, k, index, values,
+                            data_at, step, groups, samples, u, v, fresh,
+                        )  # fmt: skip
+                    else:
+                        _gather(rows, width_of_row, index, values, data_at, step, groups, samples)
                     _gradient(
                         code, at, modes, numbers[choice], branches, guards[choice], seeds, clear, values, adjoints,
                         valid, margin, step, groups, samples, order,
@@ -315,6 +337,17 @@ def start(seed, cell, first, kind, center, scale, points, out):
 def draw(law, rows, batch, replace, seed, cell, trajectory, step, private, out):
     """Write the minibatch of one step and return its size: `streams.minibatch`, kept on disk."""
     return minibatch(law, rows, batch, replace, seed, cell, trajectory, step, private, out, 0)
+
+
+@entry
+def stream(kinds, shares, center, scale, seed, purpose, cell, trajectory, step, out):
+    """Write the streamed samples of one step, (size, d): `streams.sample`, kept on disk."""
+    u, v = np.zeros(width(shares)), np.zeros(width(shares))
+    fresh = np.zeros(center.shape[1] + 2)
+    for i in range(out.shape[0]):
+        sample(kinds, shares, center, scale, seed, purpose | (cell << 8), trajectory, step, i, u, v, fresh)
+        for d in range(out.shape[1]):
+            out[i, d] = fresh[d]
 
 
 @entry

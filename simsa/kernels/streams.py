@@ -17,14 +17,17 @@ from simsa.kernels.functions import cos, log, sin
 from simsa.kernels.lanes import load, sqrt, store, width
 from simsa.kernels.options import kernel
 
-INITIAL, MINIBATCH, EPOCH, SAMPLE = 1, 2, 3, 4
+INITIAL, MINIBATCH, EPOCH, SAMPLE, EVALUATION = 1, 2, 3, 4, 5
 """Purposes. No two uses of random numbers share one."""
 
-FULL, UNIFORM_SUBSET, FIXED_SIZE, FIXED_SIZE_REPLACED, RESHUFFLED = range(5)
+FULL, UNIFORM_SUBSET, FIXED_SIZE, FIXED_SIZE_REPLACED, RESHUFFLED, STREAMED = range(6)
 """Laws of the minibatch."""
 
 POINTS, NORMAL, UNIFORM = range(3)
 """Laws of the initial point."""
+
+GAUSSIAN, BALL = range(2)
+"""Components of the law of a streamed sample."""
 
 # Numba gives uint64 + int64 another type: every literal that meets a word is a uint64.
 LOW = np.uint64(0xFFFFFFFF)
@@ -150,17 +153,19 @@ def minibatch(law, n, size, replace, seed, cell, trajectory, step, scratch, inde
     Laws: 0 full, all n in order; 1 uniform_subset, each of the 2^n - 1 nonempty subsets with the same probability,
     ascending; 2 fixed_size, a uniform subset of min(size, n), in the order of the draw, or `size` independent indices
     if `replace`; 3 fixed_size with replacement; 4 reshuffled: a uniform permutation for each epoch of ceil(n / size)
-    steps, in slices of `size`, the last of which may be shorter.
+    steps, in slices of `size`, the last of which may be shorter; 5 streamed: 0, 1, ..., size - 1, the places of the
+    samples that `sample` draws for this step.
 
     scratch: int64 (>= scratch_size(law, n, size),), -1 at first, then kept for the same trajectory, seed and cell. It
     saves work only: the result is a function of seed, cell, trajectory and step. index_out: int64, written from `start`
     on; room for n indices (laws 0 and 1) or `size`. 1 <= n < 2^32.
     """
     stream = MINIBATCH | (cell << 8)
-    if law == FULL:
-        for i in range(n):
+    if law == FULL or law == STREAMED:
+        count = n if law == FULL else size
+        for i in range(count):
             index_out[start + i] = i
-        return n
+        return count
     if law == UNIFORM_SUBSET:
         return _subset(n, step, trajectory, stream, seed, index_out, start)
     if law == RESHUFFLED:
@@ -231,3 +236,54 @@ def initial(seed, cell, first, kind, center, scale, points, out):
             for i in range(min(2 * len(u), p - r)):
                 z = v[i // 2] if i % 2 else u[i // 2]
                 out[t, r + i] = center[r + i] + scale[r + i] * z
+
+
+def blocks_of_sample(d):
+    """Return how many blocks of random words one sample of d numbers has: a choice, and pairs of normals."""
+    return 2 + (d + 1) // 2
+
+
+@kernel
+def sample(kinds, shares, center, scale, seed, stream, trajectory, step, index, u, v, out):
+    """Write the streamed sample of one place in a minibatch into out[:d], d = center.shape[1].
+
+    The law is a mixture of m components: j is drawn first, the least with w < shares[j], w uniform on the multiples of
+    2^-53 in [0, 1). Kinds: 0 Gaussian, center[j] + scale[j] z; 1 uniform on the ball |x - center[j]| <= scale[j, 0],
+    up to rounding: the first d of d + 2 coordinates of a uniform point on the unit sphere of R^(d + 2), which is a
+    Gaussian vector over its length, are uniform on the unit ball of R^d (Harman and Lacko: On decompositional
+    algorithms for uniform sampling from n-spheres and n-balls; J. Multivariate Anal. 101, 2010). Nothing is rejected,
+    so a sample has always the same blocks, and is a function of (seed, cell, trajectory, step, index).
+
+    kinds, shares: (m,), shares increasing up to 1. center, scale: (m, d). stream: purpose + 256 cell. u, v: a float64
+    lane vector each; out: float64 (d + 2,); both are scratch. index * blocks_of_sample(d) < 2^32.
+    """
+    d = center.shape[1]
+    block = index * (2 + (d + 1) // 2)
+    j = 0
+    if kinds.shape[0] > 1:
+        a, b, _, _ = block_of(block, step, trajectory, stream, seed)
+        w = uniform53(a, b)
+        while w >= shares[j]:
+            j += 1
+    count = d + 2 if kinds[j] == BALL else d
+    for r in range(0, count, 2 * len(u)):
+        here = min(2 * len(u), count - r)
+        for i in range((here + 1) // 2):
+            a, b, e, f = block_of(block + 1 + r // 2 + i, step, trajectory, stream, seed)
+            u[i], v[i] = uniform53(a, b), uniform53(e, f)
+        for i in range((here + 1) // 2, len(u)):
+            u[i], v[i] = 0.0, 0.0
+        _normals(u, v)
+        for i in range(here):
+            out[r + i] = v[i // 2] if i % 2 else u[i // 2]
+    if kinds[j] == BALL:
+        length = 0.0
+        for r in range(count):
+            length += out[r] * out[r]
+        # all normals are 0 with probability below 2^-106: the center is as good a point as any
+        inverse = 1.0 / np.sqrt(length) if length > 0.0 else 0.0
+        for r in range(d):
+            out[r] = center[j, r] + scale[j, 0] * (out[r] * inverse)
+    else:
+        for r in range(d):
+            out[r] = center[j, r] + scale[j, r] * out[r]

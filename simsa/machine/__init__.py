@@ -8,13 +8,37 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simsa.machine.evaluator import Machine, branches, tape_of
-    from simsa.machine.launch import Descent, Initial, compiled, descend, evaluate, initial_points, minibatches, warm_up
+    from simsa.machine.launch import (
+        Descent,
+        Initial,
+        Stream,
+        compiled,
+        descend,
+        evaluate,
+        evaluation,
+        initial_points,
+        minibatches,
+        streamed,
+        warm_up,
+    )
     from simsa.machine.reference import FLOAT32, FLOAT64, Arithmetic, Execution, Interpreter
     from simsa.machine.replay import Step, Walker
 
 _HOMES = {
     "evaluator": ("Machine", "branches", "tape_of"),
-    "launch": ("Descent", "Initial", "compiled", "descend", "evaluate", "initial_points", "minibatches", "warm_up"),
+    "launch": (
+        "Descent",
+        "Initial",
+        "Stream",
+        "compiled",
+        "descend",
+        "evaluate",
+        "evaluation",
+        "initial_points",
+        "minibatches",
+        "streamed",
+        "warm_up",
+    ),
     "reference": ("FLOAT32", "FLOAT64", "Arithmetic", "Execution", "Interpreter"),
     "replay": ("Step", "Walker"),
 }
@@ -29,13 +53,16 @@ __all__ = [
     "Interpreter",
     "Machine",
     "Step",
+    "Stream",
     "Walker",
     "branches",
     "compiled",
     "descend",
     "evaluate",
+    "evaluation",
     "initial_points",
     "minibatches",
+    "streamed",
     "tape_of",
     "warm_up",
 ]

@@ -13,18 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsa.errors import DataError, TapeError
-from simsa.kernels.streams import scratch_size
+from simsa.kernels.streams import EVALUATION, SAMPLE, blocks_of_sample, scratch_size
 from simsa.machine.generate import around, kernels
 from simsa.machine.layout import LANE_BYTES, Layout, laid_out, layout
 from simsa.machine.specialise import engine_text
 from simsa.program.program import Builder
 from simsa.tape import Tape, assemble
 
-LAWS = ("full", "uniform_subset", "fixed_size", "fixed_size_replaced", "reshuffled")
+LAWS = ("full", "uniform_subset", "fixed_size", "fixed_size_replaced", "reshuffled", "streamed")
 """Laws of the minibatch, by the number that stands for them in the kernels' streams."""
 
 INITIAL = ("points", "normal", "uniform")
 """Initial laws, by the number that stands for them in the kernels' streams."""
+
+COMPONENTS = ("normal", "ball")
+"""Components of the law of streamed samples, by the number that stands for them in the kernels' streams."""
 
 INTERPRETER, SPECIALISED = "interpreter", "specialised"
 """The engines."""
@@ -49,12 +52,36 @@ class Initial:
 
 
 @dataclass(frozen=True)
+class Stream:
+    """The law of a streamed sample of d numbers: a mixture of m components.
+
+    kinds: "normal", center + scale z, or "ball", uniform on |x - center| <= scale[0]. shares: (m,), the probabilities
+    of the components up to each, increasing to 1. center, scale: (m, d).
+    """
+
+    kinds: tuple[Literal["normal", "ball"], ...]
+    shares: NDArray[np.float64]
+    center: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """Return the law as the kernels take it."""
+        kinds = np.array([COMPONENTS.index(kind) for kind in self.kinds], np.int64)
+        return (kinds, *(np.ascontiguousarray(a, np.float64) for a in (self.shares, self.center, self.scale)))
+
+
+NO_STREAM = Stream((), np.zeros(0), np.zeros((0, 0)), np.zeros((0, 0)))
+
+
+@dataclass(frozen=True)
 class Descent:
     """All of recursion (8) but the tape, the data and the step scale c.
 
     alpha: (steps,), gamma_k = c alpha_k. checkpoints: increasing steps in 0..steps at which J(x_k) is recorded, for
     trajectories numbered below objective_trajectories; with `snapshots`, x_k is as well, for all of them. radius: a
-    trajectory that leaves |x|_inf <= radius stops.
+    trajectory that leaves |x|_inf <= radius stops. stream: the law of the samples, if each step draws `size` fresh ones
+    (law "fixed_size"); the data are then those that J is estimated on.
     """
 
     steps: int
@@ -68,6 +95,7 @@ class Descent:
     checkpoints: NDArray[np.int64]
     objective_trajectories: int
     snapshots: bool = False
+    stream: Stream | None = None
 
 
 Task = tuple[Tape, NDArray[np.float64], Descent]
@@ -109,13 +137,14 @@ def descend(
 ) -> dict[str, NDArray[Any]]:
     """Run the trajectories first, ..., first + count - 1 of a cell, and return their records.
 
-    rows: (n, d), the samples. c: step scale. cell: number of the random stream. precision: "float64" or "float32".
-    engine: "interpreter", or "specialised", which is compiled for the tape first (once per machine). shape: (groups,
-    samples) of the layout, for tests. The result depends on neither of these two. The call releases the GIL.
-    Each record has the trajectory as its first axis: status (0 finished, 1 left the ball, 2 not finite), stopped
-    (step), tie_first, tie_count, tie_sample (row of the data), tie_point (count, p), landed_first, margin,
-    final (count, p), objective (count, checkpoints), movement (of the last step of one that finished), and snapshots
-    (count, checkpoints, p) if wanted. Steps are -1, points and numbers NaN, where there is none.
+    rows: (n, d), the samples; if they are streamed, those of J. c: step scale. cell: number of the random stream.
+    precision: "float64" or "float32". engine: "interpreter", or "specialised", which is compiled for the tape first
+    (once per machine). shape: (groups, samples) of the layout, for tests. The result depends on neither of these two.
+    The call releases the GIL. Each record has the trajectory as its first axis: status (0 finished, 1 left the ball,
+    2 not finite), stopped (step), tie_first, tie_count, tie_sample (row of the data; if streamed, place in the
+    minibatch), tie_point (count, p), landed_first, margin, final (count, p), objective (count, checkpoints), movement
+    (of the last step of one that finished), and snapshots (count, checkpoints, p) if wanted. Steps are -1, points and
+    numbers NaN, where there is none.
     """
     kind = np.dtype(precision)
     if len(tape.outputs) != 1:
@@ -128,6 +157,9 @@ def descend(
     largest = n if descent.law in ("full", "uniform_subset") else descent.size
     if kind == np.float32 and largest > LARGEST_SINGLE:
         raise DataError(f"in float32 a minibatch has at most {LARGEST_SINGLE} samples, this one {largest}")
+    stream = descent.stream or NO_STREAM
+    if descent.stream:
+        _fits(descent.stream, descent.size, tape.data)
     where, package = _arranged(tape, n, descent, precision, engine, count, shape)
     start = initial_points(descent, cell, first, count, p).astype(kind)
     out: dict[str, NDArray[Any]] = {
@@ -147,8 +179,8 @@ def descend(
     room = scratch_size(law, n, descent.size)  # type: ignore[no-untyped-call]
     package.descent.descend(
         *where.arrays, p, where.data_at, where.size, where.longest, where.groups, where.samples,
-        data.ravel(), n, law, descent.size, descent.replace, largest, room, np.uint64(descent.seed), cell, first, start,
-        c * descent.alpha, _at_most(descent.radius, kind), descent.checkpoints.astype(np.int64),
+        data.ravel(), n, law, descent.size, descent.replace, largest, room, *stream.arrays, np.uint64(descent.seed),
+        cell, first, start, c * descent.alpha, _at_most(descent.radius, kind), descent.checkpoints.astype(np.int64),
         descent.objective_trajectories, *out.values(),
     )  # fmt: skip
     mark(precision, package).touch()
@@ -187,8 +219,43 @@ def minibatches(descent: Descent, n: int, cell: int, trajectory: int, first: int
         yield out[:count].tolist()
 
 
+def streamed(descent: Descent, cell: int, trajectory: int, step: int) -> NDArray[np.float64]:
+    """Return the fresh samples of one step of a trajectory, (size, d), as `descend` draws them, in its order.
+
+    In float32 the kernels take the nearest numbers of that format.
+    """
+    assert descent.stream is not None
+    return _drawn(descent.stream, descent.size, descent.seed, SAMPLE, cell, trajectory, step)
+
+
+def evaluation(stream: Stream, count: int, seed: int) -> NDArray[np.float64]:
+    """Return the samples that J is estimated on, (count, d): a function of the law, the seed and the row."""
+    return _drawn(stream, count, seed, EVALUATION, 0, 0, 0)
+
+
+def _drawn(
+    stream: Stream, count: int, seed: int, purpose: int, cell: int, trajectory: int, step: int
+) -> NDArray[np.float64]:
+    """Return samples 0, ..., count - 1 of one use of the law."""
+    _fits(stream, count, stream.center.shape[1])
+    out = np.empty((count, stream.center.shape[1]))
+    kernels().descent.stream(*stream.arrays, np.uint64(seed), purpose, cell, trajectory, step, out)
+    return out
+
+
+def _fits(stream: Stream, count: int, d: int) -> None:
+    """Refuse a law of samples that the program does not read, or more samples than the stream has numbers for."""
+    if stream.center.shape[1] != d:
+        raise DataError(f"the program reads {d} data inputs per sample, the stream has {stream.center.shape[1]}")
+    most = 2**32 // blocks_of_sample(d)  # type: ignore[no-untyped-call]
+    if count > most:
+        raise DataError(f"at most {most} samples of {d} numbers can be streamed at once, got {count}")
+
+
 def law_of(descent: Descent) -> int:
     """Return the number that stands for the law of the minibatch in the kernels."""
+    if descent.stream:
+        return LAWS.index("streamed")
     return LAWS.index("fixed_size_replaced" if descent.law == "fixed_size" and descent.replace else descent.law)
 
 

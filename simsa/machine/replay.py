@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.machine.launch import Descent, initial_points, minibatches
+from simsa.machine.launch import Descent, initial_points, minibatches, streamed
 from simsa.machine.reference import FLOAT64, Arithmetic, Execution, Interpreter, Number
 from simsa.tape import Tape
 
@@ -21,7 +21,7 @@ FINISHED, UNBOUNDED, NOT_FINITE, TOO_LONG = range(4)
 
 @dataclass(frozen=True)
 class Tie:
-    """A guard that is exactly 0: the sample (row of the data) and the instruction of the tape whose selection it is."""
+    """A guard that is exactly 0: the sample (row of `Step.data`) and the instruction of the tape that selects by it."""
 
     sample: int
     instruction: int
@@ -31,7 +31,8 @@ class Tie:
 class Step:
     """One step x_{k+1} = x_k - gamma_k g_k, in the numbers of the arithmetic it was computed in.
 
-    k: its number. x: x_k. minibatch: I_k, rows of the data in the order drawn. gradient: g_k, the mean of the selection
+    k: its number. x: x_k. minibatch: I_k, rows of `data` in the order drawn. data: the samples, in float64: all of the
+    data set, or those that were streamed for this step. gradient: g_k, the mean of the selection
     gradients of the minibatch. gamma: the step size. following: x_{k+1}; it is x_k if that would not be finite.
     margin: the smallest |guard|. ties: of the minibatch, in order. landed: another choice of the tied pieces would have
     changed g_k. status: how the trajectory stands after the step; it goes on while that is FINISHED.
@@ -40,6 +41,7 @@ class Step:
     k: int
     x: tuple[Number, ...]
     minibatch: tuple[int, ...]
+    data: NDArray[np.float64]
     gradient: tuple[Number, ...]
     gamma: Number
     following: tuple[Number, ...]
@@ -68,15 +70,31 @@ class Walker:
         too_long: Callable[[Number], bool] = lambda number: False,
     ) -> None:
         self.tape, self.data, self.arithmetic, self.too_long = tape, rows, arithmetic, too_long
-        self.rows = [[arithmetic.number(v) for v in row] for row in rows]
+        self.rows = self.numbers(rows)
         tapes = [replace(tape, numbers=n, guards=g) for n, g in zip(*tape.choices(), strict=True)]
         self.choices = [Interpreter(one, arithmetic) for one in tapes]
         """The convention's interpreter, and those that decide every tie for its first, and for its last piece."""
 
-    def step(self, k: int, x: Sequence[Number], minibatch: Sequence[int], gamma: Number, radius: float) -> Step:
-        """Take step k from x. A step out of |x|_inf <= radius is taken; one to no finite point is not."""
+    def numbers(self, rows: NDArray[np.float64]) -> list[list[Number]]:
+        """Return samples in the arithmetic."""
+        return [[self.arithmetic.number(v) for v in row] for row in rows]
+
+    def step(
+        self,
+        k: int,
+        x: Sequence[Number],
+        minibatch: Sequence[int],
+        gamma: Number,
+        radius: float,
+        fresh: NDArray[np.float64] | None = None,
+    ) -> Step:
+        """Take step k from x. A step out of |x|_inf <= radius is taken; one to no finite point is not.
+
+        fresh: the streamed samples of this step, in place of the data set.
+        """
+        rows = self.rows if fresh is None else self.numbers(fresh)
         with np.errstate(all="ignore"):
-            runs = [self.choices[0].run(x, self.rows[i]) for i in minibatch]
+            runs = [self.choices[0].run(x, rows[i]) for i in minibatch]
             total = self.sum(0, runs)
             ties = [
                 Tie(i, instruction)
@@ -85,7 +103,9 @@ class Walker:
                 if margin == 0
             ]
             landed = bool(ties) and any(
-                (a != b) for choice in (1, 2) for a, b in zip(total, self.other(choice, x, minibatch), strict=True)
+                (a != b)
+                for choice in (1, 2)
+                for a, b in zip(total, self.other(choice, x, [rows[i] for i in minibatch]), strict=True)
             )
             gradient = [g / self.arithmetic.number(len(minibatch)) for g in total]
             following = [v - gamma * g for v, g in zip(x, gradient, strict=True)]
@@ -98,7 +118,17 @@ class Walker:
                 status = TOO_LONG
         margin = min((m for run in runs for m in run.margins.values()), default=np.inf)
         return Step(
-            k, tuple(x), tuple(minibatch), tuple(gradient), gamma, tuple(following), margin, tuple(ties), landed, status
+            k=k,
+            x=tuple(x),
+            minibatch=tuple(minibatch),
+            data=self.data if fresh is None else fresh,
+            gradient=tuple(gradient),
+            gamma=gamma,
+            following=tuple(following),
+            margin=margin,
+            ties=tuple(ties),
+            landed=landed,
+            status=status,
         )
 
     def sum(self, choice: int, runs: Sequence[Execution]) -> list[Number]:
@@ -108,12 +138,12 @@ class Walker:
             total = [a + b for a, b in zip(total, self.choices[choice].backward(run), strict=True)]
         return total
 
-    def other(self, choice: int, x: Sequence[Number], minibatch: Sequence[int]) -> list[Number]:
-        """Return the sum of the gradients of a minibatch under another choice of the tied pieces."""
-        return self.sum(choice, [self.choices[choice].run(x, self.rows[i]) for i in minibatch])
+    def other(self, choice: int, x: Sequence[Number], samples: Sequence[Sequence[Number]]) -> list[Number]:
+        """Return the sum of the gradients of samples under another choice of the tied pieces."""
+        return self.sum(choice, [self.choices[choice].run(x, row) for row in samples])
 
     def objective(self, x: Sequence[Number]) -> Number:
-        """Return J(x), the mean over all samples in their order."""
+        """Return J(x), the mean over all samples of the data set in their order."""
         with np.errstate(all="ignore"):
             total = self.arithmetic.number(0)
             for row in self.rows:
@@ -133,11 +163,13 @@ class Walker:
         """Yield the steps of a trajectory, up to the last or to the one that stops it.
 
         gamma: the step sizes. cell: number of the random stream. x_0 is the float64 that the stream gives, or nearest
-        to it in the arithmetic; the minibatches are those of the kernels. first, point: where to begin, if not at x_0.
+        to it in the arithmetic; the minibatches, and streamed samples, are those of the kernels. first, point: where to
+        begin, if not at x_0.
         """
         x = self.start(descent, cell, trajectory) if point is None else [self.arithmetic.number(v) for v in point]
         for k, minibatch in enumerate(minibatches(descent, len(self.rows), cell, trajectory, first), first):
-            step = self.step(k, x, minibatch, self.arithmetic.number(gamma[k]), descent.radius)
+            fresh = streamed(descent, cell, trajectory, k) if descent.stream else None
+            step = self.step(k, x, minibatch, self.arithmetic.number(gamma[k]), descent.radius, fresh)
             yield step
             if step.status != FINISHED:
                 return

@@ -151,8 +151,8 @@ def _shadowed(both: Walker, step: Step, rate: Shadow) -> list[Shadow]:
     interpreter, number = both.choices[0], both.arithmetic.number
     x = [number(v) for v in step.x]
     total = [number(0)] * both.tape.parameters
-    for i in step.minibatch:
-        run = interpreter.run(x, both.rows[i])
+    for i, row in zip(step.minibatch, both.numbers(step.data[list(step.minibatch)]), strict=True):
+        run = interpreter.run(x, row)
         for register, value in enumerate(run.values):
             _placed([value], f"sample {i}, the value of r{register}")
         gradient = _placed(interpreter.backward(run), f"sample {i}, the backward sweep")

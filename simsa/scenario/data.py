@@ -1,6 +1,7 @@
 """Data sets. A source is one class here, named in `Data`; a bundled one is an entry in `BUNDLED`.
 
-Every source gives the same thing: named columns of finite float64, one row a sample, the target last.
+Every source gives the same thing: named columns of finite float64, one row a sample, the target last. All but one: a
+`Stream` has a law in place of rows.
 """
 
 import csv
@@ -16,6 +17,7 @@ from pydantic import Field
 from simsa.errors import DataError
 from simsa.scenario.model import Count, Items, Model, OneOf, nearest
 from simsa.scenario.reals import line, uniforms
+from simsa.scenario.stream import Stream
 
 BUNDLED: dict[str, tuple[str, float]] = {
     "breast_cancer": ("load_breast_cancer", 1.0),
@@ -135,7 +137,7 @@ class Uniform(_Source):
         return Columns(tuple(names) or _numbered(width), np.array(entries).reshape(self.count, width), False)
 
 
-Data = Annotated[Bundled | Csv | Inline | Uniform, Field(discriminator="source")]
+Data = Annotated[Bundled | Csv | Inline | Uniform | Stream, Field(discriminator="source")]
 """The sources; a new one is a class above and its name here."""
 
 

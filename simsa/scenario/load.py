@@ -147,11 +147,14 @@ def _walk(location: Sequence[str | int]) -> tuple[Key, list[type[BaseModel]], li
     for part in location:
         if part in SPELLINGS:
             continue
+        if isinstance(part, int):  # an item of a list, which is what the list may hold
+            key = (*key, part)
+            continue
         if len(members) > 1:
             members = [table for table in members if any(part in _names(table, tag) for tag in TAGS)]
             continue
         key, holders = (*key, part), members
-        fields = [table.model_fields[str(part)] for table in holders if part in table.model_fields]
+        fields = [table.model_fields[part] for table in holders if part in table.model_fields]
         members = [table for field in fields for table in _tables(field.annotation)]
     return key, holders, members
 

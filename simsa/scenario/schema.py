@@ -14,7 +14,7 @@ from pydantic.main import IncEx
 
 from simsa import primitives
 from simsa.errors import DataError, ProgramError, ScenarioError
-from simsa.scenario.batch import Batch, UniformSubset
+from simsa.scenario.batch import Batch, FixedSize, UniformSubset
 from simsa.scenario.data import Data, finish, select
 from simsa.scenario.initial import Initial, Normal
 from simsa.scenario.model import (
@@ -32,6 +32,7 @@ from simsa.scenario.model import (
 )
 from simsa.scenario.scales import Scales
 from simsa.scenario.step_size import StepSize, Table
+from simsa.scenario.stream import Stream
 
 EXACT = "exact"
 PRECISIONS = ("float64", "float32", EXACT)
@@ -248,6 +249,14 @@ class Scenario(Model):
             raise problem("the program uses no data; name the columns it uses", "program", "data")
         if self.data is None and uses_data:
             raise problem("missing table; the program uses data", "data")
+        if isinstance(self.data, Stream):
+            batch = self.sgd.batch
+            if not isinstance(batch, FixedSize):
+                raise problem(
+                    f"expected 'fixed_size', as samples are streamed, got '{batch.law}'", "sgd", "batch", "law"
+                )
+            if batch.replace:
+                raise problem("expected false: each streamed sample is drawn afresh", "sgd", "batch", "replace")
         if EXACT in self.precisions and isinstance(why := self.sgd.step_size.exact(1), str):
             raise problem(f"alpha_k = {why}, or leave out the precision 'exact'", "sgd", "step_size")
         listed = self.record.checkpoints
@@ -328,13 +337,16 @@ def rows(scenario: Scenario) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     """Return the names of the data columns and the samples, float64, shape (n, d), all finite.
 
     The columns are those that `program.data` names, in its order; if it names none, all, the target last.
-    Without data there is one sample of no numbers, shape (1, 0). Raises DataError with file, line and column,
+    Without data there is one sample of no numbers, shape (1, 0); of streamed samples there are none, shape (0, d), with
+    d = 0 where the program does not name its data. Raises DataError with file, line and column,
     and ScenarioError if a minibatch cannot be drawn from so few samples.
     """
     program, source = scenario.program, scenario.data
     if source is None:
         return (), np.zeros((1, 0))
     names = program.data if isinstance(program, Expression) else ()
+    if isinstance(source, Stream):
+        return names, np.zeros((0, len(names)))
     place = f"{scenario.path}: data"
     read = source.read(scenario.path, names, scenario.scenario.seed)
     columns = finish(select(read, names, place), source.limit, source.standardise, place)
@@ -358,7 +370,10 @@ def hypotheses(scenario: Scenario) -> tuple[Hypothesis, ...]:
     outside = int(np.count_nonzero(c > 1))
     chosen = "chosen, not drawn: it may be one of the exceptions"
     drawn = isinstance(scenario.sweep.c, Scales) and scenario.sweep.c.drawn
+    why = "each step draws fresh samples, so J is an expectation and no union of null sets over the f_I is a null set"
+    streamed = (Hypothesis("4 and 7", "J is a finite sum", False, why),) if isinstance(scenario.data, Stream) else ()
     return (
+        *streamed,
         Hypothesis("4 and 7", "alpha_k = o(1/log k)", *step_size.vanishing),
         Hypothesis("4", "the sum of alpha_k is infinite (used for limits to be critical)", *step_size.divergent),
         Hypothesis("4", "c in (0, 1]", not outside, f"{outside or 'none'} of the {len(c)} step scales above 1"),
