@@ -47,6 +47,34 @@ def test_hundreds_of_breakpoints_are_found():
     assert found.residual < 1e-10
 
 
+def test_kinks_behind_kinks():
+    """The tent map 1 − |1 − 2x|, eight times over: a zigzag with a kink at every k/256."""
+
+    def zigzag(x):
+        t = x[0]
+        for _ in range(8):
+            t = 1 - abs(1 - 2 * t)
+        return t
+
+    found = calculus.check_conservative(trace(zigzag), [[0.0], [1.0]])
+    np.testing.assert_allclose(found.breakpoints, np.arange(1, 256) / 256, rtol=0, atol=1e-11)
+    assert found.residual < 1e-10
+
+
+def test_kinks_of_a_random_sum():
+    """Σ w_i relu(a_i·x + b_i) along a segment is piecewise linear, with its kinks where a_i·x + b_i vanishes."""
+    rng = np.random.default_rng(5)
+    a, b, w = rng.normal(size=(40, 3)), 0.5 * rng.normal(size=40), rng.normal(size=40)
+    program = trace(lambda x: np.dot(w, simsa.relu(a @ x + b)), 3)
+    ends = np.array([[-2.0, -1.0, -2.0], [2.0, 1.5, 1.0]])
+    at = -(a @ ends[0] + b) / (a @ (ends[1] - ends[0]))
+    known = np.sort(at[(at > 0) & (at < 1)])
+    assert len(known) > 25
+    found = calculus.check_conservative(program, ends)
+    np.testing.assert_allclose(found.breakpoints, known, rtol=0, atol=1e-12)
+    assert found.relative < 1e-12
+
+
 def test_a_network_along_a_segment_of_parameters():
     program = simsa.network([2, 6, 1], loss="squared")
     rng = np.random.default_rng(0)
@@ -195,3 +223,11 @@ def test_goldstein_sees_the_kink_that_the_gradient_does_not():
     assert found.norm < 1e-12
     assert found.vertices.shape == (51, 2)
     assert calculus.goldstein(program, near, radius=1e-9, samples=50).norm > 2
+
+
+def test_goldstein_is_not_misled_by_the_gradient_at_a_tie():
+    """At the artificial point of x − zero(x) AD says 0, which is no gradient of the identity anywhere."""
+    found = calculus.goldstein(trace(lambda x: x[0] - simsa.zero(x[0])), [0.0], radius=1e-2, samples=10)
+    assert found.norm == 1.0
+    assert found.vertices.tolist() == [[1.0]] * 11
+    assert calculus.goldstein(trace(lambda x: abs(x[0])), [0.0], radius=1e-2, samples=1).norm == 0.0

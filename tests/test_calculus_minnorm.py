@@ -1,7 +1,9 @@
 """The min-norm point: against other solvers, at every scale, and with its certificate."""
 
+import itertools
 from fractions import Fraction
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -72,11 +74,61 @@ def test_agrees_with_a_solver_of_quadratic_programs(p, r, seed):
     assert found.norm**2 <= other.fun + 1e-9
 
 
+def nearest(g):
+    """The min-norm point in 60 digits: of all faces, the nearest point of the affine hull, where it is in the face.
+
+    Exponential, and knows nothing of least squares.
+    """
+    best = None
+    for size in range(1, min(len(g), g.shape[1] + 1) + 1):
+        for face in itertools.combinations(g.tolist(), size):
+            face = mpmath.matrix(face)
+            # <g_i − g_0, Σ λ_j g_j> = 0 for all i, and Σλ = 1.
+            system = mpmath.ones(size, size)
+            if size > 1:
+                system[1:, :] = (face[1:, :] - mpmath.ones(size - 1, 1) * face[0, :]) * face.T
+            if abs(mpmath.det(system)) < mpmath.mpf(10) ** -40:
+                continue
+            weights = mpmath.lu_solve(system, mpmath.matrix([1] + [0] * (size - 1)))
+            if min(weights) >= -(mpmath.mpf(10) ** -40):
+                v = weights.T * face
+                best = v if best is None or mpmath.norm(v) < mpmath.norm(best) else best
+    return [float(entry) for entry in best]
+
+
+@given(st.integers(1, 3), st.integers(1, 6), st.integers(0, 2**32 - 1), st.sampled_from([1.0, 1e150, 1e-150]))
+@settings(max_examples=40)
+def test_agrees_with_all_faces_in_sixty_digits(p, r, seed, scale):
+    """Small integers: degenerate, duplicated, collinear more often than not."""
+    g = np.random.default_rng(seed).integers(-3, 4, size=(r, p)).astype(float)
+    found = min_norm_point(g * scale)
+    certified(g * scale, found)
+    with mpmath.workdps(60):
+        known = nearest(g)
+    np.testing.assert_allclose(found.point / scale, known, rtol=0, atol=1e-12)
+
+
 def test_a_thousand_vertices():
     rng = np.random.default_rng(1)
     for shift in (0.0, 3.0):
         g = rng.normal(size=(1000, 8)) + shift
         certified(g, min_norm_point(g))
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e150, 1e-150])
+def test_a_thousand_vertices_with_a_known_answer(scale):
+    """v is the mean of vertices in the hyperplane <v, g> = |v|², the others are beyond it: so v is nearest to 0."""
+    rng = np.random.default_rng(2)
+    v = np.array([1.0, -2.0, 0.5, 3.0])
+    flat = rng.normal(size=(20, 4))
+    flat -= flat.mean(0)
+    on_face = v + flat - np.outer(flat @ v, v) / (v @ v)
+    beyond = v + 2 * rng.normal(size=(960, 4))
+    beyond = beyond + np.outer(np.maximum(0, v @ v - beyond @ v) + rng.random(960), v) / (v @ v)
+    g = rng.permutation(np.vstack([on_face, on_face, beyond])) * scale
+    found = min_norm_point(g)
+    certified(g, found)
+    np.testing.assert_allclose(found.point / scale, v, rtol=0, atol=1e-12)
 
 
 @given(st.integers(1, 3), st.integers(1, 6), st.integers(0, 2**32 - 1))

@@ -518,7 +518,9 @@ def test_the_gradient_is_right_almost_everywhere(situation, seed):
                 run = interpreter.run(z, row or ())
                 ends.append(run.values[interpreter.tape.outputs[0]])
             assert math.isclose((ends[0] - ends[1]) / (2 * h), gradient[i], rel_tol=1e-9, abs_tol=1e-9)
-    assert vertices(calculus.clarke(program, y, data=row)) == {tuple((gradient + 0.0).tolist())}
+    # Equal operands of max split 1 into thirds that do not sum to it.
+    found = calculus.clarke(program, y, data=row).vertices
+    np.testing.assert_allclose(found, [gradient], rtol=1e-12, atol=1e-12)
 
 
 # Size, and bad input.

@@ -124,6 +124,53 @@ def test_atoms_of_a_relu_network_are_the_output_bias_of_dead_units():
     assert bad.mass == pytest.approx(1 / 4, abs=0.2)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_each_atom_of_a_network_is_explained(seed):
+    """The parts of the loss that are quadratic: the map of the last layer is affine in its bias, and in its weights too
+    where the units behind are dead or constant. So the direction of every atom moves the last bias alone, and the
+    brick is one in which that entry of the Hessian has no other in its row.
+    """
+    program = simsa.network([2, 3, 1], loss="squared")
+    rows = np.random.default_rng(seed).normal(size=(3, 3))
+    total = calculus.objective(program, rows)
+    found = calculus.bad_steps(program, rows, (-1.0, 1.0), samples=60, seed=seed)
+    assert found
+    for bad in found:
+        brick = total.minibatch(bad.minibatch)
+        h = calculus.hessian(brick, bad.point)
+        assert abs(np.linalg.det(np.eye(program.p) - bad.step * h)) < 1e-9 * np.linalg.norm(h, 2) ** program.p
+        np.testing.assert_allclose(h @ bad.direction, bad.eigenvalue * bad.direction, atol=1e-9)
+        assert bad.eigenvalue == pytest.approx(2.0)
+        assert np.abs(bad.direction).argmax() == program.p - 1
+        assert {piece for _, _, piece in bad.brick} == {0}, "all units are dead for all samples"
+
+
+def test_the_second_point_stays_where_the_piece_is_defined():
+    """x² + log near the edge of its domain, and behind a guard: nothing is asked of the logarithm of x < 0."""
+    program = simsa.trace(lambda x: np.where(x[0] > 0, np.log(x[0]), 2 * x[0] ** 2) + x[1] ** 2, 2)
+    found = calculus.bad_steps(program, None, ([1e-6, -1.0], [1e-3, 1.0]), samples=20)
+    assert {bad.step for bad in found} == {0.5}
+    found = calculus.bad_steps(program, None, (-1e-3, 1e-3), samples=40)
+    assert {bad.step for bad in found} == {0.5, 0.25}
+
+
+def test_curvatures_that_cancel_in_a_minibatch_are_an_atom():
+    """x²/2 ± sin x: neither is quadratic, their mean is."""
+    program = simsa.trace(lambda x, s: x[0] ** 2 / 2 + s[0] * np.sin(x[0]), 1, data=1)
+    found = calculus.bad_steps(program, [[1.0], [-1.0]], (-3.0, 3.0), samples=20)
+    assert [(bad.minibatch, bad.step, bad.mass) for bad in found] == [((0, 1), 1.0, 1.0)]
+
+
+def test_an_objective_has_its_rows():
+    total = bad_step()
+    found = calculus.bad_steps(total, None, (2.0, 3.0), samples=3, minibatches="full")
+    assert [bad.step for bad in found] == pytest.approx([3 / 7])
+    with pytest.raises(ProgramError, match="has its data already"):
+        calculus.bad_steps(total, total.rows, (2.0, 3.0))
+    with pytest.raises(ProgramError, match="pass its rows"):
+        calculus.bad_steps(total.program, None, (2.0, 3.0))
+
+
 def test_minibatches_are_chosen_and_checked():
     total = bad_step()
     found = calculus.bad_steps(total.program, total.rows, (2.0, 3.0), samples=3, minibatches=[(0, 2)])

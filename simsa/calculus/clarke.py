@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linprog
 
 from simsa.calculus import branches
-from simsa.calculus.dual import DUAL, Beside, seed
+from simsa.calculus.dual import Beside, seed
 from simsa.calculus.minnorm import min_norm_point
 from simsa.calculus.objective import Objective, mean, point, resolve, scalar
 from simsa.calculus.sets import LIMIT, Assignment, SetValue, distinct, named, selection_operator
@@ -435,12 +435,11 @@ def _executes(objective: Objective, y: Array, cell: Cell) -> bool:
 
 def _improved(objective: Objective, x: Array, y: Array, cell: Cell, reach: float) -> Array:
     """Return a point near x at which the smallest of the signed guards is larger, to first order at y (an LP)."""
-    dual = Interpreter(objective.interpreter.tape, DUAL)
     rows, values = [], []
     for i, choices in enumerate(cell.choices):
-        run = dual.run(seed(y, np.eye(objective.p)), objective.rows[i].tolist(), cell.decisions(i))
+        run = objective.dual.run(seed(y, np.eye(objective.p)), objective.rows[i].tolist(), cell.decisions(i))
         for k, alternative in choices.items():
-            guards = branches.differences(dual, k, run, alternative.decision)
+            guards = branches.differences(objective.dual, k, run, alternative.decision)
             for index, sign in alternative.signs:
                 h = guards[index]
                 length = float(np.linalg.norm(h.tangent))

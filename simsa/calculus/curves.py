@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 
 from simsa.calculus import branches
-from simsa.calculus.dual import DUAL, Dual
+from simsa.calculus.dual import Dual
 from simsa.calculus.objective import Objective, box_of, mean, objective, resolve, scalar
 from simsa.calculus.sets import selection_operator
 from simsa.errors import ProgramError
 from simsa.machine.reference import Execution, Interpreter
 from simsa.program.program import Program
+from simsa.tape.tape import OUT, OUTS
 
 Array = NDArray[np.float64]
 
@@ -98,19 +100,17 @@ Found = dict[float, list[tuple[int, _Guard]]]
 
 def _moving(total: Objective, curve: Curve, t: float, sample: int, choices: dict[int, Any] | None = None) -> Execution:
     """Return the execution of a term at γ(t), in dual numbers along γ'(t)."""
-    dual = Interpreter(total.interpreter.tape, DUAL)
     x = [Dual(v, np.array([s])) for v, s in zip(curve.at(t), curve.velocity(t), strict=True)]
-    return dual.run(x, total.rows[sample].tolist(), choices)
+    return total.dual.run(x, total.rows[sample].tolist(), choices)
 
 
 def _guards(total: Objective, run: Execution) -> dict[_Guard, Any]:
     """Return the differences that the guards of an execution are about."""
-    interpreter = Interpreter(total.interpreter.tape, DUAL)
     return {
         _Guard(k, i): h
         for k, decision in run.decisions.items()
-        if branches.guarded(interpreter, k)
-        for i, h in enumerate(branches.differences(interpreter, k, run, decision))
+        if branches.guarded(total.dual, k)
+        for i, h in enumerate(branches.differences(total.dual, k, run, decision))
         if not branches.identically_zero(h)
     }
 
@@ -123,15 +123,17 @@ def _labels(total: Objective, run: Execution) -> list[Any]:
 def _breakpoints(total: Objective, curve: Curve, low: float, high: float) -> Found:
     """Return the t in (low, high) at which a guard of some term vanishes, in order.
 
-    Between neighbours the decisions beside the left end are frozen, so that the guards are smooth, and the first root
-    is found by Brent's method; behind it the next decisions are frozen. So that no pair of roots is passed over, a part
-    is halved until each guard is near the cubic that has its values and slopes at both ends, and the cubic excludes it.
+    Between neighbours the decisions beside the left end are frozen, so that the guards are smooth, and their
+    roots are found by Brent's method, up to the first that changes another guard; behind it the next decisions are
+    frozen. So that no pair of roots is passed over, a part is halved until each guard is near the cubic that has its
+    values and slopes at both ends, and the cubic excludes it.
     """
     ends = np.linspace(low, high, GRID + 1).tolist()
     found: Found = {}
+    lonely = _lonely(total.interpreter)
     for sample in range(len(total.rows)):
         for a, b in pairwise(ends):
-            _search(total, curve, sample, a, b, found, DEEPEST)
+            _search(total, curve, sample, a, b, found, DEEPEST, lonely)
     result: Found = {}
     last = -np.inf
     for t in sorted(t for t in found if low < t < high):
@@ -147,7 +149,27 @@ def ties_on(total: Objective, ends: Array) -> list[Array]:
     return [curve.at(t) for t in _breakpoints(total, curve, 0.0, 1.0)]
 
 
-def _search(total: Objective, curve: Curve, sample: int, a: float, b: float, found: Found, depth: int) -> None:
+def _lonely(interpreter: Interpreter) -> set[int]:
+    """Return the selections that change no guard when they change their piece: none that is guarded reads them."""
+    tape = interpreter.tape
+    behind: dict[int, set[int]] = {}
+    watched: set[int] = set()
+    for k, line in enumerate(tape.code):
+        above: set[int] = set().union(*(behind.get(r, ()) for r in tape.operand(k).tolist()))
+        row = branches.primitive(interpreter, k)
+        if row.selection or row.name == "select":
+            if branches.guarded(interpreter, k):
+                watched |= above
+            if not _has_table(interpreter, k):
+                watched.add(k)  # the guards of `max`, `min`, `sort` are about the winner
+            above = above | {k}
+        behind.update(dict.fromkeys(range(line[OUT], line[OUT] + line[OUTS]), above))
+    return set(range(len(tape.code))) - watched
+
+
+def _search(
+    total: Objective, curve: Curve, sample: int, a: float, b: float, found: Found, depth: int, lonely: set[int]
+) -> None:
     """Add the roots of the guards of one term in [a, b] to `found`."""
     while b - a > 4e-12:
         inner = 1e-3 * (b - a)
@@ -158,20 +180,23 @@ def _search(total: Objective, curve: Curve, sample: int, a: float, b: float, fou
         for guard, h in seen[0].items():
             crosses, doubtful = _crossing([guards.get(guard, h) for guards in seen], b - a)
             if doubtful and depth > 0:
-                _search(total, curve, sample, a, (a + b) / 2, found, depth - 1)
-                _search(total, curve, sample, (a + b) / 2, b, found, depth - 1)
+                _search(total, curve, sample, a, (a + b) / 2, found, depth - 1, lonely)
+                _search(total, curve, sample, (a + b) / 2, b, found, depth - 1, lonely)
                 return
             if crosses:
                 roots.append((_root(total, curve, sample, left.decisions, guard, a, b), guard))
             elif h.value == 0:
                 found.setdefault(a, []).append((sample, guard))
         if roots:
-            root = min(t for t, _ in roots)
-            found.setdefault(root, []).extend((sample, guard) for t, guard in roots if t <= root + 1e-12)
-            a = root + 1e-12
+            roots.sort(key=itemgetter(0))
+            last = next((t for t, guard in roots if guard.k not in lonely), roots[-1][0])
+            for t, guard in roots:
+                if t <= last + 1e-12:
+                    found.setdefault(t, []).append((sample, guard))
+            a = last + 1e-12
         elif depth > 0 and _labels(total, left) != _labels(total, _moving(total, curve, b - inner, sample)):
             # A root within `inner` of the left end: the decisions frozen were those behind it.
-            _search(total, curve, sample, a, (a + b) / 2, found, depth - 1)
+            _search(total, curve, sample, a, (a + b) / 2, found, depth - 1, lonely)
             a, depth = (a + b) / 2, depth - 1
         else:
             return

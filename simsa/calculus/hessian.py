@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simsa.calculus.dual import DUAL, dual, seed
+from simsa.calculus.dual import dual, seed
 from simsa.calculus.objective import Objective, mean, point, resolve, scalar
 from simsa.errors import ProgramError
-from simsa.machine.reference import Execution, Interpreter
+from simsa.machine.reference import Execution
 from simsa.program.program import Program
 
 Array = NDArray[np.float64]
@@ -47,9 +47,8 @@ def hessian(subject: Program | Objective, x: ArrayLike, data: ArrayLike | None =
 
 def second(objective: Objective, x: Array, sample: int, run: Execution, directions: Array) -> Array:
     """Return the Hessian of one term times directions, shape (p, k), under the decisions of an execution."""
-    interpreter = Interpreter(objective.interpreter.tape, DUAL)
-    moving = interpreter.run(seed(x, directions), objective.rows[sample].tolist(), run.decisions)
-    slopes = [dual(slope).tangent for slope in interpreter.backward(moving)]
+    moving = objective.dual.run(seed(x, directions), objective.rows[sample].tolist(), run.decisions)
+    slopes = [dual(slope).tangent for slope in objective.dual.backward(moving)]
     return np.array([np.zeros(directions.shape[1]) if t is None else t for t in slopes])
 
 

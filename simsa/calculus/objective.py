@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from simsa.calculus.dual import DUAL
 from simsa.errors import ProgramError
 from simsa.machine.evaluator import tape_of
 from simsa.machine.reference import Execution, Interpreter
@@ -30,6 +31,11 @@ class Objective:
     def interpreter(self) -> Interpreter:
         """Return the reference interpreter of the program."""
         return Interpreter(tape_of(self.program))
+
+    @cached_property
+    def dual(self) -> Interpreter:
+        """Return an interpreter of the program in dual numbers."""
+        return Interpreter(self.interpreter.tape, DUAL)
 
     @property
     def p(self) -> int:

@@ -20,8 +20,8 @@ Array = NDArray[np.float64]
 MOST_TERMS = 8
 """Samples up to which all nonempty minibatches are taken, 255 of them."""
 
-CONSTANT = 1e-9
-"""Eigenvalues that differ by no more, relative to the largest, are one."""
+ZERO, EQUAL = 1e-9, 1e-12
+"""Relative to the largest eigenvalue: what counts as 0, and by how much equal ones may differ, by rounding alone."""
 
 Brick = tuple[tuple[int, int, Any], ...]
 """(sample, register of the selection, piece) for every selection of the minibatch: the brick f_{I,j}."""
@@ -59,8 +59,8 @@ def bad_steps(
 
     A step that is bad with positive probability is 1/λ for an eigenvalue λ of ∇²f_I that is constant on an open set
     (Claim 3: for eigenvalues that vary, 1/λ meets the step on a null set only). At each of `samples` points, uniform in
-    the box, λ is an atom if the Hessian of the same brick at a second point beside it has it as well, within 1e-9 of
-    the largest eigenvalue; one entry for each minibatch, brick and λ.
+    the box, λ is an atom if the Hessian of the same brick at a second point beside it has it as well, up to rounding;
+    eigenvalues below 1e-9 of the largest count as 0. One entry for each minibatch, brick and λ.
 
     data: rows (n, d); None for a program without, and for an objective, which has them. box: (low, high), each a number
     or shape (p,). minibatches: "all" nonempty ones (up to 8 rows), "single", "full", or index tuples. Atoms in bricks
@@ -131,7 +131,7 @@ def _terms(total: Objective, x: Array, widths: Array, rng: np.random.Generator) 
     runs, axes = list(total.runs(x)), np.eye(total.p)
     here = [finite(second(total, x, i, run, axes)) for i, run in enumerate(runs)]
     step = rng.uniform(0.5, 1.0, total.p) * rng.choice([-1.0, 1.0], total.p) * np.where(widths > 0, widths, 1.0)
-    for exponent in (10, 14, 18, 22):
+    for exponent in (6, 12, 18):
         there = [second(total, x + step * 2.0**-exponent, i, run, axes) for i, run in enumerate(runs)]
         if np.isfinite(there).all():
             break
@@ -149,17 +149,18 @@ def _collect(atoms: list[_Atom], x: Array, here: Array, there: Array) -> None:
     """Add the positive eigenvalues that two Hessians of a brick share to those of the brick."""
     values, vectors = np.linalg.eigh((here + here.T) / 2)
     others = np.linalg.eigvalsh((there + there.T) / 2)
-    small = CONSTANT * float(np.abs(values).max(initial=0.0))
+    largest = float(np.abs(values).max(initial=0.0))
+    small = EQUAL * max(largest, float(np.abs(others).max(initial=0.0)))
     taken = np.zeros(len(values), bool)
     for i, value in enumerate(values.tolist()):
-        if taken[i] or value <= max(small, 0.0):
+        if taken[i] or value <= max(ZERO * largest, small):
             continue
         equal = np.abs(values - value) <= small
         taken |= equal
         multiplicity = min(int(equal.sum()), int((np.abs(others - value) <= small).sum()))
         if not multiplicity:
             continue
-        known = next((atom for atom in atoms if abs(atom.eigenvalue - value) <= small), None)
+        known = next((atom for atom in atoms if abs(atom.eigenvalue - value) <= ZERO * largest), None)
         if known:
             known.points += 1
         else:
