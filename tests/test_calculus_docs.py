@@ -4,7 +4,10 @@ import doctest
 import re
 from pathlib import Path
 
-PAGE = Path(__file__).parent.parent / "docs" / "calculus.md"
+import numpy as np
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "calculus.md"
 
 
 def test_the_walk_through_the_paper_prints_what_it_says():
@@ -14,3 +17,13 @@ def test_the_walk_through_the_paper_prints_what_it_says():
     results = doctest.DocTestRunner(verbose=False).run(page, out=said.append)
     assert results.attempted > 50
     assert not results.failed, "".join(said)
+
+
+def test_the_sets_of_the_readme_are_those_found():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    names: dict = {}
+    exec(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1], names)
+    lines = re.findall(r"^(calculus\.\w.*?)  +# ([^:\n]*?):.*$", text, re.MULTILINE)
+    assert len(lines) == 3
+    for call, said in lines:
+        np.testing.assert_array_equal(eval(call, names), eval(said))
