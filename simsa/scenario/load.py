@@ -147,6 +147,9 @@ def _walk(location: Sequence[str | int]) -> tuple[Key, list[type[BaseModel]], li
     for part in location:
         if part in SPELLINGS:
             continue
+        if isinstance(part, int):  # an item of a list is what the list holds
+            key = (*key, part)
+            continue
         if len(members) > 1:
             members = [table for table in members if any(part in _names(table, tag) for tag in TAGS)]
             continue
