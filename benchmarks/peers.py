@@ -66,7 +66,7 @@ class Simsa:
     def run(self) -> None:
         """Run all trajectories, in as many Python threads as cores."""
         total = self.work.trajectories
-        edges = np.linspace(0, total, 4 * self.threads + 1 if self.threads > 1 else 2, dtype=int).tolist()
+        edges = np.linspace(0, total, 16 * self.threads + 1 if self.threads > 1 else 2, dtype=int).tolist()
         blocks = [(a, b - a, self.steps) for a, b in pairwise(edges)]
         if self.threads == 1:
             self.block(*blocks[0])

@@ -1,7 +1,7 @@
 """Draw the figures of the README again: `python scripts/figures.py all`, or the names of some.
 
-Each comes from a scenario. Its sweep is run, or continued from its records under results/, and the figure is copied to
-figures/ as PNG and PDF.
+Most come from a scenario: its sweep is run, or continued from its records under results/, and the figure is copied to
+figures/ as PNG and PDF. Those of the paper are drawn from programs.
 """
 
 import shutil
@@ -9,15 +9,23 @@ import sys
 from pathlib import Path
 
 from simsa.cli import main
+from simsa.plots.figures import save
+from simsa.plots.paper import paper_figure_1
 
 ROOT = Path(__file__).parent.parent
 
 FIGURES = {"landing": ("bad_step", "landing"), "digits": ("relu_net", "objective")}
 """Name in figures/: the scenario, and which of its figures."""
 
+OF_PROGRAMS = {"paper_figure_1": paper_figure_1}
+"""Name in figures/: the function that draws it."""
+
 
 def draw(name: str) -> int:
-    """Draw one figure, and return the exit code of its sweep."""
+    """Draw one figure, and return the exit code of its sweep, 0 if there is none."""
+    if name in OF_PROGRAMS:
+        save(OF_PROGRAMS[name](), ROOT / "figures" / name)
+        return 0
     scenario, figure = FIGURES[name]
     results = ROOT / "results" / scenario
     again = ["--resume"] if results.exists() else []
@@ -29,8 +37,9 @@ def draw(name: str) -> int:
 
 
 if __name__ == "__main__":
-    wanted = list(FIGURES) if sys.argv[1:] in ([], ["all"]) else sys.argv[1:]
-    if unknown := [name for name in wanted if name not in FIGURES]:
-        print(f"unknown figure {', '.join(unknown)}; expected all, {', '.join(FIGURES)}", file=sys.stderr)
+    known = [*FIGURES, *OF_PROGRAMS]
+    wanted = known if sys.argv[1:] in ([], ["all"]) else sys.argv[1:]
+    if unknown := [name for name in wanted if name not in known]:
+        print(f"unknown figure {', '.join(unknown)}; expected all, {', '.join(known)}", file=sys.stderr)
         sys.exit(2)
     sys.exit(max(draw(name) for name in wanted))

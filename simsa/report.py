@@ -97,6 +97,7 @@ def text(summary: Mapping[str, Any], folder: Path) -> str:
     """Return the results as text: a line for each cell, bad scales, claims, verdicts, and where the files are."""
     sections = (
         _table(summary),
+        _observables(summary),
         _rounding(summary),
         _bad_scales(summary),
         _claims(summary),
@@ -150,6 +151,29 @@ def _kinds(found: Mapping[str, Any], kinds: Sequence[str]) -> str:
     counts = "/".join(str(found["kinds"][kind]["count"]) for kind in kinds)
     sampled = found["classified"] < found["of"]
     return f"{counts} of {found['classified']}" if sampled else counts
+
+
+def _observables(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the observables of each cell: the median at the end, how many have hit, and the median hitting time."""
+    cells = sorted(summary["cells"], key=lambda cell: float(cell["c"]))
+    if not any(cell.get("observables") for cell in cells):
+        return
+    shown = [key for key in ("convention", "precision") if len({cell[key] for cell in cells}) > 1]
+    rows = [["observed", "c", *shown, "median at the end", "hit below", "hits", "P(hit)", "median step of the hit"]]
+    for name in cells[0]["observables"]:
+        for cell in cells:
+            found = cell["observables"][name]
+            hit = found.get("hit")
+            last = found["quantiles"]["0.5"][-1]
+            median = "-" if last is None else f"{last:.6g}"
+            row = [name, f"{cell['c']:.6g}", *(cell[key] for key in shown), median]
+            if hit is not None:
+                time = hit["time"]["0.5"]
+                row += [f"{hit['below']:.6g}", str(hit["hits"]), _interval(hit["probability"])]
+                row += ["-" if time is None else f"{time:.0f}"]
+            rows.append(row + [""] * (len(rows[0]) - len(row)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    yield from ("  ".join(e.rjust(w) for e, w in zip(row, widths, strict=True)).rstrip() for row in rows)
 
 
 def _rounding(summary: Mapping[str, Any]) -> Iterator[str]:

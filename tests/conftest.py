@@ -1,6 +1,7 @@
 """What all tests share. No warning is hidden here: pyproject.toml turns every one into an error."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     os.environ.setdefault("SIMSA_CACHE_DIR", str(config.rootpath / ".pytest_cache" / "kernels"))
     os.environ.setdefault("MPLBACKEND", "Agg")
+    # A shell's background job starts with Ctrl-C ignored, and so would what it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

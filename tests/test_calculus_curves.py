@@ -122,6 +122,8 @@ def test_bad_paths_are_refused():
     for path in ([[1.0]], [[1.0, 2.0], [3.0, 4.0]], [[0.0], [np.nan]]):
         with pytest.raises(ProgramError, match="a path is"):
             calculus.check_conservative(program, path)
+    with pytest.raises(ProgramError, match="not finite everywhere"):
+        calculus.check_conservative(trace(lambda x: np.log(x[0])), [[-1.0], [1.0]])
     with pytest.raises(ProgramError, match="a curve is"):
         calculus.check_conservative(program, trace(lambda t: np.stack([t[0], t[0]]), 1))
 
@@ -200,6 +202,10 @@ def test_different_functions_are_told_apart():
     )
     assert not found.equal
     assert found.value_point[0] > 0.9
+    undefined = calculus.compare(
+        trace(lambda x: np.where(x[0] < 0.9, x[0], np.log(x[0] - 2.0))), trace(lambda x: x[0]), (-1.0, 1.0)
+    )
+    assert (undefined.equal, undefined.value_gap) == (False, np.inf)
     with pytest.raises(ProgramError, match="1 and 2 parameters"):
         calculus.compare(trace(lambda x: x[0]), trace(lambda x: x[0], 2), (-1.0, 1.0))
 
@@ -213,6 +219,20 @@ def test_gradient_check_knows_kinks():
     np.testing.assert_allclose(found.left, [np.e, -1.0, 1.0, -1.0], atol=1e-6)
     np.testing.assert_allclose(found.right, [np.e, 1.0, 1.0, 1.0], atol=1e-6)
     assert calculus.check_gradient(program, [1.0, 2.0, 3.0, 4.0]).verdicts == ("smooth",) * 4
+
+
+def test_gradient_check_says_where_it_cannot_tell():
+    for function in (lambda x: np.sqrt(abs(x[0])), lambda x: x[0] ** 1.5, lambda x: np.where(x[0] > 0, x[0] + 1, x[0])):
+        assert calculus.check_gradient(trace(function), [0.0]).verdicts == ("undecided",)
+    beyond = trace(lambda x: simsa.relu(x[0]), convention={"base": "pytorch", "relu": 2.0})
+    assert calculus.check_gradient(beyond, [0.0]).verdicts == ("outside",)
+
+
+def test_goldstein_leaves_out_what_is_not_defined():
+    """At distance 1e-3 from the end of the logarithm's domain: gradients 1/x for x in (0, 0.011)."""
+    found = calculus.goldstein(trace(lambda x: np.log(x[0])), [1e-3], radius=1e-2, samples=100)
+    assert (found.vertices > 0).all()
+    assert 1 / 0.011 < found.norm < 100
 
 
 def test_goldstein_sees_the_kink_that_the_gradient_does_not():

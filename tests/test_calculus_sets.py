@@ -333,6 +333,7 @@ def test_kinks_of_two_terms_may_cancel_in_the_sum():
     assert selection(total, [0.0]) == {(-1,), (0,), (1,)}
     terms = calculus.minkowski_sum(total, [0.0], of=calculus.clarke)
     assert vertices(terms) == {(-1,), (0,), (1,)}
+    assert vertices(calculus.minkowski_sum(program, [0.0], data=[[1.0], [-1.0]])) == vertices(terms)
     assert clarke(total.minibatch([1]), [0.0]) == {(-1,), (1,)}
 
 
@@ -404,6 +405,14 @@ def test_lexicographic_follows_the_directions():
     assert calculus.lexicographic(program, [0.0, 0.0], [[0.0, 1.0], [1.0, 0.0]]).tolist() == [1, 0]
     with pytest.raises(ProgramError, match="nonsingular"):
         calculus.lexicographic(program, [0.0, 0.0], np.ones((2, 2)))
+
+
+def test_lexicographic_says_where_first_order_does_not_decide():
+    """x³ > 0 is tied at 0 and has no slope, so no direction tells 2x from x."""
+    program = trace(lambda x: np.where(x[0] ** 3 > 0, 2 * x[0], x[0]))
+    with pytest.raises(ProgramError, match="to first order"):
+        calculus.lexicographic(program, [0.0])
+    assert calculus.lexicographic(trace(lambda x: np.where(x[0] ** 3 > 0, x[0] + x[0], 2 * x[0])), [0.0]) == [2.0]
 
 
 # What must hold for any program. Smooth rows keep their domain; kinks meet at small integers.
@@ -563,6 +572,20 @@ def test_local_scales_to_thousands_of_selections():
         (lambda P, Q: calculus.clarke(P, [0.0, 0.0]), "point of length 1"),
         (lambda P, Q: calculus.clarke(P, [math.nan]), "finite numbers"),
         (lambda P, Q: calculus.clarke(P, 0.0), "point of length 1"),
+        (lambda P, Q: calculus.clarke(P, ["a"]), "a point of numbers"),
+        (lambda P, Q: calculus.clarke(abs, [0.0]), "a program or an objective, got builtin_function"),
+        (lambda P, Q: calculus.objective(P, [[0.0], [1.0, 2.0]]), "rows of numbers"),
+        *(
+            (lambda P, Q, ask=ask: ask(trace(lambda x: np.log(x[0])), [-1.0]), r"value is \[nan\] at \[-1.0\]")
+            for ask in (
+                calculus.clarke,
+                calculus.classify,
+                calculus.selection_operator,
+                calculus.lexicographic,
+                calculus.check_gradient,
+                lambda program, x: calculus.goldstein(program, x, radius=1.0),
+            )
+        ),
         (lambda P, Q: calculus.classify(Q, [0.0, 0.0]), "one output, got 2"),
         (lambda P, Q: calculus.classify(P, [math.inf]), "finite numbers"),
         (lambda P, Q: calculus.selection_operator(P, [0.0], "half"), "closure must be"),
@@ -606,11 +629,30 @@ def test_bad_input_gives_one_clear_line(ask, message):
     assert "\n" not in str(caught.value)
 
 
+KINKS = {"relu6": (0.0, 6.0), "hardtanh": (-1.0, 1.0), "hinge": (1.0,), "huber": (-1.0, 1.0), "elu": (0.0,)}
+CHOICES = [(row.name, rule) for row in ROW.values() for rule in row.ties]
+NUMBERS = [(name, slope) for name in ("relu", "abs", "maximum", "hinge") for slope in (0.5, -1.0, 2.0, 0.3)]
+
+
+@pytest.mark.parametrize(("name", "choice"), CHOICES + NUMBERS)
+def test_what_each_convention_returns_at_its_kink_is_in_both_sets(name, choice):
+    """Every spelling of every framework, and numbers, those beyond the slopes of the sides too: relu'(0) = 2."""
+    row = ROW[name]
+    count, sort = row.arity or 3, name == "sort"
+    builder = simsa.Builder(count, 0, simsa.Convention("pytorch", {name: choice}))
+    first = builder.apply(name, range(count), [1.0] * len(row.immediates), count if sort else 1)
+    program = builder.finish([first + sort])
+    for kink in KINKS.get(name, (1.0,) if name == "clip" else (0.0,)):
+        x = [kink] * count
+        assert any(program.branches(x).tied)
+        for closure in BOTH:
+            assert in_hull(program.gradient(x), calculus.selection_operator(program, x, closure))
+
+
 def test_every_selection_of_the_table_has_a_set_at_its_kink():
-    kinks = {"relu6": (0.0, 6.0), "hardtanh": (-1.0, 1.0), "hinge": (1.0,), "huber": (-1.0, 1.0), "elu": (0.0,)}
     for row in ROW.values():
         if row.selection and row.arity == 1:
-            for x in kinks.get(row.name, (0.0,)):
+            for x in KINKS.get(row.name, (0.0,)):
                 program = trace(lambda v, row=row: simsa.apply(row.name, v[0], **dict.fromkeys(row.immediates, 1.0)))
                 sides = {float(program.gradient([x + e])[0]) for e in (-1e-12, 1e-12)}
                 found = sorted(v[0] for v in clarke(program, [x]))

@@ -175,7 +175,11 @@ def test_minibatches_are_chosen_and_checked():
     total = bad_step()
     found = calculus.bad_steps(total.program, total.rows, (2.0, 3.0), samples=3, minibatches=[(0, 2)])
     assert [bad.step for bad in found] == [0.4]
-    for wrong, message in (("half", "minibatches must be"), ([(7,)], "names some of the rows")):
+    for wrong, message in (
+        ("half", "minibatches must be"),
+        ([(7,)], "names some of the rows"),
+        ([0, 1], "index tuples"),
+    ):
         with pytest.raises(ProgramError, match=message):
             calculus.bad_steps(total.program, total.rows, (2.0, 3.0), minibatches=wrong)
     with pytest.raises(ProgramError, match="2\\^9 - 1 minibatches"):

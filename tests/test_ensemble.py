@@ -60,9 +60,7 @@ def descend(tape, rows, descent, *, c, cell, first, count, precision, engine):
     t = np.arange(first, first + count)
     numbers = (t * 13 + cell * 7) % 101
     return {
-        f.name: np.broadcast_to(
-            (numbers * c).reshape(-1, *([1] * (f.axis is not None))), LAYOUT.shape(f, count)
-        ).astype(f.dtype)
+        f.name: np.broadcast_to((numbers * c).reshape(-1, *([1] * len(f.axes))), LAYOUT.shape(f, count)).astype(f.dtype)
         for f in LAYOUT.fields
     }
 

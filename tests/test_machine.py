@@ -44,6 +44,15 @@ def assert_equal_bits(tape: Tape, x: np.ndarray, data: np.ndarray, precision: st
         assert min(run.margins.values(), default=np.inf) == margins[b], context
 
 
+def test_numbers_beyond_float32_are_infinite_there() -> None:
+    """A constant and an immediate of 1e308, on both sides."""
+    builder = Builder(1)
+    scaled = builder.apply("leaky_relu", [builder.apply("sub", [0, builder.constant(1e308)])], [1e308])
+    tape = tape_of(builder.finish([scaled]))
+    assert_equal_bits(tape, np.array([[1.0], [-1.0], [0.0]]), np.zeros((3, 0)), "float32", 1)
+    assert Interpreter(tape, FLOAT32).run([np.float32(1)]).values[tape.outputs[0]] == -np.inf
+
+
 def batch(draw: st.DrawFn, made: Program, count: int, finite: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Draw points (count, p) and data (count, d) of a program."""
     drawn = [draw(points(made, finite)) for _ in range(count)]

@@ -14,6 +14,8 @@ from matplotlib.image import imread
 
 from simsa import plots
 from simsa.analysis import clopper_pearson, interval
+from simsa.plots.figures import save
+from simsa.plots.paper import paper_figure_1
 
 STEPS = 500
 
@@ -159,3 +161,21 @@ def test_drawing_needs_neither_numba_nor_the_machine(tmp_path):
     root = str(Path(__file__).parent.parent)
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env={**os.environ, "PYTHONPATH": root}, check=True)
     assert (tmp_path / "landing.png").exists()
+
+
+def test_figure_1_of_the_paper_shows_what_ad_returns(tmp_path):
+    """Six panels; at each tie the marker is where the paper has it, within the bar of D."""
+    figure = paper_figure_1()
+    marks = []
+    for ax in figure.axes:
+        found = [line.get_xydata()[0].tolist() for line in ax.lines if line.get_label() == "derivative by AD at a tie"]
+        marks.append(found)
+        bars = {
+            line.get_xdata()[0]: line.get_ydata() for line in ax.lines if line.get_label() == "selection operator D"
+        }
+        assert all(bars[t].min() <= slope <= bars[t].max() for t, slope in found)
+    assert marks[:5] == [[[0.0, 0.0]], [[0.0, 1.0]], [[0.0, 0.5]], [[0.0, 1.0]], [[0.0, 0.0]]]
+    prescribed = [[-6, -1], [-4, 1.5], [-2, 0], [0, -1.5], [2, 1], [4, 0], [6, -0.5]]
+    np.testing.assert_allclose(marks[5], prescribed, atol=1e-12)
+    written = [path.read_bytes() for path in save(figure, tmp_path / "one")]
+    assert written == [path.read_bytes() for path in save(paper_figure_1(), tmp_path / "two")]

@@ -104,6 +104,9 @@ def agreeing(interpreter: Interpreter, k: int, run: Execution, limit: int, tol: 
         for decision in (*pure, *(a.decision for a in adjacent)):
             if row.name == "select" or len(decision) == 1:
                 found.setdefault(label(interpreter, k, decision), decision)
+        # A mixture is one more piece. It adds to the hull only if it is no convex one, such as relu'(0) = 2.
+        if row.arity is not None and min(weight for weight, _ in executed) < 0:
+            found[label(interpreter, k, executed)] = executed
     return list(found.values())
 
 

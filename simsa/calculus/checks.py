@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from simsa.calculus import branches
 from simsa.calculus.curves import ties_on
-from simsa.calculus.objective import Objective, box_of, mean, point, resolve, scalar
+from simsa.calculus.objective import Objective, box_of, executions, mean, point, resolve, scalar
 from simsa.errors import ProgramError
 from simsa.program.program import Program
 
@@ -89,7 +89,8 @@ def compare(
     for x in _candidates(one, two, low, high, samples, rng):
         a, b = one.value(x), two.value(x)
         distance = 0.0 if a == b or (a != a and b != b) else abs(a - b) / (1.0 + min(abs(a), abs(b)))
-        if not distance <= gap:
+        distance = np.inf if np.isnan(distance) else distance
+        if distance > gap:
             gap, worst = distance, x
         pair = np.array([one.gradient(x), two.gradient(x)])
         tried += 1
@@ -141,8 +142,9 @@ class GradientCheck:
 
     gradient: what AD says, shape (p,). left, right: the slopes f'(x; -e_i)·(-1) and f'(x; e_i), extrapolated. error:
     bounds of those, as estimated. verdicts: for each coordinate "smooth" (the slopes agree, and AD with them), "kink"
-    (the slopes differ, and AD is between them), "outside" (the slopes differ, and AD is beyond them) or "wrong" (the
-    slopes agree, and AD is another number). ok: no coordinate is wrong or outside.
+    (they differ, and AD is between them), "outside" (they differ, and AD is beyond), "wrong" (they agree, and AD is
+    another number) or "undecided" (the quotients have no limit as far as one can see, or f is not defined on a side).
+    ok: no coordinate is wrong or outside.
     """
 
     gradient: Array
@@ -172,6 +174,7 @@ def check_gradient(
     """
     objective = scalar(resolve(subject, data))
     at = point(objective, x)
+    executions(objective, at)
     gradient = objective.gradient(at)
     sides = [[_slope(objective, at, side * unit) for unit in np.eye(objective.p)] for side in (-1.0, 1.0)]
     left, right = (np.array([side * slope for slope, _ in row]) for side, row in zip((-1.0, 1.0), sides, strict=True))
@@ -179,7 +182,9 @@ def check_gradient(
     verdicts = []
     for g, a, b, e in zip(gradient, left, right, error, strict=True):
         small = e + tol * (1.0 + max(abs(a), abs(b)))
-        if abs(a - b) <= 2 * small:
+        if not e <= 1e-3 * (1.0 + max(abs(a), abs(b))):
+            verdicts.append("undecided")
+        elif abs(a - b) <= 2 * small:
             verdicts.append("smooth" if abs(g - (a + b) / 2) <= 2 * small else "wrong")
         else:
             verdicts.append("kink" if min(a, b) - small <= g <= max(a, b) + small else "outside")

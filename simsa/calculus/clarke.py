@@ -11,7 +11,7 @@ from scipy.optimize import linprog
 from simsa.calculus import branches
 from simsa.calculus.dual import Beside, seed
 from simsa.calculus.minnorm import min_norm_point
-from simsa.calculus.objective import Objective, mean, point, resolve, scalar
+from simsa.calculus.objective import Objective, executions, mean, numbers, point, resolve, scalar
 from simsa.calculus.sets import LIMIT, Assignment, SetValue, distinct, named, selection_operator
 from simsa.errors import ProgramError
 from simsa.machine.reference import Execution, Interpreter
@@ -80,7 +80,7 @@ def _clarke(objective: Objective, x: Array, limit: int, seed: int, cones: bool) 
     """
     known: list[tuple[Assignment, Array]] = []
     doubtful: list[tuple[Cell, Assignment, Array]] = []
-    runs = list(objective.runs(x))
+    runs = executions(objective, x)
     slopes = [objective.slopes(run) for run in runs]
     for cell in _cells(objective, x, runs, limit):
         decisions = [cell.decisions(i) for i in range(len(runs))]
@@ -299,16 +299,16 @@ def lexicographic(
     """
     objective = resolve(subject, data)
     at = point(objective, x)
-    directions = np.eye(objective.p) if M is None else np.asarray(M, np.float64)
+    directions = np.eye(objective.p) if M is None else numbers(M, "a matrix M")
     square = directions.shape == (objective.p, objective.p) and np.isfinite(directions).all()
     if not square or not np.linalg.cond(directions) < 1e12:
         raise ProgramError(f"M must be a nonsingular matrix of shape ({objective.p}, {objective.p})")
     terms = []
-    for there, row in zip(objective.runs(at), objective.rows, strict=True):
+    for there, row in zip(executions(objective, at), objective.rows, strict=True):
         dual = Beside(objective.interpreter.tape, there)
         run = dual.run(seed(at, directions), row.tolist())
         for k in run.decisions:
-            if branches.tied(dual, k, run) and _unsettled(dual, k, run):
+            if branches.tied(objective.interpreter, k, there) and _unsettled(dual, k, run):
                 raise ProgramError("a tie whose pieces differ remains to first order in every direction of M")
         outputs = [run.values[r].tangent for r in objective.interpreter.tape.outputs]
         terms.append(np.array([np.zeros(objective.p) if t is None else t for t in outputs]))
@@ -340,8 +340,9 @@ def goldstein(
     """Return the min-norm point of Goldstein's ε-subdifferential, from gradients at random points of a ball.
 
     conv{∂^c f(y) : |y − x| ≤ ε} by the gradients at x and at `samples` points, uniform in the ball: a subset of it, so
-    the norm is an upper bound, that falls as there are more samples. At a point with a tie, where AD's answer may be no
-    subgradient, it is Clarke's set there that counts. Source: Burke, Lewis and Overton (2005).
+    the norm is an upper bound, that falls as there are more samples. Points outside the domain are left out. At a point
+    with a tie, where AD's answer may be no subgradient, it is Clarke's set there that counts. Source: Burke, Lewis and
+    Overton (2005).
 
     >>> import simsa
     >>> program = simsa.trace(lambda x: abs(x[0]), 1)
@@ -352,6 +353,7 @@ def goldstein(
     at = point(objective, x)
     if not (0 < radius < np.inf and samples >= 1):
         raise ProgramError(f"expected a radius above 0 and at least one sample, got {radius!r}, {samples!r}")
+    executions(objective, at)
     rng = np.random.default_rng(seed)
     directions = rng.normal(size=(samples, objective.p))
     lengths = radius * rng.random(samples) ** (1 / objective.p) / np.linalg.norm(directions, axis=1)
@@ -361,18 +363,19 @@ def goldstein(
 
 
 def _clarke_or_gradient(objective: Objective, x: Array) -> Array:
-    """Return the vertices of Clarke's set at x, shape (r, p); without a tie that is AD's gradient."""
+    """Return the vertices of Clarke's set at x, shape (r, p); without a tie AD's gradient, if f is defined there."""
     runs = list(objective.runs(x))
     if any(branches.tied(objective.interpreter, k, run) for run in runs for k in run.decisions):
         return clarke(objective, x).vertices
-    return mean([objective.slopes(run) for run in runs])
+    value = mean([objective.outputs(run) for run in runs])
+    return mean([objective.slopes(run) for run in runs])[np.isfinite(value)]
 
 
 @dataclass(frozen=True)
 class Goldstein:
     """The min-norm point of sampled gradients: point, norm, and radius ε and number of samples behind them.
 
-    vertices: the gradients, those at x first, shape (r, p), r above `samples`. weights: of the point.
+    vertices: the gradients, those at x first, shape (r, p). weights: of the point.
     """
 
     point: Array

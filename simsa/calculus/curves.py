@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 
 from simsa.calculus import branches
 from simsa.calculus.dual import Dual
-from simsa.calculus.objective import Objective, box_of, mean, objective, resolve, scalar
+from simsa.calculus.objective import Objective, box_of, mean, numbers, objective, resolve, scalar
 from simsa.calculus.sets import selection_operator
 from simsa.errors import ProgramError
 from simsa.machine.reference import Execution, Interpreter
@@ -56,7 +56,7 @@ def _curve(total: Objective, path: ArrayLike | Program) -> Curve:
         return Curve(
             lambda t: inner.values([t]), lambda t: np.asarray(inner.jacobian([t])[:, 0], np.float64), tuple(corners)
         )
-    points = np.asarray(path, np.float64)
+    points = numbers(path, "a path")
     if points.ndim != 2 or len(points) < 2 or points.shape[1] != total.p or not np.isfinite(points).all():
         raise ProgramError(
             f"a path is at least two finite points of length {total.p}, or a program; got {points.shape}"
@@ -278,14 +278,17 @@ def check_conservative(
     """
     total = scalar(resolve(subject, data))
     curve = _curve(total, path)
+    start, end = (total.value(curve.at(t)) for t in (0.0, 1.0))
     smooth = [0.0, *curve.corners, 1.0]
-    breaks = [t for a, b in pairwise(smooth) for t in _breakpoints(total, curve, a, b)]
-    knots = sorted({*smooth, *breaks})
     integrals, error = np.zeros(4), 0.0
-    for a, b in pairwise(knots):
-        part, bound = _integral(lambda t: _slopes(total, curve, t, closure), a, b, tol, 12)
-        integrals, error = integrals + part, error + bound
-    increment = total.value(curve.at(1.0)) - total.value(curve.at(0.0))
+    with np.errstate(all="ignore"):
+        breaks = [t for a, b in pairwise(smooth) for t in _breakpoints(total, curve, a, b)]
+        for a, b in pairwise(sorted({*smooth, *breaks})):
+            part, bound = _integral(lambda t: _slopes(total, curve, t, closure), a, b, tol, 12)
+            integrals, error = integrals + part, error + bound
+    if not np.isfinite([start, end, *integrals]).all():
+        raise ProgramError("the program, or its derivative, is not finite everywhere on this path")
+    increment = end - start
     residual = float(np.abs(integrals[:3] - increment).max())
     scale = max(abs(increment), float(integrals[3]))
     return Conservativity(residual, residual / scale if scale else residual, np.array(breaks), error, increment)

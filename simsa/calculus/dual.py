@@ -80,6 +80,9 @@ class Dual:
     def __float__(self) -> float:
         return float(self.value)
 
+    def __bool__(self) -> bool:
+        return bool(self.value != 0)
+
     def __int__(self) -> int:
         return int(self.value)
 

@@ -54,9 +54,11 @@ def min_norm_point(vertices: ArrayLike, exact: bool = False) -> MinNorm:
     weights = _refined(scaled, _nonnegative(scaled))
     point = weights @ scaled
     gap = max(0.0, float(point @ point - (scaled @ point).min())) / float((scaled**2).sum(1).max())
-    contains = _contains(scaled, weights) if exact else None
-    if contains == "in":
-        point, gap = np.zeros_like(point), 0.0
+    contains = None
+    if exact:
+        contains, proof = _contains(scaled, weights)
+        if proof is not None:
+            weights, point, gap = proof, np.zeros_like(point), 0.0
     norm = np.ldexp(np.linalg.norm(point), exponent)
     return MinNorm(np.ldexp(point, exponent), float(norm), weights, gap, contains)
 
@@ -94,16 +96,20 @@ def _refined(g: Array, weights: Array) -> Array:
     return refined if better else weights
 
 
-def _contains(g: Array, weights: Array) -> str:
-    """Return whether 0 is in conv(g), by exact certificates only."""
+def _contains(g: Array, weights: Array) -> tuple[str, Array | None]:
+    """Return whether 0 is in conv(g), by exact certificates only, and if so the weights that prove it, rounded."""
     support = np.flatnonzero(weights)
     columns = [[Fraction(v) for v in g[i].tolist()] for i in support]
     shares = [Fraction(w) for w in weights[support].tolist()]
     v = [sum((w * c[j] for w, c in zip(shares, columns, strict=True)), Fraction(0)) for j in range(g.shape[1])]
     if any(v) and all(sum(a * Fraction(b) for a, b in zip(v, row, strict=True)) > 0 for row in g.tolist()):
-        return "out"
+        return "out", None
     solution = _solve([*map(list, zip(*columns, strict=True)), [Fraction(1)] * len(columns)])
-    return "in" if solution is not None and min(solution) >= 0 else "undecided"
+    if solution is None or min(solution) < 0:
+        return "undecided", None
+    proof = np.zeros_like(weights)
+    proof[support] = [float(w) for w in solution]
+    return "in", proof
 
 
 def _solve(rows: list[list[Fraction]]) -> list[Fraction] | None:

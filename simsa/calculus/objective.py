@@ -21,7 +21,8 @@ Array = NDArray[np.float64]
 class Objective:
     """J = (1/n) Σ f_i: one program, and the n data rows that make it f_1, ..., f_n.
 
-    program: P. rows: shape (n, d). Sums run over the rows in order, and are divided by n at last, as in the recursion.
+    program: P. rows: shape (n, d), as `objective` checks them. Sums run over the rows in order, and are divided by n at
+    last, as in the recursion.
     """
 
     program: Program
@@ -99,7 +100,7 @@ def objective(program: Program, rows: ArrayLike) -> Objective:
     >>> J.value([-2.0]), J.minibatch([1]).value([-2.0])
     (3.0, 4.0)
     """
-    table = np.asarray(rows, np.float64)
+    table = numbers(rows, "rows")
     if table.ndim != 2 or len(table) < 1 or table.shape[1] != program.data:
         raise ProgramError(f"expected rows of shape (n, {program.data}), n at least 1, got {table.shape}")
     if not np.isfinite(table).all():
@@ -109,7 +110,7 @@ def objective(program: Program, rows: ArrayLike) -> Objective:
 
 def terms(subject: Program | Objective, data: ArrayLike | None) -> Objective:
     """Return a program with the rows that make it a sum, or the objective that it is already."""
-    if isinstance(subject, Objective):
+    if not isinstance(subject, Program):
         return resolve(subject, data)
     if data is None and subject.data:
         raise ProgramError(f"the program reads {subject.data} data inputs; pass its rows")
@@ -122,17 +123,38 @@ def resolve(subject: Program | Objective, data: ArrayLike | None = None) -> Obje
         if data is not None:
             raise ProgramError("an objective has its data already; data= is for programs")
         return subject
+    if not isinstance(subject, Program):
+        raise ProgramError(f"expected a program or an objective, got {type(subject).__name__}")
     if data is None and subject.data:
         raise ProgramError(f"the program reads {subject.data} data inputs; pass data=")
-    row = np.zeros(0) if data is None else np.asarray(data, np.float64)
+    row = np.zeros(0) if data is None else numbers(data, "data")
     if row.shape != (subject.data,):
         raise ProgramError(f"expected data of shape ({subject.data},), got {row.shape}; for several rows, objective()")
     return objective(subject, row.reshape(1, -1))
 
 
+def numbers(values: ArrayLike, what: str) -> Array:
+    """Return an array of float64; raises ProgramError if these are no numbers, or of no one shape."""
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        raise ProgramError(f"expected {what} of numbers, got {values!r}") from None
+
+
+def executions(subject: Objective, x: Array) -> list[Execution]:
+    """Return the execution of each term at x; raises ProgramError where an output is not finite, and f not defined."""
+    runs = list(subject.runs(x))
+    for i, run in enumerate(runs):
+        outputs = subject.outputs(run)
+        if not np.isfinite(outputs).all():
+            term = f" of row {i}" if len(runs) > 1 else ""
+            raise ProgramError(f"the program's value{term} is {outputs.tolist()} at {x.tolist()}, not finite")
+    return runs
+
+
 def point(subject: Objective, x: ArrayLike) -> Array:
     """Return x as an array of shape (p,); raises ProgramError if it is none, or not finite."""
-    array = np.asarray(x, np.float64)
+    array = numbers(x, "a point")
     if array.shape != (subject.p,):
         raise ProgramError(f"expected a point of length {subject.p}, got shape {array.shape}")
     if not np.isfinite(array).all():

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simsa.calculus import branches
-from simsa.calculus.objective import Objective, point, resolve
+from simsa.calculus.objective import Objective, executions, point, resolve, terms
 from simsa.errors import ProgramError
 from simsa.machine.reference import Execution, Interpreter
 from simsa.program.program import Program
@@ -75,7 +75,7 @@ def selection_operator(
         raise ProgramError(f"closure must be 'full' or 'local', got {closure!r}")
     if not tol >= 0:
         raise ProgramError(f"tol must be a number not below 0, got {tol!r}")
-    runs = list(objective.runs(at))
+    runs = executions(objective, at)
     if closure == "local":
         total = combine([_local(objective, i, at, run, tol, limit) for i, run in enumerate(runs)], limit)
     else:
@@ -90,25 +90,28 @@ def selection_operator(
 
 
 def minkowski_sum(
-    subject: Objective,
+    subject: Program | Objective,
     x: ArrayLike,
     of: Callable[..., SetValue] = selection_operator,
+    data: ArrayLike | None = None,
     limit: int = LIMIT,
     **options: Any,
 ) -> SetValue:
     """Return the mean (1/n) Σ of the sets of the terms f_i, as gradients in all combinations.
 
-    of: `selection_operator` or `clarke`, called with each term and `options`. Clarke's set of the sum is a subset of
+    subject: an objective, or a program with data: rows (n, d). of: `selection_operator` or `clarke`, called with each
+    term and `options`. Clarke's set of the sum is a subset of
     the mean of Clarke's sets, and may be smaller: |x| and −|x| have the mean 0, with the set {0}, where the mean of the
     sets is [−1, 1]. Raises ProgramError if there are more than `limit` combinations.
     """
-    sets = [of(subject.minibatch([i]), x, **options) for i in range(len(subject.rows))]
-    terms = []
+    total = terms(subject, data)
+    sets = [of(total.minibatch([i]), x, **options) for i in range(len(total.rows))]
+    entries = []
     for i, term in enumerate(sets):
-        vertices = term.vertices.reshape(len(term), subject.q, subject.p)
+        vertices = term.vertices.reshape(len(term), total.q, total.p)
         named = [tuple((i, node, piece) for _, node, piece in entry) for entry in term.assignments]
-        terms.append(list(zip(named, vertices, strict=True)))
-    result = _finished(subject, combine(terms, limit), "minkowski")
+        entries.append(list(zip(named, vertices, strict=True)))
+    result = _finished(total, combine(entries, limit), "minkowski")
     return dataclasses.replace(result, certified=all(term.certified for term in sets))
 
 

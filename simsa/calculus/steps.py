@@ -1,5 +1,6 @@
 """The finite set of bad steps (Theorem 7): step sizes that send open sets of points to points."""
 
+import operator
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -116,7 +117,10 @@ def _minibatches(wanted: str | Iterable[Sequence[int]], n: int) -> list[tuple[in
         if wanted not in ("single", "full"):
             raise ProgramError(f"minibatches must be 'all', 'single', 'full' or index tuples, got {wanted!r}")
         return [(i,) for i in range(n)] if wanted == "single" else [tuple(range(n))]
-    batches = [tuple(map(int, batch)) for batch in wanted]
+    try:
+        batches = [tuple(operator.index(i) for i in batch) for batch in wanted]
+    except TypeError:
+        raise ProgramError(f"minibatches must be 'all', 'single', 'full' or index tuples, got {wanted!r}") from None
     if not batches or any(not batch or min(batch) < 0 or max(batch) >= n for batch in batches):
         raise ProgramError(f"a minibatch names some of the rows 0..{n - 1}")
     return batches

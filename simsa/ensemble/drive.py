@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from simsa.ensemble.plan import Plan
@@ -63,6 +64,10 @@ def warm_up(plan: Plan, say: Say) -> float:
         if not ready:
             say(f"... compiled in {took:.1f} s")
         seconds += took
+    if plan.observables:
+        began = time.perf_counter()
+        observed(plan, np.zeros((1, len(plan.layout.checkpoints), plan.layout.parameters)))
+        seconds += time.perf_counter() - began
     return seconds
 
 
@@ -127,6 +132,8 @@ def run(
         else:
             engine = plan.engine(cell)
             values = descend(*given, c=cell.c, precision=cell.precision, engine=engine, **which)
+        if plan.observables:
+            values = {**values, **observed(plan, values["snapshots"])}
         records.write(block, values, time.perf_counter() - began)
 
     # Plain threads and not an executor: a Ctrl-C inside of `submit` would leave a thread nobody knows of.
@@ -152,6 +159,20 @@ def run(
                 time.sleep(0.01)
     steps = sum(block.count for block in done) * layout.steps
     return Outcome(steps, time.perf_counter() - began, interrupted)
+
+
+def observed(plan: Plan, snapshots: NDArray[np.floating[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the records `observe` and `hit` of the points of a block, (count, checkpoints, p), NaN after a stop."""
+    count, checkpoints, p = snapshots.shape
+    points, none = snapshots.reshape(-1, p), np.zeros((count * checkpoints, 0))
+    values = [launch.evaluate(tape, points, none, differentiate=False)[0] for tape in plan.observables]
+    observe = np.concatenate(values, axis=1).reshape(count, checkpoints, -1)
+    observe[np.isnan(snapshots).any(axis=2)] = np.nan
+    levels = np.array([level for _, level in plan.layout.observables])
+    with np.errstate(invalid="ignore"):
+        below = observe <= levels
+    first = np.array(plan.layout.checkpoints)[below.argmax(axis=1)]
+    return {"observe": observe, "hit": np.where(below.any(axis=1), first, -1)}
 
 
 @contextmanager

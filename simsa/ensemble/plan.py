@@ -16,7 +16,7 @@ from simsa.machine.launch import INTERPRETER, SPECIALISED, Descent, Initial, Str
 from simsa.machine.layout import merged
 from simsa.machine.specialise import LONGEST
 from simsa.primitives import Convention
-from simsa.program import Program, build
+from simsa.program import Program, build, expression
 from simsa.scenario import Scenario, hypotheses, rows
 from simsa.scenario.schema import EXACT, Expression, Python
 from simsa.scenario.stream import Stream as Streamed
@@ -30,7 +30,7 @@ SHORTEST_BLOCK, LONGEST_BLOCK = 0.2, 2.0
 """Seconds that a block should take: well above the 30 ms of storing it, not above what Ctrl-C may take."""
 
 BLOCK_BYTES = 2**26
-"""Most bytes of a block's records, so that every thread can hold one."""
+"""Most bytes of a block's records and of its points at the checkpoints, so that every thread can hold one."""
 
 BREAK_EVEN = 60.0
 """Core seconds of interpretation from which the specialised engine, which takes some 10 s to compile, saves time."""
@@ -91,9 +91,10 @@ class Exact:
 class Plan:
     """Everything a run needs. Nothing in it depends on the machine or on the number of threads.
 
-    layout: cells, blocks and shape of the records. tapes: by the label of the tie convention. rows: the
-    samples, (n, d); if they are streamed, those that J is estimated on. descent: the recursion, the same for all cells
-    but c. exact: what exact cells need besides. engines: by convention and precision, where it is not the interpreter.
+    layout: cells, blocks and shape of the records. tapes: by the label of the tie convention. rows: the samples,
+    (n, d); if they are streamed, those that J is estimated on. descent: the recursion, the same for all cells but c.
+    exact: what exact cells need besides. observables: a tape for each function of the parameters that is recorded.
+    engines: by convention and precision, where it is not the interpreter.
     """
 
     layout: Layout
@@ -101,6 +102,7 @@ class Plan:
     rows: NDArray[np.float64] = field(repr=False)
     descent: Descent = field(repr=False)
     exact: Exact | None = field(default=None, repr=False)
+    observables: tuple[Tape, ...] = ()
     engines: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def engine(self, cell: Cell) -> str:
@@ -162,6 +164,7 @@ def plan(scenario: Scenario) -> Plan:
         checkpoints=checkpoints,
         objective_trajectories=scenario.record.objective_trajectories,
         stream=stream,
+        snapshots=bool(scenario.observe),
     )
     cells = tuple(
         Cell(float(c), convention.label, precision, stream)
@@ -178,6 +181,7 @@ def plan(scenario: Scenario) -> Plan:
         steps=descent.steps,
         checkpoints=tuple(checkpoints.tolist()),
         objective_trajectories=descent.objective_trajectories,
+        observables=tuple((one.name, math.nan if one.hit_below is None else one.hit_below) for one in scenario.observe),
         parameters=some.p,
         block=1,  # until the work of a trajectory is known
         points=points == "all" or (points == "auto" and kept <= POINTS_LIMIT),
@@ -190,11 +194,22 @@ def plan(scenario: Scenario) -> Plan:
             "hypotheses": [asdict(hypothesis) for hypothesis in hypotheses(scenario)],
         },
     )
-    whole = Plan(layout, tapes, samples, descent, exact)
+    whole = Plan(layout, tapes, samples, descent, exact, observables(scenario, some))
     whole = replace(whole, engines=_engines(whole, scenario))
     seconds = whole.estimate().core_seconds / (len(cells) * trajectories)
     smallest = SMALLEST_BLOCK if exact is None else 1
     return replace(whole, layout=replace(layout, block=scenario.run.block or block_size(layout, seconds, smallest)))
+
+
+def observables(scenario: Scenario, of: Program) -> tuple[Tape, ...]:
+    """Return a tape for each observable of the parameters of a program; raises ProgramError, with file and key."""
+    tapes = []
+    for i, one in enumerate(scenario.observe):
+        try:
+            tapes.append(assemble(expression(one.expression, of.names or of.p)))
+        except ProgramError as error:
+            raise ProgramError(f"{scenario.path}: observe.{i}.expression: {error}") from None
+    return tuple(tapes)
 
 
 def rational(scenario: Scenario, tape: Tape) -> Exact:
@@ -242,7 +257,7 @@ def block_size(layout: Layout, seconds: float, smallest: int = SMALLEST_BLOCK) -
     most = min(
         LARGEST_BLOCK,
         LONGEST_BLOCK / max(seconds, 1e-12),
-        BLOCK_BYTES * cells * trajectories / layout.bytes,
+        BLOCK_BYTES / (layout.bytes / (cells * trajectories) + layout.snapshot_bytes),
         max(SHORTEST_BLOCK / max(seconds, 1e-12), cells * trajectories / BLOCKS),
     )
     return int(max(smallest, 2 ** math.floor(math.log2(max(most, 1)))))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsa.ensemble import store
+from simsa.ensemble.drive import observed
 from simsa.ensemble.plan import Exact, Plan, plan, program, rational
 from simsa.ensemble.store import NOT_RUN, Cell
 from simsa.errors import RecordsError
@@ -194,9 +195,12 @@ def _run(made: Plan, cell: Cell, trajectory: int, steps: int | None = None) -> M
     """Return the records of one trajectory, or of its first steps."""
     descent, tape = made.descent, made.tapes[cell.convention]
     if steps is not None:
-        descent = replace(descent, steps=steps, alpha=descent.alpha[:steps], objective_trajectories=0)
+        alpha = descent.alpha[:steps]
+        descent = replace(descent, steps=steps, alpha=alpha, objective_trajectories=0, snapshots=False)
     which: dict[str, Any] = {"cell": cell.stream, "first": trajectory, "count": 1}
     if cell.precision == EXACT and made.exact is not None:
         gamma = made.exact.gamma(cell.stream)
-        return exact.descend(tape, made.rows, descent, gamma=gamma, bits=made.exact.bits, **which)
-    return launch.descend(tape, made.rows, descent, c=cell.c, precision=cell.precision, **which)
+        found = exact.descend(tape, made.rows, descent, gamma=gamma, bits=made.exact.bits, **which)
+    else:
+        found = launch.descend(tape, made.rows, descent, c=cell.c, precision=cell.precision, **which)
+    return {**found, **observed(made, found["snapshots"])} if descent.snapshots else found

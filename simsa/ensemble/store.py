@@ -37,34 +37,36 @@ FINISHED, UNBOUNDED, NOT_FINITE, TOO_LONG, NOT_RUN = 0, 1, 2, 3, 255
 """Values of `status`."""
 
 ZARR, TASKS = "records.zarr", "tasks"
-CELL, TRAJECTORY, PARAMETER, CHECKPOINT = "cell", "trajectory", "parameter", "checkpoint"
+CELL, TRAJECTORY, PARAMETER, CHECKPOINT, OBSERVABLE = "cell", "trajectory", "parameter", "checkpoint", "observable"
 LIBRARIES = ("simsa", "numpy", "numba", "llvmlite", "scipy", "zarr", "xarray")
 
 
 class Field(NamedTuple):
-    """A recorded field; `axis` is behind (cell, trajectory), `fill` stands where nothing has run."""
+    """A recorded field; `axes` are behind (cell, trajectory), `fill` stands where nothing has run."""
 
     name: str
     dtype: str
     fill: float
-    axis: str | None
+    axes: tuple[str, ...]
     meaning: str
     units: str = "1"
 
 
 NAN = float("nan")
 FIELDS = (
-    Field("status", "uint8", NOT_RUN, None, "how the run ended"),
-    Field("stopped", "int32", -1, None, "step at which the run stopped", "step"),
-    Field("tie_first", "int32", -1, None, "first step with an exact tie; -1 if none", "step"),
-    Field("tie_count", "int32", -1, None, "number of steps with an exact tie"),
-    Field("tie_sample", "int32", -1, None, "row of the data at the first tie; -1 if none"),
-    Field("landed_first", "int32", -1, None, "first step with a decisive tie; -1 if none", "step"),
-    Field("margin", "float64", NAN, None, "smallest |guard| seen; inf if the program has no guard"),
-    Field("movement", "float64", NAN, None, "largest change of a parameter in the last step"),
-    Field("objective", "float64", NAN, CHECKPOINT, "J before the step; nan where it was not evaluated"),
-    Field("final", "float64", NAN, PARAMETER, "parameters at the end"),
-    Field("tie_point", "float64", NAN, PARAMETER, "parameters at the first tie; nan if none"),
+    Field("status", "uint8", NOT_RUN, (), "how the run ended"),
+    Field("stopped", "int32", -1, (), "step at which the run stopped", "step"),
+    Field("tie_first", "int32", -1, (), "first step with an exact tie; -1 if none", "step"),
+    Field("tie_count", "int32", -1, (), "number of steps with an exact tie"),
+    Field("tie_sample", "int32", -1, (), "row of the data at the first tie; -1 if none"),
+    Field("landed_first", "int32", -1, (), "first step with a decisive tie; -1 if none", "step"),
+    Field("margin", "float64", NAN, (), "smallest |guard| seen; inf if the program has no guard"),
+    Field("movement", "float64", NAN, (), "largest change of a parameter in the last step"),
+    Field("objective", "float64", NAN, (CHECKPOINT,), "J before the step; nan where it was not evaluated"),
+    Field("observe", "float64", NAN, (CHECKPOINT, OBSERVABLE), "observables before the step; nan once a run stopped"),
+    Field("hit", "int32", -1, (OBSERVABLE,), "first checkpoint with observable <= hit_below; -1 if none", "step"),
+    Field("final", "float64", NAN, (PARAMETER,), "parameters at the end"),
+    Field("tie_point", "float64", NAN, (PARAMETER,), "parameters at the first tie; nan if none"),
 )
 """What is recorded of each trajectory, in this order."""
 
@@ -102,7 +104,8 @@ class Layout:
     checkpoints. parameters: p. block: trajectories in a block (the last of a cell may be short). points:
     whether parameters are kept (`final`, `tie_point`). last_alpha: alpha of the last step. digest: of the
     scenario. header: what else describes the sweep (JSON: name, title, seed, hypotheses).
-    objective_trajectories: J is evaluated for the first so many of each cell.
+    objective_trajectories: J is evaluated for the first so many of each cell. observables: name and `hit_below` of what
+    is recorded at the checkpoints besides (NaN if there is no hitting).
     """
 
     cells: tuple[Cell, ...]
@@ -116,12 +119,13 @@ class Layout:
     digest: str
     header: Mapping[str, Any] = field(default_factory=dict)
     objective_trajectories: int = 0
+    observables: tuple[tuple[str, float], ...] = ()
 
     @property
     def fields(self) -> tuple[Field, ...]:
         """Return the fields that are kept."""
-        left_out = {None if self.points else PARAMETER, None if self.checkpoints else CHECKPOINT} - {None}
-        return tuple(f for f in FIELDS if f.axis not in left_out)
+        kept = {PARAMETER: self.points, CHECKPOINT: bool(self.checkpoints), OBSERVABLE: bool(self.observables)}
+        return tuple(f for f in FIELDS if all(kept[axis] for axis in f.axes))
 
     @property
     def blocks(self) -> list[Block]:
@@ -135,8 +139,12 @@ class Layout:
 
     def shape(self, f: Field, count: int) -> tuple[int, ...]:
         """Return the shape of a field of `count` trajectories."""
-        lengths = {PARAMETER: self.parameters, CHECKPOINT: len(self.checkpoints)}
-        return (count,) if f.axis is None else (count, lengths[f.axis])
+        lengths = {
+            PARAMETER: self.parameters,
+            CHECKPOINT: len(self.checkpoints),
+            OBSERVABLE: len(self.observables),
+        }
+        return (count, *(lengths[axis] for axis in f.axes))
 
     @property
     def coordinates(self) -> list[tuple[str, str, NDArray[Any], str, str]]:
@@ -151,15 +159,26 @@ class Layout:
             ("convention", CELL, conventions, "tie convention", ""),
             ("precision", CELL, precisions, "number format", ""),
             ("last_step_size", CELL, last, "step size c alpha_k of the last step", "1"),
-            (CHECKPOINT, CHECKPOINT, checkpoints, "step before which J is taken", "step"),
         ]
-        return found if checkpoints.size else found[:-1]
+        if checkpoints.size:
+            found.append((CHECKPOINT, CHECKPOINT, checkpoints, "step before which J is taken", "step"))
+        if self.observables:
+            names = np.array([name for name, _ in self.observables], dtype=text)
+            levels = np.array([level for _, level in self.observables])
+            found.append((OBSERVABLE, OBSERVABLE, names, "function of the parameters", ""))
+            found.append(("hit_below", OBSERVABLE, levels, "level that a hit is at or below; nan if none", ""))
+        return found
 
     @property
     def bytes(self) -> int:
         """Return the size of the records before compression."""
         each = sum(np.dtype(f.dtype).itemsize * int(np.prod(self.shape(f, 1))) for f in self.fields)
         return each * self.trajectories * len(self.cells)
+
+    @property
+    def snapshot_bytes(self) -> int:
+        """Return the size of the points of a trajectory at the checkpoints, which are held while a block is run."""
+        return 8 * self.parameters * len(self.checkpoints) if self.observables else 0
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -173,7 +192,7 @@ class Layout:
             "objective_trajectories": self.objective_trajectories,
             "block": self.block,
             **self.header,
-            "coordinates": "c convention precision last_step_size",
+            "coordinates": "c convention precision last_step_size" + " hit_below" * bool(self.observables),
         }
 
 
@@ -306,7 +325,7 @@ class Records:
         """Yield the files of a block; a chunk of fill values has none."""
         for f in self.layout.fields:
             path = self.folder / ZARR / f.name / "c" / str(block.cell) / str(block.index)
-            path = path if f.axis is None else path / "0"
+            path = path.joinpath(*["0"] * len(f.axes))
             if path.exists():
                 yield path
 
@@ -330,7 +349,7 @@ def _lay_out(group: "zarr.Group", layout: Layout) -> None:
             dtype=f.dtype,
             fill_value=f.fill,
             compressors=codecs,
-            dimension_names=(CELL, TRAJECTORY, *([f.axis] if f.axis else [])),
+            dimension_names=(CELL, TRAJECTORY, *f.axes),
             attributes=described,
         )
     for name, axis, value, meaning, units in layout.coordinates:

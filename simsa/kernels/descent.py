@@ -7,10 +7,11 @@ not depend on the lane, the group or the block that it rides in, nor on how many
 import numpy as np
 
 from simsa.kernels.lanes import all_lanes, any_lane, fabs, load, mantissa, pick, prepare, select, splat, store, width
+from simsa.kernels.nary import seed
 from simsa.kernels.options import entry, kernel
 from simsa.kernels.streams import FULL, SAMPLE, STREAMED, initial, minibatch, sample
 
-from .engine import backward, forward
+from .engine import backward, forward, gradient
 
 FINISHED, UNBOUNDED, NOT_FINITE = 0, 1, 2
 
@@ -21,28 +22,6 @@ def _prepare(constants, constant_values, values, step):
     for n in range(constants.shape[0]):
         for i in range(step):
             values[constants[n] + i] = constant_values[n]
-
-
-@kernel
-def _seed(adjoints, seeds, clear, output, valid, step):
-    """Give an output's adjoint 1 where `valid` is not 0, and mark all others as having received nothing."""
-    nothing = splat(adjoints, -0.0)
-    for i in range(0, step, width(adjoints)):
-        for n in range(clear.shape[0]):
-            store(adjoints, clear[n] + i, nothing)
-        for n in range(seeds.shape[0]):
-            store(adjoints, seeds[n] + i, nothing)
-        store(adjoints, seeds[output] + i, select(load(valid, i) != 0.0, splat(adjoints, 1.0), nothing))
-
-
-@kernel
-def _gradient(
-    code, at, modes, numbers, rows, guards, seeds, clear, values, adjoints, valid, margin, step, groups, samples, order
-):  # fmt: skip
-    """Compute every register, and add the gradient of the first output to the parameters' adjoints, where valid."""
-    forward(code, at, numbers, rows, guards, values, margin, step, groups, samples, order)
-    _seed(adjoints, seeds, clear, 0, valid, step)
-    backward(code, at, modes, numbers, rows, guards, values, adjoints, step, 1, groups, samples, order)
 
 
 @kernel
@@ -222,8 +201,9 @@ def descend(
                             i = (g * samples + s) * lanes
                             store(valid, i, select(size > splat(values, b + s), one, none))
                             store(margin, i, infinity)
-                            for lane in range(lanes):
-                                index[i + lane] = drawn[(g * lanes + lane) * width_of_drawn + b + s]
+                            if width_of_row:
+                                for lane in range(lanes):
+                                    index[i + lane] = drawn[(g * lanes + lane) * width_of_drawn + b + s]
                     if law == STREAMED:
                         _stream(
                             kinds, shares, center, scale, seed_of_streams, cell, first + base, k, index, values,
@@ -231,7 +211,7 @@ def descend(
                         )  # fmt: skip
                     else:
                         _gather(rows, width_of_row, index, values, data_at, step, groups, samples)
-                    _gradient(
+                    gradient(
                         code, at, modes, numbers[choice], branches, guards[choice], seeds, clear, values, adjoints,
                         valid, margin, step, groups, samples, order,
                     )  # fmt: skip
@@ -251,12 +231,12 @@ def descend(
                             tied_now[:] = False
                         any_tied = True
                         for i in range(step):
-                            t = i // (samples * lanes) * lanes + i % lanes
+                            t, s = i // (samples * lanes) * lanes + i % lanes, i // lanes % samples
                             if valid[i] != 0.0 and margin[i] == 0.0:
                                 tied_now[t] = True
                                 if tie_first[base + t] < 0:
                                     tie_first[base + t] = k
-                                    tie_sample[base + t] = index[i]
+                                    tie_sample[base + t] = drawn[t * width_of_drawn + b + s]
                                     for r in range(parameters):
                                         tie_point[base + t, r] = values[r * across + t]
             adjoints = store_of_adjoints[0]
@@ -388,7 +368,7 @@ def evaluate(
                 outputs[base + t, n] = values[seeds[n] + t]
         if differentiate:
             for n in range(seeds.shape[0]):
-                _seed(adjoints, seeds, clear, n, valid, across)
+                seed(adjoints, seeds, clear, n, valid, across)
                 adjoints[: parameters * across] = 0.0
                 backward(
                     *(code, at, modes, numbers[0], branches, guards[0], values, adjoints, across, finite),

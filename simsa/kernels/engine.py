@@ -18,6 +18,7 @@ from simsa.kernels.nary import (
     extreme_back,
     logsumexp,
     logsumexp_back,
+    seed,
     sort,
     sort_back,
 )
@@ -97,3 +98,13 @@ def backward(code, at, modes, numbers, rows, guards, values, adjoints, step, tru
             branch = code[k, BRANCH]
             choose_back(values, adjoints, at, modes, first, count, out, rows, guards, branch, groups, samples)
         # <backward>
+
+
+@kernel
+def gradient(
+    code, at, modes, numbers, rows, guards, seeds, clear, values, adjoints, valid, margin, step, groups, samples, order
+):  # fmt: skip
+    """Compute every register, and add the gradient of the first output to the parameters' adjoints, where valid."""
+    forward(code, at, numbers, rows, guards, values, margin, step, groups, samples, order)
+    seed(adjoints, seeds, clear, 0, valid, step)
+    backward(code, at, modes, numbers, rows, guards, values, adjoints, step, 1, groups, samples, order)

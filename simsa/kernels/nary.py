@@ -44,6 +44,18 @@ def narrow(margin, address, gap):
 
 
 @kernel
+def seed(adjoints, seeds, clear, output, valid, step):
+    """Give an output's adjoint 1 where `valid` is not 0, and mark all others as having received nothing."""
+    nothing = splat(adjoints, -0.0)
+    for i in range(0, step, width(adjoints)):
+        for n in range(clear.shape[0]):
+            store(adjoints, clear[n] + i, nothing)
+        for n in range(seeds.shape[0]):
+            store(adjoints, seeds[n] + i, nothing)
+        store(adjoints, seeds[output] + i, select(load(valid, i) != 0.0, splat(adjoints, 1.0), nothing))
+
+
+@kernel
 def add_up(values, at, first, count, out, groups, samples):
     """sum: x_1 + ... + x_n, from left to right."""
     for g in range(groups):

@@ -123,14 +123,19 @@ def _operation(names, code):
         return intrinsic(lambda typingctx, a: (make.result(a), make))
     if len(names) == 2:
         return intrinsic(lambda typingctx, a, b: (make.result(a, b), make))
-    return intrinsic(lambda typingctx, a, b, c: (make.result(a, b, c), make))
+    if len(names) == 3:
+        return intrinsic(lambda typingctx, a, b, c: (make.result(a, b, c), make))
+    return intrinsic(lambda typingctx, a, b, c, d, e: (make.result(a, b, c, d, e), make))
 
 
 # Instructions of the table.
 
 
-def straight(shape, outs, constants, lines):
+def straight(shape, outs, constants, output, lines):
     """Return forward(values, margin) and backward(values, adjoints, numbers) of consecutive instructions.
+
+    And gradient(values, margin, adjoints, numbers, valid), both at once with nothing in memory between them, where the
+    instructions are the whole tape, and `output` is the place of its only output.
 
     constants: values by place. lines: (row, out, operands, modes, immediates, number, guarded, adjoined) of each; row
     is a `rows.Row`, or "sum" or "dot"; number: the first of its tie weights. If outs > 1, there is one line, and it is
@@ -202,22 +207,30 @@ def straight(shape, outs, constants, lines):
             result = b.fadd(result, value)
         return result
 
+    def smallest_gaps(code):
+        """Return room for the smallest gaps, a lane vector for each sample of a run."""
+        room = range(samples if outs > 1 else 1)
+        return [cgutils.alloca_once(code.b, code.vector) for _ in room] if guarded else None
+
+    def ahead(vector, smallest):
+        """Compute every line, and narrow the smallest gap."""
+        b = vector.code.b
+        for line in lines:
+            row, out = line[:2]
+            if isinstance(row, str):
+                vector.made[out] = total(vector, line)
+                continue
+            text = vector.text(line)
+            vector.made[out] = row.value(b, text)
+            for gap in row.gaps(b, text) if line[6] else ():
+                old = b.load(smallest)
+                b.store(b.select(b.fcmp_ordered("<", gap, old), gap, old), smallest)
+
     def forward(code):
-        b = code.b
-        least = [cgutils.alloca_once(b, code.vector) for _ in range(samples if outs > 1 else 1)] if guarded else None
-        for vector, smallest in vectors(code, least):
+        for vector, smallest in vectors(code, smallest_gaps(code)):
+            ahead(vector, smallest)
             for line in lines:
-                row, out = line[:2]
-                if isinstance(row, str):
-                    value = total(vector, line)
-                else:
-                    text = vector.text(line)
-                    value = row.value(b, text)
-                    for gap in row.gaps(b, text) if line[6] else ():
-                        old = b.load(smallest)
-                        b.store(b.select(b.fcmp_ordered("<", gap, old), gap, old), smallest)
-                vector.made[out] = value
-                vector.store("values", value, out)
+                vector.store("values", vector.made[line[1]], line[1])
 
     def amounts(vector, line, grad, weights):
         """Yield what each operand that receives gets."""
@@ -239,32 +252,50 @@ def straight(shape, outs, constants, lines):
             if mode and row.passes(i):
                 yield i, row.amount(b, text, weights, i, grad)
 
-    def backward(code):
-        b = code.b
-        weights = {
+    def tie_weights(code):
+        """Return the tie weights of each line, by the first."""
+        return {
             line[5]: [code.splat("numbers", line[5] + n) for n in range(line[0].weights)]
             for line in kept
             if not isinstance(line[0], str)
         }
+
+    def back(vector, weights, adjoints, whole):
+        """Pass the adjoints back, and store those of other parts' registers; the whole tape has none but parameters."""
+        changed = []
+
+        def adjoint(place):
+            if place not in adjoints:
+                alone = whole and place >= data_at
+                adjoints[place] = vector.code.constant(-0.0) if alone else vector.load("adjoints", place)
+            return adjoints[place]
+
+        for line in reversed(kept):
+            out, operands, modes = line[1:4]
+            for i, amount in amounts(vector, line, adjoint(out), weights.get(line[5])):
+                place = operands[i]
+                adjoints[place] = amount if modes[i] == ASSIGN else vector.code.b.fadd(adjoint(place), amount)
+                if place not in inside and place not in changed:
+                    changed.append(place)
+        for place in changed:
+            vector.store("adjoints", adjoints[place], place)
+
+    def backward(code):
+        weights = tie_weights(code)
         for vector, _ in vectors(code, descending=True):
-            adjoints, changed = {}, []
-            for line in reversed(kept):
-                out, operands, modes = line[1:4]
-                grad = adjoints[out] if out in adjoints else vector.load("adjoints", out)
-                for i, amount in amounts(vector, line, grad, weights.get(line[5])):
-                    place = operands[i]
-                    if modes[i] != ASSIGN:
-                        old = adjoints[place] if place in adjoints else vector.load("adjoints", place)
-                        amount = b.fadd(old, amount)
-                    adjoints[place] = amount
-                    if place not in inside and place not in changed:
-                        changed.append(place)
-            for place in changed:
-                vector.store("adjoints", adjoints[place], place)
+            back(vector, weights, {}, whole=False)
+
+    def gradient(code):
+        b, weights = code.b, tie_weights(code)
+        for vector, smallest in vectors(code, smallest_gaps(code)):
+            ahead(vector, smallest)
+            valid = b.fcmp_unordered("!=", code.load("valid", 0, vector.own), code.constant(0.0))
+            back(vector, weights, {output: b.select(valid, code.constant(1.0), code.constant(-0.0))}, whole=True)
 
     return (
         _operation(("values", "margin"), forward),
         _operation(("values", "adjoints", "numbers"), backward),
+        _operation(("values", "margin", "adjoints", "numbers", "valid"), gradient),
     )
 
 

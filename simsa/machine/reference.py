@@ -81,10 +81,11 @@ class Interpreter:
     def __init__(self, tape: Tape, arithmetic: Arithmetic = FLOAT64) -> None:
         self.tape, self.arithmetic = tape, arithmetic
         values = zip(tape.constant_registers.tolist(), tape.constant_values.tolist(), strict=True)
-        self._constants = [(register, arithmetic.number(value)) for register, value in values]
         self._code = tape.code.tolist()
         self._modes = [tape.modes[line[FIRST] : line[FIRST] + line[COUNT]].tolist() for line in self._code]
-        self._lines = [self._read(k) for k in range(len(tape.code))]
+        with np.errstate(over="ignore"):  # a number beyond float32 is infinite there, as in the kernels
+            self._constants = [(register, arithmetic.number(value)) for register, value in values]
+            self._lines = [self._read(k) for k in range(len(tape.code))]
 
     def _read(self, k: int) -> tuple[Primitive, list[int], list[Number]]:
         """Return the row, operand registers and numbers of instruction k."""

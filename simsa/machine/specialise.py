@@ -69,7 +69,7 @@ _HEAD = '''"""The engine of one tape in one layout; see `simsa.machine.specialis
 
 from simsa.kernels.nary import (
     add_up, add_up_back, choose, choose_back, dense, dense_back, dot, dot_back, extreme,
-    extreme_back, logsumexp, logsumexp_back, sort, sort_back,
+    extreme_back, logsumexp, logsumexp_back, seed, sort, sort_back,
 )
 from simsa.kernels.options import kernel
 from simsa.kernels.rows import Row
@@ -91,15 +91,32 @@ def backward(code, at, modes, numbers, rows, guards, values, adjoints, step_, tr
     """Pass every adjoint back; the parameters are finite."""
     step, groups, samples = {step}, {groups}, {samples}
 {backward}
+
+
+@kernel
+def gradient(
+    code, at, modes, numbers, rows, guards, seeds, clear, values, adjoints, valid, margin, step, groups, samples, order
+):
+    """Compute every register, and add the gradient of the output to the parameters' adjoints, where valid."""
+{gradient}
 '''
 
 
+_WALKS = """forward(code, at, numbers, rows, guards, values, margin, step, groups, samples, order)
+seed(adjoints, seeds, clear, 0, valid, step)
+backward(code, at, modes, numbers, rows, guards, values, adjoints, step, 1, groups, samples, order)"""
+
+
 class Piece(NamedTuple):
-    """A part of the tape as text: what defines its operations, and the statements that run them."""
+    """A part of the tape as text: what defines its operations, and the statements that run them.
+
+    gradient: both walks at once, for a tape that is one part.
+    """
 
     made: str
     forward: str
     backward: str
+    gradient: str = ""
 
 
 def engine_text(layout: Layout) -> str:
@@ -116,8 +133,10 @@ def engine_text(layout: Layout) -> str:
     lines += [piece.made for piece in pieces if piece.made]
     forward = "\n".join(piece.forward for piece in pieces if piece.forward) or "pass"
     backward = "\n".join(piece.backward for piece in reversed(pieces) if piece.backward) or "pass"
+    whole = len(pieces) == 1 and pieces[0].gradient
+    texts = {"forward": forward, "backward": backward, "gradient": whole or _WALKS}
     sizes = {"step": layout.step, "groups": layout.groups, "samples": layout.samples}
-    return "\n".join(lines) + _TAIL.format(forward=indent(forward, "    "), backward=indent(backward, "    "), **sizes)
+    return "\n".join(lines) + _TAIL.format(**{name: indent(text, "    ") for name, text in texts.items()}, **sizes)
 
 
 def _pieces(layout: Layout) -> Iterator[Piece]:
@@ -147,8 +166,15 @@ def _straight(layout: Layout, name: int, outs: int, lines: list[str]) -> Piece:
     places = layout.places(tape.constant_registers).tolist()
     constants = ", ".join(f"{p}: float('{v}')" for p, v in zip(places, tape.constant_values.tolist(), strict=True))
     body = "".join(f"    {line},\n" for line in lines)
-    made = f"forward{name}, backward{name} = specialised.straight(shape, {outs}, {{{constants}}}, [\n{body}])"
-    return Piece(made, f"forward{name}(values, margin)", f"backward{name}(values, adjoints, numbers)")
+    output = int(layout.places(tape.outputs)[0])
+    names = f"forward{name}, backward{name}, gradient{name}"
+    made = f"{names} = specialised.straight(shape, {outs}, {{{constants}}}, {output}, [\n{body}])"
+    return Piece(
+        made,
+        f"forward{name}(values, margin)",
+        f"backward{name}(values, adjoints, numbers)",
+        f"gradient{name}(values, margin, adjoints, numbers, valid)" if len(tape.outputs) == 1 and outs == 1 else "",
+    )
 
 
 def _line(layout: Layout, line: NDArray[np.int64], n: int) -> str:

@@ -196,15 +196,24 @@ FIGURES: dict[str, Callable[..., Figure]] = {
 """Every figure of a run, by the name of its files."""
 
 
-@mpl.rc_context(STYLE)
 def save_all(summary: Summary, folder: Path) -> list[Path]:
     """Write every figure to `folder` as PNG and PDF, the same bytes each time; return the files."""
     written = []
     for name, draw in FIGURES.items():
-        figure = draw(summary)
-        for suffix, metadata in ((".png", {"Software": None}), (".pdf", {"CreationDate": None})):
-            written.append(folder / f"{name}{suffix}")
-            figure.savefig(written[-1], metadata=metadata)
+        written += save(draw(summary), folder / name)
+    return written
+
+
+@mpl.rc_context(STYLE)
+def save(figure: Figure, name: Path) -> list[Path]:
+    """Write a figure as PNG and PDF, without dates, so that it is the same bytes each time; return the files.
+
+    name: the path without its suffix.
+    """
+    written = []
+    for suffix, metadata in ((".png", {"Software": None}), (".pdf", {"CreationDate": None})):
+        written.append(name.with_name(f"{name.name}{suffix}"))
+        figure.savefig(written[-1], metadata=metadata)
     return written
 
 

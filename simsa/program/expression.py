@@ -95,11 +95,11 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 def expression(
     text: str,
-    parameters: Sequence[str],
+    parameters: Sequence[str] | int,
     data: Sequence[str] = (),
     convention: str | Mapping[str, str | float] | Convention = "tensorflow",
 ) -> Program:
-    """Return the program of a formula in named parameters and data.
+    """Return the program of a formula in named parameters and data; a number p of parameters are x[0] .. x[p-1].
 
     The language: numbers, pi, inf; + - * / **; comparisons, which may be chained, with and, or, not (or & | ~);
     a if condition else b; functions of `FUNCTIONS`; lists, as arguments, and entries and slices of them. The program
@@ -108,15 +108,19 @@ def expression(
     >>> expression("relu(x) + a * x**2", ["x"], ["a"]).nodes[0].primitive
     'relu'
     """
-    names = [*parameters, *data]
+    named = () if isinstance(parameters, int) else tuple(parameters)
+    p = parameters if isinstance(parameters, int) else len(named)
+    inputs = [(name, np.array(i)) for i, name in enumerate(named)] if named else [("x", np.arange(p))]
+    inputs += [(name, np.array(p + i)) for i, name in enumerate(data)]
+    names = [name for name, _ in inputs]
     for name in names:
         if not name.isidentifier() or iskeyword(name):
             raise ProgramError(f"expression: '{name}' is no name for a number")
         if names.count(name) > 1:
             raise ProgramError(f"expression: '{name}' stands for two things")
-    builder = Builder(len(parameters), len(data), primitives.convention(convention))
+    builder = Builder(p, len(data), primitives.convention(convention))
     known: dict[str, Any] = {name: np.float64(value) for name, value in CONSTANTS.items()}
-    known |= {name: Array(builder, np.array(register)) for register, name in enumerate(names)}
+    known |= {name: Array(builder, registers) for name, registers in inputs}
     reader = _Reader(" ".join(text.split()), known)
     with np.errstate(all="ignore"):
         result = reader.read()
@@ -126,7 +130,7 @@ def expression(
         raise reader.error(None, "expected a number, got a condition; use where(condition, a, b)")
     if not isinstance(result, Array):
         result = Array(builder, np.array(builder.constant(result)))
-    return finish(builder, result, "the expression", names=tuple(parameters))
+    return finish(builder, result, "the expression", names=named)
 
 
 class _Reader:

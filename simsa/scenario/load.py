@@ -147,7 +147,7 @@ def _walk(location: Sequence[str | int]) -> tuple[Key, list[type[BaseModel]], li
     for part in location:
         if part in SPELLINGS:
             continue
-        if isinstance(part, int):  # an item of a list, which is what the list may hold
+        if isinstance(part, int):  # an item of a list is what the list holds
             key = (*key, part)
             continue
         if len(members) > 1:

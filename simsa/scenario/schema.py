@@ -209,6 +209,17 @@ class Claim(Model):
         return None if self.c is None else tuple(float(rational(c)) for c in self.c)
 
 
+class Observe(Model):
+    """A function of the parameters that is recorded of every trajectory at the checkpoints."""
+
+    name: Name
+    """Names it in the records and in the summary."""
+    expression: Annotated[str, Field(min_length=1)]
+    """A formula in the parameters: by their names for kind "expression", else x[0], x[1], ..., sum(x[2:5])."""
+    hit_below: float | None = None
+    """A trajectory has hit at its first checkpoint where the value is at most this; left out, hits are not recorded."""
+
+
 class Run(Model):
     """How the work is cut up; it changes no result, and is no part of the digest."""
 
@@ -235,6 +246,8 @@ class Scenario(Model):
     """The axes: step scales, trajectories, conventions, precisions."""
     record: Record = Record()
     """What is kept of each trajectory."""
+    observe: Items[Observe] = ()
+    """Functions of the parameters that are recorded of every trajectory at the checkpoints."""
     claim: Items[Claim] = ()
     """Known answers, which the summary tests."""
     run: Run = Run()
@@ -257,6 +270,11 @@ class Scenario(Model):
                 )
             if batch.replace:
                 raise problem("expected false: each streamed sample is drawn afresh", "sgd", "batch", "replace")
+        for i, one in enumerate(self.observe):
+            if one.name in [other.name for other in self.observe[:i]]:
+                raise problem(f"the name '{one.name}' stands for two things", "observe", i, "name")
+        if self.observe and self.record.checkpoints == ():
+            raise problem("expected at least one, for the observables to be taken at", "record", "checkpoints")
         if EXACT in self.precisions and isinstance(why := self.sgd.step_size.exact(1), str):
             raise problem(f"alpha_k = {why}, or leave out the precision 'exact'", "sgd", "step_size")
         listed = self.record.checkpoints
@@ -321,9 +339,12 @@ class Scenario(Model):
     def digest(self) -> str:
         """Return the SHA-256 of the scenario, defaults included, and of its data.
 
-        What changes no record does not count: `[run]`, `[[claim]]`, `record.classify`, `sgd.bits` if nothing is exact.
+        What changes no record does not count: `[run]`, `[[claim]]`, `record.classify`, `sgd.bits` if nothing is exact,
+        an empty `[[observe]]`.
         """
         exclude: dict[str, IncEx | bool] = {"run": True, "claim": True, "record": {"classify"}}
+        if not self.observe:
+            exclude["observe"] = True
         if EXACT not in self.precisions:
             exclude["sgd"] = {"bits"}
         counted = self.model_dump(mode="json", exclude=exclude)
