@@ -288,3 +288,13 @@ def test_names_are_checked(parameters, data, expected):
 def test_the_functions_are_those_of_the_table_and_a_few_more():
     rows = {row.name for row in ROWS if row.arity is not None}
     assert rows - {"copy"} <= set(FUNCTIONS)
+
+
+def test_a_number_of_parameters_is_the_list_x():
+    program = simsa.expression("sum(x[1:]**2) - a * x[0] + max(x)", 3, ["a"])
+    assert (program.p, program.data, program.names) == (3, 1, ())
+    assert program.value([2.0, 3.0, -1.0], [5.0]) == 9 + 1 - 10 + 3
+    with pytest.raises(ProgramError, match="'x' stands for two things"):
+        simsa.expression("x[0]", 2, ["x"])
+    with pytest.raises(ProgramError, match=r'"x\[2\]", column 1: index 2 is out of bounds'):
+        simsa.expression("x[2]", 2)
