@@ -36,6 +36,10 @@ PEERS = {
     "jax-scan": Entry("JAX jit(scan(vmap))", "jax", "jax:Jax", {"outer": "scan"}),
     "torch": Entry("PyTorch vmap(grad)", "torch", "torch:Torch", {"compiled": False}),
     "torch-compiled": Entry("PyTorch compile(vmap(grad))", "torch", "torch:Torch", {"compiled": True}),
+    "tensorflow": Entry("TensorFlow vectorized_map", "tensorflow", "tensorflow:TensorFlow", {"compiled": False}),
+    "tensorflow-xla": Entry("TensorFlow XLA", "tensorflow", "tensorflow:TensorFlow", {"compiled": True}),
+    "casadi": Entry("CasADi Function.map", "casadi", "casadi:Casadi", {}),
+    "numpy": Entry("NumPy by hand", "numpy", "numpy:Numpy", {}),
 }
 OURS = ("simsa", "interpreter")
 LIMITS = ("cpp", "cpp-unfused")

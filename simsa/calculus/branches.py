@@ -17,7 +17,7 @@ from simsa.errors import ProgramError
 from simsa.machine.reference import Execution, Interpreter
 from simsa.primitives import ROWS, Primitive
 from simsa.program.program import RELATIONS
-from simsa.tape.tape import FLAGS, GUARDED, OP, OUT
+from simsa.tape.tape import COUNT, FLAGS, GUARDED, OP, OUT
 
 SIGNS = {"<": (-1,), "<=": (-1, 0), "==": (0,), ">=": (0, 1), ">": (1,)}
 """The signs of left - right for which a guard holds."""
@@ -35,12 +35,12 @@ class Alternative:
 
 def primitive(interpreter: Interpreter, k: int) -> Primitive:
     """Return the row of instruction k."""
-    return ROWS[int(interpreter.tape.code[k, OP])]
+    return ROWS[interpreter.code[k][OP]]
 
 
 def guarded(interpreter: Interpreter, k: int) -> bool:
     """Tell whether the guards of instruction k depend on parameters, so that it can be tied."""
-    return bool(interpreter.tape.code[k, FLAGS] & GUARDED)
+    return bool(interpreter.code[k][FLAGS] & GUARDED)
 
 
 def label(interpreter: Interpreter, k: int, decision: Any) -> int | tuple[int, ...]:
@@ -56,7 +56,7 @@ def label(interpreter: Interpreter, k: int, decision: Any) -> int | tuple[int, .
 
 def count(interpreter: Interpreter, k: int) -> int:
     """Return the number of pieces of selection k."""
-    row, n = primitive(interpreter, k), len(interpreter.tape.operand(k))
+    row, n = primitive(interpreter, k), interpreter.code[k][COUNT]
     if row.name == "select":
         return len({int(piece) for piece in interpreter.tape.table(k)[:, 2]})
     return len(row.pieces) if row.arity is not None else math.factorial(n) if row.name == "sort" else n
@@ -64,7 +64,7 @@ def count(interpreter: Interpreter, k: int) -> int:
 
 def pieces(interpreter: Interpreter, k: int) -> Iterator[Any]:
     """Yield a decision for each piece of selection k."""
-    row, n = primitive(interpreter, k), len(interpreter.tape.operand(k))
+    row, n = primitive(interpreter, k), interpreter.code[k][COUNT]
     if row.name == "select":
         yield from {int(piece): i for i, piece in reversed(list(enumerate(interpreter.tape.table(k)[:, 2])))}.values()
     elif row.arity is not None:
@@ -90,7 +90,7 @@ def agreeing(interpreter: Interpreter, k: int, run: Execution, limit: int, tol: 
     their rounding. Raises ProgramError if there are more than `limit`.
     """
     row, _, x, _ = interpreter.line(k, run.values)
-    out = int(interpreter.tape.code[k, OUT])
+    out = interpreter.code[k][OUT]
     if row.name == "sort":
         return orders(x, run.values[out : out + len(x)], limit, tol)
     v, found = run.values[out], {}
@@ -171,7 +171,7 @@ def table(interpreter: Interpreter, k: int, run: Execution) -> list[tuple[list[t
         if branch.guards and branch.guards[0].startswith("isnan"):
             continue
         decision = tuple(zip(weights, branch.between, strict=True)) if branch.between else ((ONE, branch.piece),)
-        result.append(([(differences[a, b], r, True) for a, r, b in branch.comparisons()], decision))
+        result.append(([(differences[a, b], r, True) for a, r, b in branch.comparisons], decision))
     return result
 
 

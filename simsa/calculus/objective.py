@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from simsa.calculus.dual import DUAL
 from simsa.errors import ProgramError
-from simsa.machine.evaluator import tape_of
+from simsa.machine.evaluator import interpreter_of
 from simsa.machine.reference import Execution, Interpreter
 from simsa.program.program import Program
 
@@ -31,7 +31,7 @@ class Objective:
     @cached_property
     def interpreter(self) -> Interpreter:
         """Return the reference interpreter of the program."""
-        return Interpreter(tape_of(self.program))
+        return interpreter_of(self.program)
 
     @cached_property
     def dual(self) -> Interpreter:

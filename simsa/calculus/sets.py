@@ -15,7 +15,7 @@ from simsa.calculus.objective import Objective, executions, point, resolve, term
 from simsa.errors import ProgramError
 from simsa.machine.reference import Execution, Interpreter
 from simsa.program.program import Program
-from simsa.tape.tape import ADJOINED, FIRST, FLAGS, OUT, OUTS
+from simsa.tape.tape import ADJOINED, FLAGS, OUT, OUTS
 
 Array = NDArray[np.float64]
 Assignment = tuple[tuple[int, int, Any], ...]
@@ -144,7 +144,9 @@ def _finished(objective: Objective, entries: Term, closure: str) -> SetValue:
     jacobians = np.array([jacobian for _, jacobian in entries])
     if not np.isfinite(jacobians).all():
         raise ProgramError("a piece that agrees with the function has no finite derivative at this point")
-    order = np.lexsort(jacobians.reshape(len(entries), -1).T[::-1])
+    columns = jacobians.reshape(len(entries), -1)
+    columns = columns[:, (columns != columns[0]).any(0)]  # few, if few selections are tied
+    order = np.lexsort(columns.T[::-1]) if columns.size else [0]
     shape = (-1, objective.p) if objective.q == 1 else (-1, objective.q, objective.p)
     return SetValue(jacobians[order].reshape(shape), tuple(entries[i][0] for i in order), closure)
 
@@ -220,10 +222,10 @@ Entry = tuple[int, list[tuple[int, Any]]]
 
 def _entries(interpreter: Interpreter, k: int, run: Execution) -> list[Entry]:
     """Return the slopes of instruction k by operand; operands that its piece does not use are left out."""
-    tape, line = interpreter.tape, interpreter.tape.code[k]
-    out, outs, modes = int(line[OUT]), int(line[OUTS]), tape.modes[line[FIRST] :]
-    reads = tape.operand(k).tolist()
-    if branches.primitive(interpreter, k).name == "dense":  # its table of partials is mostly empty
+    line = interpreter.code[k]
+    out, outs = line[OUT], line[OUTS]
+    row, reads, _, _ = interpreter.line(k, run.values)
+    if row.name == "dense":  # its table of partials is mostly empty
         n = len(reads) // (outs + 1)
         weights, inputs, biases = reads[: outs * n], reads[outs * n : outs * n + n], reads[outs * n + n :]
         found: list[Entry] = [(r, [(out + i // n, run.values[inputs[i % n]])]) for i, r in enumerate(weights)]
@@ -236,7 +238,7 @@ def _entries(interpreter: Interpreter, k: int, run: Execution) -> list[Entry]:
             (r, [(out + j, row[i]) for j, row in enumerate(partials) if row[i] is not None])
             for i, r in enumerate(reads)
         ]
-    return [entry for entry, mode in zip(found, modes.tolist(), strict=False) if mode and entry[1]]
+    return [entry for entry, mode in zip(found, interpreter.modes[k], strict=True) if mode and entry[1]]
 
 
 def jacobians(
@@ -250,7 +252,7 @@ def jacobians(
     column = {k: i for i, k in enumerate(options)}
     flows: list[tuple[int, int | None, list[Entry]]] = []
     for k in range(len(tape.code) - 1, -1, -1):
-        if not tape.code[k, FLAGS] & ADJOINED:
+        if not interpreter.code[k][FLAGS] & ADJOINED:
             continue
         if k not in options:
             flows.append((k, None, _entries(interpreter, k, run)))

@@ -23,8 +23,9 @@ FEW = 64
 Array = NDArray[np.float64]
 
 
+@lru_cache(maxsize=64)
 def interpreter_of(program: Program) -> "Interpreter":
-    """Return a reference interpreter of the program, in float64."""
+    """Return the reference interpreter of the program, in float64; made once."""
     from simsa.machine.reference import Interpreter
 
     return Interpreter(tape_of(program))

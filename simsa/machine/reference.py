@@ -81,8 +81,8 @@ class Interpreter:
     def __init__(self, tape: Tape, arithmetic: Arithmetic = FLOAT64) -> None:
         self.tape, self.arithmetic = tape, arithmetic
         values = zip(tape.constant_registers.tolist(), tape.constant_values.tolist(), strict=True)
-        self._code = tape.code.tolist()
-        self._modes = [tape.modes[line[FIRST] : line[FIRST] + line[COUNT]].tolist() for line in self._code]
+        self.code: list[list[int]] = tape.code.tolist()
+        self.modes = [tape.modes[line[FIRST] : line[FIRST] + line[COUNT]].tolist() for line in self.code]
         with np.errstate(over="ignore"):  # a number beyond float32 is infinite there, as in the kernels
             self._constants = [(register, arithmetic.number(value)) for register, value in values]
             self._lines = [self._read(k) for k in range(len(tape.code))]
@@ -121,11 +121,11 @@ class Interpreter:
     def _evaluate(self, k: int, execution: Execution, choices: Mapping[int, Any]) -> None:
         """Evaluate instruction k: decide, then compute its outputs."""
         row, _, x, numbers = self.line(k, execution.values)
-        out, outs = self._code[k][OUT], self._code[k][OUTS]
+        out, outs = self.code[k][OUT], self.code[k][OUTS]
         if row.selection or row.name == "select":
             decision = choices[k] if k in choices else self._decide(k, row, x, numbers)
             execution.decisions[k] = decision
-            if self._code[k][FLAGS] & GUARDED:
+            if self.code[k][FLAGS] & GUARDED:
                 execution.margins[k] = self._margin(k, row, x, numbers)
         if row.arity is not None:
             piece = row.pieces[execution.decisions[k][0][1] if row.branches else 0]
@@ -186,7 +186,7 @@ class Interpreter:
             return bool(operand != operand)
         return all(
             COMPARE[relation](self.piece(row, a, x, None, numbers), self.piece(row, b, x, None, numbers))
-            for a, relation, b in branch.comparisons()
+            for a, relation, b in branch.comparisons
         )
 
     def _margin(self, k: int, row: Primitive, x: list[Number], numbers: list[Number]) -> float:
@@ -213,7 +213,7 @@ class Interpreter:
     def partials(self, k: int, execution: Execution) -> list[list[Number | None]]:
         """Return d out_j / d operand_i of instruction k under its decision; None where the piece does not use it."""
         row, _, x, numbers = self.line(k, execution.values)
-        out, outs, number = self._code[k][OUT], self._code[k][OUTS], self.arithmetic.number
+        out, outs, number = self.code[k][OUT], self.code[k][OUTS], self.arithmetic.number
         v, n = execution.values[out], len(x)
         if row.arity is not None:
             mix = execution.decisions[k] if row.branches else ((number(1), 0),)
@@ -265,13 +265,13 @@ class Interpreter:
         adjoints, live = [zero] * tape.registers, [False] * tape.registers
         adjoints[tape.outputs[output]], live[tape.outputs[output]] = self.arithmetic.number(1), True
         for k in range(len(tape.code) - 1, -1, -1):
-            line = self._code[k]
+            line = self.code[k]
             outs = [j for j in range(line[OUTS]) if live[line[OUT] + j]]
             if not outs or not line[FLAGS] & ADJOINED:
                 continue
             table = self.partials(k, execution)
             split = len(execution.decisions[k]) if ROWS[line[OP]].name in ("max", "min") else 0
-            for i, (r, mode) in enumerate(zip(self._lines[k][1], self._modes[k], strict=True)):
+            for i, (r, mode) in enumerate(zip(self._lines[k][1], self.modes[k], strict=True)):
                 terms = [(table[j][i], adjoints[line[OUT] + j]) for j in outs if table[j][i] is not None]
                 if mode and terms:
                     passed = [g / self.arithmetic.number(split) if split else g * d for d, g in terms]
@@ -285,7 +285,7 @@ class Interpreter:
         active = [r < tape.parameters for r in range(tape.registers)]
         with np.errstate(all="ignore"):
             for k in range(len(tape.code)):
-                reads, out = tape.operand(k).tolist(), self._code[k][OUT]
+                reads, out = self._lines[k][1], self.code[k][OUT]
                 if not any(active[r] for r in reads):
                     continue
                 for j, row in enumerate(self.partials(k, execution)):

@@ -9,9 +9,9 @@ Source: Bolte and Pauwels, NeurIPS 2020, Definitions 1 to 4 ("the paper").
 """
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cached_property
 
 OPERANDS = ("x", "y", "z")
 FUNCTIONS = frozenset(
@@ -57,12 +57,12 @@ class Branch:
         if (self.piece is None) != bool(self.between) or len(self.between) == 1:
             raise ValueError(f"a branch selects one piece or mixes several: {self}")
 
-    def comparisons(self) -> Iterator[tuple[str, str, str]]:
-        """Yield (left, relation, right) for each guard that compares."""
-        return filter(None, map(_comparison, self.guards))
+    @cached_property
+    def comparisons(self) -> tuple[tuple[str, str, str], ...]:
+        """Return (left, relation, right) for each guard that compares."""
+        return tuple(filter(None, map(_comparison, self.guards)))
 
 
-@cache
 def _comparison(guard: str) -> tuple[str, str, str] | None:
     """Return (left, relation, right) of a guard, or None if it does not compare."""
     tree = ast.parse(guard, mode="eval").body
@@ -132,7 +132,7 @@ class Primitive:
 
     def guards(self) -> tuple[tuple[str, str], ...]:
         """Return the distinct pairs (left, right) that the branch table compares: h = left - right."""
-        return tuple(dict.fromkeys((a, b) for row in self.branches for a, _, b in row.comparisons()))
+        return tuple(dict.fromkeys((a, b) for row in self.branches for a, _, b in row.comparisons))
 
     def slopes(self, row: Branch) -> tuple[float, ...] | None:
         """Return the partials of the pieces tied in `row` with respect to x, or None if they are not numbers."""
