@@ -52,7 +52,7 @@ class Simsa:
             for t in range(len(index)):
                 for k in range(descent.steps):
                     seed = np.uint64(descent.seed)
-                    minibatch(FIXED_SIZE, n, work.batch, False, seed, 0, t, k, scratch, index[t, k], 0)
+                    minibatch(FIXED_SIZE, n, work.batch, False, seed, 0, t, k, scratch, index[t, k], 0, 1)
         np.savez(self.folder / "inputs.npz", start=start, index=index.astype(np.int32))
 
     def check(self) -> None:

@@ -77,7 +77,7 @@ def test_below_follows_its_rule_and_the_rule_is_unbiased(n):
 def batch(law, n, size=0, replace=False, *, seed=SEED, cell=0, trajectory=0, step=0, scratch=None):
     scratch = fresh(law, n, size) if scratch is None else scratch
     out = np.full(max(n, size) + 3, -7)
-    count = streams.minibatch(law, n, size, replace, seed, cell, trajectory, step, scratch, out, 2)
+    count = streams.minibatch(law, n, size, replace, seed, cell, trajectory, step, scratch, out, 2, 1)
     assert (out[:2] == -7).all() and (out[max(n, size) + 2 :] == -7).all()
     return tuple(out[2 : 2 + count].tolist())
 
@@ -92,7 +92,7 @@ def tally(law, n, size, replace, seed, draws, scratch, codes):
     out = np.zeros(n + size, np.int64)
     for k in range(draws):
         scratch[:] = -1
-        count = streams.minibatch(law, n, size, replace, seed, 1, k // 100, k % 100, scratch, out, 0)
+        count = streams.minibatch(law, n, size, replace, seed, 1, k // 100, k % 100, scratch, out, 0, 1)
         code = 0
         for i in range(count):
             code = code * (n + 1) + out[i] + 1

@@ -11,7 +11,7 @@ from simsa.kernels.nary import seed
 from simsa.kernels.options import entry, kernel
 from simsa.kernels.streams import FULL, SAMPLE, STREAMED, initial, minibatch, sample
 
-from .engine import backward, forward, gradient
+from .engine import ASSIGNS, backward, forward, gradient
 
 FINISHED, UNBOUNDED, NOT_FINITE = 0, 1, 2
 
@@ -25,23 +25,25 @@ def _prepare(constants, constant_values, values, step):
 
 
 @kernel
-def _gather(rows, width_of_row, index, values, data_at, step, groups, samples):
-    """Copy the samples of each lane into the data registers; `index` is (groups * samples * lanes,)."""
+def _gather(rows, width_of_row, drawn, room, b, values, data_at, step, groups, samples):
+    """Copy the samples b, b + 1, ... of each lane's minibatch into the data registers; drawn: (groups, room, lanes)."""
     lanes = width(values)
     for d in range(width_of_row):
-        for i in range(0, groups * samples * lanes, lanes):
-            store(values, data_at + d * step + i, pick(rows, index, i, width_of_row, d))
+        for g in range(groups):
+            for s in range(samples):
+                i = data_at + d * step + (g * samples + s) * lanes
+                store(values, i, pick(rows, drawn, (g * room + b + s) * lanes, width_of_row, d))
 
 
 @kernel
 def _stream(
-    kinds, shares, center, scale, seed, cell, first, k, index, values, data_at, step, groups, samples, u, v, fresh
+    kinds, shares, center, scale, seed, cell, first, k, b, values, data_at, step, groups, samples, u, v, fresh
 ):  # fmt: skip
-    """Draw the samples of each lane, of trajectories first, first + 1, ..., into the data registers."""
+    """Draw the samples b, b + 1, ... of each lane, of trajectories first, first + 1, ..., into the data registers."""
     lanes = width(values)
     for i in range(groups * samples * lanes):
-        t = first + i // (samples * lanes) * lanes + i % lanes
-        sample(kinds, shares, center, scale, seed, SAMPLE | (cell << 8), t, k, index[i], u, v, fresh)
+        t, s = first + i // (samples * lanes) * lanes + i % lanes, i // lanes % samples
+        sample(kinds, shares, center, scale, seed, SAMPLE | (cell << 8), t, k, b + s, u, v, fresh)
         for d in range(center.shape[1]):
             values[data_at + d * step + i] = fresh[d]
 
@@ -59,7 +61,7 @@ def _objective(
             for s in range(samples):
                 for lane in range(lanes):
                     index[(g * samples + s) * lanes + lane] = min(start + s, n - 1)
-        _gather(rows, width_of_row, index, values, data_at, step, groups, samples)
+        _gather(rows, width_of_row, index, samples, 0, values, data_at, step, groups, samples)
         forward(code, at, numbers, branches, guards, values, margin, step, groups, samples, order)
         for s in range(min(samples, n - start)):
             for g in range(groups):
@@ -106,7 +108,8 @@ def descend(
     step = groups * samples * lanes
     across = groups * lanes
     store_of_adjoints = np.zeros((3, size_of_values), start.dtype)
-    previous = np.zeros(parameters * across, start.dtype)
+    # parameters' adjoints that the next gradient writes anew are free until then: one array less in the cache
+    previous = store_of_adjoints[0] if ASSIGNS else np.zeros(parameters * across, start.dtype)
     margin = np.empty(step, start.dtype)
     valid = np.zeros(step, start.dtype)
     total = np.zeros(across, start.dtype)
@@ -117,8 +120,8 @@ def descend(
     index = np.zeros(step, np.int64)
     width_of_row = rows.shape[0] // n
     # a lane whose minibatch is smaller than others' computes some sample, which is not valid
-    width_of_drawn = (largest + samples - 1) // samples * samples
-    drawn = np.zeros(across * width_of_drawn, np.int64)
+    most_drawn = (largest + samples - 1) // samples * samples
+    drawn = np.zeros(across * most_drawn, np.int64)  # (groups, most_drawn, lanes)
     sizes = np.zeros(across, np.int64)
     private = np.zeros((across, room), np.int64)
     running = np.zeros(across, np.bool_)
@@ -133,7 +136,7 @@ def descend(
     if law == FULL:
         for t in range(across):
             for i in range(n):
-                drawn[t * width_of_drawn + i] = i
+                drawn[(t // lanes * most_drawn + i) * lanes + t % lanes] = i
     for base in range(0, start.shape[0], across):
         here = min(across, start.shape[0] - base)
         private[:] = -1
@@ -182,7 +185,7 @@ def descend(
                     if running[t]:
                         sizes[t] = minibatch(
                             law, n, batch, replace, seed_of_streams, cell, first + base + t, k, private[t], drawn,
-                            t * width_of_drawn,
+                            t // lanes * most_drawn * lanes + t % lanes, lanes,
                         )  # fmt: skip
                         most = max(most, sizes[t])
                         limit[t] = sizes[t]
@@ -192,7 +195,7 @@ def descend(
                 if choice and not any_tied:
                     break
                 adjoints = store_of_adjoints[choice]
-                if choice:
+                if choice and not ASSIGNS:
                     adjoints[: parameters * across] = 0.0
                 for b in range(0, most, samples):
                     for g in range(groups):
@@ -201,19 +204,16 @@ def descend(
                             i = (g * samples + s) * lanes
                             store(valid, i, select(size > splat(values, b + s), one, none))
                             store(margin, i, infinity)
-                            if width_of_row:
-                                for lane in range(lanes):
-                                    index[i + lane] = drawn[(g * lanes + lane) * width_of_drawn + b + s]
                     if law == STREAMED:
                         _stream(
-                            kinds, shares, center, scale, seed_of_streams, cell, first + base, k, index, values,
+                            kinds, shares, center, scale, seed_of_streams, cell, first + base, k, b, values,
                             data_at, step, groups, samples, u, v, fresh,
                         )  # fmt: skip
                     else:
-                        _gather(rows, width_of_row, index, values, data_at, step, groups, samples)
+                        _gather(rows, width_of_row, drawn, most_drawn, b, values, data_at, step, groups, samples)
                     gradient(
                         code, at, modes, numbers[choice], branches, guards[choice], seeds, clear, values, adjoints,
-                        valid, margin, step, groups, samples, order,
+                        valid, margin, ASSIGNS and b == 0, step, groups, samples, order,
                     )  # fmt: skip
                     if choice:
                         continue
@@ -236,7 +236,8 @@ def descend(
                                 tied_now[t] = True
                                 if tie_first[base + t] < 0:
                                     tie_first[base + t] = k
-                                    tie_sample[base + t] = drawn[t * width_of_drawn + b + s]
+                                    i = (t // lanes * most_drawn + b + s) * lanes + t % lanes
+                                    tie_sample[base + t] = drawn[i]
                                     for r in range(parameters):
                                         tie_point[base + t, r] = values[r * across + t]
             adjoints = store_of_adjoints[0]
@@ -265,13 +266,15 @@ def descend(
                     store(moved, g * lanes, _largest(adjoints, groups, g, parameters, rate, inverse, size, binary))
                 near = size == size
                 for i in range(g * lanes, parameters * across, across):
-                    prepare(previous, i + 16 * lanes)
+                    if not ASSIGNS:
+                        prepare(previous, i + 16 * lanes)
                     gradient_here = load(adjoints, i)
                     before = load(values, i)
                     x = before - rate * (gradient_here * inverse if binary else gradient_here / size)
                     store(values, i, x)
                     store(previous, i, before)
-                    store(adjoints, i, none)
+                    if not ASSIGNS:
+                        store(adjoints, i, none)
                     near = near & (fabs(x) <= farthest)
                 if all_lanes(near):
                     continue
@@ -316,7 +319,7 @@ def start(seed, cell, first, kind, center, scale, points, out):
 @entry
 def draw(law, rows, batch, replace, seed, cell, trajectory, step, private, out):
     """Write the minibatch of one step and return its size: `streams.minibatch`, kept on disk."""
-    return minibatch(law, rows, batch, replace, seed, cell, trajectory, step, private, out, 0)
+    return minibatch(law, rows, batch, replace, seed, cell, trajectory, step, private, out, 0, 1)
 
 
 @entry
@@ -360,7 +363,7 @@ def evaluate(
                 if x - x != 0.0:
                     finite = 0
                 values[r * across + t] = x
-        _gather(rows, width_of_row, index, values, data_at, across, groups, samples)
+        _gather(rows, width_of_row, index, 1, 0, values, data_at, across, groups, samples)
         forward(code, at, numbers[0], branches, guards[0], values, margin, across, groups, samples, order)
         for t in range(here):
             margins[base + t] = margin[t]
@@ -372,7 +375,7 @@ def evaluate(
                 adjoints[: parameters * across] = 0.0
                 backward(
                     *(code, at, modes, numbers[0], branches, guards[0], values, adjoints, across, finite),
-                    *(groups, samples, order),
+                    *(False, groups, samples, order),
                 )
                 for t in range(here):
                     for r in range(parameters):

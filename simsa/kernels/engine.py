@@ -31,6 +31,9 @@ OP, OUT, OUTS, FIRST, COUNT, NUMBER, BRANCH, FLAGS = range(8)
 GUARDED, ADJOINED = 1, 2
 # <operations>
 
+ASSIGNS = False
+"""Whether the walks write each parameter's adjoint before they add to it, if told that it is the first time."""
+
 
 @kernel
 def forward(code, at, numbers, rows, guards, values, margin, step, groups, samples, order):
@@ -64,10 +67,11 @@ def forward(code, at, numbers, rows, guards, values, margin, step, groups, sampl
 
 
 @kernel
-def backward(code, at, modes, numbers, rows, guards, values, adjoints, step, trusted, groups, samples, order):
+def backward(code, at, modes, numbers, rows, guards, values, adjoints, step, trusted, fresh, groups, samples, order):
     """Pass every adjoint back (Algorithm 2); the outputs' adjoints are the caller's seeds.
 
-    trusted: the parameters are finite. Parameters' adjoints are added to, not cleared.
+    trusted: the parameters are finite. Parameters' adjoints are added to; where `ASSIGNS`, what they hold is ignored if
+    `fresh`.
     """
     for k in range(code.shape[0] - 1, -1, -1):
         if not code[k, FLAGS] & ADJOINED:
@@ -102,9 +106,10 @@ def backward(code, at, modes, numbers, rows, guards, values, adjoints, step, tru
 
 @kernel
 def gradient(
-    code, at, modes, numbers, rows, guards, seeds, clear, values, adjoints, valid, margin, step, groups, samples, order
+    code, at, modes, numbers, rows, guards, seeds, clear, values, adjoints, valid, margin, fresh, step, groups, samples,
+    order,
 ):  # fmt: skip
     """Compute every register, and add the gradient of the first output to the parameters' adjoints, where valid."""
     forward(code, at, numbers, rows, guards, values, margin, step, groups, samples, order)
     seed(adjoints, seeds, clear, 0, valid, step)
-    backward(code, at, modes, numbers, rows, guards, values, adjoints, step, 1, groups, samples, order)
+    backward(code, at, modes, numbers, rows, guards, values, adjoints, step, 1, fresh, groups, samples, order)

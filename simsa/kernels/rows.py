@@ -161,17 +161,25 @@ class Row:
                     pairs[ast.unparse(tree.left), ast.unparse(tree.comparators[0])] = None
         return [_call(b, "fabs", b.fsub(text(left), text(right))) for left, right in pairs]
 
+    def ties(self, b, text):
+        """Return the lanes in which a row that mixes pieces holds."""
+        lanes = text.mask(False)
+        for branch in self.branches:
+            if branch.between:
+                lanes = b.or_(lanes, text.all(branch.guards))
+        return lanes
+
     def passes(self, i):
         """Tell whether any piece depends on operand i."""
         return any(partials[i] != "0" for _, partials in self.pieces)
 
-    def amount(self, b, text, weights, i, grad):
+    def amount(self, b, text, weights, i, grad, tied=True):
         """Return what operand i gets from the first row that holds: grad times its partial, or -0.0 for nothing.
 
         weights: a lane vector for each tied piece, in order. Amounts have no -0.0, by adding +0.0; so -0.0 means
-        nothing, and adding it changes nothing (see `nary`).
+        nothing, and adding it changes nothing (see `nary`). tied: False if `ties` is known to hold in no lane.
         """
-        pieces, branches = self.pieces, self.branches
+        pieces, branches = self.pieces, [branch for branch in self.branches if tied or not branch.between]
         zero, nothing = text.constant(0.0), text.constant(-0.0)
         live = received(b, grad)
         # what passes the adjoint on as it is passes -0.0 as -0.0

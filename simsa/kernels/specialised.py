@@ -30,10 +30,12 @@ class _Code:
         self.context, self.b = context, builder
         self.lanes = Lanes(sig.args[0].dtype)
         self.bytes = self.lanes.dtype.bitwidth // 8
-        self.data = {
-            name: cgutils.create_struct_proxy(fe)(context, builder, arg).data
-            for name, fe, arg in zip(names, sig.args, args, strict=True)
-        }
+        self.flags, self.data = {}, {}
+        for name, fe, arg in zip(names, sig.args, args, strict=True):
+            if isinstance(fe, types.Array):
+                self.data[name] = cgutils.create_struct_proxy(fe)(context, builder, arg).data
+            else:
+                self.flags[name] = arg
         self.vector = _floats(self.lanes)
 
     def constant(self, value):
@@ -112,7 +114,7 @@ class _Code:
 
 
 def _operation(names, code):
-    """Return a kernel operation over arrays of these names; code(_Code) makes it."""
+    """Return a kernel operation over arrays, and flags, of these names; code(_Code) makes it."""
 
     def make(context, builder, sig, args):
         result = code(_Code(context, builder, sig, args, names))
@@ -154,6 +156,12 @@ def straight(shape, outs, constants, output, lines):
             self.code, self.shared, self.own, self.sample = code, shared, own, sample
             self.made = {place: code.constant(value) for place, value in constants.items()}
 
+        def copy(self):
+            """Return one that knows what has been loaded so far, and forgets what is loaded from now on."""
+            other = Vector(self.code, self.shared, self.own, self.sample)
+            other.made = dict(self.made)
+            return other
+
         def at(self, place):
             return (place, self.shared) if place < data_at else (place + self.sample * self.code.lanes.count, self.own)
 
@@ -176,9 +184,9 @@ def straight(shape, outs, constants, output, lines):
             return _Text(code.context, code.b, code.lanes, names)
 
     def vectors(code, least=None, descending=False):
-        """Loop over the lane vectors; yield each, and where to keep the smallest gap of its trajectories.
+        """Loop over the lane vectors; yield some, and where to keep the smallest gap of the trajectories of each.
 
-        Samples lie side by side, and are the inner loop of a run: memory is walked from one end to the other.
+        Samples lie side by side, and those of a run come together: memory is walked from one end to the other.
         """
         lanes, b = code.lanes.count, code.b
         inner = samples if outs > 1 else 1
@@ -190,8 +198,7 @@ def straight(shape, outs, constants, output, lines):
             with code.times(outs, descending) as n:
                 shared = code.scaled((g, lanes), (n, groups * lanes))
                 own = code.scaled((g, samples * lanes), (s, lanes), (n, step))
-                for k in range(inner):
-                    yield Vector(code, shared, own, k), least and least[k]
+                yield [Vector(code, shared, own, k) for k in range(inner)], least or [None] * inner
             if least is not None:
                 for n in range(inner):
                     code.store("margin", b.load(least[n]), n * lanes, here)
@@ -227,12 +234,13 @@ def straight(shape, outs, constants, output, lines):
                 b.store(b.select(b.fcmp_ordered("<", gap, old), gap, old), smallest)
 
     def forward(code):
-        for vector, smallest in vectors(code, smallest_gaps(code)):
-            ahead(vector, smallest)
-            for line in lines:
-                vector.store("values", vector.made[line[1]], line[1])
+        for some, smallest in vectors(code, smallest_gaps(code)):
+            for vector, gap in zip(some, smallest, strict=True):
+                ahead(vector, gap)
+                for line in lines:
+                    vector.store("values", vector.made[line[1]], line[1])
 
-    def amounts(vector, line, grad, weights):
+    def amounts(vector, line, grad, weights, tied):
         """Yield what each operand that receives gets."""
         row, out, operands, modes, *_ = line
         b = vector.code.b
@@ -250,7 +258,7 @@ def straight(shape, outs, constants, output, lines):
         text.names["v"] = vector.value(out)
         for i, mode in enumerate(modes):
             if mode and row.passes(i):
-                yield i, row.amount(b, text, weights, i, grad)
+                yield i, row.amount(b, text, weights, i, grad, tied)
 
     def tie_weights(code):
         """Return the tie weights of each line, by the first."""
@@ -260,8 +268,11 @@ def straight(shape, outs, constants, output, lines):
             if not isinstance(line[0], str)
         }
 
-    def back(vector, weights, adjoints, whole):
-        """Pass the adjoints back, and store those of other parts' registers; the whole tape has none but parameters."""
+    def back(vector, weights, adjoints, whole, tied):
+        """Pass the adjoints back, and store those of other parts' registers; the whole tape has none but parameters.
+
+        tied: whether a row that mixes pieces may hold.
+        """
         changed = []
 
         def adjoint(place):
@@ -272,7 +283,7 @@ def straight(shape, outs, constants, output, lines):
 
         for line in reversed(kept):
             out, operands, modes = line[1:4]
-            for i, amount in amounts(vector, line, adjoint(out), weights.get(line[5])):
+            for i, amount in amounts(vector, line, adjoint(out), weights.get(line[5], ()), tied):
                 place = operands[i]
                 adjoints[place] = amount if modes[i] == ASSIGN else vector.code.b.fadd(adjoint(place), amount)
                 if place not in inside and place not in changed:
@@ -280,17 +291,38 @@ def straight(shape, outs, constants, output, lines):
         for place in changed:
             vector.store("adjoints", adjoints[place], place)
 
+    def walk_back(code, some, starts, whole):
+        """Pass the adjoints of some vectors back; where no lane is tied, without the mixtures: ties are rare."""
+        b = code.b
+        mixing = [line for line in kept if not isinstance(line[0], str) and line[0].weights]
+        if not mixing:
+            for vector, start in zip(some, starts, strict=True):
+                back(vector, {}, start, whole, False)
+            return
+        tied = None
+        for vector in some:
+            for line in mixing:
+                lanes = line[0].ties(b, vector.text(line))
+                tied = lanes if tied is None else b.or_(tied, lanes)
+        bits = ir.IntType(code.lanes.count)
+        with b.if_else(b.icmp_unsigned("!=", b.bitcast(tied, bits), bits(0))) as ways:
+            for way, mixes in zip(ways, (True, False), strict=True):
+                with way:
+                    weights = tie_weights(code) if mixes else {}
+                    for vector, start in zip(some, starts, strict=True):
+                        back(vector.copy(), weights, dict(start), whole, mixes)
+
     def backward(code):
-        weights = tie_weights(code)
-        for vector, _ in vectors(code, descending=True):
-            back(vector, weights, {}, whole=False)
+        for some, _ in vectors(code, descending=True):
+            walk_back(code, some, [{}] * len(some), whole=False)
 
     def gradient(code):
-        b, weights = code.b, tie_weights(code)
-        for vector, smallest in vectors(code, smallest_gaps(code)):
+        b = code.b
+        for (vector,), (smallest,) in vectors(code, smallest_gaps(code)):
             ahead(vector, smallest)
             valid = b.fcmp_unordered("!=", code.load("valid", 0, vector.own), code.constant(0.0))
-            back(vector, weights, {output: b.select(valid, code.constant(1.0), code.constant(-0.0))}, whole=True)
+            start = {output: b.select(valid, code.constant(1.0), code.constant(-0.0))}
+            walk_back(code, [vector], [start], whole=True)
 
     return (
         _operation(("values", "margin"), forward),
@@ -309,9 +341,10 @@ def _tiles(count, size):
 
 
 def dense(shape, outs, inputs, weights, x, bias, out, mode):
-    """Return forward(values), finite(values), backward(values, adjoints) and masked(values, adjoints) of a dense layer.
+    """Return forward(values), finite(values), backward(values, adjoints, fresh) and masked, likewise, of a dense layer.
 
-    weights, bias: places of parameters, consecutive, adjoints added to; bias -1: none. x: place of the inputs, no
+    weights, bias: places of parameters, consecutive, adjoints added to, or written if
+    `fresh`; bias -1: none. x: place of the inputs, no
     parameters, consecutive. mode: how the inputs receive. backward is right only if finite(values) is true: then an
     adjoint that received nothing, -0.0, adds zeros only. masked is right in any case, and slow.
     """
@@ -380,6 +413,8 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode):
         """Leave out what received nothing, lane by lane."""
         b, zero, nothing = code.b, code.constant(0.0), code.constant(-0.0)
         lanes, next_weight, next_row, next_group = places(code)
+        with b.if_then(code.flags["fresh"]), code.times(outs * inputs * groups) as i:
+            code.store("adjoints", zero, weights, code.scaled((i, lanes)))
         with code.times(groups) as g:
             with code.times(samples) as s, code.times(outs) as j, code.times(inputs) as i:
                 grad = code.load("adjoints", out, code.scaled((g, next_group), (s, lanes), (j, step)))
@@ -419,6 +454,10 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode):
             if mode:
                 inputs_back(code, g)
 
+    def so_far(code, place, at):
+        """Return the adjoint of a parameter, 0 if what is there is of no use."""
+        return code.b.select(code.flags["fresh"], code.constant(0.0), code.load("adjoints", place, at))
+
     def weights_back(code, g):
         """Add g_j x_i of every sample, in order, to the adjoint of W_ji."""
         b = code.b
@@ -436,7 +475,7 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode):
                             for r in range(rows)
                             for k in range(width)
                         ]
-                        start = [code.load("adjoints", place, at) for place in where]
+                        start = [so_far(code, place, at) for place in where]
 
                         def body(
                             n, s, sums, rows=rows, width=width, first=first, second=second, left=left, right=right
@@ -466,7 +505,7 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode):
             with code.times(count) as j:
                 at = code.scaled((g, lanes), (j, size * next_weight))
                 left = code.scaled((g, next_group), (j, size * step))
-                sums = [code.load("adjoints", bias + (first + r) * next_weight, at) for r in range(size)]
+                sums = [so_far(code, bias + (first + r) * next_weight, at) for r in range(size)]
                 for n in range(samples):
                     sums = [
                         b.fadd(value, code.load("adjoints", out + (first + r) * step + n * lanes, left))
@@ -523,6 +562,6 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode):
     return (
         _operation(("values",), forward),
         _operation(("values",), finite),
-        _operation(("values", "adjoints"), backward),
-        _operation(("values", "adjoints"), masked),
+        _operation(("values", "adjoints", "fresh"), backward),
+        _operation(("values", "adjoints", "fresh"), masked),
     )

@@ -88,7 +88,7 @@ def _no_words():
 
 
 @kernel
-def _subset(n, step, trajectory, stream, seed, out, start):
+def _subset(n, step, trajectory, stream, seed, out, start, stride):
     """Write one of the 2^n - 1 nonempty subsets of range(n), ascending: one bit for each index, again if all are 0."""
     block = 0
     while True:
@@ -98,31 +98,52 @@ def _subset(n, step, trajectory, stream, seed, out, start):
             block += 1
             for i in range(base, min(base + 128, n)):
                 # Written in any case, kept if the bit is set: a branch would be mispredicted half of the time.
-                out[start + count] = i
+                out[start + count * stride] = i
                 count += np.int64((words[(i - base) >> 5] >> uint32(i & 31)) & uint32(1))
         if count:
             return count
 
 
 @kernel
-def _distinct(n, size, step, trajectory, stream, seed, free, out, start):
+def _take(i, j, free, out, place):
+    """Write i, or j where i is taken, and take it."""
+    word, bit = i >> SIX, i & LAST_OF_64
+    if not (free[word] >> np.int64(bit)) & 1:
+        i = uint64(j)
+        word, bit = i >> SIX, i & LAST_OF_64
+    free[word] ^= np.int64(1) << np.int64(bit)
+    out[place] = np.int64(i)
+
+
+@kernel
+def _distinct(n, size, step, trajectory, stream, seed, free, out, start, stride):
     """Write a uniform subset of `size` indices (Floyd: Bentley, Programming pearls, CACM 30, 1987, p. 754).
 
     free: a bit for each index, all 1 before and after.
     """
     position, words = 0, _no_words()
-    place = uint64(start)
-    for j in range(n - size, n):
+    place, far = uint64(start), uint64(stride)
+    j = n - size
+    while j < n:
+        if position & 3 == 0 and j + 4 <= n:
+            # four at once, if none is rejected, which is rare
+            words = block_of(position >> 2, step, trajectory, stream, seed)
+            first, second = uint64(words[0]) * uint64(j + 1), uint64(words[1]) * uint64(j + 2)
+            third, fourth = uint64(words[2]) * uint64(j + 3), uint64(words[3]) * uint64(j + 4)
+            if min(min(first & LOW, second & LOW), min(third & LOW, fourth & LOW)) >= uint64(n):
+                _take(first >> HALF, j, free, out, place)
+                _take(second >> HALF, j + 1, free, out, place + far)
+                _take(third >> HALF, j + 2, free, out, place + far + far)
+                _take(fourth >> HALF, j + 3, free, out, place + far + far + far)
+                place += uint64(4) * far
+                position += 4
+                j += 4
+                continue
         i, position, words = below(j + 1, position, words, step, trajectory, stream, seed)
-        # unsigned: Numba need not ask whether an index counts from the end
-        word, bit = uint64(i) >> SIX, uint64(i) & LAST_OF_64
-        if not (free[word] >> np.int64(bit)) & 1:
-            i = j
-            word, bit = uint64(i) >> SIX, uint64(i) & LAST_OF_64
-        free[word] ^= np.int64(1) << np.int64(bit)
-        out[place] = i
-        place += ONE
-    for place in range(uint64(start), uint64(start + size)):
+        _take(uint64(i), j, free, out, place)
+        place += far
+        j += 1
+    for place in range(uint64(start), uint64(start + size * stride), uint64(stride)):
         i = uint64(out[place])
         free[i >> SIX] |= np.int64(1) << np.int64(i & LAST_OF_64)
 
@@ -147,7 +168,7 @@ def scratch_size(law, n, size):
 
 
 @kernel
-def minibatch(law, n, size, replace, seed, cell, trajectory, step, scratch, index_out, start):
+def minibatch(law, n, size, replace, seed, cell, trajectory, step, scratch, index_out, start, stride):
     """Write the indices of the minibatch of one step, and return their number; nothing is allocated.
 
     Laws: 0 full, all n in order; 1 uniform_subset, each of the 2^n - 1 nonempty subsets with the same probability,
@@ -157,17 +178,17 @@ def minibatch(law, n, size, replace, seed, cell, trajectory, step, scratch, inde
     samples that `sample` draws for this step.
 
     scratch: int64 (>= scratch_size(law, n, size),), -1 at first, then kept for the same trajectory, seed and cell. It
-    saves work only: the result is a function of seed, cell, trajectory and step. index_out: int64, written from `start`
-    on; room for n indices (laws 0 and 1) or `size`. 1 <= n < 2^32.
+    saves work only: the result is a function of seed, cell, trajectory and step. index_out: int64, written to start,
+    start + stride, ...; room for n indices (laws 0 and 1) or `size`. 1 <= n < 2^32.
     """
     stream = MINIBATCH | (cell << 8)
     if law == FULL or law == STREAMED:
         count = n if law == FULL else size
         for i in range(count):
-            index_out[start + i] = i
+            index_out[start + i * stride] = i
         return count
     if law == UNIFORM_SUBSET:
-        return _subset(n, step, trajectory, stream, seed, index_out, start)
+        return _subset(n, step, trajectory, stream, seed, index_out, start, stride)
     if law == RESHUFFLED:
         batches = (n + size - 1) // size
         epoch = step // batches
@@ -177,16 +198,16 @@ def minibatch(law, n, size, replace, seed, cell, trajectory, step, scratch, inde
         first = (step - epoch * batches) * size
         count = min(size, n - first)
         for i in range(count):
-            index_out[start + i] = scratch[1 + first + i]
+            index_out[start + i * stride] = scratch[1 + first + i]
         return count
     if law == FIXED_SIZE_REPLACED or replace:
         position, words = 0, _no_words()
         for i in range(size):
             drawn, position, words = below(n, position, words, step, trajectory, stream, seed)
-            index_out[start + i] = drawn
+            index_out[start + i * stride] = drawn
         return size
     count = min(size, n)
-    _distinct(n, count, step, trajectory, stream, seed, scratch, index_out, start)
+    _distinct(n, count, step, trajectory, stream, seed, scratch, index_out, start, stride)
     return count
 
 

@@ -81,7 +81,7 @@ class Interpreter:
     def __init__(self, tape: Tape, arithmetic: Arithmetic = FLOAT64) -> None:
         self.tape, self.arithmetic = tape, arithmetic
         values = zip(tape.constant_registers.tolist(), tape.constant_values.tolist(), strict=True)
-        self.code = tape.code.tolist()
+        self.code: list[list[int]] = tape.code.tolist()
         self.modes = [tape.modes[line[FIRST] : line[FIRST] + line[COUNT]].tolist() for line in self.code]
         with np.errstate(over="ignore"):  # a number beyond float32 is infinite there, as in the kernels
             self._constants = [(register, arithmetic.number(value)) for register, value in values]

@@ -87,7 +87,7 @@ def forward(code, at, numbers, rows, guards, values, margin, step_, groups_, sam
 
 
 @kernel
-def backward(code, at, modes, numbers, rows, guards, values, adjoints, step_, trusted, groups_, samples_, order):
+def backward(code, at, modes, numbers, rows, guards, values, adjoints, step_, trusted, fresh, groups_, samples_, order):
     """Pass every adjoint back; the parameters are finite."""
     step, groups, samples = {step}, {groups}, {samples}
 {backward}
@@ -95,7 +95,8 @@ def backward(code, at, modes, numbers, rows, guards, values, adjoints, step_, tr
 
 @kernel
 def gradient(
-    code, at, modes, numbers, rows, guards, seeds, clear, values, adjoints, valid, margin, step, groups, samples, order
+    code, at, modes, numbers, rows, guards, seeds, clear, values, adjoints, valid, margin, fresh, step, groups, samples,
+    order,
 ):
     """Compute every register, and add the gradient of the output to the parameters' adjoints, where valid."""
 {gradient}
@@ -104,7 +105,7 @@ def gradient(
 
 _WALKS = """forward(code, at, numbers, rows, guards, values, margin, step, groups, samples, order)
 seed(adjoints, seeds, clear, 0, valid, step)
-backward(code, at, modes, numbers, rows, guards, values, adjoints, step, 1, groups, samples, order)"""
+backward(code, at, modes, numbers, rows, guards, values, adjoints, step, 1, fresh, groups, samples, order)"""
 
 
 class Piece(NamedTuple):
@@ -135,6 +136,7 @@ def engine_text(layout: Layout) -> str:
     backward = "\n".join(piece.backward for piece in reversed(pieces) if piece.backward) or "pass"
     whole = len(pieces) == 1 and pieces[0].gradient
     texts = {"forward": forward, "backward": backward, "gradient": whole or _WALKS}
+    lines.append(f"ASSIGNS = {_assigns(layout)}")
     sizes = {"step": layout.step, "groups": layout.groups, "samples": layout.samples}
     return "\n".join(lines) + _TAIL.format(**{name: indent(text, "    ") for name, text in texts.items()}, **sizes)
 
@@ -193,6 +195,18 @@ def _line(layout: Layout, line: NDArray[np.int64], n: int) -> str:
     )
 
 
+def _assigns(layout: Layout) -> bool:
+    """Tell whether each parameter is read by one instruction alone, once, and this is a dense layer of its own."""
+    tape, read = layout.tape, []
+    for line in layout.code:
+        operands = tape.operands[line[FIRST] : line[FIRST] + line[COUNT]]
+        inside = operands[operands < tape.parameters].tolist()
+        if inside and not (_dense(layout, 0, line) and line[FLAGS] & ADJOINED):
+            return False
+        read += inside
+    return sorted(read) == list(range(tape.parameters))
+
+
 def _loop(layout: Layout, line: NDArray[np.int64]) -> Piece:
     """Return the calls of the interpreter's loop for an instruction."""
     forward, backward = _LOOPS[ROWS[line[OP]].name]
@@ -223,7 +237,8 @@ def _dense(layout: Layout, name: int, line: NDArray[np.int64]) -> Piece | None:
     return Piece(
         f"forward{name}, finite{name}, backward{name}, masked{name} = specialised.dense(shape, {numbers})",
         f"forward{name}(values)",
-        f"if finite{name}(values):\n    backward{name}(values, adjoints)\nelse:\n    masked{name}(values, adjoints)"
+        f"if finite{name}(values):\n    backward{name}(values, adjoints, fresh)\n"
+        f"else:\n    masked{name}(values, adjoints, fresh)"
         if adjoined
         else "",
     )
