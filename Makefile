@@ -9,7 +9,7 @@ ARGS ?=
 python := $(VENV)/bin/python
 pip := $(python) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: sweep test lint format bench figures schema clean
+.PHONY: sweep test lint format bench catalogue figures schema clean
 
 sweep: $(VENV)/.run ## run the main job
 	$(python) scripts/sweep.py $(SCENARIO) $(ARGS)
@@ -29,6 +29,9 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.bench ## simsa beside its peers, by hand
 	$(python) -m benchmarks $(ARGS)
+
+catalogue: $(VENV)/.run ## run every scenario, and write docs/results.md
+	$(python) scripts/results.py $(ARGS)
 
 figures: $(VENV)/.run ## draw the figures of the README again
 	$(python) scripts/figures.py all $(ARGS)

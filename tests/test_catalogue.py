@@ -1,0 +1,135 @@
+"""The catalogue in small: each scenario with fewer trajectories and steps, its known answers, and wrong ones."""
+
+import json
+import math
+import shutil
+import tomllib
+from fractions import Fraction
+from importlib import util
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from simsa import cli, plots
+from simsa.scenario import Scenario, load
+
+SCENARIOS = Path(__file__).parent.parent / "scenarios"
+
+
+class Small(NamedTuple):
+    """What makes a scenario small, as `--set` takes it; and the verdict on each part of the theorems."""
+
+    changes: tuple[str, ...]
+    verdicts: dict[str, str]
+
+
+def said(finite: str, bad: str, selection: str, clarke: str) -> dict[str, str]:
+    """Return verdicts by the part that they are on; "" for no verdict, "one, another" where cells differ."""
+    parts = ("finite time", "bad steps", "limits are selection critical", "limits are Clarke critical")
+    return {part: verdict for part, verdict in zip(parts, (finite, bad, selection, clarke), strict=True) if verdict}
+
+
+CONSISTENT, NOT_MET, NOT_DECIDED = "consistent", "hypothesis not met", "not decided"
+
+SMALL = {
+    "bad_step": Small(("sweep.trajectories=2000",), said(CONSISTENT, NOT_MET, NOT_DECIDED, CONSISTENT)),
+    "identity_trap": Small(("sweep.trajectories=600", "sgd.steps=20"), said(NOT_MET, "", NOT_DECIDED, NOT_MET)),
+    "relu_net": Small(
+        ("sweep.c=[0.05, 1.0]", "sweep.trajectories=100", "sgd.steps=30", "data.limit=300"),
+        said(CONSISTENT, "", NOT_MET, NOT_MET),
+    ),
+    "relu_net_small": Small(("sgd.steps=30",), said(CONSISTENT, "", NOT_MET, NOT_MET)),
+    "streaming": Small(("sweep.trajectories=400", "record.classify=4"), said(NOT_MET, "", NOT_MET, NOT_MET)),
+}
+"""By the names of the files; the small runs take under three minutes together."""
+
+RESULTS = Path(__file__).parent.parent / "scripts" / "results.py"
+
+
+def wrong(claim: dict[str, Any], scenario: Scenario) -> dict[str, Any]:
+    """Return a claim with a probability that is wrong by five standard errors of its cells, 1 / (2 sqrt n) at most."""
+    known = float(Fraction(claim["probability"]))
+    classified = claim["event"] in ("clarke", "artificial")
+    n = min(scenario.sweep.trajectories, scenario.record.classify if classified else math.inf)
+    return claim | {"probability": known + math.copysign(2.5 / math.sqrt(n), 0.5 - known), "text": "wrong on purpose"}
+
+
+def toml(table: dict[str, Any]) -> str:
+    """Return an inline table; JSON's strings, numbers and lists are TOML's."""
+    return f"{{{', '.join(f'{key} = {json.dumps(value)}' for key, value in table.items())}}}"
+
+
+def test_every_scenario_has_a_row_and_every_row_a_scenario():
+    assert set(SMALL) == {path.stem for path in SCENARIOS.glob("*.toml")}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_known_answers_hold_wrong_ones_are_rejected_and_verdicts_are_as_expected(name, tmp_path, monkeypatch, capsys):
+    """The whole way of a user, but for the figures, with each claim of the file and a wrong one beside it."""
+    monkeypatch.setattr(plots, "save_all", lambda summary, folder: [])
+    path, (changes, verdicts) = SCENARIOS / f"{name}.toml", SMALL[name]
+    changes = (*changes, "run.engine=interpreter")  # small runs take less time than the compilation
+    claims = tomllib.loads(path.read_text(encoding="utf-8")).get("claim", [])
+    scenario = load(path, changes)
+    both = ", ".join(toml(claim) for claim in [*claims, *(wrong(claim, scenario) for claim in claims)])
+    words = [word for change in (*changes, f"claim=[{both}]") for word in ("--set", change)]
+    assert cli.main(["sweep", str(path), "--out", str(tmp_path), "--quiet", "--workers", "2", *words]) == 0
+    assert capsys.readouterr().out.count("REJECTED") == len(claims)
+    summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
+    assert {entry["claim"] for entry in summary["claims"]} == set(range(2 * len(claims)))
+    for entry in summary["claims"]:
+        assert entry["holds"] is (entry["claim"] < len(claims)), entry
+    found: dict[str, set[str]] = {}
+    for verdict in summary["verdicts"]:
+        found.setdefault(verdict["part"], set()).add(verdict["verdict"])
+    assert {part: ", ".join(sorted(several)) for part, several in found.items()} == verdicts
+
+
+# ---------------------------------------------------------------- the page of the results
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """The script that writes docs/results.md, in a folder with two scenarios."""
+    script = util.module_from_spec(spec := util.spec_from_file_location("results", RESULTS))
+    spec.loader.exec_module(script)
+    monkeypatch.setattr(plots, "save_all", lambda summary, folder: [])
+    for name, folder in (("ROOT", ""), ("SCENARIOS", "scenarios"), ("RESULTS", "results"), ("PAGE", "results.md")):
+        monkeypatch.setattr(script, name, tmp_path / folder)
+    (tmp_path / "scenarios").mkdir()
+    text = (SCENARIOS / "streaming.toml").read_text(encoding="utf-8").replace("= 4000", "= 400")
+    (tmp_path / "scenarios" / "streaming.toml").write_text(text, encoding="utf-8")
+    shutil.copyfile(SCENARIOS / "bad_step.toml", tmp_path / "scenarios" / "bad_step.toml")
+    return script
+
+
+def test_the_page_of_the_results_is_made_from_records_and_invents_none(results, tmp_path, capsys):
+    assert results.catalogue(["--only", "streaming"]) == 0
+    assert "bad_step: not run" in capsys.readouterr().err
+    text = (tmp_path / "results.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| [")]
+    assert rows[0] == ["[bad_step](../scenarios/bad_step.toml)", "not run", *[""] * 6]
+    at = json.loads((tmp_path / "results" / "streaming" / "summary.json").read_text(encoding="utf-8"))["claims"][0]
+    where = "[streaming](../scenarios/streaming.toml)"
+    interval = f"{at['estimate']:.4g} ({at['low']:.4g} to {at['high']:.4g})"
+    assert rows[1] == [where, at["text"], "landed", "0.5", "7/18", f"{at['hits']} of 400", interval, "holds"]
+    assert [row[1] for row in rows[3:]] == [
+        "7, finite time",
+        "4, limits are selection critical",
+        "4, limits are Clarke critical",
+    ]
+    assert all(row[6] == NOT_MET and "J is a finite sum" in row[7] for row in rows[3:])
+    assert results.page(["bad_step", "streaming"]) == text, "the same records, the same page"
+
+
+def test_the_page_says_what_is_rejected_and_leaves_out_what_is_out_of_date(results, tmp_path):
+    file = tmp_path / "scenarios" / "streaming.toml"
+    text = file.read_text(encoding="utf-8").replace("7/18", "1/2")
+    file.write_text(text, encoding="utf-8")
+    assert results.catalogue(["--only", "streaming"]) == 1
+    assert "| rejected in 1 of 1 cells |" in (tmp_path / "results.md").read_text(encoding="utf-8")
+    for changed in (text.replace("1/2", "7/18"), text.replace("seed = 11", "seed = 12")):
+        file.write_text(changed, encoding="utf-8")
+        assert "| not run since the file changed |" in results.page(["streaming"])
+    assert results.catalogue(["--only", "streaming"]) == 2, "records of another seed are not continued"
