@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from simsa.cli import main
-from simsa.plots.figures import save
 from simsa.plots.paper import paper_figure_1
+from simsa.plots.style import save
 
 ROOT = Path(__file__).parent.parent
 

@@ -13,15 +13,19 @@ import pytest
 from matplotlib.image import imread
 
 from simsa import plots
-from simsa.analysis import clopper_pearson, interval
-from simsa.plots.figures import save
+from simsa.analysis import clopper_pearson, codimension, interval, upper_bound
+from simsa.analysis.scaling import nearness
 from simsa.plots.paper import paper_figure_1
+from simsa.plots.style import save
 
 STEPS = 500
 
 
-def summary_of(c, landed, conventions=("tensorflow",), trajectories=1000, title="Made up"):
-    """Return a summary in which `landed[i]` of the trajectories land for c[i], one after the other."""
+def summary_of(c, landed, conventions=("tensorflow",), trajectories=1000, title="Made up", bad=()):
+    """Return a summary in which `landed[i]` of the trajectories land for c[i], one after the other.
+
+    bad: predicted bad scales, besides all c at which something landed.
+    """
     cells = []
     for scale, hits in zip(c, landed, strict=True):
         for convention in conventions:
@@ -33,6 +37,7 @@ def summary_of(c, landed, conventions=("tensorflow",), trajectories=1000, title=
             if scale >= 5:  # half of the runs explode and stop
                 quantiles["0.5"] = [2.0, 1e4] + [None] * 9
                 quantiles["0.75"] = [3.0] + [None] * 10
+            margin = np.concatenate([np.zeros(hits), (np.arange(1, trajectories - hits + 1) / trajectories)])
             cells.append(
                 {
                     "c": float(scale),
@@ -49,13 +54,20 @@ def summary_of(c, landed, conventions=("tensorflow",), trajectories=1000, title=
                         "high": high.tolist(),
                     },
                     "objective": {"step": ks.tolist(), "trajectories": 64, "quantiles": quantiles},
+                    "codimension": {**asdict(codimension(margin)), "curve": nearness(margin)},
+                    "final_kinds": {"why": "", "kinds": {"artificial": {"strata": [[hits, hits, hits]]}}},
                 }
             )
-    return {"scenario": "made_up", "title": title, "cells": cells}
+    met = [i for i, cell in enumerate(cells) if cell["landed"]]
+    scales = [{"c": cells[i]["c"], "cells": [i]} for i in met] + [{"c": scale, "cells": []} for scale in bad]
+    away = [cell for cell in cells if not cell["landed"]]
+    elsewhere = {"cells": len(away), "landed": 0, "trajectories": sum(cell["trajectories"] for cell in away)}
+    bad_scales = {"scales": scales, "scales_in_all": len(scales), "elsewhere": elsewhere}
+    return {"scenario": "made_up", "title": title, "cells": cells, "bad_scales": bad_scales}
 
 
 CASES = {
-    "few": summary_of([0.01, 0.1, 0.5, 1.0], [0, 12, 300, 0]),
+    "few": summary_of([0.01, 0.1, 0.5, 1.0], [0, 12, 300, 0], bad=[0.25]),
     "zero": summary_of([0.01, 0.1, 0.5], [0, 0, 0]),
     "all": summary_of([0.1], [1000]),
     "one": summary_of([0.1], [0]),
@@ -66,11 +78,24 @@ CASES = {
 }
 
 
+EMPTY = {
+    ("first_passage", "zero"),
+    ("first_passage", "one"),
+    ("zero_hits", "all"),
+    ("codimension", "all"),
+    ("codimension", "one"),
+}
+"""What has nothing to show."""
+
+
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("name", plots.FIGURES)
 @pytest.mark.parametrize("width", [7.0, 3.4])
 def test_every_figure_of_every_case_is_drawn_at_its_width(case, name, width):
     figure = plots.FIGURES[name](CASES[case], width=width)
+    if (name, case) in EMPTY:
+        assert figure is None
+        return
     figure.canvas.draw()
     assert figure.get_size_inches()[0] == width
     assert all(ax.get_xlabel() and np.isfinite(ax.get_ylim()).all() for ax in figure.axes if ax.lines)
@@ -81,10 +106,72 @@ def test_a_cell_without_landings_is_an_open_marker_at_its_upper_bound():
     figure = plots.landing(CASES["zero"])
     bound = CASES["zero"]["cells"][0]["probability"]["landed"]["high"]
     points = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
+    assert len(figure.axes[0].lines) == 3, "no bad scale is marked where none is predicted"
     assert [tuple(line.get_ydata()) for line in points] == [(bound,)] * 3
     assert {line.get_markerfacecolor() for line in points} == {"white"}
     assert len(figure.axes[0].texts) == 3, "an arrow each"
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["nothing landed: 95% upper bound"]
+
+
+def test_predicted_bad_scales_are_marked_where_the_summary_has_them():
+    """Ticks for all of them, and dashed lines at those the sweep took; a legend that says which is which."""
+    figure = plots.landing(CASES["few"])
+    (ax,) = figure.axes
+    (ticks,) = [line for line in ax.lines if line.get_marker() == "|"]
+    assert ticks.get_xdata().tolist() == [0.1, 0.25, 0.5]
+    down = [line.get_xdata()[0] for line in ax.lines if len(line.get_xdata()) == 2 and line.is_dashed()]
+    assert down == [0.1, 0.5]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels[-2:] == ["predicted bad scale c = 1/(λ $α_k$)", "bad scale in the sweep"]
+
+
+def test_the_bound_after_no_hit_is_on_its_law():
+    """Cells without a landing, and the cells at no bad scale together, known before anything was seen."""
+    figure = plots.zero_hits(CASES["few"])
+    (law, *points) = figure.axes[0].lines
+    found = {line.get_label(): line.get_xydata().tolist() for line in points}
+    np.testing.assert_allclose(found["no landing, one cell"], [[1000, upper_bound(1000)]])
+    np.testing.assert_allclose(found["no landing, all c that are not bad"], [[2000, upper_bound(2000)]])
+    assert "no landing, all c together" not in found, "some landed"
+    np.testing.assert_allclose(law.get_ydata(), 1 - 0.05 ** (1 / law.get_xdata()))
+    assert len({line.get_marker() for line in points}) == len(points)
+    together = {line.get_label(): line.get_xdata().tolist() for line in plots.zero_hits(CASES["zero"]).axes[0].lines}
+    assert together["no landing, all c together"] == together["no artificial end, all c together"] == [3000]
+
+
+def test_ends_that_were_not_all_classified_have_no_bound_of_their_number():
+    summary = summary_of([0.1], [0])
+    summary["cells"][0]["final_kinds"]["kinds"]["artificial"]["strata"] = [[900, 100, 0]]
+    assert [line.get_label() for line in plots.zero_hits(summary).axes[0].lines][1:] == ["no landing, one cell"]
+
+
+def test_margins_have_their_share_and_the_fitted_slope():
+    """In the case made up, i / 1000 are the margins of those that did not land: P(margin <= e) = e, slope 1."""
+    figure = plots.margins(CASES["one"])
+    curve, fit = figure.axes[0].lines
+    np.testing.assert_allclose(curve.get_ydata(), curve.get_xdata())
+    (slope, *_, last) = np.diff(np.log(fit.get_ydata())) / np.diff(np.log(fit.get_xdata()))
+    assert last == pytest.approx(slope)
+    assert slope == pytest.approx(CASES["one"]["cells"][0]["codimension"]["slope"]) and abs(slope - 1) < 0.3
+    assert figure.legends[0].get_texts()[0].get_text().startswith("c = 0.1\nslope ")
+    curves = [line for line in plots.margins(CASES["few"]).axes[0].lines if line.get_marker() != "None"]
+    assert [line.get_ydata()[0] for line in curves] == [0.001, 0.012, 0.3, 0.001], "flat at what met a tie"
+
+
+def test_slopes_of_runs_that_met_a_tie_are_open():
+    figure = plots.codimension(CASES["few"])
+    bars = figure.axes[0].containers
+    fits = [cell["codimension"] for cell in CASES["few"]["cells"]]
+    assert [bar.lines[0].get_ydata()[0] for bar in bars] == [fit["slope"] for fit in fits]
+    assert [bar.lines[0].get_markerfacecolor() for bar in bars] == ["#000000", "white", "white", "#000000"]
+
+
+def test_what_shows_nothing_is_not_written_and_not_left_over(tmp_path):
+    plots.save_all(CASES["few"], tmp_path)
+    assert (tmp_path / "first_passage.png").exists()
+    written = plots.save_all(CASES["zero"], tmp_path)
+    assert not list(tmp_path.glob("first_passage*"))
+    assert sorted(written) == sorted(tmp_path.iterdir())
 
 
 def test_an_estimate_has_its_interval():

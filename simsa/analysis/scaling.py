@@ -14,6 +14,9 @@ range F = 1 - exp(-a eps), the law of a minimum over many steps, has a mean slop
 UNIT = {"float64": 2.0**-53, "float32": 2.0**-24}
 """Unit roundoffs; formats that are not named are taken as float64."""
 
+POINTS = 60
+"""Most points of the empirical curve, at equal ratios of the number of trajectories."""
+
 SPACINGS = 64
 """Margins below so many units of rounding (of numbers near 1) are grains of the format, and are not fitted."""
 
@@ -66,6 +69,23 @@ def codimension(margins: ArrayLike, precision: str = "float64", level: float = L
     fitted = near[:wanted]
     slope, low, high = _truncated_exponential(np.log(end / fitted), float(np.log(end / floor)), level)
     return Slope(slope, low, high, level, method, floor, end, int(wanted), zeros)
+
+
+def nearness(margins: ArrayLike) -> dict[str, list[float]]:
+    """Return the empirical curve of eps -> margins <= eps: `epsilon`, increasing, and `trajectories`, counts.
+
+    At most POINTS of its steps; both lists are empty if no margin is finite. inf and nan count as never near.
+
+    >>> nearness([0.0, 0.0, 0.5, np.inf])
+    {'epsilon': [0.0, 0.5], 'trajectories': [2, 3]}
+    """
+    found = np.asarray(margins, np.float64)
+    found = np.sort(found[np.isfinite(found)])
+    positive = found[found > 0]
+    ranks = np.unique(np.geomspace(1, max(positive.size, 1), POINTS).astype(np.int64)) - 1
+    epsilon = np.unique(np.concatenate([found[:1], positive[ranks] if positive.size else positive]))
+    counts = np.searchsorted(found, epsilon, side="right")
+    return {"epsilon": epsilon.tolist(), "trajectories": counts.tolist()}
 
 
 def _truncated_exponential(u: np.ndarray, width: float, level: float) -> tuple[float, float, float]:

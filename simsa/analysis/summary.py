@@ -21,7 +21,7 @@ from simsa.analysis.intervals import LEVEL, Tally, clopper_pearson, interval
 from simsa.analysis.kinds import Subject, final_kinds, tie_kinds
 from simsa.analysis.pairs import pairs
 from simsa.analysis.scales import bad_scales
-from simsa.analysis.scaling import codimension
+from simsa.analysis.scaling import codimension, nearness
 from simsa.analysis.verdicts import verdicts
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _cell(
         kinds["tie_kinds"] = tie_kinds(cell, index, subject, cells, level)
         kinds["final_kinds"], ends = final_kinds(cell, index, subject, cells, level)
         tallies |= ends
-    curve = first_passage(cell, steps, level)
+    curve, margin = first_passage(cell, steps, level), cell["margin"].values
     objective: dict[str, Any] = {
         "step": [],
         "trajectories": 0,
@@ -138,7 +138,10 @@ def _cell(
         "objective": objective,
         "observables": observed,
         "margin": {"epsilon": list(EPSILONS), "trajectories": margins(cell).tolist()},
-        "codimension": asdict(codimension(cell["margin"].values, str(cell["precision"].values), level)),
+        "codimension": {
+            **asdict(codimension(margin, str(cell["precision"].values), level)),
+            "curve": nearness(margin),
+        },
         **kinds,
     }
     return described, tallies

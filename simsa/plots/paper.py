@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from simsa import calculus
 from simsa.calculus.examples import Example, figure_1
-from simsa.plots.figures import COLOURS, STYLE, WIDE
+from simsa.plots.style import COLOURS, STYLE, WIDE
 
 POINTS = 60
 """Points of each smooth part of a curve."""
