@@ -106,14 +106,18 @@ def test_the_machine_is_asked_for_every_block_of_every_cell_once(tmp_path):
 
 
 def test_at_most_the_workers_run_at_once_and_the_window_is_bounded(tmp_path):
-    running, most, lock = 0, 0, threading.Lock()
+    running, most, started, lock = 0, 0, 0, threading.Lock()
+    three = threading.Barrier(3)
 
     def counting(*given, **named):
-        nonlocal running, most
+        nonlocal running, most, started
         with lock:
             running += 1
             most = max(most, running)
-        time.sleep(0.005)
+            started += 1
+            early = started <= 3
+        if early:
+            three.wait(60)
         with lock:
             running -= 1
         return descend(*given, **named)
@@ -131,12 +135,12 @@ class Stopping:
     def __call__(self, *given, **named):
         with self.lock:
             self.left -= 1
-            stop = self.left == 0
-        if stop and self.error:
+            left = self.left
+        if left == 0 and self.error:
             raise self.error
-        if stop:
+        if left == 0:
             _thread.interrupt_main()
-        time.sleep(0.005)
+        time.sleep(0.005 if left > 0 else 0.5)  # the main thread has time to notice before the last block is done
         return descend(*given, **named)
 
 

@@ -51,6 +51,13 @@ class _Code:
     def store(self, name, value, place, dynamic=None):
         self.b.store(value, self.address(name, place, dynamic), align=self.bytes)
 
+    def so_far(self, place, dynamic=None, sample=None):
+        """Return the adjoint of a parameter, 0 if what is there is of no use. sample: None for all, and the first."""
+        fresh = self.flags["fresh"]
+        if sample is not None:
+            fresh = self.b.and_(fresh, self.b.icmp_unsigned("==", sample, INDEX(0)))
+        return self.b.select(fresh, self.constant(0.0), self.load("adjoints", place, dynamic))
+
     def prepare(self, name, places, dynamic=None):
         """Fetch the memory of places that will be written without having been read (see `lanes.prepare`)."""
         for place in places:
@@ -127,7 +134,7 @@ def _operation(names, code):
         return intrinsic(lambda typingctx, a, b: (make.result(a, b), make))
     if len(names) == 3:
         return intrinsic(lambda typingctx, a, b, c: (make.result(a, b, c), make))
-    return intrinsic(lambda typingctx, a, b, c, d, e: (make.result(a, b, c, d, e), make))
+    return intrinsic(lambda typingctx, a, b, c, d, e, f: (make.result(a, b, c, d, e, f), make))
 
 
 # Instructions of the table.
@@ -136,8 +143,9 @@ def _operation(names, code):
 def straight(shape, outs, constants, output, lines):
     """Return forward(values, margin) and backward(values, adjoints, numbers) of consecutive instructions.
 
-    And gradient(values, margin, adjoints, numbers, valid), both at once with nothing in memory between them, where the
-    instructions are the whole tape, and `output` is the place of its only output.
+    And gradient(values, margin, adjoints, numbers, valid, fresh), both at once, nothing in memory between them, where
+    the instructions are the whole tape, and `output` is the place of its only output. The adjoints of parameters are
+    added to, or written if `fresh`.
 
     constants: values by place. lines: (row, out, operands, modes, immediates, number, guarded, adjoined) of each; row
     is a `rows.Row`, or "sum" or "dot"; number: the first of its tie weights. If outs > 1, there is one line, and it is
@@ -152,13 +160,13 @@ def straight(shape, outs, constants, output, lines):
     class Vector:
         """One lane vector of every register: loads and stores of it, and what has been loaded already."""
 
-        def __init__(self, code, shared, own, sample):
-            self.code, self.shared, self.own, self.sample = code, shared, own, sample
+        def __init__(self, code, shared, own, s, sample):
+            self.code, self.shared, self.own, self.s, self.sample = code, shared, own, s, sample
             self.made = {place: code.constant(value) for place, value in constants.items()}
 
         def copy(self):
             """Return one that knows what has been loaded so far, and forgets what is loaded from now on."""
-            other = Vector(self.code, self.shared, self.own, self.sample)
+            other = Vector(self.code, self.shared, self.own, self.s, self.sample)
             other.made = dict(self.made)
             return other
 
@@ -198,7 +206,7 @@ def straight(shape, outs, constants, output, lines):
             with code.times(outs, descending) as n:
                 shared = code.scaled((g, lanes), (n, groups * lanes))
                 own = code.scaled((g, samples * lanes), (s, lanes), (n, step))
-                yield [Vector(code, shared, own, k) for k in range(inner)], least or [None] * inner
+                yield [Vector(code, shared, own, s, k) for k in range(inner)], least or [None] * inner
             if least is not None:
                 for n in range(inner):
                     code.store("margin", b.load(least[n]), n * lanes, here)
@@ -277,8 +285,12 @@ def straight(shape, outs, constants, output, lines):
 
         def adjoint(place):
             if place not in adjoints:
-                alone = whole and place >= data_at
-                adjoints[place] = vector.code.constant(-0.0) if alone else vector.load("adjoints", place)
+                if whole and place >= data_at:
+                    adjoints[place] = vector.code.constant(-0.0)
+                elif whole:
+                    adjoints[place] = vector.code.so_far(*vector.at(place), vector.s)
+                else:
+                    adjoints[place] = vector.load("adjoints", place)
             return adjoints[place]
 
         for line in reversed(kept):
@@ -327,7 +339,7 @@ def straight(shape, outs, constants, output, lines):
     return (
         _operation(("values", "margin"), forward),
         _operation(("values", "adjoints", "numbers"), backward),
-        _operation(("values", "margin", "adjoints", "numbers", "valid"), gradient),
+        _operation(("values", "margin", "adjoints", "numbers", "valid", "fresh"), gradient),
     )
 
 
@@ -454,10 +466,6 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode):
             if mode:
                 inputs_back(code, g)
 
-    def so_far(code, place, at):
-        """Return the adjoint of a parameter, 0 if what is there is of no use."""
-        return code.b.select(code.flags["fresh"], code.constant(0.0), code.load("adjoints", place, at))
-
     def weights_back(code, g):
         """Add g_j x_i of every sample, in order, to the adjoint of W_ji."""
         b = code.b
@@ -475,7 +483,7 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode):
                             for r in range(rows)
                             for k in range(width)
                         ]
-                        start = [so_far(code, place, at) for place in where]
+                        start = [code.so_far(place, at) for place in where]
 
                         def body(
                             n, s, sums, rows=rows, width=width, first=first, second=second, left=left, right=right
@@ -505,7 +513,7 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode):
             with code.times(count) as j:
                 at = code.scaled((g, lanes), (j, size * next_weight))
                 left = code.scaled((g, next_group), (j, size * step))
-                sums = [so_far(code, bias + (first + r) * next_weight, at) for r in range(size)]
+                sums = [code.so_far(bias + (first + r) * next_weight, at) for r in range(size)]
                 for n in range(samples):
                     sums = [
                         b.fadd(value, code.load("adjoints", out + (first + r) * step + n * lanes, left))

@@ -175,7 +175,9 @@ def _straight(layout: Layout, name: int, outs: int, lines: list[str]) -> Piece:
         made,
         f"forward{name}(values, margin)",
         f"backward{name}(values, adjoints, numbers)",
-        f"gradient{name}(values, margin, adjoints, numbers, valid)" if len(tape.outputs) == 1 and outs == 1 else "",
+        f"gradient{name}(values, margin, adjoints, numbers, valid, fresh)"
+        if len(tape.outputs) == 1 and outs == 1
+        else "",
     )
 
 
@@ -196,8 +198,14 @@ def _line(layout: Layout, line: NDArray[np.int64], n: int) -> str:
 
 
 def _assigns(layout: Layout) -> bool:
-    """Tell whether each parameter is read by one instruction alone, once, and this is a dense layer of its own."""
+    """Tell whether the gradient can write each parameter's adjoint before it adds to it.
+
+    So it is if the tape is one part that passes something to each, or each is read once, by a dense layer of its own.
+    """
     tape, read = layout.tape, []
+    pieces = list(_pieces(layout))
+    if len(pieces) == 1 and pieces[0].gradient:
+        return _received(layout) == set(range(tape.parameters))
     for line in layout.code:
         operands = tape.operands[line[FIRST] : line[FIRST] + line[COUNT]]
         inside = operands[operands < tape.parameters].tolist()
@@ -205,6 +213,17 @@ def _assigns(layout: Layout) -> bool:
             return False
         read += inside
     return sorted(read) == list(range(tape.parameters))
+
+
+def _received(layout: Layout) -> set[int]:
+    """Return the parameters to which an instruction passes something."""
+    tape, found = layout.tape, set()
+    for line in tape.code[(tape.code[:, FLAGS] & ADJOINED) > 0]:
+        pieces = ROWS[line[OP]].pieces
+        for i in range(line[COUNT]):
+            if tape.modes[line[FIRST] + i] and (not pieces or any(piece.uses(i) for piece in pieces)):
+                found.add(int(tape.operands[line[FIRST] + i]))
+    return {register for register in found if register < tape.parameters}
 
 
 def _loop(layout: Layout, line: NDArray[np.int64]) -> Piece:
