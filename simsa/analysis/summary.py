@@ -92,6 +92,9 @@ def _cell(
     together = 1 - (1 - level) / cells
     low, high = clopper_pearson(count["landed"], total, together) if total else (0.0, 1.0)
     tallies: dict[str, Tally | None] = {event: Tally.of({**final, **count}[event], total) for event in EVENTS}
+    observed = observables(cell, level)
+    hits = {name: found["hit"]["hits"] for name, found in observed.items() if "hit" in found}
+    tallies |= {name: Tally.of(many, total) for name, many in hits.items()}
     kinds: dict[str, Any] = {}
     if subject is not None:
         kinds["tie_kinds"] = tie_kinds(cell, index, subject, cells, level)
@@ -136,7 +139,7 @@ def _cell(
             "method": "Clopper-Pearson, pointwise",
         },
         "objective": objective,
-        "observables": observables(cell, level),
+        "observables": observed,
         "margin": {"epsilon": list(EPSILONS), "trajectories": margins(cell).tolist()},
         "codimension": {
             **asdict(codimension(margin, str(cell["precision"].values), level)),
