@@ -253,10 +253,18 @@ def _claims(summary: Mapping[str, Any]) -> Iterator[str]:
         state = "REJECTED" if rejected else "holds" if tested else mine[0]["method"]
         where = f"in {len(rejected or tested)} of {len(mine)} cells" if len(mine) > 1 else ""
         yield from _wrapped(
-            f"- {state} {where}".rstrip() + f": P({mine[0]['event']}) = {mine[0]['claimed_text']}: {mine[0]['text']}"
+            f"- {state} {where}".rstrip()
+            + f": P({event(summary, mine[0])}) = {mine[0]['claimed_text']}: {mine[0]['text']}"
         )
         for entry in rejected:
             yield f"  c = {entry['c']:.6g}, {entry['convention']}, {entry['precision']}: found {_interval(entry)}"
+
+
+def event(summary: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
+    """Return the event of a claim in words: of an observable, what hits."""
+    observed = summary["cells"][0].get("observables") or {}
+    hit = observed.get(entry["event"], {}).get("hit")
+    return entry["event"] if hit is None else f"{entry['event']} <= {hit['below']:g}"
 
 
 def _verdicts(summary: Mapping[str, Any]) -> Iterator[str]:
