@@ -1,21 +1,33 @@
-"""`python -m benchmarks`: simsa beside its peers on every work."""
+"""`python -m benchmarks`: simsa beside its peers on every work, the machine's roofline, whole processes, growth."""
 
 import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
-from benchmarks import report
+from benchmarks import growth, report
 from benchmarks.compare import ROOT, conditions, cores, measure
-from benchmarks.peers import PEERS
+from benchmarks.peers import PEERS, usual
+from benchmarks.process import process
+from benchmarks.roofline import roofline
+from benchmarks.targets import targets
 from benchmarks.work import WORKS
 
 RESULTS = ROOT / "benchmarks" / "results" / "benchmarks.json"
+PARTS = ("compare", "roofline", "process", "growth", "report")
+
+
+def write(records: dict[str, Any], path: Path) -> None:
+    """Keep the records."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:
     """Parse the command line, run, print, write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("parts", choices=PARTS, nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all if left out")
     parser.add_argument("--only", choices=[work.name for work in WORKS], nargs="+", metavar="WORK", help="these only")
     parser.add_argument("--peers", choices=list(PEERS), nargs="+", metavar="PEER", help="these only")
     parser.add_argument("--threads", type=int, nargs="+", help="so many only; otherwise all cores, and one")
@@ -23,22 +35,33 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS, help="records, kept and replaced work by work")
     parser.add_argument("--publish", action="store_true", help="write docs/performance.json and docs/performance.md")
     options = parser.parse_args()
+    parts = options.parts or PARTS
     records = report.read(options.results)
     records["conditions"] = conditions()
-    for work in WORKS:
-        if options.only and work.name not in options.only:
-            continue
-        for threads in options.threads or sorted({1, cores()}, reverse=True):
-            run = measure(work, threads, options.peers or list(PEERS), options.repetitions)
-            report.keep(records, run)
-            print(report.table([run]), flush=True)
-            options.results.parent.mkdir(parents=True, exist_ok=True)
-            options.results.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
-    print(f"written to {options.results}", file=sys.stderr)
+    if "compare" in parts:
+        for work in WORKS:
+            if options.only and work.name not in options.only:
+                continue
+            for threads in options.threads or sorted({1, cores()}, reverse=True):
+                run = measure(work, threads, options.peers or usual(work, threads), options.repetitions)
+                report.keep(records, run)
+                print(report.table([run]), flush=True)
+                write(records, options.results)
+    for name, part in (("roofline", roofline), ("process", process), ("growth", growth.growth)):
+        if name in parts:
+            records[name] = part()
+            write(records, options.results)
+    if "growth" in parts:
+        growth.figure(records["growth"])
+    if "report" not in parts:
+        return
+    records["runs"].sort(key=lambda run: [work.name for work in WORKS].index(run["work"]))
+    texts = report.parts(records) | {"targets": targets(records)}
+    for text in texts.values():
+        print(f"\n{text}")
     if options.publish:
-        text = ", ".join(f"{key} {value}" for key, value in records["conditions"].items())
-        runs = records["runs"]
-        report.publish(records, {"benchmarks": "\n\n".join([text, report.table(runs), report.missing(runs)])})
+        report.publish(records, texts)
+        print("written: docs/performance.json, docs/performance.md", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.compare import ROOT
-from benchmarks.peers import LIMITS, OURS, PEERS
+from benchmarks.peers import OURS, PEERS
 
 DOCUMENT = ROOT / "docs" / "performance.md"
 RECORDS = ROOT / "docs" / "performance.json"
@@ -43,11 +43,6 @@ def best(run: dict[str, Any], peers: Any) -> tuple[str, float] | None:
     return max(found.items(), key=lambda item: item[1]) if found else None
 
 
-def others() -> list[str]:
-    """Return the peers that anyone would pick instead: neither simsa nor the limit."""
-    return [peer for peer in PEERS if peer not in OURS and peer not in LIMITS and not peer.startswith("simsa")]
-
-
 def table(runs: list[dict[str, Any]]) -> str:
     """Return the runs as a Markdown table; the ratio is that of simsa's faster engine."""
     lines = [
@@ -63,6 +58,24 @@ def table(runs: list[dict[str, Any]]) -> str:
             spread = f"{median:.3g} ({min(rates):.3g} to {max(rates):.3g})"
             cells = (run["title"], run["threads"], PEERS[peer].title, spread, flops, ratio)
             lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines)
+
+
+def roof(records: dict[str, Any]) -> str:
+    """Return the machine's roofline, and the share of it that simsa's matrix products reach."""
+    roofs = {key: value for key, value in records["roofline"].items() if key != "conditions"}
+    names = list(next(iter(roofs.values())))
+    units = [f"{name}, {'GB/s' if name in ('L1', 'L2') else 'GFLOP/s'}" for name in names]
+    lines = ["| threads | " + " | ".join(units) + " |", "|---" * (len(units) + 1) + "|"]
+    lines += [f"| {n} | " + " | ".join(f"{found[name]:.0f}" for name in names) + " |" for n, found in roofs.items()]
+    lines += ["", "| work | threads | simsa, GFLOP/s | of unfused peak | of fused peak |", "|---|---|---|---|---|"]
+    for run in records["runs"]:
+        ours = best(run, OURS)
+        if run["flops"] and ours and (found := roofs.get(str(run["threads"]))):
+            rate, precision = ours[1] * run["flops"] / 1e9, run["precision"]
+            peaks = [found[f"{precision} {way}"] for way in ("unfused", "fused")]
+            shares = [f"{100 * rate / peak:.0f} %" for peak in peaks]
+            lines.append(f"| {run['title']} | {run['threads']} | {rate:.1f} | " + " | ".join(shares) + " |")
     return "\n".join(lines)
 
 
@@ -90,3 +103,16 @@ def publish(records: dict[str, Any], parts: dict[str, str]) -> None:
         _, _, after = rest.partition(end)
         document = f"{before}{begin}\n\n{text}\n\n{end}{after}"
     DOCUMENT.write_text(document, encoding="utf-8")
+
+
+def parts(records: dict[str, Any]) -> dict[str, str]:
+    """Return the generated parts of the page by name."""
+    text = ", ".join(f"{key} {value}" for key, value in records["conditions"].items())
+    runs = records["runs"]
+    result = {"benchmarks": "\n\n".join(filter(None, [text, table(runs), missing(runs)]))}
+    if "roofline" in records:
+        result["roofline"] = roof(records)
+    if "growth" in records:
+        slopes = [f"{name} {panel['slope']:.2f}" for name, panel in records["growth"]["panels"].items()]
+        result["growth"] = f"Slopes on log-log axes: {', '.join(slopes)}."
+    return result

@@ -30,6 +30,9 @@ class Entry(NamedTuple):
 PEERS = {
     "simsa": Entry("simsa, specialised", "simsa", "simsa:Simsa", {"engine": "specialised"}),
     "interpreter": Entry("simsa, interpreter", "simsa", "simsa:Simsa", {"engine": "interpreter"}),
+    "simsa-unwatched": Entry(
+        "simsa, specialised, guards not watched", "simsa", "simsa:Simsa", {"engine": "specialised", "recording": False}
+    ),
     "cpp": Entry("C++ for this work", "numpy", "cpp:Cpp", {"fused": True}),
     "cpp-unfused": Entry("C++ for this work, no FMA", "numpy", "cpp:Cpp", {"fused": False}),
     "jax-vmap": Entry("JAX jit(vmap(scan))", "jax", "jax:Jax", {"outer": "vmap"}),
@@ -43,3 +46,17 @@ PEERS = {
 }
 OURS = ("simsa", "interpreter")
 LIMITS = ("cpp", "cpp-unfused")
+JAX = ("jax-vmap", "jax-scan")
+WITHOUT = ("simsa-unwatched",)
+"""What is measured to tell a cost; only where a work asks for it."""
+
+
+def others() -> list[str]:
+    """Return the peers that anyone would pick instead: neither simsa nor the limit."""
+    return [peer for peer in PEERS if peer not in (*OURS, *LIMITS, *WITHOUT)]
+
+
+def usual(work: Work, threads: int) -> list[str]:
+    """Return the peers of a work, unless some are named: on one core only those that tell how simsa does there."""
+    few = [*OURS, *(WITHOUT if work.unwatched else ()), *LIMITS, *JAX]
+    return few if threads == 1 else [peer for peer in PEERS if peer not in WITHOUT]

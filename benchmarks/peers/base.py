@@ -29,6 +29,9 @@ class Peer:
     stepwise: ClassVar[bool] = False
     """Whether a timed run may do fewer steps, because each is a call from Python."""
 
+    compared: ClassVar[int] = CHECKED[0]
+    """Trajectories of the check, fewer for a peer that would take minutes."""
+
     def __init__(self, work: Work, threads: int, folder: Path, **options: Any) -> None:
         self.work, self.threads, self.folder, self.options = work, threads, folder, options
         self.kind = np.dtype(work.precision)
@@ -70,10 +73,10 @@ class Peer:
         return result
 
     def check(self, name: str, trajectories: str) -> None:
-        """Write the result of a short run of all trajectories: of those that are compared."""
-        count, steps = CHECKED
-        self.load(int(trajectories), steps)
-        np.save(self.folder / f"{name}.npy", self.flat(self.descend())[:count])
+        """Write the result of a short run, of the trajectories that are compared."""
+        whole = self.compared == CHECKED[0]  # a peer that compiles for a size does so once
+        self.load(int(trajectories) if whole else self.compared, CHECKED[1])
+        np.save(self.folder / f"{name}.npy", self.flat(self.descend())[: self.compared])
 
     def prepare(self, trajectories: str, steps: str) -> None:
         """Load the work, warm up, and choose the length of a timed run."""

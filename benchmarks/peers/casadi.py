@@ -22,6 +22,7 @@ class Casadi(Peer):
     """A loop of Python over the steps; parameters are columns, as CasADi has them."""
 
     stepwise = True
+    compared = 32
 
     def __init__(self, work: Work, threads: int, folder: Path) -> None:
         super().__init__(work, threads, folder)

@@ -34,9 +34,9 @@ def dense(work: Work, model: Dense) -> str:
         last, w, b = n + 1 == len(layers), at, at + i * o
         text.append(f"    forward<{i}, {o}, {'KEEP' if last else 'RELU'}>(y{n}, x + {w}, x + {b}, {before});")
         above = f"y{n}" if last else f"d{n}"
-        lines = [f"    weights<{i}, {o}>(g + {w}, g + {b}, {above}, {before});"]
-        if n:
-            lines.append(f"    inputs<{i}, {o}, MASK>(d{n - 1}, x + {w}, {above}, {before});")
+        # the inputs' adjoints first: the step overwrites the weights
+        lines = [f"    inputs<{i}, {o}, MASK>(d{n - 1}, x + {w}, {above}, {before});"] if n else []
+        lines.append(f"    weights<{i}, {o}>(x + {w}, x + {b}, g + {w}, g + {b}, {above}, {before}, factor);")
         back = lines + back
         before, at = f"y{n}", b + o
     scores = model.widths[-1]
@@ -46,7 +46,8 @@ def dense(work: Work, model: Dense) -> str:
         f"        for (int s = 0; s < S; s++) {before}[j * S + s] *= valid[s];",
     ]
     body = "\n".join([*units, *text, *loss, *back])
-    return f'#include "lanes.h"\nstatic void gradient(const V* x, V* g, const V* data, const V* valid) {{\n{body}\n}}\n'
+    head = "static void gradient(V* x, V* g, const V* data, const V* valid, const V* factor)"
+    return f'#include "lanes.h"\n{head} {{\n{body}\n}}\n'
 
 
 def scalar(work: Work, model: Scalar) -> str:

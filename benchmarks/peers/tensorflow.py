@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.models import Sort
 from benchmarks.peers.base import Peer
 from benchmarks.work import Work
 
@@ -25,11 +26,19 @@ class Ops:
 class TensorFlow(Peer):
     """compiled: whether XLA compiles the whole descent."""
 
+    stepwise = True
+
     def __init__(self, work: Work, threads: int, folder: Path, compiled: bool) -> None:
         super().__init__(work, threads, folder)
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
         self.compiled = compiled
+
+    @classmethod
+    def cannot(cls, work: Work, **options: Any) -> str:
+        if isinstance(work.model, Sort) and not options["compiled"]:
+            return "vectorized_map turns the gradient of a sort into a loop over trajectories, minutes a run"
+        return ""
 
     def load(self, count: int, steps: int) -> None:
         inputs, work = self.inputs(count, steps), self.work
