@@ -87,7 +87,7 @@ def claimed(summary: Mapping[str, Any]) -> Iterator[list[str]]:
     for number in dict.fromkeys(entry["claim"] for entry in summary["claims"]):
         mine = [entry for entry in summary["claims"] if entry["claim"] == number]
         first, tested = mine[0], [entry for entry in mine if entry["holds"] is not None]
-        row = [first["text"], first["event"], scales(tested), first["claimed_text"]]
+        row = [first["text"], report.event(summary, first), scales(tested), first["claimed_text"]]
         if not tested:
             yield [*row, "", "", first["method"]]
             continue

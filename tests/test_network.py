@@ -222,6 +222,9 @@ def test_pooling_takes_the_first_of_equal_entries_as_the_frameworks_do():
         ([2, {"kind": "conv"}], {}, "layer 1: unknown kind 'conv'; did you mean 'conv2d'?"),
         ([2, 3, {"kind": "dense"}], {}, "layer 2: the key 'units' is missing"),
         ([2, {"kind": "dense", "unit": 2}], {}, "layer 1: unknown key 'unit'; did you mean 'units'?"),
+        ([2, {"kind": "dense", "units": 2, "bias": 3}], {}, "layer 1: bias: expected true or false, got 3"),
+        ([2, {"kind": "dense", "units": 2, "activation": 3}], {}, "layer 1: activation: expected a name, got 3"),
+        ([(2, 2), {"kind": "max_pool2d", "size": True}], {}, "layer 1: expected a number or two, got True"),
         ([2, {"kind": "dense", "units": "2"}], {}, "layer 1: units: expected a whole number of at least 1, got '2'"),
         (
             [4, {"kind": "max_pool2d", "size": 2}],

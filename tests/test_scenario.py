@@ -14,9 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simsa import primitives, scenario
+from simsa.ensemble.plan import program
 from simsa.errors import DataError, ScenarioError
+from simsa.program import network
 from simsa.scenario import Scenario, hypotheses, json_schema, load, rows, warnings
 from simsa.scenario.batch import Batch
+from simsa.scenario.data import BUNDLED, Bundled
 from simsa.scenario.load import _lines
 from simsa.scenario.reals import curve, line, powers, rounded, uniforms
 from simsa.scenario.scales import LAWS, Scales
@@ -80,6 +83,19 @@ BAD = {
         'trajectories = 100\n[[claim]]\nevent = "landing"\nprobability = 0\ntext = "so"',
         "x.toml:26: claim.0.event: expected 'landed', 'tied', 'unbounded', 'not_finite', 'artificial', 'clarke' or "
         "'settled', got 'landing'",
+    ),
+    "an observable without a level is no event": (
+        "trajectories = 100",
+        'trajectories = 100\n[[observe]]\nname = "far"\nexpression = "x"\n'
+        '[[observe]]\nname = "near"\nexpression = "x"\nhit_below = 1\n'
+        '[[claim]]\nevent = "far"\nprobability = 0\ntext = "so"',
+        "x.toml:33: claim.0.event: expected 'landed', 'tied', 'unbounded', 'not_finite', 'artificial', 'clarke', "
+        "'settled' or 'near', got 'far'",
+    ),
+    "an observable called as an event": (
+        "trajectories = 100",
+        'trajectories = 100\n[[observe]]\nname = "landed"\nexpression = "x"',
+        "x.toml:26: observe.0.name: 'landed' is an event of every run; expected another name",
     ),
     "probability above 1": (
         "trajectories = 100",
@@ -679,6 +695,39 @@ step_size = {family = "constant"}
 c = [1]
 trajectories = 1
 """
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ("[2, true]", "program.layers.1: expected a number or a list or a table, got true"),
+        ("[[2, 0], 2]", "program.layers.0.1: expected a number >= 1, got 0"),
+        ('[2, { kind = "dense", units = 2.5 }]', "program.layers.1.units: expected an integer, got 2.5"),
+        ('[[2, 2], { kind = "conv2d", size = [1, -1] }]', "program.layers.1.size.1: expected a number >= 0, got -1"),
+    ],
+)
+def test_a_layer_that_cannot_be_is_one_line(tmp_path, monkeypatch, layers, message):
+    monkeypatch.chdir(tmp_path)
+    Path("x.toml").write_text(NETWORK.replace("[2, 3, 2]", layers), encoding="utf-8")
+    with pytest.raises(ScenarioError) as caught:
+        load("x.toml")
+    assert str(caught.value) == f"x.toml:5: {message}"
+
+
+def test_layers_may_be_tables_and_the_input_a_shape(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    layers = [[2, 3], {"kind": "conv2d", "filters": 2, "size": [2, 2], "bias": False}, {"kind": "dense", "units": 2}]
+    said = '[[2, 3], { kind = "conv2d", filters = 2, size = [2, 2], bias = false }, { kind = "dense", units = 2 }]'
+    Path("x.toml").write_text(NETWORK.replace("[2, 3, 2]", said), encoding="utf-8")
+    scenario = load("x.toml")
+    made = program(scenario, scenario.conventions[0])
+    assert made.listing() == network(layers).listing() and made.p == 2 * 4 + 2 * 4 + 2
+
+
+def test_columns_of_bundled_data_can_be_named_in_formulas():
+    for source in BUNDLED:
+        columns = Bundled(source=source).read(Path("x.toml"), (), 0).names
+        assert all(name.isidentifier() for name in columns) and len(set(columns)) == len(columns)
 
 
 def test_target_comes_last_and_is_not_standardised(tmp_path):

@@ -20,6 +20,7 @@ from simsa.analysis.estimates import (
 from simsa.analysis.intervals import LEVEL, Tally, clopper_pearson, interval
 from simsa.analysis.kinds import Subject, final_kinds, tie_kinds
 from simsa.analysis.pairs import pairs
+from simsa.analysis.plane import plane
 from simsa.analysis.scales import bad_scales
 from simsa.analysis.scaling import codimension, nearness
 from simsa.analysis.verdicts import verdicts
@@ -47,7 +48,8 @@ def summarise(
     cells at once (Bonferroni). Further `final` (`estimates.final_states`), `first_passage`, `objective`,
     `observables`, `margin`, `codimension` (`scaling`), and, if the subject is given, `tie_kinds` and `final_kinds`
     (`kinds`). Of the run: `pairs` (`pairs`: exact cells beside the others), `claims` (`claims.evaluate`), `bad_scales`
-    (`scales`), `verdicts` (`verdicts`), and the hypotheses recorded when it was planned. timing: passed through.
+    (`scales`), `plane` (a map, if there are two parameters), `verdicts` (`verdicts`), and the hypotheses recorded when
+    it was planned. timing: passed through.
     """
     header, cells = records.attrs, records.sizes["cell"]
     records = records.assign_coords({name: records[name].load() for name in records.coords})  # once, not by cell
@@ -67,6 +69,7 @@ def summarise(
             "cells": described,
             "pairs": pairs(records),
             "bad_scales": bad,
+            "plane": plane(records, subject, described) if subject is not None else None,
             "claims": evaluate(claims, described, tallies, level),
             "verdicts": verdicts(described, header.get("hypotheses", []), bad, level),
             "hypotheses": header.get("hypotheses", []),
@@ -89,6 +92,9 @@ def _cell(
     together = 1 - (1 - level) / cells
     low, high = clopper_pearson(count["landed"], total, together) if total else (0.0, 1.0)
     tallies: dict[str, Tally | None] = {event: Tally.of({**final, **count}[event], total) for event in EVENTS}
+    observed = observables(cell, level)
+    hits = {name: found["hit"]["hits"] for name, found in observed.items() if "hit" in found}
+    tallies |= {name: Tally.of(many, total) for name, many in hits.items()}
     kinds: dict[str, Any] = {}
     if subject is not None:
         kinds["tie_kinds"] = tie_kinds(cell, index, subject, cells, level)
@@ -133,7 +139,7 @@ def _cell(
             "method": "Clopper-Pearson, pointwise",
         },
         "objective": objective,
-        "observables": observables(cell, level),
+        "observables": observed,
         "margin": {"epsilon": list(EPSILONS), "trajectories": margins(cell).tolist()},
         "codimension": {
             **asdict(codimension(margin, str(cell["precision"].values), level)),

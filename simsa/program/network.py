@@ -161,8 +161,8 @@ def _image(shape: Shape, kind: str) -> Shape:
 
 def _two(value: Any) -> tuple[int, int]:
     """Return a number for each of two axes."""
-    pair = (value, value) if isinstance(value, int) else tuple(value)
-    if len(pair) != 2:
+    pair = tuple(value) if isinstance(value, list | tuple) else (value, value)
+    if len(pair) != 2 or not all(isinstance(one, int) and not isinstance(one, bool) for one in pair):
         raise ProgramError(f"expected a number or two, got {value}")
     return pair
 
@@ -295,6 +295,10 @@ def _table(layer: Any, number: int, bias: bool) -> dict[str, Any]:
             raise ProgramError(f"layer {number}: {functions.unknown('key', key, known)}")
         if key in ("units", "filters") and not _count(value):
             raise ProgramError(f"layer {number}: {key}: expected a whole number of at least 1, got {value!r}")
+        if key == "bias" and not isinstance(value, bool):
+            raise ProgramError(f"layer {number}: bias: expected true or false, got {value!r}")
+        if key == "activation" and not isinstance(value, str):
+            raise ProgramError(f"layer {number}: activation: expected a name, got {value!r}")
     for option in options:
         if option.default is option.empty and option.name not in table:
             raise ProgramError(f"layer {number}: the key '{option.name}' is missing")

@@ -6,6 +6,7 @@ Every source gives the same thing: named columns of finite float64, one row a sa
 
 import csv
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -60,7 +61,7 @@ class Bundled(_Source):
         bunch = getattr(datasets, loader)()
         features = np.asarray(bunch.data, dtype=np.float64) / divisor
         label = np.asarray(bunch.target, dtype=np.float64)
-        columns = [str(name).replace(" ", "_") for name in bunch.feature_names]
+        columns = [re.sub(r"\W+", "_", str(name)).strip("_") for name in bunch.feature_names]  # formulas name them
         return Columns((*columns, "target"), np.column_stack([features, label]), True)
 
 

@@ -26,6 +26,7 @@ from simsa.scenario.model import (
     Positive,
     PositiveRatio,
     Probability,
+    choices,
     problem,
     rational,
     spelling,
@@ -39,7 +40,7 @@ PRECISIONS = ("float64", "float32", EXACT)
 """The numbers a run may compute with: floating point of two formats, or the rational numbers."""
 
 EVENTS = ("landed", "tied", "unbounded", "not_finite", "artificial", "clarke", "settled")
-"""What a claim may give the probability of; `docs/definitions.md` says what each means."""
+"""What a claim may give the probability of, besides hits of observables; `docs/definitions.md` says what each means."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
@@ -94,12 +95,28 @@ class Expression(Model):
         return self
 
 
+Option = Annotated[
+    Annotated[Annotated[int, Field(ge=0)], Tag("a number")]
+    | Annotated[str, Tag("a string")]
+    | Annotated[bool, Tag("true or false")]
+    | Annotated[Items[Annotated[int, Field(ge=0)]], Tag("a list")],
+    Discriminator(spelling),
+]
+LayerSaid = Annotated[
+    Annotated[Count, Tag("a number")]
+    | Annotated[Annotated[Items[Count], Field(min_length=1)], Tag("a list")]
+    | Annotated[dict[str, Option], Tag("a table")],
+    Discriminator(spelling),
+]
+"""A number of units; a table with its kind; the input may be a shape. `simsa.program.network` knows the keys."""
+
+
 class Network(Model):
-    """A fully connected network with a loss; a sample is the input, then the target."""
+    """A network with a loss; a sample is the input, then the target."""
 
     kind: Literal["network"]
-    layers: Annotated[Items[Count], Field(min_length=2)]
-    """Units in each layer, from the input to the output."""
+    layers: Annotated[Items[LayerSaid], Field(min_length=2)]
+    """The input, a number of features or a shape; then units of a layer, or a table: { kind = "conv2d", ... }."""
     activation: str = "relu"
     """The primitive between layers."""
     loss: str = "cross_entropy"
@@ -180,8 +197,9 @@ class Record(Model):
 class Claim(Model):
     """A known answer: the probability of an event in some cells. It is tested on the records, and changes none."""
 
-    event: Annotated[str, OneOf(EVENTS)]
-    """What happens to a trajectory."""
+    event: str
+    """What happens to a trajectory: landed, tied, unbounded, not_finite, artificial, clarke, settled; or the name of an
+    observable with `hit_below`, which it hits."""
     c: Annotated[Items[PositiveRatio], Field(min_length=1)] | None = None
     """The step scales it is about, numbers or fractions such as "1/3"; all if left out."""
     convention: Annotated[Items[Convention], Field(min_length=1)] | None = None
@@ -273,6 +291,12 @@ class Scenario(Model):
         for i, one in enumerate(self.observe):
             if one.name in [other.name for other in self.observe[:i]]:
                 raise problem(f"the name '{one.name}' stands for two things", "observe", i, "name")
+            if one.name in EVENTS:
+                raise problem(f"'{one.name}' is an event of every run; expected another name", "observe", i, "name")
+        events = (*EVENTS, *(one.name for one in self.observe if one.hit_below is not None))
+        for i, claim in enumerate(self.claim):
+            if claim.event not in events:
+                raise problem(f"expected {choices(events)}, got '{claim.event}'", "claim", i, "event")
         if self.observe and self.record.checkpoints == ():
             raise problem("expected at least one, for the observables to be taken at", "record", "checkpoints")
         if EXACT in self.precisions and isinstance(why := self.sgd.step_size.exact(1), str):
