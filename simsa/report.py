@@ -30,6 +30,7 @@ def subject(scenario: "Scenario", made: "Plan") -> "Subject":
     """Return what the analysis asks about besides the records: J under each convention, and the minibatches drawn."""
     from simsa import analysis, calculus
     from simsa.ensemble.plan import program
+    from simsa.ensemble.replay import path
     from simsa.machine.launch import initial_points, minibatches, streamed
 
     descent, rows, cells = made.descent, made.rows, made.layout.cells
@@ -41,6 +42,9 @@ def subject(scenario: "Scenario", made: "Plan") -> "Subject":
     def fresh(cell: int, trajectory: int, step: int) -> "NDArray[np.float64]":
         return streamed(descent, cells[cell].stream, trajectory, step)
 
+    def points(cell: int, trajectory: int) -> "NDArray[np.float64]":
+        return path(made, cells[cell], trajectory, looked_at(descent.steps))
+
     count = min(STARTS, made.layout.trajectories)
     starts = initial_points(descent, 0, 0, count, made.layout.parameters)
     return analysis.Subject(
@@ -51,7 +55,16 @@ def subject(scenario: "Scenario", made: "Plan") -> "Subject":
         box=(starts.min(axis=0), starts.max(axis=0)),
         classify=scenario.record.classify,
         fresh=fresh if descent.stream else None,
+        path=points,
     )
+
+
+def looked_at(steps: int) -> "NDArray[np.int64]":
+    """Return at which steps a trajectory that is drawn is looked at: the first hundred, and then ever more rarely."""
+    import numpy as np
+
+    later = np.geomspace(100, max(steps, 100), 100).round().astype(np.int64)
+    return np.union1d(np.arange(min(steps, 100) + 1), later[later <= steps])
 
 
 def drawable(descent: "Descent", n: int) -> list[tuple[int, ...]] | None:

@@ -12,16 +12,28 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+import simsa
 from simsa import plots
 from simsa.analysis import clopper_pearson, codimension, interval, upper_bound
 from simsa.analysis.scaling import nearness
+from simsa.cli import main
 from simsa.plots.paper import paper_figure_1
 from simsa.plots.style import save
 
 STEPS = 500
 
 
-def summary_of(c, landed, conventions=("tensorflow",), trajectories=1000, title="Made up", bad=()):
+ENDS = {
+    1: {"axes": ["x"], "at": [[0.0], [-1.5], [0.25]]},
+    2: {"axes": ["x", "y"], "at": [[0.0, 1.0], [-1.5, 2.0], [0.25, 0.5]]},
+    3: {"axes": ["largest |gradient|"], "at": [[0.0], [1e-6], [0.5]]},
+}
+"""Final points of one, two and more parameters; the first of them is a trap that caught a half."""
+for ends in ENDS.values():
+    ends |= {"kind": ["artificial", "clarke", "not_settled"], "share": [0.5, 0.25, 0.25]}
+
+
+def summary_of(c, landed, conventions=("tensorflow",), trajectories=1000, title="Made up", bad=(), p=1):
     """Return a summary in which `landed[i]` of the trajectories land for c[i], one after the other.
 
     bad: predicted bad scales, besides all c at which something landed.
@@ -55,7 +67,11 @@ def summary_of(c, landed, conventions=("tensorflow",), trajectories=1000, title=
                     },
                     "objective": {"step": ks.tolist(), "trajectories": 64, "quantiles": quantiles},
                     "codimension": {**asdict(codimension(margin)), "curve": nearness(margin)},
-                    "final_kinds": {"why": "", "kinds": {"artificial": {"strata": [[hits, hits, hits]]}}},
+                    "final_kinds": {
+                        "why": "",
+                        "kinds": {"artificial": {"strata": [[hits, hits, hits]]}},
+                        "points": ENDS[p],
+                    },
                 }
             )
     met = [i for i, cell in enumerate(cells) if cell["landed"]]
@@ -74,11 +90,15 @@ CASES = {
     "many": summary_of(np.geomspace(1e-3, 1, 40), [0] * 20 + [300] * 10 + [1] * 10),
     "conventions": summary_of([0.1, 0.5, 5.0], [3, 200, 0], ("tensorflow", "pytorch", "jax", "mine")),
     "exploding": summary_of([0.1, 5.0], [0, 4]),
+    "two parameters": summary_of([0.1, 0.5], [0, 3], ("tensorflow", "jax"), p=2),
+    "many in the plane": summary_of(np.linspace(0.1, 1, 30), [0] * 29 + [4], p=2),
+    "network": summary_of([0.1, 0.5], [0, 3], p=3),
     "untitled": summary_of([0.1, 0.2], [0, 4], title=""),
 }
 
 
 EMPTY = {
+    *(("plane", case) for case in CASES),
     ("first_passage", "zero"),
     ("first_passage", "one"),
     ("zero_hits", "all"),
@@ -169,6 +189,81 @@ def test_checkpoints_that_grow_are_on_a_logarithmic_axis_and_the_legend_is_in_or
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["c = 0.1", "c = 0.2", "c = 0.3"]
 
 
+def test_final_points_have_their_place_and_a_marker_for_their_kind():
+    figure = plots.final_points(CASES["few"])
+    artificial = figure.axes[0].collections[3]  # of the first c, in the order of LOOKS
+    assert artificial.get_offsets().tolist() == [[0, 0]]
+    assert artificial.get_sizes() > figure.axes[0].collections[2].get_sizes(), "it caught more"
+    handles = figure.legends[0].legend_handles
+    assert len({handle.get_marker() for handle in handles}) == len(handles) == 3
+    figure = plots.final_points(CASES["two parameters"])
+    assert [ax.get_title("left") for ax in figure.axes][:2] == ["c = 0.1, tensorflow, float64", "c = 0.1, jax, float64"]
+    assert figure.axes[0].collections[3].get_offsets().tolist() == [[0, 1]]
+    (ax,) = plots.final_points(CASES["network"]).axes
+    assert ax.get_yscale() == "log" and 0 < ax.collections[3].get_offsets()[0, 1] < 1e-6
+
+
+TRAP = """
+[scenario]
+name = "line"
+title = "A trap that is a half line"
+seed = 5
+[program]
+kind = "expression"
+parameters = ["x", "y"]
+data = ["l"]
+expression = "where(x >= 1, l * x**2 / 2, l * (x - 0.5)) - l * zero(x) + relu(y - 1.5) / 8"
+convention = "tensorflow"
+[data]
+source = "inline"
+rows = [[1.0], [2.0]]
+[sgd]
+steps = 3
+batch = { law = "uniform_subset" }
+step_size = { family = "power", exponent = 1.0 }
+[initial]
+law = "uniform"
+low = 1.0
+high = 3.0
+[sweep]
+c = [0.45, 0.5]
+trajectories = 60
+"""
+
+
+def test_the_map_shows_what_ties_are_and_who_landed(tmp_path):
+    """Known: x = 1 is harmless, x = 0 is C and, where y moves no more (y < 1.5), artificial; y = 1.5 is Sing."""
+    (tmp_path / "line.toml").write_text(TRAP)
+    out = tmp_path / "out"
+    assert main(["sweep", str(tmp_path / "line.toml"), "--quiet", "--out", str(out)]) == 0
+    summary = json.loads((out / "summary.json").read_text())
+    found = summary["plane"]
+    at = np.array([tie["at"] for tie in found["ties"]])
+    known = {"harmless": np.abs(at[:, 0] - 1), "C": np.abs(at[:, 0]), "Sing": np.abs(at[:, 1] - 1.5)}
+    for kind, distance in known.items():
+        mine = np.array([tie["tie"] == kind for tie in found["ties"]])
+        assert mine.sum() > 5 and distance[mine].max() < 1e-6 < 1e-3 < distance[~mine].min()
+    artificial = np.array([tie["kind"] == "artificial" for tie in found["ties"]])
+    assert (artificial == ((np.abs(at[:, 0]) < 1e-6) & (at[:, 1] < 1.5))).all()
+    high, low = found["cells"]
+    assert (high["c"], low["c"]) == (0.5, 0.45)
+    ends = np.array([path["points"][-1] for path in high["paths"] if path["landed"]])
+    assert len(ends) == 3 and (ends[:, 0] == 0).all() and not any(path["landed"] for path in low["paths"])
+    records = simsa.open_records(out)
+    landed = np.flatnonzero(records.landed_first.values[1] >= 0)[:3]
+    np.testing.assert_allclose(ends, records.final.values[1][landed], rtol=1e-5)
+    figure = plots.plane(summary)
+    assert [ax.get_title("left") for ax in figure.axes] == ["c = 0.5", "c = 0.45"]
+    looks = [(h.get_marker(), h.get_linestyle(), h.get_linewidth()) for h in figure.legends[0].legend_handles]
+    assert len(set(looks)) == len(looks)
+    assert {path.stem for path in out.glob("*.pdf")} >= {"plane", "final_points"}
+
+
+def test_of_many_cells_in_the_plane_those_that_landed_are_shown():
+    titles = [ax.get_title("left") for ax in plots.final_points(CASES["many in the plane"]).axes]
+    assert len(titles) == 6 and titles[0] == "c = 0.1" and titles[-1] == "c = 1"
+
+
 def test_slopes_of_runs_that_met_a_tie_are_open():
     figure = plots.codimension(CASES["few"])
     bars = figure.axes[0].containers
@@ -228,7 +323,7 @@ def test_files_are_reproducible_and_of_both_kinds(tmp_path):
         (tmp_path / folder).mkdir()
         plots.save_all(CASES["few"], tmp_path / folder)
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert names == sorted(f"{name}.{kind}" for name in plots.FIGURES for kind in ("png", "pdf"))
+    assert names == sorted(f"{name}.{kind}" for name in plots.FIGURES if name != "plane" for kind in ("png", "pdf"))
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
         assert b"CreationDate" not in (tmp_path / "a" / name).read_bytes()

@@ -1,5 +1,6 @@
 """What the first ties and the final points were: classified one by one with the calculus, or a drawn sample of them."""
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,9 @@ ASSIGNMENTS = 256
 KNOWN = 1000
 """Ties looked up for having the same point and minibatch as another: they are classified once."""
 
+SHOWN, LEAST_SHOWN = 2000, 10
+"""Final points of a whole sweep, and at least so many of a cell, that are kept for the figure of them."""
+
 CLOUD = 200
 """Gradients around a final point, besides 2 (p + 1): with 20, half of the runs to a kink of thin pieces were not
 seen to be near it (scenarios/sort_loss.toml)."""
@@ -51,7 +55,8 @@ class Subject:
 
     objectives: J by the label of the tie convention. minibatch: (cell, trajectory, step) -> the samples of I_k.
     alpha: shape (steps,). minibatches: every I that can be drawn, as index tuples, or None if there are too many.
-    box: (low, high), each of shape (p,), around where runs begin. classify: at most so many first ties, and so many
+    box: (low, high), each of shape (p,), around where runs begin. path: (cell, trajectory) -> points of the trajectory,
+    shape (., p), from x_0 to the end. classify: at most so many first ties, and so many
     final points, of a cell are classified.
     """
 
@@ -62,6 +67,7 @@ class Subject:
     box: tuple[NDArray[np.float64], NDArray[np.float64]]
     classify: int = 100
     fresh: Callable[[int, int, int], NDArray[np.float64]] | None = None
+    path: Callable[[int, int], NDArray[np.float64]] | None = None
     _ties: dict[Any, str] = field(default_factory=dict)
 
     def objective(self, cell: "xarray.Dataset") -> calculus.Objective:
@@ -158,13 +164,18 @@ def final_kinds(
     stuck: list[str] = []
     moving: list[str] = []
     distances = np.zeros(0)
+    limit = max(SHOWN // cells, LEAST_SHOWN)
+    some = _drawn(np.flatnonzero(finished), limit, index)
+    examined = [(int(finished.sum()), some, [""] * some.size)]
     if not why and finished.any():
         points = cell["final"].values.astype(np.float64)
         cloud = _Cloud(objective, radius, around, index)
         try:
-            stuck = _stuck(cloud, points, trapped, at_ties, estimated=subject.fresh is not None)
-            distances = cloud.distances(points[_drawn(rest, allowed, index)])
+            trapped_drawn, stuck = _stuck(cloud, points, trapped, at_ties, estimated=subject.fresh is not None)
+            rest_drawn = _drawn(rest, allowed, index)
+            distances = cloud.distances(points[rest_drawn])
             moving = [_kind(d) for d in distances]
+            examined = [(trapped.size, trapped_drawn, stuck), (rest.size, rest_drawn, moving)]
         except ProgramError as error:
             why = f"J is estimated on {n} streamed samples: {error}"
     strata = [(trapped.size, stuck), (rest.size, moving)]
@@ -175,8 +186,40 @@ def final_kinds(
         if distances.size
         else None
     )
+    summary["points"] = _shown(cell, objective, examined, limit)
     tallies = {kind: None if why else _tally(total, strata, kind) for kind in ("clarke", "artificial")}
     return summary, tallies
+
+
+def _shown(
+    cell: "xarray.Dataset",
+    objective: calculus.Objective,
+    strata: list[tuple[int, NDArray[np.int64], list[str]]],
+    limit: int,
+) -> dict[str, Any]:
+    """Return final points for a figure: `at`, `kind` of each ("" if not classified), `share` of the runs that ended.
+
+    at: coordinates, whose names are `axes`, if there are one or two parameters; else the largest entry of the last
+    minibatch's gradient. strata: size, who was examined, and of what kind they are. Equal points are one; at most
+    `limit` of a stratum are kept.
+    """
+    p, total = objective.p, sum(size for size, _, _ in strata)
+    names = list(objective.program.names) or [f"x[{j}]" for j in range(p)]
+    values = np.zeros((len(cell["status"]), 0))
+    if p > 2:
+        names, values = ["largest |gradient|"], cell["movement"].values[:, None] / float(cell["last_step_size"])
+    elif "final" in cell:
+        values = cell["final"].values.astype(np.float64)
+    found: dict[str, Any] = {"axes": names, "at": [], "kind": [], "share": []}
+    for size, who, kinds in strata if values.size else []:
+        rounded = (tuple(float(f"{v:.6g}") for v in values[i]) for i in who)
+        counted = Counter(zip(rounded, kinds, strict=True)).most_common(limit)
+        every = sum(count for _, count in counted)
+        for (at, kind), count in counted:
+            found["at"].append(at)
+            found["kind"].append(kind)
+            found["share"].append(float(f"{size * count / (every * total):.4g}"))
+    return found
 
 
 def _share(limit: int, effort: float, cost: float, cells: int) -> int:
@@ -235,13 +278,15 @@ def _kind(distance: float) -> str:
 
 def _stuck(
     cloud: _Cloud, points: NDArray[np.float64], who: NDArray[np.int64], limit: int, *, estimated: bool
-) -> list[str]:
-    """Return the kinds of the final points of runs that landed and moved no more; equal points are one question.
+) -> tuple[NDArray[np.int64], list[str]]:
+    """Return who was examined of runs that landed and moved no more, and of what kind their final points are.
 
-    estimated: J is, on streamed samples. Where more branches of them meet than are looked at, ProgramError is raised.
+    Equal points are one question.
+
+    estimated: J is, on streamed samples; where more branches of them meet than are looked at, ProgramError is raised.
     """
     if not who.size:
-        return []
+        return who, []
     distinct, inverse = np.unique(points[who], axis=0, return_inverse=True)
     if len(distinct) > limit:
         who = _drawn(who, limit, cloud.seed)
@@ -255,7 +300,7 @@ def _stuck(
                 raise
             kind = "regular"
         kinds.append(_kind(cloud.distances(x[None])[0]) if kind == "regular" else kind)
-    return [kinds[i] for i in np.ravel(inverse)]
+    return who, [kinds[i] for i in np.ravel(inverse)]
 
 
 def _tally(total: int, strata: list[tuple[int, list[str]]], kind: str) -> Tally:

@@ -20,6 +20,7 @@ from simsa.analysis.estimates import (
 from simsa.analysis.intervals import LEVEL, Tally, clopper_pearson, interval
 from simsa.analysis.kinds import Subject, final_kinds, tie_kinds
 from simsa.analysis.pairs import pairs
+from simsa.analysis.plane import plane
 from simsa.analysis.scales import bad_scales
 from simsa.analysis.scaling import codimension, nearness
 from simsa.analysis.verdicts import verdicts
@@ -47,7 +48,8 @@ def summarise(
     cells at once (Bonferroni). Further `final` (`estimates.final_states`), `first_passage`, `objective`,
     `observables`, `margin`, `codimension` (`scaling`), and, if the subject is given, `tie_kinds` and `final_kinds`
     (`kinds`). Of the run: `pairs` (`pairs`: exact cells beside the others), `claims` (`claims.evaluate`), `bad_scales`
-    (`scales`), `verdicts` (`verdicts`), and the hypotheses recorded when it was planned. timing: passed through.
+    (`scales`), `plane` (a map, if there are two parameters), `verdicts` (`verdicts`), and the hypotheses recorded when
+    it was planned. timing: passed through.
     """
     header, cells = records.attrs, records.sizes["cell"]
     records = records.assign_coords({name: records[name].load() for name in records.coords})  # once, not by cell
@@ -67,6 +69,7 @@ def summarise(
             "cells": described,
             "pairs": pairs(records),
             "bad_scales": bad,
+            "plane": plane(records, subject, described) if subject is not None else None,
             "claims": evaluate(claims, described, tallies, level),
             "verdicts": verdicts(described, header.get("hypotheses", []), bad, level),
             "hypotheses": header.get("hypotheses", []),

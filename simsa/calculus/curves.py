@@ -149,6 +149,41 @@ def ties_on(total: Objective, ends: Array) -> list[Array]:
     return [curve.at(t) for t in _breakpoints(total, curve, 0.0, 1.0)]
 
 
+SNAP = 12
+"""Decimals that a root is rounded to, if it is one there as well: 0 is hard to hit from a float that is not short."""
+
+
+def crossings(term: Objective, ends: tuple[Array, Array], runs: tuple[Execution, Execution]) -> list[Array]:
+    """Return points of a segment along a coordinate at which guards of a single term vanish that differ at its ends.
+
+    runs: the executions at the ends. Where they decide a selection differently, the guard that changed is followed with
+    the decisions of the first frozen; so guards that vanish twice in between are missed, which `ties_on` looks for. The
+    guard is exactly 0 at the point where a float allows that.
+    """
+    (start, end), (left, right) = ends, runs
+    along = int(np.abs(end - start).argmax())
+    found: list[Array] = []
+
+    def at(s: float) -> Array:
+        return np.where(np.arange(len(start)) == along, s, start)
+
+    for k, decision in left.decisions.items():
+        if not branches.guarded(term.interpreter, k) or k not in right.decisions:
+            continue
+        if branches.label(term.interpreter, k, decision) == branches.label(term.interpreter, k, right.decisions[k]):
+            continue
+
+        def heights(s: float, k: int = k, decision: Any = decision) -> list[float]:
+            run = term.run(at(s), 0, left.decisions)
+            return [float(h) for h in branches.differences(term.interpreter, k, run, decision)]
+
+        for i, (a, b) in enumerate(zip(heights(start[along]), heights(end[along]), strict=True)):
+            if a * b < 0:
+                s = float(brentq(lambda s, i=i, heights=heights: heights(s)[i], start[along], end[along], xtol=1e-15))
+                found.append(at(round(s, SNAP) if heights(round(s, SNAP))[i] == 0 else s))
+    return found
+
+
 def _lonely(interpreter: Interpreter) -> set[int]:
     """Return the selections that change no guard when they change their piece: none that is guarded reads them."""
     tape = interpreter.tape

@@ -191,6 +191,13 @@ def _alike(kept: NDArray[Any], now: Any, dtype: str) -> bool:
     return np.array_equal(kept, np.asarray(now).astype(dtype), equal_nan=np.dtype(dtype).kind == "f")
 
 
+def path(made: Plan, cell: Cell, trajectory: int, checkpoints: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return x_k of a trajectory at the checkpoints k, shape (checkpoints, p): NaN once it has stopped."""
+    descent = replace(made.descent, checkpoints=checkpoints, objective_trajectories=0, snapshots=True)
+    found = _run(replace(made, descent=descent, observables=()), cell, trajectory)
+    return np.asarray(found["snapshots"][0], np.float64)
+
+
 def _run(made: Plan, cell: Cell, trajectory: int, steps: int | None = None) -> Mapping[str, NDArray[Any]]:
     """Return the records of one trajectory, or of its first steps."""
     descent, tape = made.descent, made.tapes[cell.convention]
@@ -203,4 +210,4 @@ def _run(made: Plan, cell: Cell, trajectory: int, steps: int | None = None) -> M
         found = exact.descend(tape, made.rows, descent, gamma=gamma, bits=made.exact.bits, **which)
     else:
         found = launch.descend(tape, made.rows, descent, c=cell.c, precision=cell.precision, **which)
-    return {**found, **observed(made, found["snapshots"])} if descent.snapshots else found
+    return {**found, **observed(made, found["snapshots"])} if descent.snapshots and made.observables else found

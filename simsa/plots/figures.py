@@ -6,8 +6,10 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from simsa.plots.along import first_passage, objective
+from simsa.plots.ends import final_points
 from simsa.plots.landing import landing, zero_hits
 from simsa.plots.margins import codimension, margins
+from simsa.plots.plane import plane
 from simsa.plots.style import Summary, save
 
 FIGURES: dict[str, Callable[..., Figure | None]] = {
@@ -17,6 +19,8 @@ FIGURES: dict[str, Callable[..., Figure | None]] = {
     "objective": objective,
     "margins": margins,
     "codimension": codimension,
+    "final_points": final_points,
+    "plane": plane,
 }
 """By the name of its files: from the summary to the figure, or None if a run has nothing to show in it."""
 

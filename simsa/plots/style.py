@@ -104,4 +104,4 @@ def floats(values: Sequence[float | None]) -> NDArray[np.float64]:
 def title(figure: Figure, summary: Summary) -> None:
     """Say above the figure which run it shows."""
     text = summary.get("title") or summary.get("scenario") or ""
-    figure.suptitle(textwrap.fill(text, int(16 * figure.get_figwidth())), x=0.01, ha="left")
+    figure.suptitle(textwrap.fill(text, int(14 * figure.get_figwidth())), x=0.01, ha="left")
