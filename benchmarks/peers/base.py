@@ -32,6 +32,12 @@ class Peer:
     compared: ClassVar[int] = CHECKED[0]
     """Trajectories of the check, fewer for a peer that would take minutes."""
 
+    whole: ClassVar[bool] = False
+    """Whether the check runs all trajectories: a peer that compiles for a size then does so once."""
+
+    most: ClassVar[int] = 2**62
+    """Most trajectories of a timed run: all, but for a peer that would take minutes."""
+
     def __init__(self, work: Work, threads: int, folder: Path, **options: Any) -> None:
         self.work, self.threads, self.folder, self.options = work, threads, folder, options
         self.kind = np.dtype(work.precision)
@@ -74,13 +80,12 @@ class Peer:
 
     def check(self, name: str, trajectories: str) -> None:
         """Write the result of a short run, of the trajectories that are compared."""
-        whole = self.compared == CHECKED[0]  # a peer that compiles for a size does so once
-        self.load(int(trajectories) if whole else self.compared, CHECKED[1])
+        self.load(int(trajectories) if self.whole else self.compared, CHECKED[1])
         np.save(self.folder / f"{name}.npy", self.flat(self.descend())[: self.compared])
 
     def prepare(self, trajectories: str, steps: str) -> None:
         """Load the work, warm up, and choose the length of a timed run."""
-        count, most = int(trajectories), int(steps)
+        count, most = min(int(trajectories), self.most), int(steps)
         first = min(2, most) if self.stepwise else most
         self.load(count, first)
         self.descend()

@@ -23,6 +23,7 @@ class Casadi(Peer):
 
     stepwise = True
     compared = 32
+    most = 256
 
     def __init__(self, work: Work, threads: int, folder: Path) -> None:
         super().__init__(work, threads, folder)

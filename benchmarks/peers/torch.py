@@ -26,6 +26,7 @@ class Torch(Peer):
     """compiled: whether `torch.compile` compiles the step."""
 
     stepwise = True
+    whole = True
 
     def __init__(self, work: Work, threads: int, folder: Path, compiled: bool) -> None:
         super().__init__(work, threads, folder)

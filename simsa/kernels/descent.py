@@ -114,6 +114,8 @@ def descend(
     valid = np.zeros(step, start.dtype)
     total = np.zeros(across, start.dtype)
     limit = np.zeros(across, start.dtype)
+    inverse = np.zeros(across, start.dtype)
+    binary = np.zeros(groups, np.bool_)
     moved = np.zeros(across, start.dtype)
     least = np.zeros(across, start.dtype)
     order = np.zeros(longest, np.int64)
@@ -159,6 +161,7 @@ def descend(
         check = 0
         left = here
         most = n
+        resized = True
         for k in range(steps + 1):
             if left == 0:
                 break
@@ -189,6 +192,13 @@ def descend(
                         )  # fmt: skip
                         most = max(most, sizes[t])
                         limit[t] = sizes[t]
+            if resized or law != FULL:
+                for g in range(groups):
+                    size = load(limit, g * lanes)
+                    size = select(size > 1.0, size, one)
+                    store(inverse, g * lanes, one / size)
+                    # a power of two divides exactly, and multiplying is faster
+                    binary[g] = all_lanes(mantissa(size) == 1.0)
             any_tied = False
             for choice in range(3):
                 # as the convention says; then, if a sample is tied, with every tie to its first and to its last piece
@@ -202,7 +212,8 @@ def descend(
                         size = load(limit, g * lanes)
                         for s in range(samples):
                             i = (g * samples + s) * lanes
-                            store(valid, i, select(size > splat(values, b + s), one, none))
+                            if resized or most > samples or law != FULL:
+                                store(valid, i, select(size > splat(values, b + s), one, none))
                             store(margin, i, infinity)
                     if law == STREAMED:
                         _stream(
@@ -240,6 +251,7 @@ def descend(
                                     tie_sample[base + t] = drawn[i]
                                     for r in range(parameters):
                                         tie_point[base + t, r] = values[r * across + t]
+            resized = False
             adjoints = store_of_adjoints[0]
             if any_tied:
                 for t in range(here):
@@ -259,18 +271,16 @@ def descend(
             for g in range(groups):
                 size = load(limit, g * lanes)
                 size = select(size > 1.0, size, one)
-                inverse = one / size
-                # a power of two divides exactly, and multiplying is faster
-                binary = all_lanes(mantissa(size) == 1.0)
+                shared, exact = load(inverse, g * lanes), binary[g]
                 if k == steps - 1:
-                    store(moved, g * lanes, _largest(adjoints, groups, g, parameters, rate, inverse, size, binary))
+                    store(moved, g * lanes, _largest(adjoints, groups, g, parameters, rate, shared, size, exact))
                 near = size == size
                 for i in range(g * lanes, parameters * across, across):
                     if not ASSIGNS:
                         prepare(previous, i + 16 * lanes)
                     gradient_here = load(adjoints, i)
                     before = load(values, i)
-                    x = before - rate * (gradient_here * inverse if binary else gradient_here / size)
+                    x = before - rate * (gradient_here * shared if exact else gradient_here / size)
                     store(values, i, x)
                     store(previous, i, before)
                     if not ASSIGNS:
@@ -296,6 +306,7 @@ def descend(
                     left -= 1
                     sizes[t] = 0
                     limit[t] = 0.0
+                    resized = True
                     # the lane goes on without a sample, at 0, where nothing overflows
                     for r in range(parameters):
                         i = r * across + t
