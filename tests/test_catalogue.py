@@ -39,6 +39,17 @@ SMALL = {
         for name in ("hinge_svm", "l1_regression", "median", "phase_retrieval", "sort_loss")
     },
     "bad_step": Small(("sweep.trajectories=2000",), said(CONSISTENT, NOT_MET, NOT_DECIDED, CONSISTENT)),
+    **{
+        name: Small(("sweep.trajectories=400",), said(CONSISTENT, "", NOT_DECIDED, CONSISTENT))
+        for name in ("identity_trap_random", "random_bias")
+    },
+    "identity_trap_generations": Small(("sweep.trajectories=200",), said(NOT_MET, "", NOT_DECIDED, NOT_MET)),
+    "theorem_4": Small(("sweep.trajectories=1000", "sweep.c.count=4"), said(CONSISTENT, "", NOT_DECIDED, CONSISTENT)),
+    "zero_bias": Small(("sweep.trajectories=400",), said(NOT_MET, "", NOT_MET, NOT_MET)),
+    **{
+        f"hypotheses_{name}": Small(("sweep.trajectories=200",), said(CONSISTENT, "", NOT_MET, NOT_MET))
+        for name in ("constant", "slow", "unbounded")
+    },
     "identity_trap": Small(("sweep.trajectories=600", "sgd.steps=20"), said(NOT_MET, "", NOT_DECIDED, NOT_MET)),
     "relu_net": Small(
         ("sweep.c=[0.05, 1.0]", "sweep.trajectories=100", "sgd.steps=30", "data.limit=300"),
