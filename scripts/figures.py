@@ -1,20 +1,27 @@
-"""Draw the figures of the README again: `python scripts/figures.py all`, or the names of some.
+"""Draw the figures of the README and of docs/figures.md again: `python scripts/figures.py all`, or the names of some.
 
-Most come from a scenario: its sweep is run, or continued from its records under results/, and the figure is copied to
-figures/ as PNG and PDF. Those of the paper are drawn from programs.
+Most come from a scenario: its sweep is run, or continued from its records under results/, and the figure is drawn from
+its summary to figures/ as PNG and PDF. Those of the paper are drawn from programs.
 """
 
-import shutil
+import json
 import sys
 from pathlib import Path
 
+from simsa import plots
 from simsa.cli import main
 from simsa.plots.paper import paper_figure_1
-from simsa.plots.style import save
+from simsa.plots.style import TRUETYPE, save
 
 ROOT = Path(__file__).parent.parent
 
-FIGURES = {"landing": ("bad_step", "landing"), "digits": ("relu_net", "objective")}
+FIGURES = {
+    "landing": ("bad_step", "landing"),
+    "final_points": ("bad_step", "final_points"),
+    "margins": ("bad_step", "margins"),
+    "zero_hits": ("bad_step", "zero_hits"),
+    "digits": ("relu_net", "objective"),
+}
 """Name in figures/: the scenario, and which of its figures."""
 
 OF_PROGRAMS = {"paper_figure_1": paper_figure_1}
@@ -24,15 +31,17 @@ OF_PROGRAMS = {"paper_figure_1": paper_figure_1}
 def draw(name: str) -> int:
     """Draw one figure, and return the exit code of its sweep, 0 if there is none."""
     if name in OF_PROGRAMS:
-        save(OF_PROGRAMS[name](), ROOT / "figures" / name)
+        save(OF_PROGRAMS[name](), ROOT / "figures" / name, TRUETYPE)
         return 0
     scenario, figure = FIGURES[name]
     results = ROOT / "results" / scenario
     again = ["--resume"] if results.exists() else []
     code = main(["sweep", str(ROOT / "scenarios" / f"{scenario}.toml"), "--out", str(results), *again])
     if code == 0:
-        for suffix in (".png", ".pdf"):
-            shutil.copyfile(results / f"{figure}{suffix}", ROOT / "figures" / f"{name}{suffix}")
+        drawn = plots.FIGURES[figure](json.loads((results / "summary.json").read_text(encoding="utf-8")))
+        if drawn is None:
+            raise SystemExit(f"{results}: there is nothing to show in the figure '{figure}'")
+        save(drawn, ROOT / "figures" / name, TRUETYPE)
     return code
 
 

@@ -103,6 +103,7 @@ EMPTY = {
     ("first_passage", "one"),
     ("zero_hits", "all"),
     ("codimension", "all"),
+    ("margins", "all"),
     ("codimension", "one"),
 }
 """What has nothing to show."""
@@ -176,6 +177,16 @@ def test_margins_have_their_share_and_the_fitted_slope():
     assert figure.legends[0].get_texts()[0].get_text().startswith("c = 0.1\nslope ")
     curves = [line for line in plots.margins(CASES["few"]).axes[0].lines if line.get_marker() != "None"]
     assert [line.get_ydata()[0] for line in curves] == [0.001, 0.012, 0.3, 0.001], "flat at what met a tie"
+
+
+def test_checkpoints_that_grow_are_on_a_logarithmic_axis_and_the_legend_is_in_order():
+    summary = summary_of([0.3, 0.1, 0.2], [0, 0, 0])
+    assert plots.objective(summary).axes[0].get_xscale() == "linear"
+    for cell in summary["cells"]:
+        cell["objective"]["step"] = [round(100 ** (i / 10)) for i in range(len(cell["objective"]["step"]))]
+    figure = plots.objective(summary)
+    assert figure.axes[0].get_xscale() == "log" and figure.axes[0].lines[0].get_xdata()[0] == 2
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["c = 0.1", "c = 0.2", "c = 0.3"]
 
 
 def test_final_points_have_their_place_and_a_marker_for_their_kind():

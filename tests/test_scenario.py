@@ -10,6 +10,7 @@ from pathlib import Path
 import mpmath
 import numpy as np
 import pytest
+import sklearn.datasets
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -746,6 +747,9 @@ def test_digits(tmp_path):
     assert samples[:, :-1].min() == 0
     assert samples[:, :-1].max() == 1
     assert set(np.unique(samples[:, :-1] * 16)) == set(range(17))
+    bunch = sklearn.datasets.load_digits()
+    assert (samples == np.column_stack([bunch.data / 16, bunch.target])).all(), "the same as scikit-learn's own loader"
+    assert [*names] == [*bunch.feature_names, "target"]
 
 
 def test_inline_rows_must_have_one_width(said):

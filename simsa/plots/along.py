@@ -16,15 +16,17 @@ def objective(summary: Summary, width: float = WIDE) -> Figure | None:
     """Draw J along the run: the median and, for up to BANDS values of c, the band of the middle half.
 
     A run that was stopped counts as J = inf, so a curve ends where half of the runs have stopped, and a band
-    where a quarter of them have. None if J was not recorded.
+    where a quarter of them have. Steps are on a logarithmic axis if the checkpoints are. None if J was not recorded.
     """
     if not any(cell["objective"]["trajectories"] for cell in summary["cells"]):
         return None
     panels = Panels(summary, width)
     values = []
     banded = len(panels.c) <= BANDS
+    gaps = np.diff(summary["cells"][0]["objective"]["step"])
+    logarithmic = len(gaps) > 1 and gaps[-1] > 10 * gaps[0]
     for ax, style, cell in panels.curves():
-        step = np.array(cell["objective"]["step"])
+        step = np.array(cell["objective"]["step"]) + (1 if logarithmic else 0)
         low, middle, high = (floats(cell["objective"]["quantiles"][q]) for q in ("0.25", "0.5", "0.75"))
         ax.plot(step, middle, **style, markevery=panels.every(step.size))
         values += [middle]
@@ -35,7 +37,9 @@ def objective(summary: Summary, width: float = WIDE) -> Figure | None:
     found = found[np.isfinite(found)]
     starts = [v[0] for v in values if v.size and np.isfinite(v[0])]
     for ax in panels.axes:
-        ax.set_xlabel("step k")
+        ax.set_xlabel("step k + 1" if logarithmic else "step k")
+        if logarithmic:
+            ax.set_xscale("log")
         if found.size and found.min() > 0 and found.max() > 20 * found.min():
             ax.set_yscale("log")
             # Runs that explode would flatten all others.

@@ -17,13 +17,12 @@ def margins(summary: Summary, width: float = WIDE) -> Figure | None:
     """Draw P(min |guard| <= eps) against eps, on logarithmic axes, with the slopes that were fitted.
 
     A thick light line is the fit, over the range of eps that it was made in. A curve that is flat down to the left edge
-    belongs to runs that met a tie exactly. None if no run met a guard.
+    belongs to runs that met a tie exactly. None if no run met a guard, or if all met ties.
     """
-    panels = Panels(summary, width, only=_met)
-    if not panels.c:
-        return None
     positive = [e for cell in summary["cells"] if _met(cell) for e in cell["codimension"]["curve"]["epsilon"] if e > 0]
-    left = min(positive, default=1e-16) / 3
+    if not positive:
+        return None
+    panels, left = Panels(summary, width, only=_met), min(positive) / 3
     for ax, style, cell in panels.curves():
         fit, total = cell["codimension"], cell["trajectories"]
         epsilon, share = np.array(fit["curve"]["epsilon"]), np.array(fit["curve"]["trajectories"]) / total

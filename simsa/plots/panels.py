@@ -23,8 +23,8 @@ class Panels:
     def __init__(self, summary: Summary, width: float, only: Callable[[Any], bool] = lambda cell: True) -> None:
         self.summary, self.only = summary, only
         self.families = families(summary["cells"])
-        self.all_c = list(dict.fromkeys(cell["c"] for cell in summary["cells"]))
-        self.c = list(dict.fromkeys(cell["c"] for cell in summary["cells"] if only(cell)))
+        self.all_c = sorted({cell["c"] for cell in summary["cells"]})
+        self.c = sorted({cell["c"] for cell in summary["cells"] if only(cell)})
         self.separate = len(self.c) <= SEPARATE
         self.wide = width > NARROW
         columns = self.columns = min(len(self.families), 3 if self.wide else 1)

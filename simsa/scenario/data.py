@@ -8,6 +8,8 @@ import csv
 import math
 import re
 from collections.abc import Sequence
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -54,15 +56,30 @@ class Bundled(_Source):
 
     def read(self, scenario: Path, names: Sequence[str], seed: int) -> Columns:
         """Return all columns, the features scaled as `BUNDLED` says, and the target last."""
+        loader, divisor = BUNDLED[self.source]
+        if self.source == "digits":
+            rows = _digits()
+            names = [f"pixel_{i}_{j}" for i in range(8) for j in range(8)]
+            return Columns((*names, "target"), np.column_stack([rows[:, :-1] / divisor, rows[:, -1]]), True)
         # sklearn takes a second to import, which a misspelt key must not cost.
         from sklearn import datasets
 
-        loader, divisor = BUNDLED[self.source]
         bunch = getattr(datasets, loader)()
         features = np.asarray(bunch.data, dtype=np.float64) / divisor
         label = np.asarray(bunch.target, dtype=np.float64)
         columns = [re.sub(r"\W+", "_", str(name)).strip("_") for name in bunch.feature_names]  # formulas name them
         return Columns((*columns, "target"), np.column_stack([features, label]), True)
+
+
+@cache
+def _digits() -> NDArray[np.float64]:
+    """Return the table of digits, shape (1797, 65): from its file, as scikit-learn takes a second to import."""
+    found = find_spec("sklearn")
+    if found is None or found.origin is None:
+        raise DataError("data.source: digits come with scikit-learn, which is not installed")
+    table = np.loadtxt(Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz", delimiter=",")
+    table.setflags(write=False)
+    return table
 
 
 class Csv(_Source):
