@@ -115,8 +115,10 @@ def judged(summary: Mapping[str, Any]) -> Iterator[list[str]]:
         where = f", {one['convention']}, {one['precision']}" if len(several) > 1 else ""
         held = {"hypothesis not met": False, "not decided": None}.get(one["verdict"], True)
         reasons = [h["hypothesis"] for h in one["hypotheses"] if h["held"] is held and held is not True]
-        sampled = ", sampled" if "hypergeometric" in one["method"] else ""
-        hits = "not computed" if one["estimate"] is None else f"{one['hits']:,} of {one['trajectories']:,}{sampled}"
+        sampled = "hypergeometric" in one["method"]
+        hits = f"{one['hits']:,} {'in a sample of the' if sampled else 'of'} {one['trajectories']:,}"
+        if one["estimate"] is None:
+            hits = "not computed"
         yield [
             f"{one['theorem']}, {one['part']}{where}",
             str(one["cells"]),
