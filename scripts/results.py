@@ -39,8 +39,8 @@ VERDICTS = """
 ## Verdicts on the theorems
 
 For each part of Theorems 4 and 7, convention and precision. *Hits* are trajectories that speak against the part: that
-landed (Theorem 7); that had not come near a critical point, or that ended at an artificial one (Theorem 4).
-*Probability* is theirs, averaged over the cells, with the exact interval at 95 %.
+landed (Theorem 7); that had not come near a critical point, or that ended at an artificial one (Theorem 4); "in a sample
+of" is said where not all of them were classified. *Probability* is theirs, averaged over the cells, with the exact interval at 95 %.
 """
 
 
@@ -116,9 +116,9 @@ def judged(summary: Mapping[str, Any]) -> Iterator[list[str]]:
         held = {"hypothesis not met": False, "not decided": None}.get(one["verdict"], True)
         reasons = [h["hypothesis"] for h in one["hypotheses"] if h["held"] is held and held is not True]
         sampled = "hypergeometric" in one["method"]
-        hits = f"{one['hits']:,} {'in a sample of the' if sampled else 'of'} {one['trajectories']:,}"
-        if one["estimate"] is None:
-            hits = "not computed"
+        hits = "not computed"
+        if one["estimate"] is not None:
+            hits = f"{one['hits']:,} {'in a sample of' if sampled else 'of'} {one['trajectories']:,}"
         yield [
             f"{one['theorem']}, {one['part']}{where}",
             str(one["cells"]),
