@@ -39,7 +39,7 @@ VERDICTS = """
 ## Verdicts on the theorems
 
 For each part of Theorems 4 and 7, convention and precision. *Hits* are trajectories that speak against the part: that
-landed (Theorem 7); that had not come near a critical point, or that ended at an artificial one (Theorem 4); "in a
+landed (Theorem 7); that had not come near a critical point, or that ended at an artificial one (Theorem 4). "In a
 sample of" is said where not all of them were classified. *Probability* is theirs, averaged over the cells, with the
 exact interval at 95 %.
 """
