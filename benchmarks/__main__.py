@@ -51,8 +51,6 @@ def main() -> None:
         if name in parts:
             records[name] = part()
             write(records, options.results)
-    if "growth" in parts:
-        growth.figure(records["growth"])
     if "report" not in parts:
         return
     records["runs"].sort(key=lambda run: [work.name for work in WORKS].index(run["work"]))
@@ -61,6 +59,8 @@ def main() -> None:
         print(f"\n{text}")
     if options.publish:
         report.publish(records, texts)
+        if "growth" in records:
+            growth.figure(records["growth"])
         print("written: docs/performance.json, docs/performance.md", file=sys.stderr)
 
 

@@ -19,7 +19,7 @@ from benchmarks.peers import OURS, PEERS
 from benchmarks.work import Work
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("numpy", "numba", "jax", "torch", "tensorflow", "casadi")
+PACKAGES = ("numpy", "numba", "jax", "torch", "tensorflow", "tensorflow-cpu", "casadi")
 
 
 class Worker:

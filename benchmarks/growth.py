@@ -7,14 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, NullLocator
 
 from benchmarks.compare import ROOT, conditions, cores
 from benchmarks.models import Dense, Scalar
 from benchmarks.peers.simsa import Simsa
 from benchmarks.work import Work
-from simsa.plots.style import save
+from simsa.plots.style import STYLE, WIDE, save
 
 FIGURE = ROOT / "figures" / "growth"
 ENOUGH = 0.5
@@ -73,13 +75,18 @@ def growth() -> dict[str, Any]:
     return {"conditions": conditions(), "panels": panels}
 
 
+@mpl.rc_context(STYLE)
 def draw(record: dict[str, Any]) -> Figure:
     """Return the figure."""
     panels = record["panels"]
-    figure = Figure(figsize=(2.4 * len(panels), 2.8), layout="constrained")
+    figure = Figure(figsize=(1.6 * WIDE, 0.3 * WIDE), layout="constrained")
     for axes, (name, panel) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
         axes.loglog(panel["sizes"], panel["seconds"], "o-", markersize=4)
         axes.set(xlabel=name, title=f"slope {panel['slope']:.2f}")
+        if name == "threads":
+            axes.set_xticks(panel["sizes"], panel["sizes"])
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.yaxis.set_minor_formatter(NullFormatter())
     figure.axes[0].set_ylabel("seconds")
     return figure
 

@@ -109,6 +109,8 @@ def parts(records: dict[str, Any]) -> dict[str, str]:
     """Return the generated parts of the page by name."""
     text = ", ".join(f"{key} {value}" for key, value in records["conditions"].items())
     runs = records["runs"]
+    if loads := [run["conditions"]["load"] for run in runs]:
+        text += f". Works may be measured one by one; the load average after each was {min(loads)} to {max(loads)}"
     result = {"benchmarks": "\n\n".join(filter(None, [text, table(runs), missing(runs)]))}
     if "roofline" in records:
         result["roofline"] = roof(records)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers import JAX, LIMITS, OURS, others
+from benchmarks.peers import JAX, LIMITS, OURS, PEERS, others
 from benchmarks.report import best, medians
 
 Records = dict[str, Any]
@@ -46,7 +46,7 @@ def over(works: Iterable[str], ours: Iterable[str], theirs: Callable[[], Iterabl
         for work in works:
             run = run_of(records, work)
             if run and (a := best(run, ours)) and (b := best(run, theirs())):
-                yield f"{run['title']}, {run['threads']} threads, beside {b[0]}", a[1] / b[1]
+                yield f"{run['title']}, {run['threads']} threads, beside {PEERS[b[0]].title}", a[1] / b[1]
 
     return measured
 
@@ -102,10 +102,20 @@ TARGETS = (
 )
 
 
+def ceiling(records: Records) -> str:
+    """Return by how much C++, the limit, is faster than the best peer: no engine gets further on this machine."""
+    ratios = [
+        f"{a[1] / b[1]:.1f} ({run['title']})"
+        for work in (*DENSE, "subsets-2-16-16-1", *SCALAR)
+        if (run := run_of(records, work)) and (a := best(run, LIMITS)) and (b := best(run, others()))
+    ]
+    return f"C++ for the work, the limit, is faster than the best peer by {', '.join(ratios)}." if ratios else ""
+
+
 def targets(records: Records) -> str:
     """Return the table of targets."""
     lines = ["| target | work | wanted | measured | |", "|---|---|---|---|---|"]
     for target in TARGETS:
         rows = [*target.rows(records)]
         lines += rows or [f"| {target.title} | | {'≤' if target.most else '≥'} {target.wanted:g} | not measured | |"]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", ceiling(records)])

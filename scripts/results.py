@@ -39,8 +39,9 @@ VERDICTS = """
 ## Verdicts on the theorems
 
 For each part of Theorems 4 and 7, convention and precision. *Hits* are trajectories that speak against the part: that
-landed (Theorem 7); that had not come near a critical point, or that ended at an artificial one (Theorem 4).
-*Probability* is theirs, averaged over the cells, with the exact interval at 95 %.
+landed (Theorem 7); that had not come near a critical point, or that ended at an artificial one (Theorem 4). "In a
+sample of" is said where not all of them were classified. *Probability* is theirs, averaged over the cells, with the
+exact interval at 95 %.
 """
 
 
@@ -115,8 +116,10 @@ def judged(summary: Mapping[str, Any]) -> Iterator[list[str]]:
         where = f", {one['convention']}, {one['precision']}" if len(several) > 1 else ""
         held = {"hypothesis not met": False, "not decided": None}.get(one["verdict"], True)
         reasons = [h["hypothesis"] for h in one["hypotheses"] if h["held"] is held and held is not True]
-        sampled = ", sampled" if "hypergeometric" in one["method"] else ""
-        hits = "not computed" if one["estimate"] is None else f"{one['hits']:,} of {one['trajectories']:,}{sampled}"
+        sampled = "hypergeometric" in one["method"]
+        hits = "not computed"
+        if one["estimate"] is not None:
+            hits = f"{one['hits']:,} {'in a sample of' if sampled else 'of'} {one['trajectories']:,}"
         yield [
             f"{one['theorem']}, {one['part']}{where}",
             str(one["cells"]),

@@ -140,6 +140,7 @@ def test_the_page_of_the_results_is_made_from_records_and_invents_none(results, 
         "4, limits are Clarke critical",
     ]
     assert all(row[6] == NOT_MET and "J is a finite sum" in row[7] for row in rows[3:])
+    assert {row[4] for row in rows[4:]} == {"not computed"}, "too many branches of the estimate of J meet at 0"
     assert results.page(["bad_step", "streaming"]) == text, "the same records, the same page"
 
 
@@ -153,3 +154,13 @@ def test_the_page_says_what_is_rejected_and_leaves_out_what_is_out_of_date(resul
         file.write_text(changed, encoding="utf-8")
         assert "| not run since the file changed |" in results.page(["streaming"])
     assert results.catalogue(["--only", "streaming"]) == 2, "records of another seed are not continued"
+
+
+def test_the_page_tells_a_sample_from_all(results):
+    verdict = {"theorem": "4", "part": "limits", "convention": "tensorflow", "precision": "float64", "cells": 1}
+    verdict |= {"trajectories": 5000, "hits": 3, "estimate": 0.5, "low": 0.25, "high": 0.75, "verdict": NOT_DECIDED}
+    verdict["hypotheses"] = [{"hypothesis": "a", "held": True}, {"hypothesis": "b", "held": None}]
+    for method, hits in (("hypergeometric within Clopper-Pearson", "3 in a sample of 5,000"), ("", "3 of 5,000")):
+        summary = {"cells": [{"steps": 1000}], "verdicts": [verdict | {"method": method}]}
+        (row,) = results.judged(summary)
+        assert row == ["4, limits", "1", "1,000", hits, "0.5 (0.25 to 0.75)", NOT_DECIDED, "b"]
