@@ -38,7 +38,14 @@ SMALL = {
         name: Small(("sweep.trajectories=50", "sweep.c.count=2"), said(CONSISTENT, "", CONSISTENT, CONSISTENT))
         for name in ("hinge_svm", "l1_regression", "median", "phase_retrieval", "sort_loss")
     },
-    "bad_step": Small(("sweep.trajectories=2000",), said(CONSISTENT, NOT_MET, NOT_DECIDED, CONSISTENT)),
+    "bad_step": Small(
+        ("sweep.trajectories=400", "sweep.c=[0.1137, '1/4', '1/3', '1/2']"),
+        said(CONSISTENT, NOT_MET, NOT_DECIDED, CONSISTENT),
+    ),
+    "bad_step_2d": Small(
+        ("sweep.trajectories=400", "sweep.c=['1/4', 0.2907, '1/3']"),
+        said(CONSISTENT, NOT_MET, NOT_DECIDED, CONSISTENT),
+    ),
     **{
         name: Small(("sweep.trajectories=400",), said(CONSISTENT, "", NOT_DECIDED, CONSISTENT))
         for name in ("identity_trap_random", "random_bias")
@@ -104,6 +111,19 @@ def test_known_answers_hold_wrong_ones_are_rejected_and_verdicts_are_as_expected
     for verdict in summary["verdicts"]:
         found.setdefault(verdict["part"], set()).add(verdict["verdict"])
     assert {part: ", ".join(sorted(several)) for part, several in found.items()} == verdicts
+
+
+def test_the_bad_steps_onto_a_line_are_found_from_samples_alone(tmp_path, monkeypatch, capsys):
+    """bad_step_2d.toml: 1 / (2 mean) for the means 1, 2, 4, 3/2, 5/2, 3, 7/3 of the minibatches, and nothing else."""
+    monkeypatch.setattr(plots, "save_all", lambda summary, folder: [])
+    small = ("sweep.trajectories=50", "sweep.c=[0.1, 0.6]", "sweep.precision=['float64']", "claim=[]")
+    words = [word for change in (*small, "run.engine=interpreter") for word in ("--set", change)]
+    assert cli.main(["sweep", str(SCENARIOS / "bad_step_2d.toml"), "--out", str(tmp_path), "--quiet", *words]) == 0
+    bad = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["bad_scales"]
+    means = (1, 2, 4, 3 / 2, 5 / 2, 3, 7 / 3)
+    assert bad["computed"]
+    assert sorted(step["step"] for step in bad["steps"]) == pytest.approx(sorted(1 / (2 * m) for m in means), rel=1e-12)
+    assert [step["mass"] for step in bad["steps"]] == pytest.approx([1 / 7] * 7), "one minibatch each"
 
 
 # ---------------------------------------------------------------- the page of the results

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import simsa
 from simsa.machine import FLOAT32, FLOAT64, Descent, Initial, Walker, descend, initial_points, tape_of
+from simsa.machine.reference import Interpreter
 from simsa.program.program import Builder, Program
 from simsa.tape import Tape
 
@@ -151,3 +153,27 @@ def test_snapshots_are_the_points_at_the_checkpoints(precision: str) -> None:
     assert np.isnan(end[~finished]).all(), "a trajectory that has stopped is at no checkpoint"
     without = descend(tape, rows, replace(descent, snapshots=False), c=0.5, cell=0, first=0, count=20)
     assert "snapshots" not in without
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_where_a_term_is_added_is_no_landing_and_what_is_added_is(precision: str) -> None:
+    """At the tie the choice moves 0.1 x from the end of a sum to its start: the last bit of the slope changes."""
+
+    def program(last: float) -> Tape:
+        def f(x: Any) -> Any:
+            first, second, third = (x[0] * d for d in (0.1, 0.2, 0.3))
+            return second + third + np.maximum(first, x[0] * 0.1 + last * x[1])
+
+        return tape_of(simsa.trace(f, 2))
+
+    start = Initial("points", np.zeros(2), np.ones(2), np.array([[1.0, 0.0]]))
+    descent = plan(2, "full", initial=start, steps=1, alpha=np.ones(1), checkpoints=np.array([0]))
+    for last, landed in ((0.0, -1), (1e-3, 0)):
+        tape = program(last)
+        found = descend(tape, np.zeros((1, 0)), descent, c=0.5, cell=0, first=0, count=1, precision=precision)
+        assert (found["tie_first"][0], found["landed_first"][0]) == (0, landed)
+        expected = by_hand(tape, np.zeros((1, 0)), descent, 0.5, 0, 0, precision)
+        assert (expected["tie_first"], expected["landed_first"]) == (0, landed)
+        orders = [Interpreter(replace(tape, numbers=n)) for n in tape.choices()[0][1:]]
+        slopes = [one.backward(one.run([1.0, 0.0]))[0] for one in orders]
+        assert slopes[0] != slopes[1], "the sums differ in a bit, or nothing is tested"

@@ -88,18 +88,18 @@ def descend(
     code, at, modes, numbers, branches, guards, constants, constant_values, seeds, clear,
     parameters, data_at, size_of_values, longest, groups, samples,
     rows, n, law, batch, replace, largest, room, kinds, shares, center, scale, seed_of_streams, cell, first, start,
-    gamma, radius, checkpoints, observed, status, stopped, tie_first, tie_count, tie_sample, tie_point, landed_first,
-    smallest, final, objective, movement, snapshots,
+    gamma, radius, rounding, checkpoints, observed, status, stopped, tie_first, tie_count, tie_sample, tie_point,
+    landed_first, smallest, final, objective, movement, snapshots,
 ):  # fmt: skip
     """Run the trajectories first, first + 1, ..., one for each row of `start`, and fill the records.
 
     A step is x - gamma_k (sum of the selection gradients of the minibatch, in the order drawn) / |I_k|. A trajectory
     that leaves the ball |x|_inf <= radius stops there; one whose next point is not finite stops before it, so the
     parameters of running trajectories are finite. A trajectory has landed when, at a tie, another choice of the tied
-    pieces would have changed the gradient of its minibatch: numbers and guards come three times, as `Tape.choices`
-    returns them. rows: the n samples, one after the other. kinds, shares, center, scale: the law of streamed samples,
-    as `streams.sample` takes it; the rows are then those of J alone. snapshots: NaN at first, and without checkpoints
-    if they are not wanted.
+    pieces would have changed the gradient of its minibatch, in some entry by more than `rounding` times the largest:
+    numbers and guards come three times, as `Tape.choices` returns them. rows: the n samples, one after the other.
+    kinds, shares, center, scale: the law of streamed samples, as `streams.sample` takes it; the rows are then those
+    of J alone. snapshots: NaN at first, and without checkpoints if they are not wanted.
     """
     # a slice counts references to its array, and threads share the arguments: each takes copies of what it slices
     numbers, guards = numbers.copy(), guards.copy()
@@ -258,6 +258,12 @@ def descend(
                     if tied_now[t]:
                         tie_count[base + t] += 1
                     if tied_now[t] and landed_first[base + t] < 0:
+                        bound = 0.0
+                        for r in range(parameters):
+                            size_here = abs(np.float64(adjoints[r * across + t]))
+                            if size_here > bound and size_here < np.inf:
+                                bound = size_here
+                        bound *= rounding
                         for r in range(parameters):
                             i = r * across + t
                             ours, first_choice, last_choice = (
@@ -265,8 +271,9 @@ def descend(
                                 store_of_adjoints[1, i],
                                 store_of_adjoints[2, i],
                             )
-                            if ours != first_choice or ours != last_choice:
-                                landed_first[base + t] = k
+                            for other in (first_choice, last_choice):
+                                if ours != other and not abs(np.float64(ours) - np.float64(other)) <= bound:
+                                    landed_first[base + t] = k
             rate = splat(values, gamma[k])
             for g in range(groups):
                 size = load(limit, g * lanes)

@@ -13,6 +13,7 @@ import tempfile
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from threading import RLock
 from types import ModuleType
 
 from simsa.primitives import OPCODE, ROWS, Primitive
@@ -106,9 +107,18 @@ def around(engine: str) -> ModuleType:
     return instantiate({"engine.py": engine, "descent.py": (KERNELS / "descent.py").read_text(encoding="utf-8")})
 
 
+_LOCK = RLock()
+"""Python's own import locks know nothing of modules that are made here: a second thread would find half of one."""
+
+
 def instantiate(texts: dict[str, str]) -> ModuleType:
     """Write the texts as a package into the digest's folder, unless they are there, and import it."""
-    name = f"simsa_kernels_{digest(texts)}"
+    with _LOCK:
+        return _instantiated(texts, f"simsa_kernels_{digest(texts)}")
+
+
+def _instantiated(texts: dict[str, str], name: str) -> ModuleType:
+    """Return the package of this name."""
     if name in sys.modules:
         return sys.modules[name]
     folder = cache_folder() / name

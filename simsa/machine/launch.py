@@ -16,6 +16,7 @@ from simsa.errors import DataError, TapeError
 from simsa.kernels.streams import EVALUATION, SAMPLE, blocks_of_sample, scratch_size
 from simsa.machine.generate import around, kernels
 from simsa.machine.layout import LANE_BYTES, Layout, laid_out, layout
+from simsa.machine.reference import UNITS
 from simsa.machine.specialise import engine_text
 from simsa.program.program import Builder
 from simsa.tape import Tape, assemble
@@ -180,8 +181,8 @@ def descend(
     package.descent.descend(
         *where.arrays, p, where.data_at, where.size, where.longest, where.groups, where.samples,
         data.ravel(), n, law, descent.size, descent.replace, largest, room, *stream.arrays, np.uint64(descent.seed),
-        cell, first, start, c * descent.alpha, _at_most(descent.radius, kind), descent.checkpoints.astype(np.int64),
-        descent.objective_trajectories, *out.values(),
+        cell, first, start, c * descent.alpha, _at_most(descent.radius, kind), UNITS * float(np.finfo(kind).eps),
+        descent.checkpoints.astype(np.int64), descent.objective_trajectories, *out.values(),
     )  # fmt: skip
     mark(precision, package).touch()
     if not descent.snapshots:

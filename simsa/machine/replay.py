@@ -79,6 +79,14 @@ class Walker:
         """Return samples in the arithmetic."""
         return [[self.arithmetic.number(v) for v in row] for row in rows]
 
+    def differ(self, gradient: Sequence[Number], other: Sequence[Number]) -> bool:
+        """Tell whether two gradients differ, in some entry, by more than the rounding of the largest finite one."""
+        if not self.arithmetic.rounding:
+            return any(a != b for a, b in zip(gradient, other, strict=True))
+        largest = max((size for a in gradient if (size := abs(float(a))) < np.inf), default=0.0)
+        bound = self.arithmetic.rounding * largest
+        return any(a != b and not abs(float(a) - float(b)) <= bound for a, b in zip(gradient, other, strict=True))
+
     def step(
         self,
         k: int,
@@ -103,9 +111,7 @@ class Walker:
                 if margin == 0
             ]
             landed = bool(ties) and any(
-                (a != b)
-                for choice in (1, 2)
-                for a, b in zip(total, self.other(choice, x, [rows[i] for i in minibatch]), strict=True)
+                self.differ(total, self.other(choice, x, [rows[i] for i in minibatch])) for choice in (1, 2)
             )
             gradient = [g / self.arithmetic.number(len(minibatch)) for g in total]
             following = [v - gamma * g for v, g in zip(x, gradient, strict=True)]
