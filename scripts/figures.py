@@ -19,6 +19,7 @@ FIGURES = {
     "landing": ("bad_step", "landing"),
     "final_points": ("bad_step", "final_points"),
     "margins": ("bad_step", "margins"),
+    "plane": ("bad_step_2d", "plane"),
     "zero_hits": ("bad_step", "zero_hits"),
     "digits": ("relu_net", "objective"),
 }

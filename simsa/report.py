@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from simsa.machine import Descent
     from simsa.scenario import Scenario
 
+LINES = 60
+"""Most cells that are printed."""
+
 MOST_MINIBATCHES = 255
 """Minibatches beyond which they are not listed one by one: all subsets of eight samples."""
 
@@ -131,7 +134,8 @@ def _table(summary: Mapping[str, Any]) -> Iterator[str]:
     header += ["unbounded", "not finite", "settled", "moving"]
     header += ["harmless/C/Sing"] * ties + ["Clarke/artificial"] * ends
     rows = [header]
-    for cell in sorted(cells, key=lambda cell: float(cell["c"])):
+    listed = _listed(sorted(cells, key=lambda cell: float(cell["c"])))
+    for cell in listed:
         p = cell["probability"]["landed"]
         bound = "<= {high:.2e} *" if p["estimate"] == 0 else "{low:.4g} .. {high:.4g}"
         rows.append(
@@ -151,10 +155,20 @@ def _table(summary: Mapping[str, Any]) -> Iterator[str]:
     shared = [cells[0][key] for key in ("convention", "precision") if key not in shown]
     yield ", ".join([summary["title"] or summary["scenario"], *shared, f"seed {summary['seed']}"])
     yield from ("  ".join(entry.rjust(width) for entry, width in zip(row, widths, strict=True)) for row in rows)
+    if len(listed) < len(cells):
+        rest = sum(cell["landed"] for cell in cells) - sum(cell["landed"] for cell in listed)
+        yield f"and {len(cells) - len(listed)} cells more, with {rest} landings; summary.json has them all"
     if any(cell["probability"]["landed"]["estimate"] == 0 for cell in cells):
         yield f"* nothing landed: one-sided exact upper bound, 1 - {1 - level:.2g}^(1/trajectories)"
     if any(" of " in entry for row in rows[1:] for entry in row[len(header) - ties - ends :]):
         yield "of n: the first ties, or final points, of n trajectories were classified, a sample of those there are"
+
+
+def _listed(cells: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the cells that are printed: all, or LINES of them: those in which most landed, and the outermost."""
+    middle = (len(cells) - 1) / 2
+    order = sorted(range(len(cells)), key=lambda i: (-cells[i]["landed"], -abs(i - middle)))
+    return [cells[i] for i in sorted(order[:LINES])]
 
 
 def _kinds(found: Mapping[str, Any], kinds: Sequence[str]) -> str:

@@ -580,3 +580,11 @@ def test_the_claims_of_a_scenario_are_tested_on_its_run(scenarios, tmp_path, mon
     }
     verdict = {v["part"]: v["verdict"] for v in found["verdicts"]}
     assert verdict["finite time"] == "consistent" and verdict["bad steps"] == "hypothesis not met"
+
+
+def test_of_many_cells_those_with_landings_and_the_outermost_are_printed():
+    cells = [{"c": i, "landed": 3 if i in (100, 101) else 0} for i in range(200)]
+    listed = [cell["c"] for cell in report._listed(cells)]
+    assert len(listed) == report.LINES == 60 and listed == sorted(listed)
+    assert {0, 1, 100, 101, 198, 199} <= set(listed) and 50 not in listed
+    assert report._listed(cells[:60]) == cells[:60]

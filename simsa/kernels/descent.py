@@ -11,7 +11,7 @@ from simsa.kernels.nary import seed
 from simsa.kernels.options import entry, kernel
 from simsa.kernels.streams import FULL, SAMPLE, STREAMED, initial, minibatch, sample
 
-from .engine import ASSIGNS, backward, forward, gradient
+from .engine import ASSIGNS, STEPS, advance, backward, forward, gradient
 
 FINISHED, UNBOUNDED, NOT_FINITE = 0, 1, 2
 
@@ -114,7 +114,7 @@ def descend(
     valid = np.zeros(step, start.dtype)
     total = np.zeros(across, start.dtype)
     limit = np.zeros(across, start.dtype)
-    inverse = np.zeros(across, start.dtype)
+    pace = np.zeros(3 * across, start.dtype)  # the step size, the inverse of the minibatch's size, the radius
     binary = np.zeros(groups, np.bool_)
     moved = np.zeros(across, start.dtype)
     least = np.zeros(across, start.dtype)
@@ -196,10 +196,17 @@ def descend(
                 for g in range(groups):
                     size = load(limit, g * lanes)
                     size = select(size > 1.0, size, one)
-                    store(inverse, g * lanes, one / size)
+                    store(pace, across + g * lanes, one / size)
                     # a power of two divides exactly, and multiplying is faster
                     binary[g] = all_lanes(mantissa(size) == 1.0)
             any_tied = False
+            outcome = 0
+            powers = True
+            if STEPS:
+                for g in range(groups):
+                    powers = powers and binary[g]
+                    store(pace, g * lanes, splat(values, gamma[k]))
+                    store(pace, 2 * across + g * lanes, farthest)
             for choice in range(3):
                 # as the convention says; then, if a sample is tied, with every tie to its first and to its last piece
                 if choice and not any_tied:
@@ -222,10 +229,19 @@ def descend(
                         )  # fmt: skip
                     else:
                         _gather(rows, width_of_row, drawn, most_drawn, b, values, data_at, step, groups, samples)
-                    gradient(
-                        code, at, modes, numbers[choice], branches, guards[choice], seeds, clear, values, adjoints,
-                        valid, margin, ASSIGNS and b == 0, step, groups, samples, order,
-                    )  # fmt: skip
+                    if STEPS and choice == 0 and most <= samples and powers and k < steps - 1:
+                        outcome = advance(
+                            code, at, modes, numbers[0], branches, guards[0], seeds, clear, values, adjoints,
+                            valid, margin, pace, step, groups, samples, order,
+                        )  # fmt: skip
+                        if outcome == 0:
+                            for i in range(0, step, lanes):
+                                store(margin, i, infinity)
+                    if outcome == 0:
+                        gradient(
+                            code, at, modes, numbers[choice], branches, guards[choice], seeds, clear, values, adjoints,
+                            valid, margin, ASSIGNS and b == 0, step, groups, samples, order,
+                        )  # fmt: skip
                     if choice:
                         continue
                     touched = False
@@ -274,15 +290,17 @@ def descend(
                             for other in (first_choice, last_choice):
                                 if ours != other and not abs(np.float64(ours) - np.float64(other)) <= bound:
                                     landed_first[base + t] = k
+            if outcome == 1:
+                continue
             rate = splat(values, gamma[k])
             for g in range(groups):
                 size = load(limit, g * lanes)
                 size = select(size > 1.0, size, one)
-                shared, exact = load(inverse, g * lanes), binary[g]
+                shared, exact = load(pace, across + g * lanes), binary[g]
                 if k == steps - 1:
                     store(moved, g * lanes, _largest(adjoints, groups, g, parameters, rate, shared, size, exact))
                 near = size == size
-                for i in range(g * lanes, parameters * across, across):
+                for i in range(g * lanes, 0 if outcome else parameters * across, across):
                     if not ASSIGNS:
                         prepare(previous, i + 16 * lanes)
                     gradient_here = load(adjoints, i)
@@ -293,7 +311,7 @@ def descend(
                     if not ASSIGNS:
                         store(adjoints, i, none)
                     near = near & (fabs(x) <= farthest)
-                if all_lanes(near):
+                if outcome == 0 and all_lanes(near):
                     continue
                 for t in range(g * lanes, min(here, g * lanes + lanes)):
                     if not running[t]:

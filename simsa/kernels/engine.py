@@ -31,6 +31,8 @@ OP, OUT, OUTS, FIRST, COUNT, NUMBER, BRANCH, FLAGS = range(8)
 GUARDED, ADJOINED = 1, 2
 # <operations>
 
+STEPS = False
+"""Whether `advance` may take a step as the gradient comes out."""
 ASSIGNS = False
 """Whether the walks write each parameter's adjoint before they add to it, if told that it is the first time."""
 
@@ -113,3 +115,12 @@ def gradient(
     forward(code, at, numbers, rows, guards, values, margin, step, groups, samples, order)
     seed(adjoints, seeds, clear, 0, valid, step)
     backward(code, at, modes, numbers, rows, guards, values, adjoints, step, 1, fresh, groups, samples, order)
+
+
+@kernel
+def advance(
+    code, at, modes, numbers, rows, guards, seeds, clear, values, adjoints, valid, margin, pace, step, groups, samples,
+    order,
+):  # fmt: skip
+    """Take no step, and return 0: the caller computes the gradient, and takes the step. See `machine.specialise`."""
+    return 0

@@ -11,7 +11,7 @@ selected passes nothing, whatever its value or derivative, and no masks are stor
 """
 
 from simsa.kernels.functions import exp, log
-from simsa.kernels.lanes import all_lanes, fabs, load, negative_zero, prepare, select, splat, store, width
+from simsa.kernels.lanes import all_lanes, any_lane, fabs, load, negative_zero, prepare, select, splat, store, width
 from simsa.kernels.options import kernel
 
 ASSIGN, ADD = 1, 2
@@ -53,6 +53,15 @@ def seed(adjoints, seeds, clear, output, valid, step):
         for n in range(seeds.shape[0]):
             store(adjoints, seeds[n] + i, nothing)
         store(adjoints, seeds[output] + i, select(load(valid, i) != 0.0, splat(adjoints, 1.0), nothing))
+
+
+@kernel
+def tied(valid, margin, step):
+    """Tell whether a guard of a valid sample is zero."""
+    found = False
+    for i in range(0, step, width(margin)):
+        found = found or any_lane((load(valid, i) != 0.0) & (load(margin, i) == 0.0))
+    return found
 
 
 @kernel

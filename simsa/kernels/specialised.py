@@ -14,7 +14,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from simsa.kernels.lanes import Lanes, _broadcast, _fill, _floats, fetch
+from simsa.kernels.lanes import Lanes, _broadcast, _call, _fill, _floats, fetch
 from simsa.kernels.rows import ASSIGN, _Text, received
 
 INDEX = ir.IntType(64)
@@ -358,7 +358,10 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode):
     weights, bias: places of parameters, consecutive, adjoints added to, or written if
     `fresh`; bias -1: none. x: place of the inputs, no
     parameters, consecutive. mode: how the inputs receive. backward is right only if finite(values) is true: then an
-    adjoint that received nothing, -0.0, adds zeros only. masked is right in any case, and slow.
+    adjoint that received nothing, -0.0, adds zeros only. masked is right in any case, and slow. And
+    stepped(values, adjoints, pace), which is backward for the inputs, takes the step of the layer's parameters as their
+    gradient comes out, keeps what they were in their adjoints, and tells whether all are in the ball. pace: lane
+    vectors of the step size, the inverse of the minibatch's size and the radius, each for every group.
     """
     groups, samples, _, step = shape
     across = min(4, samples)
@@ -466,8 +469,34 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode):
             if mode:
                 inputs_back(code, g)
 
-    def weights_back(code, g):
-        """Add g_j x_i of every sample, in order, to the adjoint of W_ji."""
+    def stepped(code):
+        b = code.b
+        lanes = code.lanes.count
+        near = cgutils.alloca_once(b, ir.VectorType(ir.IntType(1), lanes))
+        b.store(ir.Constant(ir.VectorType(ir.IntType(1), lanes), [1] * lanes), near)
+        with code.times(groups) as g:
+            own = code.scaled((g, lanes))
+            rate, inverse, farthest = (code.load("pace", n * groups * lanes, own) for n in range(3))
+
+            def take(place, at, gradient):
+                before = code.load("values", place, at)
+                x = b.fsub(before, b.fmul(rate, b.fmul(gradient, inverse)))
+                code.store("values", x, place, at)
+                code.store("adjoints", before, place, at)
+                b.store(b.and_(b.load(near), b.fcmp_ordered("<=", _call(b, "fabs", x), farthest)), near)
+
+            if mode:
+                inputs_back(code, g)
+            weights_back(code, g, take)
+            if bias >= 0:
+                biases_back(code, g, take)
+        bits = ir.IntType(lanes)
+        return b.icmp_unsigned("==", b.bitcast(b.load(near), bits), bits(-1))
+
+    stepped.tells = True
+
+    def weights_back(code, g, take=None):
+        """Add g_j x_i of every sample, in order, to the adjoint of W_ji; or take(place, at, sum) from 0 on."""
         b = code.b
         lanes, next_weight, next_row, next_group = places(code)
         columns = min(inputs, 4 if outs > 1 else SUMS)
@@ -483,7 +512,7 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode):
                             for r in range(rows)
                             for k in range(width)
                         ]
-                        start = [code.so_far(place, at) for place in where]
+                        start = [code.constant(0.0) if take else code.so_far(place, at) for place in where]
 
                         def body(
                             n, s, sums, rows=rows, width=width, first=first, second=second, left=left, right=right
@@ -503,24 +532,31 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode):
 
                         sums = code.fold(samples, start, body, unroll=samples)
                         for place, value in zip(where, sums, strict=True):
-                            code.store("adjoints", value, place, at)
+                            if take:
+                                take(place, at, value)
+                            else:
+                                code.store("adjoints", value, place, at)
 
-    def biases_back(code, g):
-        """Add g_j of every sample, in order, to the adjoint of b_j."""
+    def biases_back(code, g, take=None):
+        """Add g_j of every sample, in order, to the adjoint of b_j; or take(place, at, sum) from 0 on."""
         b = code.b
         lanes, next_weight, _, next_group = places(code)
         for first, size, count in _tiles(outs, SUMS):
             with code.times(count) as j:
                 at = code.scaled((g, lanes), (j, size * next_weight))
                 left = code.scaled((g, next_group), (j, size * step))
-                sums = [code.so_far(bias + (first + r) * next_weight, at) for r in range(size)]
+                places_here = [bias + (first + r) * next_weight for r in range(size)]
+                sums = [code.constant(0.0) if take else code.so_far(place, at) for place in places_here]
                 for n in range(samples):
                     sums = [
                         b.fadd(value, code.load("adjoints", out + (first + r) * step + n * lanes, left))
                         for r, value in enumerate(sums)
                     ]
-                for r, value in enumerate(sums):
-                    code.store("adjoints", value, bias + (first + r) * next_weight, at)
+                for place, value in zip(places_here, sums, strict=True):
+                    if take:
+                        take(place, at, value)
+                    else:
+                        code.store("adjoints", value, place, at)
 
     def inputs_back(code, g):
         """Pass to x_i the sum over j of g_j W_ji, in the lanes where some g_j is given."""
@@ -572,4 +608,5 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode):
         _operation(("values",), finite),
         _operation(("values", "adjoints", "fresh"), backward),
         _operation(("values", "adjoints", "fresh"), masked),
+        _operation(("values", "adjoints", "pace"), stepped),
     )

@@ -69,7 +69,7 @@ _HEAD = '''"""The engine of one tape in one layout; see `simsa.machine.specialis
 
 from simsa.kernels.nary import (
     add_up, add_up_back, choose, choose_back, dense, dense_back, dot, dot_back, extreme,
-    extreme_back, logsumexp, logsumexp_back, seed, sort, sort_back,
+    extreme_back, logsumexp, logsumexp_back, seed, sort, sort_back, tied,
 )
 from simsa.kernels.options import kernel
 from simsa.kernels.rows import Row
@@ -100,7 +100,28 @@ def gradient(
 ):
     """Compute every register, and add the gradient of the output to the parameters' adjoints, where valid."""
 {gradient}
+
+
+@kernel
+def advance(
+    code, at, modes, numbers, rows, guards, seeds, clear, values, adjoints, valid, margin, pace, step, groups, samples,
+    order,
+):
+    """Compute every register; where no sample is tied, take the step as the gradient comes out.
+
+    Return 0 if no step was taken, 1 if all points are in the ball, 2 if not. What the parameters were is in their
+    adjoints. The minibatch is all here, and its sizes are powers of two.
+    """
+{advance}
 '''
+
+_ADVANCE = """forward(code, at, numbers, rows, guards, values, margin, step, groups, samples, order)
+if tied(valid, margin, step) or not ({finite}):
+    return 0
+seed(adjoints, seeds, clear, 0, valid, step)
+near = True
+{backward}
+return 1 if near else 2"""
 
 
 _WALKS = """forward(code, at, numbers, rows, guards, values, margin, step, groups, samples, order)
@@ -111,13 +132,16 @@ backward(code, at, modes, numbers, rows, guards, values, adjoints, step, 1, fres
 class Piece(NamedTuple):
     """A part of the tape as text: what defines its operations, and the statements that run them.
 
-    gradient: both walks at once, for a tape that is one part.
+    gradient: both walks at once, for a tape that is one part. finite, advance: of a layer that can take its step,
+    whether it may, and the statement that does.
     """
 
     made: str
     forward: str
     backward: str
     gradient: str = ""
+    finite: str = ""
+    advance: str = ""
 
 
 def engine_text(layout: Layout) -> str:
@@ -136,7 +160,14 @@ def engine_text(layout: Layout) -> str:
     backward = "\n".join(piece.backward for piece in reversed(pieces) if piece.backward) or "pass"
     whole = len(pieces) == 1 and pieces[0].gradient
     texts = {"forward": forward, "backward": backward, "gradient": whole or _WALKS}
-    lines.append(f"ASSIGNS = {_assigns(layout)}")
+    assigns = _assigns(layout)
+    steps = assigns and not whole
+    lines.append(f"ASSIGNS, STEPS = {assigns}, {steps}")
+    texts["advance"] = "return 0"
+    if steps:
+        backward = "\n".join(piece.advance or piece.backward for piece in reversed(pieces) if piece.backward)
+        finite = " and ".join(piece.finite for piece in pieces if piece.finite)
+        texts["advance"] = _ADVANCE.format(finite=finite, backward=backward)
     sizes = {"step": layout.step, "groups": layout.groups, "samples": layout.samples}
     return "\n".join(lines) + _TAIL.format(**{name: indent(text, "    ") for name, text in texts.items()}, **sizes)
 
@@ -254,10 +285,13 @@ def _dense(layout: Layout, name: int, line: NDArray[np.int64]) -> Piece | None:
     places = layout.places(np.array([weights[0], x[0], line[OUT], *bias[:1]])).tolist()
     numbers = f"{outs}, {len(x)}, {places[0]}, {places[1]}, {places[3] if bias else -1}, {places[2]}, {ways.pop()}"
     return Piece(
-        f"forward{name}, finite{name}, backward{name}, masked{name} = specialised.dense(shape, {numbers})",
+        f"forward{name}, finite{name}, backward{name}, masked{name}, stepped{name} = "
+        f"specialised.dense(shape, {numbers})",
         f"forward{name}(values)",
         f"if finite{name}(values):\n    backward{name}(values, adjoints, fresh)\n"
         f"else:\n    masked{name}(values, adjoints, fresh)"
         if adjoined
         else "",
+        finite=f"finite{name}(values)",
+        advance=f"near = stepped{name}(values, adjoints, pace) and near",
     )
