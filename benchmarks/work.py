@@ -22,7 +22,8 @@ class Work:
     """A descent to run.
 
     batch: the size of a minibatch, 0 for all samples. subsets: each minibatch is a uniform nonempty subset of the
-    samples, the law of the paper. trajectories, steps: of a timed run. unwatched: whether simsa is also measured
+    samples, the law of the paper. trajectories, steps: of a timed run; of dense networks so many that drawing the start,
+    which simsa does and peers are handed, is a few percent at most. unwatched: whether simsa is also measured
     without its watch of guards, to tell what recording ties and margins costs.
     """
 
@@ -99,15 +100,17 @@ SMALL, MIDDLE = Dense((2, 16, 16, 1)), Dense((16, 32, 32, 1))
 DIGITS = Dense((64, 32, 10), "cross_entropy", "digits")
 
 WORKS = (
-    Work("dense-2-16-16-1", "network 2-16-16-1, batch 8", SMALL, 8, 4096, 40, unwatched=True),
-    Work("dense-16-32-32-1", "network 16-32-32-1, batch 8", MIDDLE, 8, 4096, 10, unwatched=True),
-    Work("digits-64-32-10", "network 64-32-10 on digits, batch 8", DIGITS, 8, 1024, 15),
-    Work("dense-2-16-16-1-f32", "network 2-16-16-1, batch 8, float32", SMALL, 8, 4096, 40, precision="float32"),
-    Work("dense-16-32-32-1-f32", "network 16-32-32-1, batch 8, float32", MIDDLE, 8, 4096, 10, precision="float32"),
-    Work("digits-64-32-10-f32", "64-32-10 on digits, batch 8, float32", DIGITS, 8, 1024, 15, precision="float32"),
-    Work("dense-16-32-32-1-b1", "network 16-32-32-1, batch 1", MIDDLE, 1, 4096, 40),
-    Work("dense-16-32-32-1-b32", "network 16-32-32-1, batch 32", MIDDLE, 32, 2048, 8),
-    Work("subsets-2-16-16-1", "network 2-16-16-1, uniform subsets of 32", SMALL, 0, 2048, 25, samples=32, subsets=True),
+    Work("dense-2-16-16-1", "network 2-16-16-1, batch 8", SMALL, 8, 4096, 400, unwatched=True),
+    Work("dense-16-32-32-1", "network 16-32-32-1, batch 8", MIDDLE, 8, 4096, 100, unwatched=True),
+    Work("digits-64-32-10", "network 64-32-10 on digits, batch 8", DIGITS, 8, 1024, 60),
+    Work("dense-2-16-16-1-f32", "network 2-16-16-1, batch 8, float32", SMALL, 8, 4096, 400, precision="float32"),
+    Work("dense-16-32-32-1-f32", "network 16-32-32-1, batch 8, float32", MIDDLE, 8, 4096, 100, precision="float32"),
+    Work("digits-64-32-10-f32", "64-32-10 on digits, batch 8, float32", DIGITS, 8, 1024, 60, precision="float32"),
+    Work("dense-16-32-32-1-b1", "network 16-32-32-1, batch 1", MIDDLE, 1, 4096, 200),
+    Work("dense-16-32-32-1-b32", "network 16-32-32-1, batch 32", MIDDLE, 32, 2048, 50),
+    Work(
+        "subsets-2-16-16-1", "network 2-16-16-1, uniform subsets of 32", SMALL, 0, 2048, 100, samples=32, subsets=True
+    ),
     Work("convolution-8x8", "8x8 convolution + max-pool, batch 8", Convolution(4), 8, 512, 20),
     Work("l1-200", "l1 regression, 20 features, all 200 samples", Dense((20, 1), "l1"), 0, 2048, 30, samples=200),
     Work("sort-8", "sort loss of 8, batch 8", Sort(8), 8, 8192, 30),
