@@ -22,8 +22,8 @@ class Work:
     """A descent to run.
 
     batch: the size of a minibatch, 0 for all samples. subsets: each minibatch is a uniform nonempty subset of the
-    samples, the law of the paper. trajectories, steps: of a timed run; of dense networks so many that drawing the start,
-    which simsa does and peers are handed, is a few percent at most. unwatched: whether simsa is also measured
+    samples, the law of the paper. trajectories, steps: of a timed run; of dense networks so many that drawing the
+    start, which simsa does and peers are handed, is a few percent at most. unwatched: whether simsa is also measured
     without its watch of guards, to tell what recording ties and margins costs.
     """
 
