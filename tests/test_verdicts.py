@@ -530,13 +530,13 @@ def test_the_summary_and_its_text_have_everything(tmp_path):
 CLAIMED = """
 [[claim]]
 event = "landed"
-c = [1.0, 0.5, 0.25]
+c = [1.0, 0.25]
 probability = "1/7"
 text = "one minibatch of seven has this mean, and every product is exact"
 
 [[claim]]
 event = "artificial"
-c = [1.0, 0.5, 0.25]
+c = [1.0, 0.25]
 probability = "1/7"
 text = "where it lands it stays"
 
@@ -564,11 +564,14 @@ def test_the_claims_of_a_scenario_are_tested_on_its_run(scenarios, tmp_path, mon
     """The whole way: scenarios/bad_step.toml with its closed form, and two wrong answers that must be found out."""
     monkeypatch.setattr(plots, "save_all", lambda summary, folder: [])
     file = tmp_path / "claimed.toml"
-    file.write_text((scenarios / "bad_step.toml").read_text(encoding="utf-8") + CLAIMED, encoding="utf-8")
-    assert cli.main(["sweep", str(file), "--out", str(tmp_path / "out"), "--quiet"]) == 0
+    text = (scenarios / "bad_step.toml").read_text(encoding="utf-8")
+    file.write_text(text[: text.index("[[claim]]")] + CLAIMED, encoding="utf-8")
+    settings = ("sweep.precision=['float64']", "sweep.c=[0.25, 0.3, '2/5', 0.9, 1]", "sweep.trajectories=20000")
+    words = [word for setting in settings for word in ("--set", setting)]
+    assert cli.main(["sweep", str(file), "--out", str(tmp_path / "out"), "--quiet", *words]) == 0
     found = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
-    assert [entry["holds"] for entry in found["claims"]] == [True] * 8 + [False] * 2
-    assert all(entry["low"] <= entry["claimed"] <= entry["high"] for entry in found["claims"][:8])
+    assert [entry["holds"] for entry in found["claims"]] == [True] * 6 + [False] * 2
+    assert all(entry["low"] <= entry["claimed"] <= entry["high"] for entry in found["claims"][:6])
     at = {cell["c"]: cell for cell in found["cells"]}
     assert at[1.0]["tie_kinds"]["kinds"]["C"]["count"] == at[1.0]["tie_kinds"]["classified"] > 0
     assert at[1.0]["final_kinds"]["kinds"]["artificial"]["count"] == at[1.0]["landed"]
