@@ -352,16 +352,19 @@ def _tiles(count, size):
     return [(0, size, full)] * (full > 0) + [(full * size, count % size, 1)] * (count % size > 0)
 
 
-def dense(shape, outs, inputs, weights, x, bias, out, mode):
+def dense(shape, outs, inputs, weights, x, bias, out, mode, after=None, before=None):
     """Return forward(values), finite(values), backward(values, adjoints, fresh) and masked, likewise, of a dense layer.
 
-    weights, bias: places of parameters, consecutive, adjoints added to, or written if
-    `fresh`; bias -1: none. x: place of the inputs, no
-    parameters, consecutive. mode: how the inputs receive. backward is right only if finite(values) is true: then an
-    adjoint that received nothing, -0.0, adds zeros only. masked is right in any case, and slow. And
-    stepped(values, adjoints, pace), which is backward for the inputs, takes the step of the layer's parameters as their
-    gradient comes out, keeps what they were in their adjoints, and tells whether all are in the ball. pace: lane
-    vectors of the step size, the inverse of the minibatch's size and the radius, each for every group.
+    weights, bias: places of parameters, consecutive, adjoints added to, or written if `fresh`; bias -1: none. x: place
+    of the inputs, no parameters, consecutive. mode: how the inputs receive. backward is right only if finite(values) is
+    true: then an adjoint that received nothing, -0.0, adds zeros only. masked is right in any case, and slow.
+
+    And, for where no sample is tied, ahead(values, margin) and stepped(values, adjoints, pace). stepped is backward for
+    the inputs, takes the step of the layer's parameters as their gradient comes out, keeps what they were in their
+    adjoints, and tells whether all are in the ball. pace: lane vectors of the step size, the inverse of the minibatch's
+    size and the radius, each for every group. after: (row, out, immediates, guarded) of a run on the layer's outputs,
+    which ahead computes as well; it tells whether all values of the run are finite. before: (row, place of its
+    operands, immediates) of a run whose outputs are the inputs; the inputs' adjoints are passed on through it.
     """
     groups, samples, _, step = shape
     across = min(4, samples)
@@ -370,9 +373,36 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode):
         lanes = code.lanes.count
         return lanes, groups * lanes, inputs * groups * lanes, samples * lanes
 
-    def forward(code):
+    def named(code, run, operand):
+        """Return what reads the texts of a run's row, with its operand."""
+        names = {name: code.constant(value) for name, value in zip(run[0].immediates, run[2], strict=True)}
+        return _Text(code.context, code.b, code.lanes, {**names, run[0].operands[0]: operand})
+
+    def forward(code, run=None):
         b = code.b
         lanes, next_weight, next_row, next_group = places(code)
+        truth = ir.VectorType(ir.IntType(1), lanes)
+        endless = cgutils.alloca_once(b, truth)
+        b.store(ir.Constant(truth, [0] * lanes), endless)
+
+        def pass_on(first, target, own, sums):
+            """Compute the run on the outputs from `first` on, and narrow the smallest gaps of their samples."""
+            row, place, _, guarded = run
+            texts = [named(code, run, value) for value in sums]
+            values = [row.value(b, text) for text in texts]
+            found = b.load(endless)
+            for n, value in enumerate(values):
+                code.store("values", value, place + (first + n // across) * step + n % across * lanes, target)
+                size_of = _call(b, "fabs", value)
+                found = b.or_(found, b.fcmp_unordered(">=", size_of, code.constant(float("inf"))))
+            b.store(found, endless)
+            for k in range(across if guarded else 0):
+                least = code.load("margin", k * lanes, own)
+                for text in texts[k::across]:
+                    for gap in row.gaps(b, text):
+                        least = b.select(b.fcmp_ordered("<", gap, least), gap, least)
+                code.store("margin", least, k * lanes, own)
+
         with code.times(groups) as g:
             for first, size, count in _tiles(outs, SUMS // across):
                 with code.times(count) as j, code.times(samples // across) as s:
@@ -405,6 +435,15 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode):
                     sums = code.fold(inputs, start, body)
                     for place, value in zip(targets, sums, strict=True):
                         code.store("values", value, place, target)
+                    if run:
+                        pass_on(first, target, own, sums)
+        bits = ir.IntType(lanes)
+        return b.icmp_unsigned("==", b.bitcast(b.load(endless), bits), bits(0)) if run else None
+
+    def ahead(code):
+        return forward(code, after)
+
+    ahead.tells = True
 
     def finite(code):
         """Tell whether every input is finite in every lane: x times 0 is not 0 for the others."""
@@ -486,7 +525,7 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode):
                 b.store(b.and_(b.load(near), b.fcmp_ordered("<=", _call(b, "fabs", x), farthest)), near)
 
             if mode:
-                inputs_back(code, g)
+                inputs_back(code, g, before)
             weights_back(code, g, take)
             if bias >= 0:
                 biases_back(code, g, take)
@@ -558,8 +597,8 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode):
                     else:
                         code.store("adjoints", value, place, at)
 
-    def inputs_back(code, g):
-        """Pass to x_i the sum over j of g_j W_ji, in the lanes where some g_j is given."""
+    def inputs_back(code, g, run=None):
+        """Pass to x_i the sum over j of g_j W_ji, in the lanes where some g_j is given; on, through `run`, if any."""
         b = code.b
         lanes, next_weight, next_row, next_group = places(code)
         nothing = code.constant(-0.0)
@@ -599,7 +638,13 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode):
                     for n, (place, value) in enumerate(zip(targets, sums, strict=True)):
                         # a sum that began with +0.0 is never -0.0
                         amount = b.select(live[n % across], value, nothing)
-                        if mode != ASSIGN:
+                        if run:
+                            row, operands, _ = run
+                            text = named(code, run, code.load("values", operands + place - x, target))
+                            text.names["v"] = code.load("values", place, target)
+                            amount = row.amount(b, text, (), 0, amount, tied=False)
+                            place = operands + place - x
+                        elif mode != ASSIGN:
                             amount = b.fadd(code.load("adjoints", place, target), amount)
                         code.store("adjoints", amount, place, target)
 
@@ -609,4 +654,5 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode):
         _operation(("values", "adjoints", "fresh"), backward),
         _operation(("values", "adjoints", "fresh"), masked),
         _operation(("values", "adjoints", "pace"), stepped),
+        _operation(("values", "margin"), ahead) if after else None,
     )
