@@ -51,6 +51,11 @@ class _Code:
     def store(self, name, value, place, dynamic=None):
         self.b.store(value, self.address(name, place, dynamic), align=self.bytes)
 
+    def store_all(self, places, dynamic, adjoints):
+        """Store some adjoints."""
+        for place, value in zip(places, adjoints, strict=True):
+            self.store("adjoints", value, place, dynamic)
+
     def so_far(self, place, dynamic=None, sample=None):
         """Return the adjoint of a parameter, 0 if what is there is of no use. sample: None for all, and the first."""
         fresh = self.flags["fresh"]
@@ -347,9 +352,11 @@ def straight(shape, outs, constants, output, lines):
 
 
 def _tiles(count, size):
-    """Return (first, size, how many) of the tiles that cover range(count): full ones, and what is left."""
-    full = count // size
-    return [(0, size, full)] * (full > 0) + [(full * size, count % size, 1)] * (count % size > 0)
+    """Return (first, size, how many) of the tiles that cover range(count): of at most `size`, and all about as large."""
+    tiles = -(-count // size)
+    small, more = divmod(count, tiles)
+    parts = [(0, small + 1, more), (more * (small + 1), small, tiles - more)]
+    return [(first, wide, many) for first, wide, many in parts if wide * many]
 
 
 def dense(shape, outs, inputs, weights, x, bias, out, mode, after=None, before=None):
@@ -511,34 +518,55 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode, after=None, before=N
     def stepped(code):
         b = code.b
         lanes = code.lanes.count
-        near = cgutils.alloca_once(b, ir.VectorType(ir.IntType(1), lanes))
-        b.store(ir.Constant(ir.VectorType(ir.IntType(1), lanes), [1] * lanes), near)
+        # sizes are compared by the upper 32 bits of their numbers, as integers: cheaper, and NaN is the largest
+        words = ir.VectorType(ir.IntType(32), 8)
+        upper = range(8 // lanes - 1, 8, 8 // lanes)
+        largest = cgutils.alloca_once(b, words)
+        b.store(ir.Constant(words, [0] * 8), largest)
+
+        def keep(values):
+            """Remember the largest of some values."""
+            top = b.load(largest)
+            for n in range(0, len(values), 8 // lanes):
+                some = [b.bitcast(value, words) for value in values[n : n + 8 // lanes]]
+                if lanes < 8:
+                    chosen = [8 * k + i for k in range(2) for i in upper]
+                    some = [b.shuffle_vector(some[0], some[-1], ir.Constant(words, [c % (8 * len(some)) for c in chosen]))]
+                size = b.and_(some[0], ir.Constant(words, [0x7FFFFFFF] * 8))
+                top = b.select(b.icmp_signed(">", size, top), size, top)
+            b.store(top, largest)
+
         with code.times(groups) as g:
             own = code.scaled((g, lanes))
-            rate, inverse, farthest = (code.load("pace", n * groups * lanes, own) for n in range(3))
+            rate, inverse = (code.load("pace", n * groups * lanes, own) for n in range(2))
 
-            def take(place, at, gradient):
-                before = code.load("values", place, at)
-                x = b.fsub(before, b.fmul(rate, b.fmul(gradient, inverse)))
-                code.store("values", x, place, at)
-                code.store("adjoints", before, place, at)
-                b.store(b.and_(b.load(near), b.fcmp_ordered("<=", _call(b, "fabs", x), farthest)), near)
+            def take(places, at, gradients):
+                values = []
+                for place, gradient in zip(places, gradients, strict=True):
+                    before = code.load("values", place, at)
+                    x = b.fsub(before, b.fmul(rate, b.fmul(gradient, inverse)))
+                    code.store("values", x, place, at)
+                    code.store("adjoints", before, place, at)
+                    values.append(x)
+                keep(values)
 
             if mode:
                 inputs_back(code, g, before)
             weights_back(code, g, take)
             if bias >= 0:
                 biases_back(code, g, take)
-        bits = ir.IntType(lanes)
-        return b.icmp_unsigned("==", b.bitcast(b.load(near), bits), bits(-1))
+        farthest = b.bitcast(code.load("pace", 2 * groups * lanes), words)
+        picked = ir.Constant(words, [list(upper)[n % lanes] for n in range(8)])
+        near = b.icmp_signed("<", b.load(largest), b.shuffle_vector(farthest, farthest, picked))
+        return b.icmp_unsigned("==", b.bitcast(near, ir.IntType(8)), ir.IntType(8)(-1))
 
     stepped.tells = True
 
     def weights_back(code, g, take=None):
-        """Add g_j x_i of every sample, in order, to the adjoint of W_ji; or take(place, at, sum) from 0 on."""
-        b = code.b
+        """Add g_j x_i of every sample, in order, to the adjoint of W_ji; or take(places, at, sums) from 0 on."""
+        b, give = code.b, take or code.store_all
         lanes, next_weight, next_row, next_group = places(code)
-        columns = min(inputs, 4 if outs > 1 else SUMS)
+        columns = min(inputs, 8)
         for first, rows, count in _tiles(outs, max(1, SUMS // columns)):
             with code.times(count) as j:
                 for second, width, many in _tiles(inputs, columns):
@@ -570,15 +598,11 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode, after=None, before=N
                             ]
 
                         sums = code.fold(samples, start, body, unroll=samples)
-                        for place, value in zip(where, sums, strict=True):
-                            if take:
-                                take(place, at, value)
-                            else:
-                                code.store("adjoints", value, place, at)
+                        give(where, at, sums)
 
     def biases_back(code, g, take=None):
-        """Add g_j of every sample, in order, to the adjoint of b_j; or take(place, at, sum) from 0 on."""
-        b = code.b
+        """Add g_j of every sample, in order, to the adjoint of b_j; or take(places, at, sums) from 0 on."""
+        b, give = code.b, take or code.store_all
         lanes, next_weight, _, next_group = places(code)
         for first, size, count in _tiles(outs, SUMS):
             with code.times(count) as j:
@@ -591,11 +615,7 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode, after=None, before=N
                         b.fadd(value, code.load("adjoints", out + (first + r) * step + n * lanes, left))
                         for r, value in enumerate(sums)
                     ]
-                for place, value in zip(places_here, sums, strict=True):
-                    if take:
-                        take(place, at, value)
-                    else:
-                        code.store("adjoints", value, place, at)
+                give(places_here, at, sums)
 
     def inputs_back(code, g, run=None):
         """Pass to x_i the sum over j of g_j W_ji, in the lanes where some g_j is given; on, through `run`, if any."""
