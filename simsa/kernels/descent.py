@@ -6,10 +6,11 @@ not depend on the lane, the group or the block that it rides in, nor on how many
 
 import numpy as np
 
+from simsa.kernels.draws import MOST, distinct
 from simsa.kernels.lanes import all_lanes, any_lane, fabs, load, mantissa, pick, prepare, select, splat, store, width
 from simsa.kernels.nary import seed
 from simsa.kernels.options import entry, kernel
-from simsa.kernels.streams import FULL, SAMPLE, STREAMED, initial, minibatch, sample
+from simsa.kernels.streams import FIXED_SIZE, FULL, MINIBATCH, SAMPLE, STREAMED, initial, minibatch, sample
 
 from .engine import ASSIGNS, STEPS, advance, backward, forward, gradient
 
@@ -33,6 +34,23 @@ def _gather(rows, width_of_row, drawn, room, b, values, data_at, step, groups, s
             for s in range(samples):
                 i = data_at + d * step + (g * samples + s) * lanes
                 store(values, i, pick(rows, drawn, (g * room + b + s) * lanes, width_of_row, d))
+
+
+@kernel
+def _minibatches(
+    like, law, n, batch, replace, seed, cell, first, k, private, drawn, start, running, sizes, t
+):  # fmt: skip
+    """Draw the minibatches of the lanes t, t + 1, ..., of trajectories first + t, ..., and write their sizes."""
+    lanes = width(like)
+    size = min(batch, n)
+    together = law == FIXED_SIZE and not replace and size <= MOST
+    if together:
+        together = distinct(like, n, size, k, first + t, MINIBATCH | (cell << 8), seed, drawn, start)
+    for lane in range(lanes):
+        if running[t + lane]:
+            sizes[t + lane] = size if together else minibatch(
+                law, n, batch, replace, seed, cell, first + t + lane, k, private[t + lane], drawn, start + lane, lanes
+            )  # fmt: skip
 
 
 @kernel
@@ -184,14 +202,14 @@ def descend(
                 break
             if law != FULL:
                 most = 0
+                for g in range(groups):
+                    _minibatches(
+                        values, law, n, batch, replace, seed_of_streams, cell, first + base, k, private, drawn,
+                        g * most_drawn * lanes, running, sizes, g * lanes,
+                    )  # fmt: skip
                 for t in range(here):
-                    if running[t]:
-                        sizes[t] = minibatch(
-                            law, n, batch, replace, seed_of_streams, cell, first + base + t, k, private[t], drawn,
-                            t // lanes * most_drawn * lanes + t % lanes, lanes,
-                        )  # fmt: skip
-                        most = max(most, sizes[t])
-                        limit[t] = sizes[t]
+                    most = max(most, sizes[t])
+                    limit[t] = sizes[t]
             if resized or law != FULL:
                 for g in range(groups):
                     size = load(limit, g * lanes)

@@ -14,7 +14,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from simsa.kernels.lanes import Lanes, _broadcast, _call, _fill, _floats, fetch
+from simsa.kernels.lanes import Lanes, _broadcast, _call, _fill, _floats
 from simsa.kernels.rows import ASSIGN, _Text, received
 
 INDEX = ir.IntType(64)
@@ -62,11 +62,6 @@ class _Code:
         if sample is not None:
             fresh = self.b.and_(fresh, self.b.icmp_unsigned("==", sample, INDEX(0)))
         return self.b.select(fresh, self.constant(0.0), self.load("adjoints", place, dynamic))
-
-    def prepare(self, name, places, dynamic=None):
-        """Fetch the memory of places that will be written without having been read (see `lanes.prepare`)."""
-        for place in places:
-            fetch(self.b, self.address(name, place, dynamic))
 
     def splat(self, name, index):
         """Return one number of a float64 array in every lane, rounded to their type."""
@@ -352,7 +347,7 @@ def straight(shape, outs, constants, output, lines):
 
 
 def _tiles(count, size):
-    """Return (first, size, how many) of the tiles that cover range(count): of at most `size`, and all about as large."""
+    """Return (first, size, how many) of the tiles that cover range(count): at most `size`, about as large."""
     tiles = -(-count // size)
     small, more = divmod(count, tiles)
     parts = [(0, small + 1, more), (more * (small + 1), small, tiles - more)]
@@ -438,7 +433,6 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode, after=None, before=N
 
                     target = code.scaled((g, next_group), (s, across * lanes), (j, size * step))
                     targets = [out + (first + r) * step + k * lanes for r in range(size) for k in range(across)]
-                    code.prepare("values", targets, target)
                     sums = code.fold(inputs, start, body)
                     for place, value in zip(targets, sums, strict=True):
                         code.store("values", value, place, target)
@@ -531,7 +525,9 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode, after=None, before=N
                 some = [b.bitcast(value, words) for value in values[n : n + 8 // lanes]]
                 if lanes < 8:
                     chosen = [8 * k + i for k in range(2) for i in upper]
-                    some = [b.shuffle_vector(some[0], some[-1], ir.Constant(words, [c % (8 * len(some)) for c in chosen]))]
+                    some = [
+                        b.shuffle_vector(some[0], some[-1], ir.Constant(words, [c % (8 * len(some)) for c in chosen]))
+                    ]
                 size = b.and_(some[0], ir.Constant(words, [0x7FFFFFFF] * 8))
                 top = b.select(b.icmp_signed(">", size, top), size, top)
             b.store(top, largest)
@@ -653,7 +649,6 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode, after=None, before=N
 
                     target = code.scaled((g, next_group), (s, across * lanes), (i, size * step))
                     targets = [x + (first + r) * step + k * lanes for r in range(size) for k in range(across)]
-                    code.prepare("adjoints", targets, target)
                     sums = code.fold(outs, [code.constant(0.0)] * (size * across), body)
                     for n, (place, value) in enumerate(zip(targets, sums, strict=True)):
                         # a sum that began with +0.0 is never -0.0
