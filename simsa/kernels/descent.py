@@ -8,7 +8,7 @@ import numpy as np
 
 from simsa.kernels.lanes import all_lanes, any_lane, fabs, load, mantissa, pick, prepare, select, splat, store, width
 from simsa.kernels.nary import seed
-from simsa.kernels.options import entry, kernel
+from simsa.kernels.options import apart, entry, kernel
 from simsa.kernels.streams import FULL, SAMPLE, STREAMED, initial, minibatch, sample
 
 from .engine import ASSIGNS, STEPS, advance, backward, forward, gradient
@@ -81,6 +81,24 @@ def _largest(adjoints, groups, g, count, rate, inverse, n, binary):
         change = fabs(rate * (total * inverse if binary else total / n))
         size = select(change > size, change, size)
     return size
+
+
+@apart
+def _step(values, previous, adjoints, first, end, across, rate, inverse, size, binary, farthest):
+    """Take the step of a group of lanes, and keep the points before it; tell whether all stay in the ball."""
+    outside = splat(values, 0.0)  # lanes, since a mask that a loop carries is packed each time
+    for i in range(first, end, across):
+        if not ASSIGNS:
+            prepare(previous, i + 16 * width(values))
+        gradient_here = load(adjoints, i)
+        before = load(values, i)
+        x = before - rate * (gradient_here * inverse if binary else gradient_here / size)
+        store(values, i, x)
+        store(previous, i, before)
+        if not ASSIGNS:
+            store(adjoints, i, 0.0)
+        outside = select(fabs(x) <= farthest, outside, splat(values, 1.0))
+    return all_lanes(outside == 0.0)
 
 
 @entry
@@ -299,19 +317,9 @@ def descend(
                 shared, exact = load(pace, across + g * lanes), binary[g]
                 if k == steps - 1:
                     store(moved, g * lanes, _largest(adjoints, groups, g, parameters, rate, shared, size, exact))
-                near = size == size
-                for i in range(g * lanes, 0 if outcome else parameters * across, across):
-                    if not ASSIGNS:
-                        prepare(previous, i + 16 * lanes)
-                    gradient_here = load(adjoints, i)
-                    before = load(values, i)
-                    x = before - rate * (gradient_here * shared if exact else gradient_here / size)
-                    store(values, i, x)
-                    store(previous, i, before)
-                    if not ASSIGNS:
-                        store(adjoints, i, none)
-                    near = near & (fabs(x) <= farthest)
-                if outcome == 0 and all_lanes(near):
+                if outcome == 0 and _step(
+                    values, previous, adjoints, g * lanes, parameters * across, across, rate, shared, size, exact, farthest
+                ):
                     continue
                 for t in range(g * lanes, min(here, g * lanes + lanes)):
                     if not running[t]:

@@ -3,19 +3,89 @@
 IEEE arithmetic as written: no fastmath, not even contraction, which would already break exact ties.
 """
 
+from types import SimpleNamespace
+
 import numba
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
+from numba.core.registry import CPUDispatcher
 
 OPTIONS = {"error_model": "numpy", "nogil": True}
 
 
-def kernel(function):
-    """Compile a function that other kernels call: division by zero follows IEEE, the interpreter lock is released.
+class _Part(JITCodeLibrary):
+    """The code of a kernel, to be linked into what calls it, which optimises the whole and makes it executable.
 
-    It is optimised by itself, and once more in what calls it. Leaving out the first would save a fifth of the time to
-    compile, but in the process that compiles, a call that is not inlined may find the version that was not optimised
-    (measured: ten times slower, until the next process loads the cached code).
+    Numba would do both here as well, for each kernel and everything that it calls, which is half of the time.
     """
-    return numba.njit(**OPTIONS)(function)
+
+    codegen = SimpleNamespace(set_env=lambda name, env: None)
+
+    def _optimize_final_module(self):
+        pass
+
+    def _finalize_final_module(self):
+        self._finalize_dynamic_globals()
+        self._verify_declare_only_symbols()
+        self._finalized = True
+
+
+class _Apart(_Part):
+    """A part that is called, and not copied into its callers."""
+
+    def add_llvm_module(self, ll_module):
+        for function in ll_module.functions:
+            if not function.is_declaration:
+                function.add_function_attribute("noinline")
+        super().add_llvm_module(ll_module)
+
+    def _optimize_final_module(self):
+        JITCodeLibrary._optimize_final_module(self)
+
+
+class _Inner(Compiler):
+    """Compiles a kernel into a `_Part`."""
+
+    made = _Part
+
+    def define_pipelines(self):
+        self.state.library = self.made(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
+        return super().define_pipelines()
+
+
+class _InnerApart(_Inner):
+    """Compiles a kernel into an `_Apart`."""
+
+    made = _Apart
+
+
+PART = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": _Inner}
+"""What `numba.extending` takes to compile a function as `kernel` does."""
+
+
+class _Kernel(CPUDispatcher):
+    """A function that is compiled with what calls it; if that is Python, by itself."""
+
+    def __init__(self, function, pipeline=_Inner):
+        options = {key: value for key, value in PART.items() if key != "pipeline_class"}
+        super().__init__(function, targetoptions={"nopython": True, **options}, pipeline_class=pipeline)
+        self._alone = numba.njit(**OPTIONS)(function)
+
+    def add_overload(self, result):
+        self.overloads[tuple(result.signature.args)] = result  # and not to what Python may call
+
+    def _compile_for_args(self, *args, **kws):
+        return self._alone._compile_for_args(*args, **kws)
+
+
+def kernel(function):
+    """Compile a function that other kernels call: division by zero follows IEEE, the interpreter lock is released."""
+    return _Kernel(function)
+
+
+def apart(function):
+    """Compile a kernel that stays a function: its loops have the registers to themselves."""
+    return _Kernel(function, _InnerApart)
 
 
 def entry(function):
