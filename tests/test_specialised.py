@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simsa import relu, trace
 from simsa.machine import Descent, Initial, descend, tape_of
 from simsa.machine.generate import around
 from simsa.machine.launch import evaluate
@@ -96,7 +97,9 @@ def test_runs_of_like_instructions() -> None:
 
 
 LAWS: list[tuple[str, str, tuple[int, int], dict[str, Any]]] = [
-    ("network", "float64", (1, 4), {"law": "uniform_subset"}),
+    ("relu", "float64", (1, 4), {"law": "uniform_subset"}),
+    ("relu", "float64", (1, 8), {"size": 8}),
+    ("leaky_relu", "float32", (2, 4), {"size": 4}),
     ("kinked", "float64", (2, 2), {"law": "full"}),
 ]
 
@@ -104,19 +107,44 @@ LAWS: list[tuple[str, str, tuple[int, int], dict[str, Any]]] = [
 @pytest.mark.parametrize(("name", "precision", "shape", "changes"), LAWS)
 def test_descents_give_the_same_records(name: str, precision: str, shape: tuple[int, int], changes: Any) -> None:
     """Two hidden layers, whose inputs receive; starts that tie, and step sizes that leave the ball or overflow."""
-    rows = np.random.default_rng(0).normal(size=(11, 3)).round(3)
-    program = network([2, 5, 6, 1], loss="squared") if name == "network" else kinked()
-    tape = tape_of(program)
-    descent: Descent = plan(tape.parameters, **changes)
+    rng = np.random.default_rng(0)
     if name == "kinked":
-        grid = Initial("points", np.zeros(2), np.ones(2), np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 1.0], [0.5, 0.0]]))
-        descent = plan(2, initial=grid, **changes)
-    for c in (0.5, 1e3, 1e200):
-        given = {"c": c, "cell": 3, "first": 5, "count": 19, "precision": precision}
+        rows, program = rng.normal(size=(11, 3)).round(3), kinked()
+        points = np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 1.0], [0.5, 0.0]])
+    else:
+        rows = rng.integers(-2, 3, size=(11, 3)).astype(float)
+        program = network([2, 5, 6, 1], activation=name, loss="squared")
+        grid = rng.integers(-2, 3, size=(12, program.parameters)).astype(float)
+        points = np.concatenate([grid, rng.normal(size=grid.shape)])
+    tape = tape_of(program)
+    p = tape.parameters
+    descent: Descent = plan(p, initial=Initial("points", np.zeros(p), np.ones(p), points), **changes)
+    seen = set()
+    for c in (0.01, 0.5, 1e3, 1.7e308):
+        given = {"c": c, "cell": 3, "first": 5, "count": 27, "precision": precision}
         ours = descend(tape, rows, descent, engine="specialised", shape=shape, **given)
         theirs = descend(tape, rows, descent, **given)
         for field, values in theirs.items():
             assert ours[field].tobytes() == values.tobytes(), (field, c)
+        seen |= set(zip((theirs["tie_first"] >= 0).tolist(), theirs["status"].tolist(), strict=True))
+    # trajectories with ties and without, that finish, leave the ball and, in networks, overflow
+    assert {tied for tied, _ in seen} == {True, False}
+    assert {status for _, status in seen} == ({0, 1} if name == "kinked" else {0, 1, 2})
+
+
+def test_dense_networks_take_the_step_as_the_gradient_comes_out() -> None:
+    """A run between two layers is part of their loops then; one that is read elsewhere is not."""
+    fused = "fine = ahead1(values, margin) and fine"
+    widths = [2, 5, 6, 1]
+    text = engine_text(laid_out(tape_of(network(widths, loss="squared")), 4, 1, 4))
+    assert "ASSIGNS, STEPS = True, True" in text and fused in text
+
+    def twice(x: Any, row: Any) -> Any:
+        weights, last = x[:10].reshape(5, 2), x[10:15]
+        hidden = relu(weights @ row)
+        return (last @ hidden) ** 2 + hidden.sum()
+
+    assert fused not in engine_text(laid_out(tape_of(trace(twice, parameters=15, data=2)), 4, 1, 4))
 
 
 def test_an_altered_text_would_be_noticed() -> None:

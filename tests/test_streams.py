@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from simsa.kernels import streams
+from simsa.kernels.draws import distinct
 from simsa.kernels.options import kernel
 
 ALARM = 1e-6
@@ -158,6 +159,31 @@ def test_without_replacement_nothing_is_drawn_twice_and_the_scratch_is_left_clea
         drawn = batch(streams.FIXED_SIZE, n, size, step=step, scratch=scratch)
         assert len(drawn) == len(set(drawn)) == min(n, size) and set(drawn) <= set(range(n))
         assert (scratch == -1).all()
+
+
+@kernel
+def together(like, n, size, step, first, seed, out):
+    return distinct(like, n, size, step, first, streams.MINIBATCH | (5 << 8), seed, out, 3)
+
+
+@pytest.mark.parametrize(("n", "size"), [(1, 1), (8, 8), (512, 8), (100_000, 7), (40, 32), (2**31 + 1, 6)])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_drawn_together_minibatches_are_the_same(n, size, dtype):
+    """A word that is rejected, as many are for n = 2^31 + 1, makes it refuse."""
+    lanes, done = 32 // np.dtype(dtype).itemsize, 0
+    scratch = np.full((n + 63) // 64 if n < 2**20 else 0, -1, np.int64)
+    for step in range(40):
+        out = np.full(size * lanes + 6, -7)
+        if not together(np.zeros(1, dtype), n, size, step, 2**32 - lanes - step, SEED, out):
+            continue
+        done += 1
+        assert (out[:3] == -7).all() and (out[3 + size * lanes :] == -7).all()
+        for lane in range(lanes if len(scratch) else 0):
+            drawn = batch(
+                streams.FIXED_SIZE, n, size, cell=5, trajectory=2**32 - lanes - step + lane, step=step, scratch=scratch
+            )
+            assert drawn == tuple(out[3 + lane : 3 + size * lanes : lanes].tolist())
+    assert done == 40 if n <= 512 else done >= 39 if n < 2**20 else done < 5
 
 
 def test_permutations_are_uniform():

@@ -6,10 +6,11 @@ not depend on the lane, the group or the block that it rides in, nor on how many
 
 import numpy as np
 
+from simsa.kernels.draws import MOST, distinct
 from simsa.kernels.lanes import all_lanes, any_lane, fabs, load, mantissa, pick, prepare, select, splat, store, width
 from simsa.kernels.nary import seed
-from simsa.kernels.options import apart, entry, kernel
-from simsa.kernels.streams import FULL, SAMPLE, STREAMED, initial, minibatch, sample
+from simsa.kernels.options import entry, kernel, walk
+from simsa.kernels.streams import FIXED_SIZE, FULL, MINIBATCH, SAMPLE, STREAMED, initial, minibatch, sample
 
 from .engine import ASSIGNS, STEPS, advance, backward, forward, gradient
 
@@ -36,6 +37,23 @@ def _gather(rows, width_of_row, drawn, room, b, values, data_at, step, groups, s
 
 
 @kernel
+def _minibatches(
+    like, law, n, batch, replace, seed, cell, first, k, private, drawn, start, running, sizes, t
+):  # fmt: skip
+    """Draw the minibatches of the lanes t, t + 1, ..., of trajectories first + t, ..., and write their sizes."""
+    lanes = width(like)
+    size = min(batch, n)
+    together = law == FIXED_SIZE and not replace and size <= MOST
+    if together:
+        together = distinct(like, n, size, k, first + t, MINIBATCH | (cell << 8), seed, drawn, start)
+    for lane in range(lanes):
+        if running[t + lane]:
+            sizes[t + lane] = size if together else minibatch(
+                law, n, batch, replace, seed, cell, first + t + lane, k, private[t + lane], drawn, start + lane, lanes
+            )  # fmt: skip
+
+
+@kernel
 def _stream(
     kinds, shares, center, scale, seed, cell, first, k, b, values, data_at, step, groups, samples, u, v, fresh
 ):  # fmt: skip
@@ -48,7 +66,7 @@ def _stream(
             values[data_at + d * step + i] = fresh[d]
 
 
-@kernel
+@walk
 def _objective(
     code, at, numbers, branches, guards, values, margin, order, step, groups, samples,
     rows, n, width_of_row, index, data_at, output, total,
@@ -81,24 +99,6 @@ def _largest(adjoints, groups, g, count, rate, inverse, n, binary):
         change = fabs(rate * (total * inverse if binary else total / n))
         size = select(change > size, change, size)
     return size
-
-
-@apart
-def _step(values, previous, adjoints, first, end, across, rate, inverse, size, binary, farthest):
-    """Take the step of a group of lanes, and keep the points before it; tell whether all stay in the ball."""
-    outside = splat(values, 0.0)  # lanes, since a mask that a loop carries is packed each time
-    for i in range(first, end, across):
-        if not ASSIGNS:
-            prepare(previous, i + 16 * width(values))
-        gradient_here = load(adjoints, i)
-        before = load(values, i)
-        x = before - rate * (gradient_here * inverse if binary else gradient_here / size)
-        store(values, i, x)
-        store(previous, i, before)
-        if not ASSIGNS:
-            store(adjoints, i, 0.0)
-        outside = select(fabs(x) <= farthest, outside, splat(values, 1.0))
-    return all_lanes(outside == 0.0)
 
 
 @entry
@@ -202,14 +202,14 @@ def descend(
                 break
             if law != FULL:
                 most = 0
+                for g in range(groups):
+                    _minibatches(
+                        values, law, n, batch, replace, seed_of_streams, cell, first + base, k, private, drawn,
+                        g * most_drawn * lanes, running, sizes, g * lanes,
+                    )  # fmt: skip
                 for t in range(here):
-                    if running[t]:
-                        sizes[t] = minibatch(
-                            law, n, batch, replace, seed_of_streams, cell, first + base + t, k, private[t], drawn,
-                            t // lanes * most_drawn * lanes + t % lanes, lanes,
-                        )  # fmt: skip
-                        most = max(most, sizes[t])
-                        limit[t] = sizes[t]
+                    most = max(most, sizes[t])
+                    limit[t] = sizes[t]
             if resized or law != FULL:
                 for g in range(groups):
                     size = load(limit, g * lanes)
@@ -317,9 +317,19 @@ def descend(
                 shared, exact = load(pace, across + g * lanes), binary[g]
                 if k == steps - 1:
                     store(moved, g * lanes, _largest(adjoints, groups, g, parameters, rate, shared, size, exact))
-                if outcome == 0 and _step(
-                    values, previous, adjoints, g * lanes, parameters * across, across, rate, shared, size, exact, farthest
-                ):
+                near = size == size
+                for i in range(g * lanes, 0 if outcome else parameters * across, across):
+                    if not ASSIGNS:
+                        prepare(previous, i + 16 * lanes)
+                    gradient_here = load(adjoints, i)
+                    before = load(values, i)
+                    x = before - rate * (gradient_here * shared if exact else gradient_here / size)
+                    store(values, i, x)
+                    store(previous, i, before)
+                    if not ASSIGNS:
+                        store(adjoints, i, none)
+                    near = near & (fabs(x) <= farthest)
+                if outcome == 0 and all_lanes(near):
                     continue
                 for t in range(g * lanes, min(here, g * lanes + lanes)):
                     if not running[t]:

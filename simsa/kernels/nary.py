@@ -12,7 +12,7 @@ selected passes nothing, whatever its value or derivative, and no masks are stor
 
 from simsa.kernels.functions import exp, log
 from simsa.kernels.lanes import all_lanes, any_lane, fabs, load, negative_zero, prepare, select, splat, store, width
-from simsa.kernels.options import apart, kernel
+from simsa.kernels.options import kernel
 
 ASSIGN, ADD = 1, 2
 SPLIT, FIRST, LAST = 0, 1, 2
@@ -380,7 +380,7 @@ def _prepare_four(array, address, step):
         prepare(array, address + n * step)
 
 
-@apart
+@kernel
 def dense(values, at, first, outs, inputs, bias, out, step, groups, samples):
     """dense: y_j = b_j + W_j1 x_1 + W_j2 x_2 + ..., from left to right.
 
@@ -448,7 +448,7 @@ def _finite(array, start, count):
     return all_lanes((a + b) + (c + d) == 0.0)
 
 
-@apart
+@kernel
 def dense_back(values, adjoints, at, modes, first, outs, inputs, bias, out, step, trusted, groups, samples):
     """Backward of dense: W_ji gets g_j x_i, x_i gets the sum over j of g_j W_ji, and b_j gets g_j.
 
@@ -479,7 +479,7 @@ def dense_back(values, adjoints, at, modes, first, outs, inputs, bias, out, step
                         give(adjoints, place(at, i, g, s), modes[i], ~negative_zero(grad), grad)
 
 
-@apart
+@kernel
 def _biases_back(adjoints, at, first, outs, out, step, groups, samples):
     """Add g_j of every sample, in order, to the adjoint of b_j; four at a time, because each sum waits for itself.
 
@@ -508,7 +508,7 @@ def _biases_back(adjoints, at, first, outs, out, step, groups, samples):
             o += 4 * step
 
 
-@apart
+@kernel
 def _weights_back(values, adjoints, at, first, outs, inputs, out, step, groups, samples):
     """Add g_j x_i of every sample, in order, to the adjoint of W_ji: two outputs by four inputs, or the other way."""
     lanes = width(values)
@@ -578,7 +578,7 @@ def _masked(l0, l1, l2, l3, x):
     )
 
 
-@apart
+@kernel
 def _inputs_back(values, adjoints, at, modes, first, outs, inputs, out, step, groups, samples):
     """Pass to x_i the sum over j of g_j W_ji, in the lanes where some g_j is given; two inputs at once."""
     lanes = width(values)

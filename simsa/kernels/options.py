@@ -14,15 +14,9 @@ OPTIONS = {"error_model": "numpy", "nogil": True}
 
 
 class _Part(JITCodeLibrary):
-    """The code of a kernel, to be linked into what calls it, which optimises the whole and makes it executable.
-
-    Numba would do both here as well, for each kernel and everything that it calls, which is half of the time.
-    """
+    """The code of a kernel, optimised, but not made executable: it is linked into what calls it."""
 
     codegen = SimpleNamespace(set_env=lambda name, env: None)
-
-    def _optimize_final_module(self):
-        pass
 
     def _finalize_final_module(self):
         self._finalize_dynamic_globals()
@@ -30,21 +24,15 @@ class _Part(JITCodeLibrary):
         self._finalized = True
 
 
-class _Apart(_Part):
-    """A part that is called, and not copied into its callers."""
-
-    def add_llvm_module(self, ll_module):
-        for function in ll_module.functions:
-            if not function.is_declaration:
-                function.add_function_attribute("noinline")
-        super().add_llvm_module(ll_module)
+class _Raw(_Part):
+    """The code of a walk, which is optimised as part of what calls it only."""
 
     def _optimize_final_module(self):
-        JITCodeLibrary._optimize_final_module(self)
+        pass
 
 
 class _Inner(Compiler):
-    """Compiles a kernel into a `_Part`."""
+    """Compiles a kernel."""
 
     made = _Part
 
@@ -53,10 +41,10 @@ class _Inner(Compiler):
         return super().define_pipelines()
 
 
-class _InnerApart(_Inner):
-    """Compiles a kernel into an `_Apart`."""
+class _Walk(_Inner):
+    """Compiles a walk."""
 
-    made = _Apart
+    made = _Raw
 
 
 PART = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": _Inner}
@@ -83,9 +71,9 @@ def kernel(function):
     return _Kernel(function)
 
 
-def apart(function):
-    """Compile a kernel that stays a function: its loops have the registers to themselves."""
-    return _Kernel(function, _InnerApart)
+def walk(function):
+    """Compile a kernel that goes from kernel to kernel, and is too long to be optimised twice."""
+    return _Kernel(function, _Walk)
 
 
 def entry(function):

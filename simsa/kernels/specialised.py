@@ -14,7 +14,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from simsa.kernels.lanes import Lanes, _broadcast, _call, _fill, _floats, fetch
+from simsa.kernels.lanes import Lanes, _broadcast, _call, _fill, _floats
 from simsa.kernels.rows import ASSIGN, _Text, received
 
 INDEX = ir.IntType(64)
@@ -51,17 +51,17 @@ class _Code:
     def store(self, name, value, place, dynamic=None):
         self.b.store(value, self.address(name, place, dynamic), align=self.bytes)
 
+    def store_all(self, places, dynamic, adjoints):
+        """Store some adjoints."""
+        for place, value in zip(places, adjoints, strict=True):
+            self.store("adjoints", value, place, dynamic)
+
     def so_far(self, place, dynamic=None, sample=None):
         """Return the adjoint of a parameter, 0 if what is there is of no use. sample: None for all, and the first."""
         fresh = self.flags["fresh"]
         if sample is not None:
             fresh = self.b.and_(fresh, self.b.icmp_unsigned("==", sample, INDEX(0)))
         return self.b.select(fresh, self.constant(0.0), self.load("adjoints", place, dynamic))
-
-    def prepare(self, name, places, dynamic=None):
-        """Fetch the memory of places that will be written without having been read (see `lanes.prepare`)."""
-        for place in places:
-            fetch(self.b, self.address(name, place, dynamic))
 
     def splat(self, name, index):
         """Return one number of a float64 array in every lane, rounded to their type."""
@@ -347,21 +347,26 @@ def straight(shape, outs, constants, output, lines):
 
 
 def _tiles(count, size):
-    """Return (first, size, how many) of the tiles that cover range(count): full ones, and what is left."""
-    full = count // size
-    return [(0, size, full)] * (full > 0) + [(full * size, count % size, 1)] * (count % size > 0)
+    """Return (first, size, how many) of the tiles that cover range(count): at most `size`, about as large."""
+    tiles = -(-count // size)
+    small, more = divmod(count, tiles)
+    parts = [(0, small + 1, more), (more * (small + 1), small, tiles - more)]
+    return [(first, wide, many) for first, wide, many in parts if wide * many]
 
 
-def dense(shape, outs, inputs, weights, x, bias, out, mode):
+def dense(shape, outs, inputs, weights, x, bias, out, mode, after=None, before=None):
     """Return forward(values), finite(values), backward(values, adjoints, fresh) and masked, likewise, of a dense layer.
 
-    weights, bias: places of parameters, consecutive, adjoints added to, or written if
-    `fresh`; bias -1: none. x: place of the inputs, no
-    parameters, consecutive. mode: how the inputs receive. backward is right only if finite(values) is true: then an
-    adjoint that received nothing, -0.0, adds zeros only. masked is right in any case, and slow. And
-    stepped(values, adjoints, pace), which is backward for the inputs, takes the step of the layer's parameters as their
-    gradient comes out, keeps what they were in their adjoints, and tells whether all are in the ball. pace: lane
-    vectors of the step size, the inverse of the minibatch's size and the radius, each for every group.
+    weights, bias: places of parameters, consecutive, adjoints added to, or written if `fresh`; bias -1: none. x: place
+    of the inputs, no parameters, consecutive. mode: how the inputs receive. backward is right only if finite(values) is
+    true: then an adjoint that received nothing, -0.0, adds zeros only. masked is right in any case, and slow.
+
+    And, for where no sample is tied, ahead(values, margin) and stepped(values, adjoints, pace). stepped is backward for
+    the inputs, takes the step of the layer's parameters as their gradient comes out, keeps what they were in their
+    adjoints, and tells whether all are in the ball. pace: lane vectors of the step size, the inverse of the minibatch's
+    size and the radius, each for every group. after: (row, out, immediates, guarded) of a run on the layer's outputs,
+    which ahead computes as well; it tells whether all values of the run are finite. before: (row, place of its
+    operands, immediates) of a run whose outputs are the inputs; the inputs' adjoints are passed on through it.
     """
     groups, samples, _, step = shape
     across = min(4, samples)
@@ -370,9 +375,36 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode):
         lanes = code.lanes.count
         return lanes, groups * lanes, inputs * groups * lanes, samples * lanes
 
-    def forward(code):
+    def named(code, run, operand):
+        """Return what reads the texts of a run's row, with its operand."""
+        names = {name: code.constant(value) for name, value in zip(run[0].immediates, run[2], strict=True)}
+        return _Text(code.context, code.b, code.lanes, {**names, run[0].operands[0]: operand})
+
+    def forward(code, run=None):
         b = code.b
         lanes, next_weight, next_row, next_group = places(code)
+        truth = ir.VectorType(ir.IntType(1), lanes)
+        endless = cgutils.alloca_once(b, truth)
+        b.store(ir.Constant(truth, [0] * lanes), endless)
+
+        def pass_on(first, target, own, sums):
+            """Compute the run on the outputs from `first` on, and narrow the smallest gaps of their samples."""
+            row, place, _, guarded = run
+            texts = [named(code, run, value) for value in sums]
+            values = [row.value(b, text) for text in texts]
+            found = b.load(endless)
+            for n, value in enumerate(values):
+                code.store("values", value, place + (first + n // across) * step + n % across * lanes, target)
+                size_of = _call(b, "fabs", value)
+                found = b.or_(found, b.fcmp_unordered(">=", size_of, code.constant(float("inf"))))
+            b.store(found, endless)
+            for k in range(across if guarded else 0):
+                least = code.load("margin", k * lanes, own)
+                for text in texts[k::across]:
+                    for gap in row.gaps(b, text):
+                        least = b.select(b.fcmp_ordered("<", gap, least), gap, least)
+                code.store("margin", least, k * lanes, own)
+
         with code.times(groups) as g:
             for first, size, count in _tiles(outs, SUMS // across):
                 with code.times(count) as j, code.times(samples // across) as s:
@@ -401,10 +433,18 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode):
 
                     target = code.scaled((g, next_group), (s, across * lanes), (j, size * step))
                     targets = [out + (first + r) * step + k * lanes for r in range(size) for k in range(across)]
-                    code.prepare("values", targets, target)
                     sums = code.fold(inputs, start, body)
                     for place, value in zip(targets, sums, strict=True):
                         code.store("values", value, place, target)
+                    if run:
+                        pass_on(first, target, own, sums)
+        bits = ir.IntType(lanes)
+        return b.icmp_unsigned("==", b.bitcast(b.load(endless), bits), bits(0)) if run else None
+
+    def ahead(code):
+        return forward(code, after)
+
+    ahead.tells = True
 
     def finite(code):
         """Tell whether every input is finite in every lane: x times 0 is not 0 for the others."""
@@ -472,34 +512,57 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode):
     def stepped(code):
         b = code.b
         lanes = code.lanes.count
-        near = cgutils.alloca_once(b, ir.VectorType(ir.IntType(1), lanes))
-        b.store(ir.Constant(ir.VectorType(ir.IntType(1), lanes), [1] * lanes), near)
+        # sizes are compared by the upper 32 bits of their numbers, as integers: cheaper, and NaN is the largest
+        words = ir.VectorType(ir.IntType(32), 8)
+        upper = range(8 // lanes - 1, 8, 8 // lanes)
+        largest = cgutils.alloca_once(b, words)
+        b.store(ir.Constant(words, [0] * 8), largest)
+
+        def keep(values):
+            """Remember the largest of some values."""
+            top = b.load(largest)
+            for n in range(0, len(values), 8 // lanes):
+                some = [b.bitcast(value, words) for value in values[n : n + 8 // lanes]]
+                if lanes < 8:
+                    chosen = [8 * k + i for k in range(2) for i in upper]
+                    some = [
+                        b.shuffle_vector(some[0], some[-1], ir.Constant(words, [c % (8 * len(some)) for c in chosen]))
+                    ]
+                size = b.and_(some[0], ir.Constant(words, [0x7FFFFFFF] * 8))
+                top = b.select(b.icmp_signed(">", size, top), size, top)
+            b.store(top, largest)
+
         with code.times(groups) as g:
             own = code.scaled((g, lanes))
-            rate, inverse, farthest = (code.load("pace", n * groups * lanes, own) for n in range(3))
+            rate, inverse = (code.load("pace", n * groups * lanes, own) for n in range(2))
 
-            def take(place, at, gradient):
-                before = code.load("values", place, at)
-                x = b.fsub(before, b.fmul(rate, b.fmul(gradient, inverse)))
-                code.store("values", x, place, at)
-                code.store("adjoints", before, place, at)
-                b.store(b.and_(b.load(near), b.fcmp_ordered("<=", _call(b, "fabs", x), farthest)), near)
+            def take(places, at, gradients):
+                values = []
+                for place, gradient in zip(places, gradients, strict=True):
+                    before = code.load("values", place, at)
+                    x = b.fsub(before, b.fmul(rate, b.fmul(gradient, inverse)))
+                    code.store("values", x, place, at)
+                    code.store("adjoints", before, place, at)
+                    values.append(x)
+                keep(values)
 
             if mode:
-                inputs_back(code, g)
+                inputs_back(code, g, before)
             weights_back(code, g, take)
             if bias >= 0:
                 biases_back(code, g, take)
-        bits = ir.IntType(lanes)
-        return b.icmp_unsigned("==", b.bitcast(b.load(near), bits), bits(-1))
+        farthest = b.bitcast(code.load("pace", 2 * groups * lanes), words)
+        picked = ir.Constant(words, [list(upper)[n % lanes] for n in range(8)])
+        near = b.icmp_signed("<", b.load(largest), b.shuffle_vector(farthest, farthest, picked))
+        return b.icmp_unsigned("==", b.bitcast(near, ir.IntType(8)), ir.IntType(8)(-1))
 
     stepped.tells = True
 
     def weights_back(code, g, take=None):
-        """Add g_j x_i of every sample, in order, to the adjoint of W_ji; or take(place, at, sum) from 0 on."""
-        b = code.b
+        """Add g_j x_i of every sample, in order, to the adjoint of W_ji; or take(places, at, sums) from 0 on."""
+        b, give = code.b, take or code.store_all
         lanes, next_weight, next_row, next_group = places(code)
-        columns = min(inputs, 4 if outs > 1 else SUMS)
+        columns = min(inputs, 8)
         for first, rows, count in _tiles(outs, max(1, SUMS // columns)):
             with code.times(count) as j:
                 for second, width, many in _tiles(inputs, columns):
@@ -531,15 +594,11 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode):
                             ]
 
                         sums = code.fold(samples, start, body, unroll=samples)
-                        for place, value in zip(where, sums, strict=True):
-                            if take:
-                                take(place, at, value)
-                            else:
-                                code.store("adjoints", value, place, at)
+                        give(where, at, sums)
 
     def biases_back(code, g, take=None):
-        """Add g_j of every sample, in order, to the adjoint of b_j; or take(place, at, sum) from 0 on."""
-        b = code.b
+        """Add g_j of every sample, in order, to the adjoint of b_j; or take(places, at, sums) from 0 on."""
+        b, give = code.b, take or code.store_all
         lanes, next_weight, _, next_group = places(code)
         for first, size, count in _tiles(outs, SUMS):
             with code.times(count) as j:
@@ -552,14 +611,10 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode):
                         b.fadd(value, code.load("adjoints", out + (first + r) * step + n * lanes, left))
                         for r, value in enumerate(sums)
                     ]
-                for place, value in zip(places_here, sums, strict=True):
-                    if take:
-                        take(place, at, value)
-                    else:
-                        code.store("adjoints", value, place, at)
+                give(places_here, at, sums)
 
-    def inputs_back(code, g):
-        """Pass to x_i the sum over j of g_j W_ji, in the lanes where some g_j is given."""
+    def inputs_back(code, g, run=None):
+        """Pass to x_i the sum over j of g_j W_ji, in the lanes where some g_j is given; on, through `run`, if any."""
         b = code.b
         lanes, next_weight, next_row, next_group = places(code)
         nothing = code.constant(-0.0)
@@ -594,12 +649,17 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode):
 
                     target = code.scaled((g, next_group), (s, across * lanes), (i, size * step))
                     targets = [x + (first + r) * step + k * lanes for r in range(size) for k in range(across)]
-                    code.prepare("adjoints", targets, target)
                     sums = code.fold(outs, [code.constant(0.0)] * (size * across), body)
                     for n, (place, value) in enumerate(zip(targets, sums, strict=True)):
                         # a sum that began with +0.0 is never -0.0
                         amount = b.select(live[n % across], value, nothing)
-                        if mode != ASSIGN:
+                        if run:
+                            row, operands, _ = run
+                            text = named(code, run, code.load("values", operands + place - x, target))
+                            text.names["v"] = code.load("values", place, target)
+                            amount = row.amount(b, text, (), 0, amount, tied=False)
+                            place = operands + place - x
+                        elif mode != ASSIGN:
                             amount = b.fadd(code.load("adjoints", place, target), amount)
                         code.store("adjoints", amount, place, target)
 
@@ -609,4 +669,5 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode):
         _operation(("values", "adjoints", "fresh"), backward),
         _operation(("values", "adjoints", "fresh"), masked),
         _operation(("values", "adjoints", "pace"), stepped),
+        _operation(("values", "margin"), ahead) if after else None,
     )

@@ -15,7 +15,7 @@ from numba import uint32, uint64
 
 from simsa.kernels.functions import cos, log, sin
 from simsa.kernels.lanes import load, sqrt, store, width
-from simsa.kernels.options import apart, kernel
+from simsa.kernels.options import kernel
 
 INITIAL, MINIBATCH, EPOCH, SAMPLE, EVALUATION = 1, 2, 3, 4, 5
 """Purposes. No two uses of random numbers share one."""
@@ -61,7 +61,7 @@ def uniform53(u_high, u_low):
     return float(((uint64(u_high) << HALF) | uint64(u_low)) >> np.uint64(11)) * 1.1102230246251565e-16
 
 
-@apart
+@kernel
 def below(n, position, words, step, trajectory, stream, seed):
     """Return (i, position, words): a uniform integer 0 <= i < n, 1 <= n < 2^32, from word `position` of a step on.
 
@@ -115,7 +115,7 @@ def _take(i, j, free, out, place):
     out[place] = np.int64(i)
 
 
-@apart
+@kernel
 def _distinct(n, size, step, trajectory, stream, seed, free, out, start, stride):
     """Write a uniform subset of `size` indices (Floyd: Bentley, Programming pearls, CACM 30, 1987, p. 754).
 

@@ -14,7 +14,21 @@ from numpy.typing import NDArray
 
 from simsa.machine.layout import Layout
 from simsa.primitives import ROWS
-from simsa.tape.tape import ADD, ADJOINED, BRANCH, COUNT, FIRST, FLAGS, GUARDED, NUMBER, OP, OUT, OUTS, blocks_of
+from simsa.tape.tape import (
+    ADD,
+    ADJOINED,
+    ASSIGN,
+    BRANCH,
+    COUNT,
+    FIRST,
+    FLAGS,
+    GUARDED,
+    NUMBER,
+    OP,
+    OUT,
+    OUTS,
+    blocks_of,
+)
 
 LONGEST = 400
 """Most instructions of a tape that is specialised, runs counted once; longer ones would take minutes to compile."""
@@ -115,14 +129,13 @@ def advance(
 {advance}
 '''
 
-_ADVANCE = """forward(code, at, numbers, rows, guards, values, margin, step, groups, samples, order)
+_ADVANCE = """fine = near = True
+{forward}
 if tied(valid, margin, step) or not ({finite}):
     return 0
 seed(adjoints, seeds, clear, 0, valid, step)
-near = True
 {backward}
 return 1 if near else 2"""
-
 
 _WALKS = """forward(code, at, numbers, rows, guards, values, margin, step, groups, samples, order)
 seed(adjoints, seeds, clear, 0, valid, step)
@@ -132,8 +145,8 @@ backward(code, at, modes, numbers, rows, guards, values, adjoints, step, 1, fres
 class Piece(NamedTuple):
     """A part of the tape as text: what defines its operations, and the statements that run them.
 
-    gradient: both walks at once, for a tape that is one part. finite, advance: of a layer that can take its step,
-    whether it may, and the statement that does.
+    gradient: both walks at once, for a tape that is one part. Where the step is taken as the gradient comes out, ahead
+    and advance stand for forward and backward, and `finite` tells whether that is right; None: the same statements.
     """
 
     made: str
@@ -141,7 +154,8 @@ class Piece(NamedTuple):
     backward: str
     gradient: str = ""
     finite: str = ""
-    advance: str = ""
+    ahead: str | None = None
+    advance: str | None = None
 
 
 def engine_text(layout: Layout) -> str:
@@ -165,9 +179,14 @@ def engine_text(layout: Layout) -> str:
     lines.append(f"ASSIGNS, STEPS = {assigns}, {steps}")
     texts["advance"] = "return 0"
     if steps:
-        backward = "\n".join(piece.advance or piece.backward for piece in reversed(pieces) if piece.backward)
-        finite = " and ".join(piece.finite for piece in pieces if piece.finite)
-        texts["advance"] = _ADVANCE.format(finite=finite, backward=backward)
+        ahead = [piece.forward if piece.ahead is None else piece.ahead for piece in pieces]
+        back = [piece.backward if piece.advance is None else piece.advance for piece in reversed(pieces)]
+        finite = ["fine", *(piece.finite for piece in pieces)]
+        texts["advance"] = _ADVANCE.format(
+            forward="\n".join(filter(None, ahead)),
+            finite=" and ".join(filter(None, finite)),
+            backward="\n".join(filter(None, back)),
+        )
     sizes = {"step": layout.step, "groups": layout.groups, "samples": layout.samples}
     return "\n".join(lines) + _TAIL.format(**{name: indent(text, "    ") for name, text in texts.items()}, **sizes)
 
@@ -176,7 +195,8 @@ def _pieces(layout: Layout) -> Iterator[Piece]:
     """Yield the parts of a tape, in order: a dense layer, a loop, or a sequence of other instructions."""
     names = count(1)
     waiting: list[str] = []
-    for line in layout.code:
+    between = _between(layout)
+    for k, line in enumerate(layout.code):
         row, outs = ROWS[line[OP]], int(line[OUTS])
         run = outs > UNROLLED
         plain = bool(row.pieces) or (row.name in ("sum", "dot") and line[COUNT] <= SHORT)
@@ -184,13 +204,42 @@ def _pieces(layout: Layout) -> Iterator[Piece]:
             yield _straight(layout, next(names), 1, waiting)
             waiting = []
         if run and plain:
-            yield _straight(layout, next(names), outs, [_line(layout, line, 0)])
+            piece = _straight(layout, next(names), outs, [_line(layout, line, 0)])
+            yield piece._replace(ahead="", advance="") if k in between else piece
         elif plain:
             waiting += [_line(layout, line, n) for n in range(outs)]
         else:
-            yield _dense(layout, next(names), line) or _loop(layout, line)
+            after, before = (layout.code[n] if n in between else None for n in (k + 1, k - 1))
+            yield _dense(layout, next(names), line, after, before) or _loop(layout, line)
     if waiting:
         yield _straight(layout, next(names), 1, waiting)
+
+
+def _between(layout: Layout) -> set[int]:
+    """Return which lines are runs on all outputs of the dense layer before, and make all inputs of the one after.
+
+    Nothing else reads what these layers and runs make, so a run's work can be done as a layer's sums come out.
+    """
+    tape, code, found = layout.tape, layout.code, set()
+    readers = np.bincount(tape.operands, minlength=tape.registers) + np.bincount(tape.outputs, minlength=tape.registers)
+
+    def made(line: NDArray[np.int64]) -> list[int]:
+        return list(range(line[OUT], line[OUT] + line[OUTS]))
+
+    for k in range(1, len(code) - 1):
+        row, first = ROWS[code[k, OP]], code[k, FIRST]
+        layers = _dense(layout, 0, code[k - 1]) and _dense(layout, 0, code[k + 1])
+        if not layers or row.arity != 1 or not row.pieces or code[k, OUTS] <= UNROLLED:
+            continue
+        reads = slice(code[k + 1, FIRST], code[k + 1, FIRST] + code[k + 1, COUNT])
+        _, inputs, _ = blocks_of(tape.operands[reads].tolist(), int(code[k + 1, OUTS]))
+        _, modes, _ = blocks_of(tape.modes[reads].tolist(), int(code[k + 1, OUTS]))
+        operands = [int(tape.operands[first]) + n for n in range(code[k, OUTS])]
+        alone = all(readers[register] == 1 for register in made(code[k - 1]))
+        times = all(readers[register] == 1 for register in inputs)
+        if made(code[k - 1]) == operands and made(code[k]) == inputs and alone and times and set(modes) == {ASSIGN}:
+            found.add(k)
+    return found
 
 
 def _straight(layout: Layout, name: int, outs: int, lines: list[str]) -> Piece:
@@ -226,6 +275,18 @@ def _line(layout: Layout, line: NDArray[np.int64], n: int) -> str:
         f"{tuple(tape.modes[reads].tolist())}, [{numbers}], {line[NUMBER] + len(immediates)}, "
         f"{bool(flags & GUARDED)}, {bool(flags & ADJOINED)})"
     )
+
+
+def _run(layout: Layout, line: NDArray[np.int64] | None, forward: bool) -> str:
+    """Return a run as `specialised.dense` takes it: with the place of its outputs, or of its operands."""
+    if line is None:
+        return "None"
+    tape, row = layout.tape, ROWS[line[OP]]
+    immediates = tape.numbers[line[NUMBER] : line[NUMBER] + len(row.immediates)].tolist()
+    numbers = ", ".join(f"float('{value}')" for value in immediates)
+    place = int(layout.places(line[OUT] if forward else tape.operands[line[FIRST]]))
+    guarded = f", {bool(line[FLAGS] & GUARDED)}" if forward else ""
+    return f"(row{line[OP]}, {place}, [{numbers}]{guarded})"
 
 
 def _assigns(layout: Layout) -> bool:
@@ -269,8 +330,17 @@ def _loop(layout: Layout, line: NDArray[np.int64]) -> Piece:
     return Piece("", forward.format(**numbers), backward.format(**numbers) if line[FLAGS] & ADJOINED else "")
 
 
-def _dense(layout: Layout, name: int, line: NDArray[np.int64]) -> Piece | None:
-    """Return the part of a dense layer, unless its weights are no parameters or its inputs are."""
+def _dense(
+    layout: Layout,
+    name: int,
+    line: NDArray[np.int64],
+    after: NDArray[np.int64] | None = None,
+    before: NDArray[np.int64] | None = None,
+) -> Piece | None:
+    """Return the part of a dense layer, unless its weights are no parameters or its inputs are.
+
+    after, before: the runs on its outputs, and that make its inputs, if its loops do their work.
+    """
     tape = layout.tape
     if ROWS[line[OP]].name != "dense":
         return None
@@ -284,14 +354,16 @@ def _dense(layout: Layout, name: int, line: NDArray[np.int64]) -> Piece | None:
         return None
     places = layout.places(np.array([weights[0], x[0], line[OUT], *bias[:1]])).tolist()
     numbers = f"{outs}, {len(x)}, {places[0]}, {places[1]}, {places[3] if bias else -1}, {places[2]}, {ways.pop()}"
+    names = f"forward{name}, finite{name}, backward{name}, masked{name}, stepped{name}, ahead{name}"
+    runs = ", ".join(_run(layout, run, run is after) for run in (after, before))
     return Piece(
-        f"forward{name}, finite{name}, backward{name}, masked{name}, stepped{name} = "
-        f"specialised.dense(shape, {numbers})",
+        f"{names} = specialised.dense(shape, {numbers}, {runs})",
         f"forward{name}(values)",
         f"if finite{name}(values):\n    backward{name}(values, adjoints, fresh)\n"
         f"else:\n    masked{name}(values, adjoints, fresh)"
         if adjoined
         else "",
-        finite=f"finite{name}(values)",
+        finite="" if before is not None else f"finite{name}(values)",
+        ahead=None if after is None else f"fine = ahead{name}(values, margin) and fine",
         advance=f"near = stepped{name}(values, adjoints, pace) and near",
     )

@@ -1,0 +1,104 @@
+"""Minibatches of as many trajectories at once as a lane vector has: the bits of `streams`, one trajectory per lane."""
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from simsa.kernels.lanes import _fill, _like
+from simsa.kernels.streams import LOW, MULTIPLIERS, WEYL
+
+MOST = 32
+"""Largest minibatch drawn this way: each draw is compared with all before, so the time grows with the square."""
+
+_INDEX = ir.IntType(64)
+
+
+class _Words:
+    """Vectors of 64-bit words, one for each lane."""
+
+    def __init__(self, b, count):
+        self.b, self.count, self.vector = b, count, ir.VectorType(_INDEX, count)
+        self.low = self.constant(int(LOW))
+
+    def constant(self, value):
+        return ir.Constant(self.vector, [value] * self.count)
+
+    def splat(self, scalar):
+        result = ir.Constant(self.vector, ir.Undefined)
+        for lane in range(self.count):
+            result = self.b.insert_element(result, scalar, ir.IntType(32)(lane))
+        return result
+
+    def upper(self, word):
+        return self.b.lshr(word, self.constant(32))
+
+    def lower(self, word):
+        return self.b.and_(word, self.low)
+
+    def philox(self, counter, key):
+        """Return the four words of `streams.philox` in each lane; every word is below 2^32."""
+        b, (c0, c1, c2, c3), (k, m) = self.b, counter, key
+        first, second = (self.constant(int(multiplier)) for multiplier in MULTIPLIERS)
+        for _ in range(10):
+            p, q = b.mul(first, c0), b.mul(second, c2)
+            c0, c1 = b.xor(b.xor(self.upper(q), c1), k), self.lower(q)
+            c2, c3 = b.xor(b.xor(self.upper(p), c3), m), self.lower(p)
+            k, m = (self.lower(b.add(x, self.constant(int(w)))) for x, w in zip((k, m), WEYL, strict=True))
+        return c0, c1, c2, c3
+
+
+@intrinsic
+def distinct(typingctx, like, n, size, step, first, stream, seed, out, start):
+    """Write a uniform subset of `size` indices below n for trajectories first, first + 1, ..., and return True.
+
+    They are those of `streams._distinct`: index i of a lane goes to out[start + i * lanes + lane]. Where a word is
+    rejected, which is rare, return False; what has been written is then of no use. like: an array of the dtype.
+    """
+    lanes = _like(like).count
+
+    def code(context, builder, sig, args):
+        b, words = builder, _Words(builder, lanes)
+        _, n, size, step, first, stream, seed, out, start = args
+        data = cgutils.create_struct_proxy(sig.args[7])(context, b, out).data
+        truth = ir.VectorType(ir.IntType(1), lanes)
+        key = words.splat(b.and_(seed, _INDEX(int(LOW)))), words.splat(b.lshr(seed, _INDEX(32)))
+        ours = ir.Constant(words.vector, list(range(lanes)))
+        trajectory = words.lower(b.add(words.splat(first), ours))
+        place, purpose = words.splat(step), words.splat(stream)
+        least = words.splat(n)
+        rejected = cgutils.alloca_once(b, truth)
+        b.store(_fill(truth, 0), rejected)
+        drawn = [cgutils.alloca_once(b, words.vector) for _ in range(4)]
+
+        def row(i):
+            at = b.add(start, b.mul(i, _INDEX(lanes)))
+            return b.bitcast(b.gep(data, [at]), words.vector.as_pointer())
+
+        def take(word, i):
+            """Write draw i: what the word says, or the last index that is allowed now where that is taken."""
+            j = words.splat(b.add(b.sub(n, size), i))
+            product = b.mul(word, b.add(j, words.constant(1)))
+            refused = b.icmp_unsigned("<", words.lower(product), least)
+            b.store(b.or_(b.load(rejected), refused), rejected)
+            index = words.upper(product)
+            hit = cgutils.alloca_once(b, truth)
+            b.store(_fill(truth, 0), hit)
+            with cgutils.for_range(b, i) as loop:
+                same = b.icmp_unsigned("==", b.load(row(loop.index), align=8), index)
+                b.store(b.or_(b.load(hit), same), hit)
+            b.store(b.select(b.load(hit), j, index), row(i), align=8)
+
+        with cgutils.for_range(b, b.lshr(b.add(size, _INDEX(3)), _INDEX(2))) as loop:
+            counter = words.splat(loop.index), place, trajectory, purpose
+            for word, room in zip(words.philox(counter, key), drawn, strict=True):
+                b.store(word, room)
+            for n_th, room in enumerate(drawn):
+                i = b.add(b.shl(loop.index, _INDEX(2)), _INDEX(n_th))
+                with b.if_then(b.icmp_signed("<", i, size)):
+                    take(b.load(room), i)
+        none = ir.IntType(lanes)(0)
+        return b.icmp_unsigned("==", b.bitcast(b.load(rejected), ir.IntType(lanes)), none)
+
+    integers = (types.intp,) * 5
+    return types.boolean(like, *integers, types.uint64, out, types.intp), code
