@@ -16,7 +16,7 @@ from simsa.kernels.lanes import load, store, width
 from simsa.kernels.options import OPTIONS, kernel
 
 optimised = numba.njit(**OPTIONS)
-"""What `entry` does, without keeping the result on disk. A `kernel` alone is not optimised: the bits are the same."""
+"""What `entry` does, without keeping the result on disk."""
 
 NAN, INF, TINY = math.nan, math.inf, 5e-324
 LARGE = 1.7976931348623157e308

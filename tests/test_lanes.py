@@ -12,12 +12,12 @@ from numba.core.errors import TypingError
 
 from simsa.kernels import lanes
 from simsa.kernels.lanes import all_lanes, any_lane, load, select, splat, store, width
-from simsa.kernels.options import OPTIONS, kernel
+from simsa.kernels.options import OPTIONS, kernel, walk
 
 DTYPES = [np.float64, np.float32]
 LANES = {np.float64: 4, np.float32: 8}
 optimised = numba.njit(**OPTIONS)
-"""What `entry` does, without keeping the result on disk; a `kernel` alone is not optimised."""
+"""What `entry` does, without keeping the result on disk."""
 
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, 1.5, 2.5, -2.5, 3.7, -1e-3, np.inf, -np.inf, np.nan, 1e-310, 1e-40, 1e30]
 
@@ -123,6 +123,22 @@ def test_lanes_are_values_in_loops_tuples_arguments_and_results(dtype):
         total += dtype(2) * np.minimum(a, b) - np.maximum(a, b)
         swaps += b < a
     assert_same_bits(out, np.concatenate([total, swaps]))
+
+
+@pytest.mark.parametrize("inner", [kernel, walk])
+def test_what_compiled_code_calls_is_compiled_into_it_and_python_may_call_it_too(inner):
+    @inner
+    def next_after(x):
+        return x + 1.0
+
+    @optimised
+    def run(x):
+        return 2.0 * next_after(x)
+
+    assert run(1.0) == 4.0
+    (made,) = next_after.overloads.values()
+    assert made.library.get_pointer_to_function(made.fndesc.llvm_func_name) == 0
+    assert next_after(1.0) == 2.0
 
 
 @kernel

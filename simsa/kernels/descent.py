@@ -9,7 +9,7 @@ import numpy as np
 from simsa.kernels.draws import MOST, distinct
 from simsa.kernels.lanes import all_lanes, any_lane, fabs, load, mantissa, pick, prepare, select, splat, store, width
 from simsa.kernels.nary import seed
-from simsa.kernels.options import entry, kernel
+from simsa.kernels.options import entry, kernel, walk
 from simsa.kernels.streams import FIXED_SIZE, FULL, MINIBATCH, SAMPLE, STREAMED, initial, minibatch, sample
 
 from .engine import ASSIGNS, STEPS, advance, backward, forward, gradient
@@ -66,7 +66,7 @@ def _stream(
             values[data_at + d * step + i] = fresh[d]
 
 
-@kernel
+@walk
 def _objective(
     code, at, numbers, branches, guards, values, margin, order, step, groups, samples,
     rows, n, width_of_row, index, data_at, output, total,

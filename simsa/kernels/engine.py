@@ -23,7 +23,7 @@ from simsa.kernels.nary import (
     sort,
     sort_back,
 )
-from simsa.kernels.options import kernel
+from simsa.kernels.options import walk
 from simsa.kernels.rows import row  # noqa: F401 - for the generated operations
 
 SUM, DOT, DENSE, LOGSUMEXP, MAX, MIN, SORT, SELECT = range(-8, 0)  # <opcodes>
@@ -38,7 +38,7 @@ ASSIGNS = False
 """Whether the walks write each parameter's adjoint before they add to it, if told that it is the first time."""
 
 
-@kernel
+@walk
 def forward(code, at, numbers, rows, guards, values, margin, step, groups, samples, order):
     """Compute every register (Algorithm 1), and narrow the smallest |guard| of each lane in `margin`."""
     for k in range(code.shape[0]):
@@ -74,7 +74,7 @@ def forward(code, at, numbers, rows, guards, values, margin, step, groups, sampl
         # <forward>
 
 
-@kernel
+@walk
 def backward(code, at, modes, numbers, rows, guards, values, adjoints, step, trusted, fresh, groups, samples, order):
     """Pass every adjoint back (Algorithm 2); the outputs' adjoints are the caller's seeds.
 
@@ -118,7 +118,7 @@ def backward(code, at, modes, numbers, rows, guards, values, adjoints, step, tru
         # <backward>
 
 
-@kernel
+@walk
 def gradient(
     code, at, modes, numbers, rows, guards, seeds, clear, values, adjoints, valid, margin, fresh, step, groups, samples,
     order,
@@ -129,7 +129,7 @@ def gradient(
     backward(code, at, modes, numbers, rows, guards, values, adjoints, step, 1, fresh, groups, samples, order)
 
 
-@kernel
+@walk
 def advance(
     code, at, modes, numbers, rows, guards, seeds, clear, values, adjoints, valid, margin, pace, step, groups, samples,
     order,

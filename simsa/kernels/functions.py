@@ -39,11 +39,11 @@ from simsa.kernels.lanes import (
     widen_low,
     width,
 )
-from simsa.kernels.options import OPTIONS
+from simsa.kernels.options import EXTENSION
 
 INF = np.inf
 
-helper = register_jitable(**OPTIONS)
+helper = register_jitable(**EXTENSION)
 """Marks a text that is called by the same name in Python and in compiled code."""
 
 
@@ -77,9 +77,9 @@ def elementary(text):
         return single if len(args) == 1 else single_pair
 
     if text.__code__.co_argcount == 1:
-        overload(function, jit_options=OPTIONS)(lambda x: compiled(x))
+        overload(function, jit_options=EXTENSION)(lambda x: compiled(x))
     else:
-        overload(function, jit_options=OPTIONS)(lambda x, y: compiled(x, y))
+        overload(function, jit_options=EXTENSION)(lambda x, y: compiled(x, y))
     return function
 
 
