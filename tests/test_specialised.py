@@ -1,5 +1,6 @@
 """The specialised engine computes what the interpreter computes, bit for bit."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from simsa.program import network
 from simsa.program.program import Builder, Program
 from simsa.tape import Tape
 from tests.strategies import EXTREMES, TIES, programs
-from tests.test_descent import kinked, plan
+from tests.test_descent import by_hand, kinked, plan
 from tests.test_machine import runs, same
 
 
@@ -130,6 +131,46 @@ def test_descents_give_the_same_records(name: str, precision: str, shape: tuple[
     # trajectories with ties and without, that finish, leave the ball and, in networks, overflow
     assert {tied for tied, _ in seen} == {True, False}
     assert {status for _, status in seen} == ({0, 1} if name == "kinked" else {0, 1, 2})
+
+
+def powers(x: Any, row: Any) -> Any:
+    """Read each parameter twice: both are copies."""
+    return (x * row * (x + 1.0)).sum()
+
+
+IMAGE = [(4, 4), {"kind": "conv2d", "filters": 3, "size": 2, "padding": 1}, {"kind": "max_pool2d", "size": 2}]
+CONVOLUTIONS = [*IMAGE, {"kind": "conv2d", "filters": 2, "size": 2, "bias": False}, 2]
+SEVERAL = {
+    "tanh": lambda: network([2, 5, 6, 1], activation="tanh", loss="squared"),
+    "copies": lambda: trace(powers, parameters=5, data=5),
+    **{framework: partial(network, CONVOLUTIONS, convention=framework) for framework in FRAMEWORKS},
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_several_samples_at_a_time_give_the_records_of_plain_python(name: str) -> None:
+    """Samples that share parameters: copies of these, and layers used at many places; with ties, NaN and infinities."""
+    tape, rng = tape_of(SEVERAL[name]()), np.random.default_rng(5)
+    rows = rng.integers(-1, 2, size=(7, tape.data)).astype(float)
+    rows[:, -1] = rng.integers(0, 2, size=7)
+    p = tape.parameters
+    points = rng.integers(-2, 3, size=(6, p)) / 2
+    points[4, 0] = points[5, 1] = 1e300  # overflows on the way
+    descent = plan(
+        p, steps=4, alpha=np.full(4, 0.5), radius=1e305, initial=Initial("points", *np.zeros((2, p)), points)
+    )
+    records = [
+        descend(tape, rows, descent, c=1.0, cell=0, first=0, count=6, engine=engine, shape=shape)
+        for engine, shape in (("interpreter", (1, 1)), ("interpreter", (1, 4)), ("specialised", (1, 4)))
+    ]
+    for t in range(6):
+        for key, value in by_hand(tape, rows, descent, 1.0, 0, t, "float64").items():
+            np.testing.assert_array_equal(records[0][key][t], np.asarray(value, records[0][key].dtype), f"{key} of {t}")
+    for field, values in records[0].items():
+        for other in records[1:]:
+            assert other[field].tobytes() == values.tobytes(), field
+    if name in FRAMEWORKS:
+        assert (records[0]["status"] == 2).any() and (records[0]["tie_count"] > 0).any()
 
 
 def test_dense_networks_take_the_step_as_the_gradient_comes_out() -> None:

@@ -5,6 +5,7 @@ the opcodes of the table and by one case for each row that has an expression; on
 copy lies in a folder named after a digest of everything it was made from, so a stale kernel cannot be found.
 """
 
+from simsa.kernels.convolution import convolution, convolution_back
 from simsa.kernels.nary import (
     add_up,
     add_up_back,
@@ -14,8 +15,8 @@ from simsa.kernels.nary import (
     dense_back,
     dot,
     dot_back,
-    extreme,
-    extreme_back,
+    extremes,
+    extremes_back,
     logsumexp,
     logsumexp_back,
     seed,
@@ -27,8 +28,8 @@ from simsa.kernels.rows import row  # noqa: F401 - for the generated operations
 
 SUM, DOT, DENSE, LOGSUMEXP, MAX, MIN, SORT, SELECT = range(-8, 0)  # <opcodes>
 
-OP, OUT, OUTS, FIRST, COUNT, NUMBER, BRANCH, FLAGS = range(8)
-GUARDED, ADJOINED = 1, 2
+OP, OUT, OUTS, FIRST, COUNT, NUMBER, BRANCH, FLAGS, TIMES = range(9)
+GUARDED, ADJOINED, SHARED = 1, 2, 4
 # <operations>
 
 STEPS = False
@@ -47,10 +48,14 @@ def forward(code, at, numbers, rows, guards, values, margin, step, groups, sampl
         first = code[k, FIRST]
         count = code[k, COUNT]
         number = code[k, NUMBER]
+        times = code[k, TIMES]
         guarded = code[k, FLAGS] & GUARDED
         if op == DENSE:
-            inputs = count // (outs + 1)
-            dense(values, at, first, outs, inputs, count % (outs + 1) != 0, out, step, groups, samples)
+            inputs, bias = count // (outs + 1), count % (outs + 1) != 0
+            if code[k, FLAGS] & SHARED:
+                convolution(values, at, first, outs, inputs, bias, out, step, times, groups, samples)
+            else:
+                dense(values, at, first, outs, inputs, bias, out, step, groups, samples)
         elif op == SUM:
             add_up(values, at, first, count, out, groups, samples)
         elif op == DOT:
@@ -59,7 +64,8 @@ def forward(code, at, numbers, rows, guards, values, margin, step, groups, sampl
             logsumexp(values, at, first, count, out, groups, samples)
         elif op == MAX or op == MIN:
             sign = 1 if op == MAX else -1
-            extreme(values, margin, at, first, count, out, sign, int(numbers[number]), guarded, groups, samples)
+            rule = int(numbers[number])
+            extremes(values, margin, at, first, count, out, step, times, sign, rule, guarded, groups, samples)
         elif op == SORT:
             rule = int(numbers[number])
             sort(values, margin, at, first, count, out, step, rule, guarded, groups, samples, order)
@@ -84,10 +90,16 @@ def backward(code, at, modes, numbers, rows, guards, values, adjoints, step, tru
         first = code[k, FIRST]
         count = code[k, COUNT]
         number = code[k, NUMBER]
+        times = code[k, TIMES]
         if op == DENSE:
-            inputs = count // (outs + 1)
-            bias = count % (outs + 1) != 0
-            dense_back(values, adjoints, at, modes, first, outs, inputs, bias, out, step, trusted, groups, samples)
+            inputs, bias = count // (outs + 1), count % (outs + 1) != 0
+            if code[k, FLAGS] & SHARED:
+                convolution_back(
+                    *(values, adjoints, at, modes, first, outs, inputs, bias, out, step, trusted, times),
+                    *(groups, samples),
+                )
+            else:
+                dense_back(values, adjoints, at, modes, first, outs, inputs, bias, out, step, trusted, groups, samples)
         elif op == SUM:
             add_up_back(adjoints, at, modes, first, count, out, groups, samples)
         elif op == DOT:
@@ -96,7 +108,7 @@ def backward(code, at, modes, numbers, rows, guards, values, adjoints, step, tru
             logsumexp_back(values, adjoints, at, modes, first, count, out, groups, samples)
         elif op == MAX or op == MIN:
             rule = int(numbers[number])
-            extreme_back(values, adjoints, at, modes, first, count, out, rule, groups, samples)
+            extremes_back(values, adjoints, at, modes, first, count, out, step, times, rule, groups, samples)
         elif op == SORT:
             rule = int(numbers[number])
             sort_back(values, adjoints, at, modes, first, count, out, step, rule, groups, samples, order)

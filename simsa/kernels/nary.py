@@ -10,6 +10,8 @@ adjoint that received something is kept off -0.0 by adding +0.0, which changes n
 selected passes nothing, whatever its value or derivative, and no masks are stored.
 """
 
+import numpy as np
+
 from simsa.kernels.functions import exp, log
 from simsa.kernels.lanes import all_lanes, any_lane, fabs, load, negative_zero, prepare, select, splat, store, width
 from simsa.kernels.options import kernel
@@ -150,66 +152,94 @@ def logsumexp_back(values, adjoints, at, modes, first, count, out, groups, sampl
 
 
 @kernel
-def best(values, at, first, count, sign, g, s):
-    """Return the largest (sign 1) or smallest (sign -1) operand; the first NaN wins."""
-    top = load(values, place(at, first, g, s))
-    for i in range(first + 1, first + count):
-        x = load(values, place(at, i, g, s))
-        better = (x > top) if sign > 0 else (x < top)
-        top = select(((top == top) & better) | ((x != x) & (top == top)), x, top)
-    return top
-
-
-@kernel
-def extreme(values, margin, at, first, count, out, sign, rule, guarded, groups, samples):
-    """Max and min: the first (or last) of the best operands, and the gap to the nearest other."""
+def extremes(values, margin, at, first, count, out, step, times, sign, rule, guarded, groups, samples):
+    """Max (sign 1) and min (sign -1), one after the other: the first (or last) of the best operands; their gaps."""
     for g in range(groups):
         for s in range(samples):
             here = (g * samples + s) * width(values)
-            top = best(values, at, first, count, sign, g, s)
-            chosen = top
-            seen = top != top
-            for i in range(first, first + count):
-                x = load(values, place(at, i, g, s))
-                equal = x == top
-                chosen = select(equal & ((~seen) if rule != LAST else equal), x, chosen)
+            for n in range(times):
+                top, gap = best(values, at, first + n * count, count, sign, rule, g, s)
+                store(values, out + n * step + here, top)
                 if guarded:
-                    gap = fabs(top - x)
-                    once = seen | (~equal)
-                    narrow(margin, here, select(once, gap, splat(values, float("inf"))))
-                seen = seen | equal
-            store(values, out + here, chosen)
+                    narrow(margin, here, gap)
 
 
 @kernel
-def extreme_back(values, adjoints, at, modes, first, count, out, rule, groups, samples):
+def best(values, at, first, count, sign, rule, g, s):
+    """Return the largest (sign 1) or smallest (sign -1) operand, and the gap to the next; the first NaN wins.
+
+    Equal operands may be zeros of two signs: the first of them wins, or the last if the rule says so. The distance from
+    the best to an operand grows with the operand, also as rounded: the smallest is that to the next one.
+    """
+    top = load(values, place(at, first, g, s))
+    second = splat(values, -np.inf * sign)
+    nan = top != top
+    for i in range(first + 1, first + count):
+        x = load(values, place(at, i, g, s))
+        nan = nan | (x != x)
+        if sign > 0:
+            beaten = select(x > top, top, x)
+            second = select(beaten > second, beaten, second)
+            top = select(x >= top if rule == LAST else x > top, x, top)
+        else:
+            beaten = select(x < top, top, x)
+            second = select(beaten < second, beaten, second)
+            top = select(x <= top if rule == LAST else x < top, x, top)
+    if any_lane(nan):
+        found = splat(values, 0.0)
+        for i in range(first + count - 1, first - 1, -1):
+            x = load(values, place(at, i, g, s))
+            found = select(x != x, x, found)
+        top = select(nan, found, top)
+    return top, fabs(top - second)
+
+
+@kernel
+def extremes_back(values, adjoints, at, modes, first, count, out, step, times, rule, groups, samples):
     """Backward of max and min: to the first, to the last, or split between all equal to the value."""
     for g in range(groups):
         for s in range(samples):
-            here = out + (g * samples + s) * width(values)
-            grad = load(adjoints, here)
-            live = ~negative_zero(grad)
-            v = load(values, here)
-            nan = v != v
-            tied = splat(values, 0.0)
-            for i in range(first, first + count):
-                x = load(values, place(at, i, g, s))
-                tied = select(x == v, tied + 1.0, tied)
-            left = select(nan, splat(values, 1.0), tied if rule == SPLIT else splat(values, 1.0))
-            share = grad / left
-            seen = splat(values, 0.0)
-            for i in range(first, first + count):
-                x = load(values, place(at, i, g, s))
-                equal = (x == v) | (nan & (x != x))
-                before = seen
-                seen = select(equal, seen + 1.0, seen)
-                if rule == LAST:
-                    chosen = equal & (select(nan, before, seen) == select(nan, splat(values, 0.0), tied))
-                elif rule == FIRST:
-                    chosen = equal & (before == 0.0)
-                else:
-                    chosen = equal & ((~nan) | (before == 0.0))
-                give(adjoints, place(at, i, g, s), modes[i], live & chosen, share)
+            for n in range(times - 1, -1, -1):
+                here = out + n * step + (g * samples + s) * width(values)
+                _extreme_back(values, adjoints, at, modes, first + n * count, count, here, rule, g, s)
+
+
+@kernel
+def _extreme_back(values, adjoints, at, modes, first, count, here, rule, g, s):
+    """Backward of one max or min, of one sample; NaN passes to the first NaN."""
+    grad, v = load(adjoints, here), load(values, here)
+    live = ~negative_zero(grad)
+    nan = v != v
+    share = grad
+    if rule == SPLIT:
+        tied = splat(values, 0.0)
+        for i in range(first, first + count):
+            tied = select(load(values, place(at, i, g, s)) == v, tied + 1.0, tied)
+        share = grad / select(nan, splat(values, 1.0), tied)
+    if rule == LAST:
+        _last_back(values, adjoints, at, modes, first, count, v, live, share, g, s)
+        return
+    for i in range(first, first + count):
+        x = load(values, place(at, i, g, s))
+        equal = (x == v) | (nan & (x != x))
+        give(adjoints, place(at, i, g, s), modes[i], live & equal, share)
+        live = live & (~(equal & nan) if rule == SPLIT else ~equal)
+
+
+@kernel
+def _last_back(values, adjoints, at, modes, first, count, v, live, share, g, s):
+    """Pass to the last operand that is equal to the value, or to the first NaN."""
+    nan = v != v
+    left = splat(values, 0.0)
+    for i in range(first, first + count):
+        x = load(values, place(at, i, g, s))
+        left = select(x == v, left + 1.0, left)
+    for i in range(first, first + count):
+        x = load(values, place(at, i, g, s))
+        left = select(x == v, left - 1.0, left)
+        chosen = ((x == v) & (left == 0.0)) | (nan & (x != x))
+        give(adjoints, place(at, i, g, s), modes[i], live & chosen, share)
+        live = live & (~chosen)
 
 
 @kernel

@@ -140,7 +140,7 @@ def _operation(names, code):
 # Instructions of the table.
 
 
-def straight(shape, outs, constants, output, lines):
+def straight(shape, outs, constants, output, lines, strides=()):
     """Return forward(values, margin) and backward(values, adjoints, numbers) of consecutive instructions.
 
     And gradient(values, margin, adjoints, numbers, valid, fresh), both at once, nothing in memory between them, where
@@ -149,18 +149,22 @@ def straight(shape, outs, constants, output, lines):
 
     constants: values by place. lines: (row, out, operands, modes, immediates, number, guarded, adjoined) of each; row
     is a `rows.Row`, or "sum" or "dot"; number: the first of its tie weights. If outs > 1, there is one line, and it is
-    a run: its outputs, and each of its operands, are `outs` consecutive registers. Adjoints of what is made and used
+    a run: its outputs are `outs` consecutive registers, and from one to the next its operands, all at different places,
+    move by `strides` registers. Adjoints of what is made and used
     here stay in registers.
     """
     groups, samples, data_at, step = shape
     guarded = any(line[6] for line in lines)
     kept = [line for line in lines if line[7]]
     inside = {line[1] for line in lines} if outs == 1 else set()
+    moves = dict(zip(lines[0][2], strides, strict=True)) if outs > 1 else {}
+    constants = {place: value for place, value in constants.items() if not moves.get(place)}
 
     class Vector:
         """One lane vector of every register: loads and stores of it, and what has been loaded already."""
 
         def __init__(self, code, shared, own, s, sample):
+            """shared, own: of the output's register; functions of how far a register moves with the run."""
             self.code, self.shared, self.own, self.s, self.sample = code, shared, own, s, sample
             self.made = {place: code.constant(value) for place, value in constants.items()}
 
@@ -171,7 +175,10 @@ def straight(shape, outs, constants, output, lines):
             return other
 
         def at(self, place):
-            return (place, self.shared) if place < data_at else (place + self.sample * self.code.lanes.count, self.own)
+            stride = moves.get(place, 1)
+            if place < data_at:
+                return place, self.shared(stride)
+            return place + self.sample * self.code.lanes.count, self.own(stride)
 
         def load(self, name, place):
             return self.code.load(name, *self.at(place))
@@ -204,8 +211,13 @@ def straight(shape, outs, constants, output, lines):
                 for n in range(inner):
                     b.store(code.load("margin", n * lanes, here), least[n])
             with code.times(outs, descending) as n:
-                shared = code.scaled((g, lanes), (n, groups * lanes))
-                own = code.scaled((g, samples * lanes), (s, lanes), (n, step))
+
+                def shared(stride, g=g, n=n):
+                    return code.scaled((g, lanes), (n, stride * groups * lanes))
+
+                def own(stride, g=g, s=s, n=n):
+                    return code.scaled((g, samples * lanes), (s, lanes), (n, stride * step))
+
                 yield [Vector(code, shared, own, s, k) for k in range(inner)], least or [None] * inner
             if least is not None:
                 for n in range(inner):
@@ -326,13 +338,13 @@ def straight(shape, outs, constants, output, lines):
 
     def backward(code):
         for some, _ in vectors(code, descending=True):
-            walk_back(code, some, [{}] * len(some), whole=False)
+            walk_back(code, some, [{} for _ in some], whole=False)
 
     def gradient(code):
         b = code.b
         for (vector,), (smallest,) in vectors(code, smallest_gaps(code)):
             ahead(vector, smallest)
-            valid = b.fcmp_unordered("!=", code.load("valid", 0, vector.own), code.constant(0.0))
+            valid = b.fcmp_unordered("!=", code.load("valid", 0, vector.own(1)), code.constant(0.0))
             start = {output: b.select(valid, code.constant(1.0), code.constant(-0.0))}
             walk_back(code, [vector], [start], whole=True)
 

@@ -71,11 +71,13 @@ def engine_text() -> str:
         ("# <operations>", _operations()),
         (
             "        # <forward>",
-            _cases("forward", "values, margin, at, numbers, number, first, out, outs, step, guarded, groups, samples"),
+            _cases("forward", "values, margin, at, numbers, number, first, out, times, step, guarded, groups, samples"),
         ),
         (
             "        # <backward>",
-            _cases("backward", "values, adjoints, at, modes, numbers, number, first, out, outs, step, groups, samples"),
+            _cases(
+                "backward", "values, adjoints, at, modes, numbers, number, first, out, times, step, groups, samples"
+            ),
         ),
     ):
         if text.count(marker) != 1:

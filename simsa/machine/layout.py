@@ -11,7 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsa.primitives import ROWS
-from simsa.tape.tape import COUNT, FIRST, FLAGS, NUMBER, OP, OUT, OUTS, Tape
+from simsa.tape.tape import ADD, COUNT, FIRST, FLAGS, NUMBER, OP, OUT, OUTS, Tape, blocks_of
+
+TIMES = 8
+"""The column of a layout's code, after those of the tape's, with the number of like instructions in a run."""
+
+SHARED = 4
+"""The flag of a dense instruction, beside those of the tape, whose weights and biases are copies of parameters."""
 
 LANE_BYTES = 32
 """Bytes of a lane vector: 256 bits, one AVX2 register, two of NEON."""
@@ -59,8 +65,15 @@ class Layout:
 
     @cached_property
     def code(self) -> NDArray[np.int64]:
-        """Return the tape's code, runs of like instructions as one."""
+        """Return the tape's code, runs of like instructions as one, with a column for their number."""
         return merged(self.tape)
+
+    def strides(self, line: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return how far each operand of a run moves from one of its instructions to the next, in registers."""
+        first, count = int(line[FIRST]), int(line[COUNT])
+        if line[TIMES] == 1:
+            return np.ones(count, np.int64)
+        return self.tape.operands[first + count : first + 2 * count] - self.tape.operands[first : first + count]
 
     @cached_property
     def arrays(self) -> tuple[Any, ...]:
@@ -68,7 +81,10 @@ class Layout:
         tape = self.tape
         inside = tape.operands < tape.parameters
         steps = np.where(inside, self.lanes, self.samples * self.lanes), np.where(inside, 0, self.lanes)
-        runs = np.where(inside, self.groups * self.lanes, self.step)
+        strides = np.ones_like(tape.operands)
+        for line in self.code:
+            strides[line[FIRST] : line[FIRST] + line[COUNT]] = self.strides(line)
+        runs = np.where(inside, self.groups * self.lanes, self.step) * strides
         at = np.stack([self.places(tape.operands), *steps, runs], axis=1).astype(np.int64)
         code = self.code.copy()
         code[:, OUT] = self.places(code[:, OUT])
@@ -88,35 +104,61 @@ class Layout:
 def merged(tape: Tape) -> NDArray[np.int64]:
     """Return the tape's code with runs of like instructions as one: a layer of relus is one dispatch, not one for each.
 
-    A run has the same opcode, numbers, flags and modes; its outputs, and each of its operands, are consecutive
-    registers of one kind, and no output of the run is an operand of it.
+    A run has the same opcode, numbers and flags; its outputs are consecutive, and none is an operand of it. Operands of
+    a row of the table move in equal steps through registers of one kind, and pass in the same modes. Dense instructions
+    with the same copies of parameters as weights are a convolution; operands of maxima are anywhere.
     """
     lines: list[NDArray[np.int64]] = []
-    for k, line in enumerate(tape.code):
-        if not (lines and ROWS[line[OP]].pieces and _continues(tape, lines[-1], k)):
-            lines.append(line.copy())
+    for k, tape_line in enumerate(tape.code):
+        line = np.append(tape_line, 1)
+        line[FLAGS] |= SHARED * tape.shares(k)
+        if lines and _continues(tape, lines[-1], line):
+            lines[-1][TIMES] += 1
         else:
-            lines[-1][OUTS] += 1
-    return np.array(lines, np.int64).reshape(-1, tape.code.shape[1])
+            lines.append(line)
+    return np.array(lines, np.int64).reshape(-1, TIMES + 1)
 
 
-def _continues(tape: Tape, run: NDArray[np.int64], k: int) -> bool:
-    """Tell whether instruction k is the next of a run."""
-    line, row, n, p = tape.code[k], ROWS[tape.code[k, OP]], run[OUTS], tape.parameters
-    same = line[OP] == run[OP] and line[FLAGS] == run[FLAGS] and line[OUT] == run[OUT] + n
-    if not same:
+def _operands(tape: Tape, line: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the operands of a line's first instruction."""
+    return tape.operands[line[FIRST] : line[FIRST] + line[COUNT]]
+
+
+def _continues(tape: Tape, run: NDArray[np.int64], line: NDArray[np.int64]) -> bool:
+    """Tell whether an instruction is the next of a run."""
+    row, n = ROWS[line[OP]], run[TIMES]
+    same = all(line[column] == run[column] for column in (OP, OUTS, COUNT, FLAGS))
+    next_one = line[OUT] == run[OUT] + n * run[OUTS] and line[FIRST] == run[FIRST] + n * run[COUNT]
+    if not same or not next_one or np.isin(_operands(tape, line), np.arange(run[OUT], line[OUT] + line[OUTS])).any():
         return False
-    count = len(row.immediates) + sum(len(branch.between) for branch in row.tie_rows)
-    one, two = (slice(start, start + count) for start in (run[NUMBER], line[NUMBER]))
-    start, here = (slice(first, first + line[COUNT]) for first in (run[FIRST], line[FIRST]))
-    first, now = tape.operands[start], tape.operands[here]
-    alone = ((first + n < run[OUT]) | (first >= run[OUT] + n + 1)) & ((first < p) == (now < p))
-    return bool(
-        (tape.numbers[one].tobytes() == tape.numbers[two].tobytes())
-        and (tape.modes[start] == tape.modes[here]).all()
-        and (now == first + n).all()
-        and alone.all()
+    count = len(row.immediates) + (sum(len(b.between) for b in row.tie_rows) if row.arity else bool(row.ties))
+    one, two = (tape.numbers[start : start + count].tobytes() for start in (run[NUMBER], line[NUMBER]))
+    return one == two and (
+        _steps_on(tape, run, line)
+        if row.pieces
+        else row.name in ("max", "min") or (bool(line[FLAGS] & SHARED) and _convolves(tape, run, line))
     )
+
+
+def _steps_on(tape: Tape, run: NDArray[np.int64], line: NDArray[np.int64]) -> bool:
+    """Tell whether the operands of a row are those that a run has next."""
+    n, first, now = run[TIMES], _operands(tape, run), _operands(tape, line)
+    second = tape.operands[run[FIRST] + run[COUNT] : run[FIRST] + 2 * run[COUNT]]
+    one, two = (tape.modes[start[FIRST] : start[FIRST] + start[COUNT]] for start in (run, line))
+    kind = (first < tape.parameters) == (now < tape.parameters)
+    return bool(kind.all() and (now == first + n * (second - first)).all() and (one == two).all())
+
+
+def _convolves(tape: Tape, run: NDArray[np.int64], line: NDArray[np.int64]) -> bool:
+    """Tell whether a dense instruction has the weights and biases of a run, and is the first to receive for them."""
+    outs, at = int(line[OUTS]), int(line[FIRST])
+    one, two = (blocks_of(_operands(tape, start).tolist(), outs) for start in (run, line))
+    before, now = (
+        blocks_of(tape.modes[start : start + line[COUNT]].tolist(), outs) for start in (at - int(line[COUNT]), at)
+    )
+    modes = {*now[0], *now[2]}
+    adds = {*before[0], *before[2]} == {ADD} or modes == {*before[0], *before[2]} == {0}
+    return one[0] == two[0] and one[2] == two[2] and len(modes) == 1 and adds
 
 
 def layout(tape: Tape, precision: np.dtype[Any], batch: int, across: int) -> Layout:

@@ -4,7 +4,7 @@ The text is the engine of one tape in one layout; `generate.instantiate` keeps i
 what it says. What has no operation of its own in `simsa.kernels.specialised` is a call of the interpreter's loop.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from textwrap import indent
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.machine.layout import Layout
+from simsa.machine.layout import SHARED, TIMES, Layout
 from simsa.primitives import ROWS
 from simsa.tape.tape import (
     ADD,
@@ -60,13 +60,18 @@ _LOOPS = {
         "logsumexp(values, at, {first}, {count}, {out}, groups, samples)",
         "logsumexp_back(values, adjoints, at, modes, {first}, {count}, {out}, groups, samples)",
     ),
+    "convolution": (
+        "convolution(values, at, {first}, {outs}, {inputs}, {bias}, {out}, step, {times}, groups, samples)",
+        "convolution_back(values, adjoints, at, modes, {first}, {outs}, {inputs}, {bias}, {out}, step, trusted, "
+        "{times}, groups, samples)",
+    ),
     "max": (
-        "extreme(values, margin, at, {first}, {count}, {out}, 1, {rule}, {guarded}, groups, samples)",
-        "extreme_back(values, adjoints, at, modes, {first}, {count}, {out}, {rule}, groups, samples)",
+        "extremes(values, margin, at, {first}, {count}, {out}, step, {times}, 1, {rule}, {guarded}, groups, samples)",
+        "extremes_back(values, adjoints, at, modes, {first}, {count}, {out}, step, {times}, {rule}, groups, samples)",
     ),
     "min": (
-        "extreme(values, margin, at, {first}, {count}, {out}, -1, {rule}, {guarded}, groups, samples)",
-        "extreme_back(values, adjoints, at, modes, {first}, {count}, {out}, {rule}, groups, samples)",
+        "extremes(values, margin, at, {first}, {count}, {out}, step, {times}, -1, {rule}, {guarded}, groups, samples)",
+        "extremes_back(values, adjoints, at, modes, {first}, {count}, {out}, step, {times}, {rule}, groups, samples)",
     ),
     "sort": (
         "sort(values, margin, at, {first}, {count}, {out}, step, {rule}, {guarded}, groups, samples, order)",
@@ -81,9 +86,10 @@ _LOOPS = {
 
 _HEAD = '''"""The engine of one tape in one layout; see `simsa.machine.specialise`."""
 
+from simsa.kernels.convolution import convolution, convolution_back
 from simsa.kernels.nary import (
-    add_up, add_up_back, choose, choose_back, dense, dense_back, dot, dot_back, extreme,
-    extreme_back, logsumexp, logsumexp_back, seed, sort, sort_back, tied,
+    add_up, add_up_back, choose, choose_back, dense, dense_back, dot, dot_back, extremes,
+    extremes_back, logsumexp, logsumexp_back, seed, sort, sort_back, tied,
 )
 from simsa.kernels.options import kernel
 from simsa.kernels.rows import Row
@@ -129,7 +135,7 @@ def advance(
 {advance}
 '''
 
-_ADVANCE = """fine = near = True
+_ADVANCE = """fine = near = trusted = True
 {forward}
 if tied(valid, margin, step) or not ({finite}):
     return 0
@@ -197,17 +203,17 @@ def _pieces(layout: Layout) -> Iterator[Piece]:
     waiting: list[str] = []
     between = _between(layout)
     for k, line in enumerate(layout.code):
-        row, outs = ROWS[line[OP]], int(line[OUTS])
-        run = outs > UNROLLED
+        row, times = ROWS[line[OP]], int(line[TIMES])
+        run = times > UNROLLED and len(set(_operands(layout, line))) == line[COUNT]
         plain = bool(row.pieces) or (row.name in ("sum", "dot") and line[COUNT] <= SHORT)
         if waiting and (run or not plain or len(waiting) >= PIECE):
             yield _straight(layout, next(names), 1, waiting)
             waiting = []
         if run and plain:
-            piece = _straight(layout, next(names), outs, [_line(layout, line, 0)])
+            piece = _straight(layout, next(names), times, [_line(layout, line, 0)], layout.strides(line).tolist())
             yield piece._replace(ahead="", advance="") if k in between else piece
         elif plain:
-            waiting += [_line(layout, line, n) for n in range(outs)]
+            waiting += [_line(layout, line, n) for n in range(times)]
         else:
             after, before = (layout.code[n] if n in between else None for n in (k + 1, k - 1))
             yield _dense(layout, next(names), line, after, before) or _loop(layout, line)
@@ -224,17 +230,17 @@ def _between(layout: Layout) -> set[int]:
     readers = np.bincount(tape.operands, minlength=tape.registers) + np.bincount(tape.outputs, minlength=tape.registers)
 
     def made(line: NDArray[np.int64]) -> list[int]:
-        return list(range(line[OUT], line[OUT] + line[OUTS]))
+        return list(range(line[OUT], line[OUT] + line[OUTS] * line[TIMES]))
 
     for k in range(1, len(code) - 1):
         row, first = ROWS[code[k, OP]], code[k, FIRST]
         layers = _dense(layout, 0, code[k - 1]) and _dense(layout, 0, code[k + 1])
-        if not layers or row.arity != 1 or not row.pieces or code[k, OUTS] <= UNROLLED:
+        if not layers or row.arity != 1 or not row.pieces or code[k, TIMES] <= UNROLLED:
             continue
         reads = slice(code[k + 1, FIRST], code[k + 1, FIRST] + code[k + 1, COUNT])
         _, inputs, _ = blocks_of(tape.operands[reads].tolist(), int(code[k + 1, OUTS]))
         _, modes, _ = blocks_of(tape.modes[reads].tolist(), int(code[k + 1, OUTS]))
-        operands = [int(tape.operands[first]) + n for n in range(code[k, OUTS])]
+        operands = (tape.operands[first] + np.arange(code[k, TIMES]) * layout.strides(code[k])[0]).tolist()
         alone = all(readers[register] == 1 for register in made(code[k - 1]))
         times = all(readers[register] == 1 for register in inputs)
         if made(code[k - 1]) == operands and made(code[k]) == inputs and alone and times and set(modes) == {ASSIGN}:
@@ -242,7 +248,12 @@ def _between(layout: Layout) -> set[int]:
     return found
 
 
-def _straight(layout: Layout, name: int, outs: int, lines: list[str]) -> Piece:
+def _operands(layout: Layout, line: NDArray[np.int64]) -> list[int]:
+    """Return the operands of a line's first instruction."""
+    return [int(register) for register in layout.tape.operands[line[FIRST] : line[FIRST] + line[COUNT]]]
+
+
+def _straight(layout: Layout, name: int, outs: int, lines: list[str], strides: Sequence[int] = ()) -> Piece:
     """Return the part that a sequence of instructions, or one run, makes."""
     tape = layout.tape
     places = layout.places(tape.constant_registers).tolist()
@@ -250,7 +261,7 @@ def _straight(layout: Layout, name: int, outs: int, lines: list[str]) -> Piece:
     body = "".join(f"    {line},\n" for line in lines)
     output = int(layout.places(tape.outputs)[0])
     names = f"forward{name}, backward{name}, gradient{name}"
-    made = f"{names} = specialised.straight(shape, {outs}, {{{constants}}}, {output}, [\n{body}])"
+    made = f"{names} = specialised.straight(shape, {outs}, {{{constants}}}, {output}, [\n{body}], {tuple(strides)})"
     return Piece(
         made,
         f"forward{name}(values, margin)",
@@ -265,7 +276,7 @@ def _line(layout: Layout, line: NDArray[np.int64], n: int) -> str:
     """Return the n-th instruction of a run as `specialised.straight` takes it."""
     tape, row = layout.tape, ROWS[line[OP]]
     reads = slice(line[FIRST], line[FIRST] + line[COUNT])
-    operands = tuple(layout.places(tape.operands[reads] + n).tolist())
+    operands = tuple(layout.places(tape.operands[reads] + n * layout.strides(line)).tolist())
     out = int(layout.places(line[OUT] + n))
     immediates = tape.numbers[line[NUMBER] : line[NUMBER] + len(row.immediates)].tolist()
     numbers = ", ".join(f"float('{value}')" for value in immediates)
@@ -320,12 +331,12 @@ def _received(layout: Layout) -> set[int]:
 
 def _loop(layout: Layout, line: NDArray[np.int64]) -> Piece:
     """Return the calls of the interpreter's loop for an instruction."""
-    forward, backward = _LOOPS[ROWS[line[OP]].name]
+    forward, backward = _LOOPS["convolution" if line[FLAGS] & SHARED else ROWS[line[OP]].name]
     outs, count = int(line[OUTS]), int(line[COUNT])
     numbers = {
         "first": line[FIRST], "count": count, "out": layout.places(line[OUT]), "outs": outs,
-        "inputs": count // (outs + 1), "bias": count % (outs + 1) != 0, "rule": f"int(numbers[{line[NUMBER]}])",
-        "guarded": line[FLAGS] & GUARDED, "branch": line[BRANCH],
+        "times": line[TIMES], "inputs": count // (outs + 1), "bias": count % (outs + 1) != 0,
+        "rule": f"int(numbers[{line[NUMBER]}])", "guarded": line[FLAGS] & GUARDED, "branch": line[BRANCH],
     }  # fmt: skip
     return Piece("", forward.format(**numbers), backward.format(**numbers) if line[FLAGS] & ADJOINED else "")
 

@@ -115,13 +115,19 @@ def _privatise(program: Program, lines: list[_Line]) -> tuple[int, list[int]]:
 
 
 def _line_up(program: Program, lines: list[_Line], fresh: int) -> tuple[list[_Line], int]:
-    """Copy the weights, inputs or biases of a `dense` that are not consecutive registers to ones that are."""
-    result = []
+    """Copy the weights, inputs or biases of a `dense` that are not consecutive registers to ones that are.
+
+    Inputs stay where they are if they are no parameters and the others are copies of parameters (see `Tape.shares`).
+    """
+    result, p = [], program.parameters
+    copied = {line.out for line in lines if line.node.primitive == "copy" and line.operands[0] < p}
     for line in lines:
         if line.node.primitive == "dense":
             operands: list[int] = []
-            for block in blocks_of(line.operands, line.node.outputs):
-                if not in_line(block, program.parameters):
+            weights, inputs, biases = blocks_of(line.operands, line.node.outputs)
+            lined = all(in_line(block, p) and copied.issuperset(block) for block in (weights, biases))
+            for block in (weights, inputs, biases):
+                if not (in_line(block, p) or (lined and block is inputs and min(inputs) >= p)):
                     copies = range(fresh, fresh + len(block))
                     fresh += len(block)
                     result += [

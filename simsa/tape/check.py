@@ -97,8 +97,10 @@ def _instruction(tape: Tape, k: int, written: np.ndarray) -> None:
     if row.name == "dense":
         with_bias, without = (n - outs) % (outs + 1) == 0 and n > outs, n % (outs + 1) == 0
         _require(with_bias or without, f"{where}: {n} operands do not fit {outs} outputs")
-        for block in blocks_of(tape.operand(k).tolist(), outs):
-            _require(in_line(block, tape.parameters), f"{where}: weights, inputs and biases must be consecutive")
+        weights, inputs, biases = blocks_of(tape.operand(k).tolist(), outs)
+        fine = in_line(weights, tape.parameters) and in_line(biases, tape.parameters)
+        fine = fine and (tape.shares(k) or in_line(inputs, tape.parameters))
+        _require(fine, f"{where}: weights, inputs and biases must be consecutive")
     elif row.name == "sort":
         _require(outs == n, f"{where}: {outs} outputs for {n} operands")
     else:

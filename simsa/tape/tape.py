@@ -6,12 +6,13 @@ decision that does not depend on the point already made.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.primitives import ROWS
+from simsa.primitives import OPCODE, ROWS
 from simsa.program.program import RELATIONS
 
 OP, OUT, OUTS, FIRST, COUNT, NUMBER, BRANCH, FLAGS = range(8)
@@ -71,6 +72,24 @@ class Tape:
     outputs: NDArray[np.int64]
     clear: NDArray[np.int64]
     nodes: NDArray[np.int64]
+
+    @cached_property
+    def copies(self) -> set[int]:
+        """Return the registers that are copies of parameters: they hold the same for every sample."""
+        copy = OPCODE["copy"]
+        return {
+            int(line[OUT]) for line in self.code if line[OP] == copy and self.operands[line[FIRST]] < self.parameters
+        }
+
+    def shares(self, k: int) -> bool:
+        """Tell whether instruction k is a `dense` whose weights and biases are copies of parameters, and no input one.
+
+        Such a layer may be used at several places, as in a convolution. Its inputs may be anywhere.
+        """
+        if self.code[k, OP] != OPCODE["dense"]:
+            return False
+        weights, inputs, biases = blocks_of(self.operand(k).tolist(), int(self.code[k, OUTS]))
+        return self.copies.issuperset([*weights, *biases]) and min(inputs) >= self.parameters
 
     def operand(self, k: int) -> NDArray[np.int64]:
         """Return the operand registers of instruction k."""

@@ -1,0 +1,196 @@
+"""Convolutions on lanes: dense instructions, one after the other, with the same copies of parameters as weights.
+
+The copies hold the same numbers for all samples, so those of the first sample serve all; their adjoints are each
+sample's own, summed over the places of the convolution before they are stored. Inputs may be any registers that are no
+parameters. Operands `count` further belong to the next instruction, its outputs are `outs` registers further.
+"""
+
+from simsa.kernels.lanes import load, negative_zero, splat, store, width
+from simsa.kernels.nary import ADD, _finite, _step, dense_back, give, place
+from simsa.kernels.options import kernel
+
+
+@kernel
+def convolution(values, at, first, outs, inputs, bias, out, step, times, groups, samples):
+    """At each place y_j = b_j + W_j1 x_1 + W_j2 x_2 + ..., from left to right; two outputs for four samples at once."""
+    lanes = width(values)
+    weights = outs * inputs
+    count = weights + inputs + (outs if bias else 0)
+    wstep = _step(at, first, weights)
+    row = inputs * wstep
+    bstep = _step(at, first + weights + inputs, outs) if bias else 0
+    nothing = splat(values, -0.0)
+    for g in range(groups):
+        for n in range(times):
+            x = first + n * count + weights
+            for s in range(0, samples, 4):
+                # fewer than four samples: some are computed several times
+                s1, s2, s3 = min(s + 1, samples - 1), min(s + 2, samples - 1), min(s + 3, samples - 1)
+                near = g * at[x, 1]
+                m0, m1, m2, m3 = (
+                    near + s * at[x, 2],
+                    near + s1 * at[x, 2],
+                    near + s2 * at[x, 2],
+                    near + s3 * at[x, 2],
+                )
+                o = out + n * outs * step + g * samples * lanes
+                w = place(at, first, g, 0)
+                b = place(at, first + weights + inputs, g, 0) if bias else 0
+                for j in range(0, outs, 2):
+                    # the last of an odd number of outputs is computed twice
+                    more = 1 if j + 1 < outs else 0
+                    y0 = y1 = y2 = y3 = z0 = z1 = z2 = z3 = nothing
+                    if bias:
+                        y0 = y1 = y2 = y3 = load(values, b)
+                        z0 = z1 = z2 = z3 = load(values, b + more * bstep)
+                    u, v = w, w + more * row
+                    for i in range(x, x + inputs):
+                        here = at[i, 0]
+                        p, q = load(values, u), load(values, v)
+                        a0, a1 = load(values, here + m0), load(values, here + m1)
+                        a2, a3 = load(values, here + m2), load(values, here + m3)
+                        y0, z0 = y0 + p * a0, z0 + q * a0
+                        y1, z1 = y1 + p * a1, z1 + q * a1
+                        y2, z2 = y2 + p * a2, z2 + q * a2
+                        y3, z3 = y3 + p * a3, z3 + q * a3
+                        u += wstep
+                        v += wstep
+                    r = o + more * step
+                    store(values, o + s * lanes, y0)
+                    store(values, o + s1 * lanes, y1)
+                    store(values, o + s2 * lanes, y2)
+                    store(values, o + s3 * lanes, y3)
+                    store(values, r + s * lanes, z0)
+                    store(values, r + s1 * lanes, z1)
+                    store(values, r + s2 * lanes, z2)
+                    store(values, r + s3 * lanes, z3)
+                    o += 2 * step
+                    w += 2 * row
+                    b += 2 * bstep
+
+
+@kernel
+def convolution_back(
+    values, adjoints, at, modes, first, outs, inputs, bias, out, step, trusted, times, groups, samples
+):
+    """Backward of a convolution, the last place first.
+
+    If all inputs are finite (and the weights, which `trusted` says), an adjoint that received nothing passes zeros,
+    which change no sum.
+    """
+    lanes = width(values)
+    weights = outs * inputs
+    count = weights + inputs + (outs if bias else 0)
+    low = high = at[first + weights, 0]
+    passes = False
+    for n in range(times):
+        for i in range(first + n * count + weights, first + n * count + weights + inputs):
+            low, high = min(low, at[i, 0]), max(high, at[i, 0])
+            passes = passes or modes[i] != 0
+    # inputs are between these registers, with others that do no harm
+    if not (trusted and _finite(values, low, (high - low) // lanes + groups * samples)):
+        for n in range(times - 1, -1, -1):
+            here = first + n * count
+            dense_back(
+                *(values, adjoints, at, modes, here, outs, inputs, bias, out + n * outs * step, step, trusted),
+                *(groups, samples),
+            )
+        return
+    last = first + (times - 1) * count
+    if modes[last]:
+        for g in range(groups):
+            for s in range(samples):
+                _weights_back(
+                    values, adjoints, at, modes[last], first, outs, inputs, bias, out, step, times, g, s, samples
+                )
+    if passes:
+        for n in range(times - 1, -1, -1):
+            for g in range(groups):
+                for s in range(samples):
+                    o = out + n * outs * step + (g * samples + s) * lanes
+                    _inputs_back(
+                        values, adjoints, at, modes, first, first + n * count + weights, outs, inputs, o, step, g, s
+                    )
+
+
+@kernel
+def _start(adjoints, mode, at, i, g, s):
+    """Return what an adjoint is before it receives: it is added to, or begins."""
+    return load(adjoints, place(at, i, g, s)) if mode == ADD else splat(adjoints, 0.0)
+
+
+@kernel
+def _weights_back(values, adjoints, at, mode, first, outs, inputs, bias, out, step, times, g, s, samples):
+    """Pass to W_ji and b_j of one sample the sums over the places of g_j x_i and of g_j, the last place first."""
+    lanes = width(values)
+    weights = outs * inputs
+    count = weights + inputs + (outs if bias else 0)
+    last = first + (times - 1) * count + weights
+    off = g * at[last, 1] + s * at[last, 2]
+    end = out + (times - 1) * outs * step + (g * samples + s) * lanes
+    for j in range(0, outs, 2):
+        more = 1 if j + 1 < outs else 0
+        for i in range(0, inputs, 4):
+            # beyond the last, the last again
+            i1, i2, i3 = min(i + 1, inputs - 1), min(i + 2, inputs - 1), min(i + 3, inputs - 1)
+            row, next_row = first + j * inputs, first + (j + more) * inputs
+            y0, y1 = _start(adjoints, mode, at, row + i, g, s), _start(adjoints, mode, at, row + i1, g, s)
+            y2, y3 = _start(adjoints, mode, at, row + i2, g, s), _start(adjoints, mode, at, row + i3, g, s)
+            z0, z1 = _start(adjoints, mode, at, next_row + i, g, s), _start(adjoints, mode, at, next_row + i1, g, s)
+            z2, z3 = _start(adjoints, mode, at, next_row + i2, g, s), _start(adjoints, mode, at, next_row + i3, g, s)
+            o, x = end + j * step, last
+            for _ in range(times):
+                p, q = load(adjoints, o), load(adjoints, o + more * step)
+                a0, a1 = load(values, at[x + i, 0] + off), load(values, at[x + i1, 0] + off)
+                a2, a3 = load(values, at[x + i2, 0] + off), load(values, at[x + i3, 0] + off)
+                y0, z0 = y0 + p * a0, z0 + q * a0
+                y1, z1 = y1 + p * a1, z1 + q * a1
+                y2, z2 = y2 + p * a2, z2 + q * a2
+                y3, z3 = y3 + p * a3, z3 + q * a3
+                o -= outs * step
+                x -= count
+            store(adjoints, place(at, row + i, g, s), y0)
+            store(adjoints, place(at, row + i1, g, s), y1)
+            store(adjoints, place(at, row + i2, g, s), y2)
+            store(adjoints, place(at, row + i3, g, s), y3)
+            store(adjoints, place(at, next_row + i, g, s), z0)
+            store(adjoints, place(at, next_row + i1, g, s), z1)
+            store(adjoints, place(at, next_row + i2, g, s), z2)
+            store(adjoints, place(at, next_row + i3, g, s), z3)
+        if bias:
+            b = first + weights + inputs + j
+            y, z = _start(adjoints, mode, at, b, g, s), _start(adjoints, mode, at, b + more, g, s)
+            o = end + j * step
+            for _ in range(times):
+                y, z = y + load(adjoints, o), z + load(adjoints, o + more * step)
+                o -= outs * step
+            store(adjoints, place(at, b, g, s), y)
+            store(adjoints, place(at, b + more, g, s), z)
+
+
+@kernel
+def _inputs_back(values, adjoints, at, modes, first, x, outs, inputs, o, step, g, s):
+    """Pass to x_i of one place and sample the sum over j of g_j W_ji, in the lanes where some g_j is given."""
+    wstep = _step(at, first, outs * inputs)
+    zero = splat(values, 0.0)
+    live = zero != zero
+    for j in range(outs):
+        live = live | (~negative_zero(load(adjoints, o + j * step)))
+    for i in range(0, inputs, 4):
+        i1, i2, i3 = min(i + 1, inputs - 1), min(i + 2, inputs - 1), min(i + 3, inputs - 1)
+        w = place(at, first, g, 0)
+        y0 = y1 = y2 = y3 = zero
+        here = o
+        for _ in range(outs):
+            p = load(adjoints, here)
+            y0, y1 = y0 + p * load(values, w + i * wstep), y1 + p * load(values, w + i1 * wstep)
+            y2, y3 = y2 + p * load(values, w + i2 * wstep), y3 + p * load(values, w + i3 * wstep)
+            here += step
+            w += inputs * wstep
+        give(adjoints, place(at, x + i, g, s), modes[x + i], live, y0)
+        if i + 1 < inputs:
+            give(adjoints, place(at, x + i1, g, s), modes[x + i1], live, y1)
+        if i + 2 < inputs:
+            give(adjoints, place(at, x + i2, g, s), modes[x + i2], live, y2)
+        if i + 3 < inputs:
+            give(adjoints, place(at, x + i3, g, s), modes[x + i3], live, y3)
