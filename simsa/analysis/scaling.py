@@ -1,5 +1,6 @@
 """How the probability of coming near a tie falls with the distance: the codimension of what is approached."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,7 +91,6 @@ def nearness(margins: ArrayLike) -> dict[str, list[float]]:
 
 def _truncated_exponential(u: np.ndarray, width: float, level: float) -> tuple[float, float, float]:
     """Return the rate d of the density ~ exp(-d u) on [0, width), with the ends of its likelihood-ratio interval."""
-    from scipy.optimize import brentq
     from scipy.special import chdtri
 
     mean, n = float(u.mean()), u.size
@@ -115,7 +115,7 @@ def _truncated_exponential(u: np.ndarray, width: float, level: float) -> tuple[f
     back = -1.0 / (width - mean) if mean < width else -1.0
     while score(back) < 0:
         back *= 2
-    d = float(brentq(score, back, reach, xtol=1e-12))
+    d = _root(score, back, reach)
     allowed = float(chdtri(1, 1 - level)) / (2 * n)
     top = log_likelihood(d)
 
@@ -128,4 +128,13 @@ def _truncated_exponential(u: np.ndarray, width: float, level: float) -> tuple[f
         below -= span
     while drop(above) < 0:
         above += span
-    return d, float(brentq(drop, below, d)), float(brentq(drop, d, above))
+    return d, _root(drop, below, d), _root(drop, d, above)
+
+
+def _root(f: Callable[[float], float], a: float, b: float) -> float:
+    """Return where f changes sign between a and b, by bisection."""
+    sign = f(a) < 0
+    for _ in range(60):
+        middle = 0.5 * (a + b)
+        a, b = (middle, b) if (f(middle) < 0) == sign else (a, middle)
+    return 0.5 * (a + b)

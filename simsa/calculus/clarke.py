@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import linprog
 
 from simsa.calculus import branches
 from simsa.calculus.dual import Beside, seed
@@ -438,6 +437,8 @@ def _executes(objective: Objective, y: Array, cell: Cell) -> bool:
 
 def _improved(objective: Objective, x: Array, y: Array, cell: Cell, reach: float) -> Array:
     """Return a point near x at which the smallest of the signed guards is larger, to first order at y (an LP)."""
+    from scipy.optimize import linprog
+
     rows, values = [], []
     for i, choices in enumerate(cell.choices):
         run = objective.dual.run(seed(y, np.eye(objective.p)), objective.rows[i].tolist(), cell.decisions(i))

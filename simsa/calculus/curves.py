@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 
 from simsa.calculus import branches
 from simsa.calculus.dual import Dual
@@ -160,6 +159,8 @@ def crossings(term: Objective, ends: tuple[Array, Array], runs: tuple[Execution,
     the decisions of the first frozen; so guards that vanish twice in between are missed, which `ties_on` looks for. The
     guard is exactly 0 at the point where a float allows that.
     """
+    from scipy.optimize import brentq
+
     (start, end), (left, right) = ends, runs
     along = int(np.abs(end - start).argmax())
     found: list[Array] = []
@@ -265,6 +266,7 @@ def _root(
     total: Objective, curve: Curve, sample: int, frozen: dict[int, Any], guard: _Guard, a: float, b: float
 ) -> float:
     """Return a root of a guard between a and b, where its signs differ."""
+    from scipy.optimize import brentq
 
     def height(t: float) -> float:
         run = total.run(curve.at(t), sample, frozen)

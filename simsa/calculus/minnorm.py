@@ -5,7 +5,6 @@ from fractions import Fraction
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import nnls
 
 from simsa.errors import ProgramError
 
@@ -65,6 +64,8 @@ def min_norm_point(vertices: ArrayLike, exact: bool = False) -> MinNorm:
 
 def _nonnegative(g: Array) -> Array:
     """Return the weights of the min-norm point as NNLS finds them."""
+    from scipy.optimize import nnls  # takes a fifth of a second, which most sweeps need not wait for
+
     distinct, back = np.unique(g, axis=0, return_inverse=True)
     system = np.vstack([distinct.T, np.ones(len(distinct))])
     target = np.zeros(len(system))

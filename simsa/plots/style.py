@@ -12,6 +12,8 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -61,12 +63,14 @@ def save(figure: Figure, name: Path, fonts: int = TYPE_3) -> list[Path]:
 
     name: the path without its suffix.
     """
-    written = []
+    png, pdf = (name.with_name(f"{name.name}{suffix}") for suffix in (".png", ".pdf"))
     with mpl.rc_context({**STYLE, "pdf.fonttype": fonts}):
-        for suffix, metadata in ((".png", {"Software": None}), (".pdf", {"CreationDate": None})):
-            written.append(name.with_name(f"{name.name}{suffix}"))
-            figure.savefig(written[-1], metadata=metadata)
-    return written
+        figure.set_dpi(STYLE["savefig.dpi"])
+        # `savefig` would find the layout for each format, and draw it before and after
+        FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})  # type: ignore[no-untyped-call]
+        figure.set_layout_engine("none")
+        FigureCanvasPdf(figure).print_pdf(pdf, metadata={"CreationDate": None})  # type: ignore[no-untyped-call]
+    return [png, pdf]
 
 
 def height(width: float) -> float:
