@@ -361,7 +361,7 @@ SPLIT, FIRST, LAST = range(3)
 
 
 def extremes(shape, sign, guarded, own, number, lines):
-    """Return forward(values, margin, numbers) and backward(values, adjoints, numbers) of maxima, or of minima (sign -1).
+    """Return forward(values, margin, numbers) and backward(values, adjoints, numbers) of maxima, or of minima (-1).
 
     lines: (out, operands, modes) of each, by places; the operands of one are different registers. own: the rule of the
     tape for ties; numbers[number] is the rule that counts, which is that one, first or last.
