@@ -22,7 +22,7 @@ class Work:
     """A descent to run.
 
     batch: the size of a minibatch, 0 for all samples. subsets: each minibatch is a uniform nonempty subset of the
-    samples, the law of the paper. trajectories, steps: of a timed run; of dense networks so many that drawing the
+    samples, the law of the paper. trajectories, steps: of a timed run; so many steps that drawing the
     start, which simsa does and peers are handed, is a few percent at most. unwatched: whether simsa is also measured
     without its watch of guards, to tell what recording ties and margins costs.
     """
@@ -114,7 +114,7 @@ WORKS = (
     Work("convolution-8x8", "8x8 convolution + max-pool, batch 8", Convolution(4), 8, 512, 20),
     Work("l1-200", "l1 regression, 20 features, all 200 samples", Dense((20, 1), "l1"), 0, 2048, 30, samples=200),
     Work("sort-8", "sort loss of 8, batch 8", Sort(8), 8, 8192, 30),
-    Work("scalar-10", "scalar program, 10 instructions", Scalar(10), 0, 2**16, 200, samples=1),
-    Work("scalar-30", "scalar program, 30 instructions", Scalar(30), 0, 2**16, 100, samples=1, unwatched=True),
-    Work("scalar-100", "scalar program, 100 instructions", Scalar(100), 0, 2**15, 100, samples=1),
+    Work("scalar-10", "scalar program, 10 instructions", Scalar(10), 0, 2**14, 4000, samples=1),
+    Work("scalar-30", "scalar program, 30 instructions", Scalar(30), 0, 2**14, 2000, samples=1, unwatched=True),
+    Work("scalar-100", "scalar program, 100 instructions", Scalar(100), 0, 2**14, 1000, samples=1),
 )

@@ -12,7 +12,7 @@ from simsa.kernels.nary import seed
 from simsa.kernels.options import entry, kernel, walk
 from simsa.kernels.streams import FIXED_SIZE, FULL, MINIBATCH, SAMPLE, STREAMED, initial, minibatch, sample
 
-from .engine import ASSIGNS, STEPS, advance, backward, forward, gradient
+from .engine import ASSIGNS, MARCHES, STEPS, advance, backward, forward, gradient, march
 
 FINISHED, UNBOUNDED, NOT_FINITE = 0, 1, 2
 
@@ -34,6 +34,17 @@ def _gather(rows, width_of_row, drawn, room, b, values, data_at, step, groups, s
             for s in range(samples):
                 i = data_at + d * step + (g * samples + s) * lanes
                 store(values, i, pick(rows, drawn, (g * room + b + s) * lanes, width_of_row, d))
+
+
+@kernel
+def _spread(rows, n, width_of_row, b, values, data_at, step, groups, samples):
+    """Copy the samples b, b + 1, ... of all n into the data registers, the same for every lane."""
+    lanes = width(values)
+    for d in range(width_of_row):
+        for s in range(samples):
+            number = splat(values, rows[min(b + s, n - 1) * width_of_row + d])
+            for g in range(groups):
+                store(values, data_at + d * step + (g * samples + s) * lanes, number)
 
 
 @kernel
@@ -132,10 +143,11 @@ def descend(
     valid = np.zeros(step, start.dtype)
     total = np.zeros(across, start.dtype)
     limit = np.zeros(across, start.dtype)
-    pace = np.zeros(3 * across, start.dtype)  # the step size, the inverse of the minibatch's size, the radius
+    # the step size, the inverse of the minibatch's size, the radius, the smallest |guard| so far
+    pace = np.zeros(4 * across, start.dtype)
+    least = pace[3 * across :]
     binary = np.zeros(groups, np.bool_)
     moved = np.zeros(across, start.dtype)
-    least = np.zeros(across, start.dtype)
     order = np.zeros(longest, np.int64)
     index = np.zeros(step, np.int64)
     width_of_row = rows.shape[0] // n
@@ -181,16 +193,17 @@ def descend(
         check = 0
         left = here
         most = n
-        resized = True
-        for k in range(steps + 1):
-            if left == 0:
-                break
+        resized = stale = True
+        k = -1
+        while k < steps and left > 0:
+            k += 1
             while check < checkpoints.shape[0] and checkpoints[check] == k:
                 if first + base < observed:
                     _objective(
                         code, at, numbers[0], branches, guards[0], values, margin, order, step, groups, samples,
                         rows, n, width_of_row, index, data_at, seeds[0], total,
                     )  # fmt: skip
+                    stale = True
                     for t in range(here):
                         if running[t] and first + base + t < observed:
                             objective[base + t, check] = total[t]
@@ -222,7 +235,7 @@ def descend(
             any_tied = False
             outcome = 0
             powers = True
-            if STEPS:
+            if STEPS or MARCHES:
                 for g in range(groups):
                     powers = powers and binary[g]
                     store(pace, g * lanes, splat(values, gamma[k]))
@@ -242,14 +255,26 @@ def descend(
                             if resized or most > samples or law != FULL:
                                 store(valid, i, select(size > splat(values, b + s), one, none))
                             store(margin, i, infinity)
-                    if law == STREAMED:
+                    if law == FULL:
+                        if stale or most > samples:
+                            _spread(rows, n, width_of_row, b, values, data_at, step, groups, samples)
+                            stale = False
+                    elif law == STREAMED:
                         _stream(
                             kinds, shares, center, scale, seed_of_streams, cell, first + base, k, b, values,
                             data_at, step, groups, samples, u, v, fresh,
                         )  # fmt: skip
                     else:
                         _gather(rows, width_of_row, drawn, most_drawn, b, values, data_at, step, groups, samples)
-                    if STEPS and choice == 0 and most <= samples and powers and k < steps - 1:
+                    at_once = choice == 0 and most <= samples and powers and k < steps - 1
+                    if MARCHES and at_once:
+                        # to the next checkpoint, or the last step, whose movement is recorded
+                        end = steps - 1 if check == checkpoints.shape[0] else min(steps - 1, checkpoints[check])
+                        after = march(values, numbers[0], valid, pace, gamma, k, end if law == FULL else k + 1)
+                        if after > k:
+                            k, outcome = after - 1, 1
+                            break
+                    if STEPS and at_once:
                         outcome = advance(
                             code, at, modes, numbers[0], branches, guards[0], seeds, clear, values, adjoints,
                             valid, margin, pace, step, groups, samples, order,

@@ -32,6 +32,8 @@ OP, OUT, OUTS, FIRST, COUNT, NUMBER, BRANCH, FLAGS, TIMES = range(9)
 GUARDED, ADJOINED, SHARED = 1, 2, 4
 # <operations>
 
+MARCHES = False
+"""Whether `march` may take steps."""
 STEPS = False
 """Whether `advance` may take a step as the gradient comes out."""
 ASSIGNS = False
@@ -136,3 +138,9 @@ def advance(
 ):  # fmt: skip
     """Take no step, and return 0: the caller computes the gradient, and takes the step. See `machine.specialise`."""
     return 0
+
+
+@walk
+def march(values, numbers, valid, pace, gamma, begin, end):
+    """Take no step, and return `begin`, the next one. See `machine.specialise`."""
+    return begin

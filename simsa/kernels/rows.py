@@ -142,11 +142,11 @@ class Row:
         self.operands = ("x", "y", "z")[:arity]
         self.weights = sum(len(branch.between) for branch in self.branches)
 
-    def value(self, b, text):
-        """Return the value of the piece that the first row with true guards selects."""
+    def value(self, b, text, tied=True):
+        """Return the value of the piece that the first row with true guards selects. tied: as in `amount`."""
         last = self.branches[-1].piece if self.branches else 0
         value = text(self.pieces[last][0])
-        for branch in reversed(self.branches[:-1]):
+        for branch in reversed([branch for branch in self.branches[:-1] if tied or not branch.between]):
             piece = self.pieces[branch.between[0] if branch.between else branch.piece]
             value = b.select(text.all(branch.guards), text(piece[0]), value)
         return value
@@ -207,6 +207,24 @@ class Row:
                 passed = of(branch.piece)
             amount = b.select(text.all(branch.guards), passed, amount)
         return amount if simple else b.select(live, amount, nothing)
+
+    def product(self, b, text, i, grad):
+        """Return what operand i gets where no row that mixes pieces holds: grad times its partial, or zero.
+
+        Zero stands for nothing, so zero times an infinite partial is NaN where nothing was received.
+        """
+
+        def of(piece):
+            partial = self.pieces[piece][1][i]
+            if partial in ("0", "1"):
+                return grad if partial == "1" else text.constant(-0.0)
+            return b.fmul(grad, text(partial))
+
+        branches = [branch for branch in self.branches if not branch.between]
+        amount = of(branches[-1].piece if branches else 0)
+        for branch in reversed(branches[:-1]):
+            amount = b.select(text.all(branch.guards), of(branch.piece), amount)
+        return amount
 
 
 def received(b, grad):

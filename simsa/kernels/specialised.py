@@ -121,20 +121,24 @@ class _Code:
 
 
 def _operation(names, code):
-    """Return a kernel operation over arrays, and flags, of these names; code(_Code) makes it."""
+    """Return a kernel operation over arrays, flags and integers of these names; code(_Code) makes it.
+
+    code.tells: the type of what it returns, if anything.
+    """
 
     def make(context, builder, sig, args):
         result = code(_Code(context, builder, sig, args, names))
         return context.get_dummy_value() if result is None else result
 
-    make.result = types.boolean if getattr(code, "tells", False) else types.void
-    if len(names) == 1:
-        return intrinsic(lambda typingctx, a: (make.result(a), make))
-    if len(names) == 2:
-        return intrinsic(lambda typingctx, a, b: (make.result(a, b), make))
-    if len(names) == 3:
-        return intrinsic(lambda typingctx, a, b, c: (make.result(a, b, c), make))
-    return intrinsic(lambda typingctx, a, b, c, d, e, f: (make.result(a, b, c, d, e, f), make))
+    told = getattr(code, "tells", types.void)
+    typers = {
+        1: lambda typingctx, a: (told(a), make),
+        2: lambda typingctx, a, b: (told(a, b), make),
+        3: lambda typingctx, a, b, c: (told(a, b, c), make),
+        6: lambda typingctx, a, b, c, d, e, f: (told(a, b, c, d, e, f), make),
+        7: lambda typingctx, a, b, c, d, e, f, g: (told(a, b, c, d, e, types.intp, types.intp), make),
+    }
+    return intrinsic(typers[len(names)])
 
 
 # Instructions of the table.
@@ -348,10 +352,133 @@ def straight(shape, outs, constants, output, lines, strides=()):
             start = {output: b.select(valid, code.constant(1.0), code.constant(-0.0))}
             walk_back(code, [vector], [start], whole=True)
 
+    def straight_on(vector):
+        """Compute every line where no sample is tied; return the smallest gap, and NaN or a number, as gaps are."""
+        b, code = vector.code.b, vector.code
+        smallest, proper = code.constant(float("inf")), code.constant(0.0)
+        for line in lines:
+            if isinstance(line[0], str):
+                vector.made[line[1]] = total(vector, line)
+                continue
+            text = vector.text(line)
+            vector.made[line[1]] = line[0].value(b, text, tied=False)
+            for gap in line[0].gaps(b, text) if line[6] else ():
+                smallest = b.select(b.fcmp_ordered("<", gap, smallest), gap, smallest)
+                proper = b.fadd(proper, gap)
+        return smallest, proper
+
+    def straight_back(vector, seed, sums):
+        """Add the gradient to the parameters' adjoints in `sums` where no sample is tied.
+
+        Nothing is told from zero here. So what should have received nothing may be zero times infinity; that is NaN,
+        and goes the same way to the parameters, or to none.
+        """
+        b, adjoints = vector.code.b, {output: seed}
+        for line in reversed(kept):
+            row, out, operands, modes = line[:4]
+            grad, half = adjoints.get(out), len(operands) // 2
+            if grad is None:
+                continue
+            text = None if isinstance(row, str) else vector.text(line)
+            if text:
+                text.names["v"] = vector.value(out)
+            for i, (place, mode) in enumerate(zip(operands, modes, strict=True)):
+                if not mode or not (text is None or row.passes(i)):
+                    continue
+                if text:
+                    amount = row.product(b, text, i, grad)
+                elif row == "sum":
+                    amount = grad
+                else:
+                    amount = b.fmul(grad, vector.value(operands[i + half if i < half else i - half]))
+                where = sums if place in sums else adjoints
+                where[place] = b.fadd(where[place], amount) if place in where else amount
+
+    def march(code):
+        """Take steps while no sample is tied and all points stay in the ball; parameters are in registers."""
+        b, lanes = code.b, code.lanes.count
+        across = groups * lanes
+        truth = ir.VectorType(ir.IntType(1), lanes)
+        begin, end = code.flags["begin"], code.flags["end"]
+        places = [[r * across + g * lanes for r in range(data_at // across)] for g in range(groups)]
+        inverse, farthest = ([code.load("pace", n * across + g * lanes) for g in range(groups)] for n in (1, 2))
+        here = [[(g * samples + s) * lanes for s in range(samples)] for g in range(groups)]
+        valid = [
+            [b.fcmp_unordered("!=", code.load("valid", i), code.constant(0.0)) for i in vectors_of]
+            for vectors_of in here
+        ]
+        start = [[code.load("values", place) for place in of_group] for of_group in places]
+        least = [code.load("pace", 3 * across + g * lanes) for g in range(groups)]
+
+        before, loop = b.block, b.append_basic_block("march")
+        go_on, done = b.append_basic_block("go_on"), b.append_basic_block("done")
+        b.cbranch(b.icmp_signed("<", begin, end), loop, done)
+        b.position_at_end(loop)
+
+        def carried(value):
+            phi = b.phi(value.type)
+            phi.add_incoming(value, before)
+            return phi
+
+        k = carried(begin)
+        points = [[carried(value) for value in of_group] for of_group in start]
+        nearest = [carried(value) for value in least]
+        rate = _broadcast(code.context, b, types.float64, code.lanes, b.load(b.gep(code.data["gamma"], [k])))
+        good = ir.Constant(truth, [1] * lanes)
+        following, gaps = [], []
+        for g in range(groups):
+            sums = {r * across: code.constant(0.0) for r in range(len(points[g]))}
+            low = nearest[g]
+            for i, counts in zip(here[g], valid[g], strict=True):
+                shared, own = INDEX(g * lanes), INDEX(i)
+                vector = Vector(code, lambda stride, at=shared: at, lambda stride, at=own: at, None, 0)
+                vector.made.update(zip(sums, points[g], strict=True))
+                smallest, proper = straight_on(vector)
+                # a gap between equal infinities is NaN, which is no tie, but their pieces may be mixed
+                apart = b.and_(b.fcmp_ordered(">", smallest, code.constant(0.0)), b.fcmp_ordered("ord", proper, proper))
+                for line in kept:
+                    if not isinstance(line[0], str) and line[0].weights and not line[6]:
+                        apart = b.and_(apart, b.not_(line[0].ties(b, vector.text(line))))
+                good = b.and_(good, b.or_(apart, b.not_(counts)))
+                low = b.select(b.and_(counts, b.fcmp_ordered("<", smallest, low)), smallest, low)
+                straight_back(vector, b.select(counts, code.constant(1.0), code.constant(-0.0)), sums)
+            gaps.append(low)
+            following.append([])
+            for x, total_here in zip(points[g], sums.values(), strict=True):
+                x = b.fsub(x, b.fmul(rate, b.fmul(total_here, inverse[g])))
+                good = b.and_(good, b.fcmp_ordered("<=", _call(b, "fabs", x), farthest[g]))
+                following[g].append(x)
+        bits = ir.IntType(lanes)
+        onward = b.add(k, INDEX(1))
+        decided = b.block
+        b.cbranch(b.icmp_unsigned("==", b.bitcast(good, bits), bits(-1)), go_on, done)
+        b.position_at_end(go_on)
+        old = [k, *nearest, *(phi for of_group in points for phi in of_group)]
+        new = [onward, *gaps, *(x for of_group in following for x in of_group)]
+        for phi, value in zip(old, new, strict=True):
+            phi.add_incoming(value, go_on)
+        b.cbranch(b.icmp_signed("<", onward, end), loop, done)
+        b.position_at_end(done)
+        first = [begin, *least, *(value for of_group in start for value in of_group)]
+        ends = []
+        for value, phi, at_once in zip(new, old, first, strict=True):
+            result = b.phi(value.type)
+            for incoming, block in ((at_once, before), (phi, decided), (value, go_on)):
+                result.add_incoming(incoming, block)
+            ends.append(result)
+        for g in range(groups):
+            code.store("pace", ends[1 + g], 3 * across + g * lanes)
+        for place, value in zip([place for of_group in places for place in of_group], ends[1 + groups :], strict=True):
+            code.store("values", value, place)
+        return ends[0]
+
+    march.tells = types.intp
+
     return (
         _operation(("values", "margin"), forward),
         _operation(("values", "adjoints", "numbers"), backward),
         _operation(("values", "margin", "adjoints", "numbers", "valid", "fresh"), gradient),
+        _operation(("values", "numbers", "valid", "pace", "gamma", "begin", "end"), march),
     )
 
 
@@ -581,7 +708,7 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode, after=None, before=N
     def ahead(code):
         return forward(code, after)
 
-    ahead.tells = True
+    ahead.tells = types.boolean
 
     def finite(code):
         """Tell whether every input is finite in every lane: x times 0 is not 0 for the others."""
@@ -599,7 +726,7 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode, after=None, before=N
         good = b.fcmp_ordered("==", total, zero)
         return b.icmp_unsigned("==", b.bitcast(good, ir.IntType(code.lanes.count)), ir.IntType(code.lanes.count)(-1))
 
-    finite.tells = True
+    finite.tells = types.boolean
 
     def masked(code):
         """Leave out what received nothing, lane by lane."""
@@ -693,7 +820,7 @@ def dense(shape, outs, inputs, weights, x, bias, out, mode, after=None, before=N
         near = b.icmp_signed("<", b.load(largest), b.shuffle_vector(farthest, farthest, picked))
         return b.icmp_unsigned("==", b.bitcast(near, ir.IntType(8)), ir.IntType(8)(-1))
 
-    stepped.tells = True
+    stepped.tells = types.boolean
 
     def weights_back(code, g, take=None):
         """Add g_j x_i of every sample, in order, to the adjoint of W_ji; or take(places, at, sums) from 0 on."""

@@ -17,7 +17,7 @@ from simsa.kernels.streams import EVALUATION, SAMPLE, blocks_of_sample, scratch_
 from simsa.machine.generate import around, kernels
 from simsa.machine.layout import LANE_BYTES, Layout, laid_out, layout
 from simsa.machine.reference import UNITS
-from simsa.machine.specialise import engine_text
+from simsa.machine.specialise import MARCHING, engine_text, is_straight
 from simsa.program.program import Builder
 from simsa.tape import Tape, assemble
 
@@ -120,6 +120,8 @@ def _arranged(
         return where, kernels()
     # the same for every block, whatever its size: the layout is part of the code
     where = laid_out(tape, LANE_BYTES // kind.itemsize, *shape) if shape else layout(tape, kind, batch, sys.maxsize)
+    if not shape and descent.law == "full" and n <= where.samples and is_straight(where):
+        where = laid_out(tape, where.lanes, min(where.groups, MARCHING), where.samples)
     return where, _specialised(where)
 
 

@@ -39,8 +39,12 @@ UNROLLED = 3
 SHORT = 16
 """Most operands of a sum or dot that become one line; more are a loop."""
 
-PIECE = 64
+PIECE = 128
 """Most instructions in one operation: compilers take more than twice the time for twice the code."""
+
+MARCHING = 4
+"""Groups of a tape of one operation whose samples are all in one part: parameters are in registers then, and more lane
+vectors at once keep the processor busy, until there are no registers left (Zen 3, 30 instructions: 2 to 4)."""
 
 _LOOPS = {
     "sum": (
@@ -133,6 +137,15 @@ def advance(
     adjoints. The minibatch is all here, and its sizes are powers of two.
     """
 {advance}
+
+
+@kernel
+def march(values, numbers, valid, pace, gamma, begin, end):
+    """Take the steps begin, ..., end - 1 as long as no sample is tied and all points stay in the ball.
+
+    Return the first that was not taken. The minibatch is all here, and its sizes are powers of two.
+    """
+{march}
 '''
 
 _ADVANCE = """fine = near = trusted = True
@@ -184,6 +197,9 @@ def engine_text(layout: Layout) -> str:
     steps = assigns and not whole
     lines.append(f"ASSIGNS, STEPS = {assigns}, {steps}")
     texts["advance"] = "return 0"
+    marches = bool(whole) and layout.groups * layout.samples * len(layout.code) <= LONGEST
+    lines.append(f"MARCHES = {marches}")
+    texts["march"] = f"return {'march1(values, numbers, valid, pace, gamma, begin, end)' if marches else 'begin'}"
     if steps:
         ahead = [piece.forward if piece.ahead is None else piece.ahead for piece in pieces]
         back = [piece.backward if piece.advance is None else piece.advance for piece in reversed(pieces)]
@@ -195,6 +211,12 @@ def engine_text(layout: Layout) -> str:
         )
     sizes = {"step": layout.step, "groups": layout.groups, "samples": layout.samples}
     return "\n".join(lines) + _TAIL.format(**{name: indent(text, "    ") for name, text in texts.items()}, **sizes)
+
+
+def is_straight(layout: Layout) -> bool:
+    """Tell whether a tape is one operation of scalar instructions."""
+    pieces = list(_pieces(layout))
+    return len(pieces) == 1 and bool(pieces[0].gradient)
 
 
 def _pieces(layout: Layout) -> Iterator[Piece]:
@@ -264,7 +286,7 @@ def _straight(layout: Layout, name: int, outs: int, lines: list[str], strides: S
     constants = ", ".join(f"{p}: float('{v}')" for p, v in zip(places, tape.constant_values.tolist(), strict=True))
     body = "".join(f"    {line},\n" for line in lines)
     output = int(layout.places(tape.outputs)[0])
-    names = f"forward{name}, backward{name}, gradient{name}"
+    names = f"forward{name}, backward{name}, gradient{name}, march{name}"
     made = f"{names} = specialised.straight(shape, {outs}, {{{constants}}}, {output}, [\n{body}], {tuple(strides)})"
     return Piece(
         made,
