@@ -353,9 +353,9 @@ def straight(shape, outs, constants, output, lines, strides=()):
             walk_back(code, [vector], [start], whole=True)
 
     def straight_on(vector):
-        """Compute every line where no sample is tied; return the smallest gap, and NaN or a number, as gaps are."""
+        """Compute every line where no sample is tied; return the smallest gap, and a sum that is NaN if a gap is."""
         b, code = vector.code.b, vector.code
-        smallest, proper = code.constant(float("inf")), code.constant(0.0)
+        smallest = proper = None
         for line in lines:
             if isinstance(line[0], str):
                 vector.made[line[1]] = total(vector, line)
@@ -363,9 +363,10 @@ def straight(shape, outs, constants, output, lines, strides=()):
             text = vector.text(line)
             vector.made[line[1]] = line[0].value(b, text, tied=False)
             for gap in line[0].gaps(b, text) if line[6] else ():
-                smallest = b.select(b.fcmp_ordered("<", gap, smallest), gap, smallest)
-                proper = b.fadd(proper, gap)
-        return smallest, proper
+                smallest = b.select(b.fcmp_ordered("<", gap, smallest), gap, smallest) if smallest else gap
+                proper = b.fadd(proper, gap) if proper else gap
+        endless = code.constant(float("inf"))
+        return smallest or endless, proper or endless
 
     def straight_back(vector, seed, sums):
         """Add the gradient to the parameters' adjoints in `sums` where no sample is tied.
@@ -397,78 +398,96 @@ def straight(shape, outs, constants, output, lines, strides=()):
     def march(code):
         """Take steps while no sample is tied and all points stay in the ball; parameters are in registers."""
         b, lanes = code.b, code.lanes.count
+        at = [(g * samples + s) * lanes for g in range(groups) for s in range(samples)]
+        counts = [b.fcmp_unordered("!=", code.load("valid", i), code.constant(0.0)) for i in at]
+        every = counts[0]
+        for mask in counts[1:]:
+            every = b.and_(every, mask)
+        result = cgutils.alloca_once(b, INDEX)
+        with b.if_else(all_of(b, every, lanes)) as (all_valid, otherwise):
+            with all_valid:
+                b.store(marched(code, None), result)
+            with otherwise:
+                b.store(marched(code, counts), result)
+        return b.load(result)
+
+    def all_of(b, mask, lanes):
+        """Tell whether a mask holds in every lane."""
+        return b.icmp_unsigned("==", b.bitcast(mask, ir.IntType(lanes)), ir.IntType(lanes)(-1))
+
+    def marched(code, counts):
+        """March. counts: the lanes that are valid, for each group and sample; None if all are."""
+        b, lanes = code.b, code.lanes.count
         across = groups * lanes
-        truth = ir.VectorType(ir.IntType(1), lanes)
         begin, end = code.flags["begin"], code.flags["end"]
-        places = [[r * across + g * lanes for r in range(data_at // across)] for g in range(groups)]
+        points = range(data_at // across)
+        places = [r * across + g * lanes for g in range(groups) for r in points]
+        least_at = [3 * across + g * lanes for g in range(groups)]
         inverse, farthest = ([code.load("pace", n * across + g * lanes) for g in range(groups)] for n in (1, 2))
-        here = [[(g * samples + s) * lanes for s in range(samples)] for g in range(groups)]
-        valid = [
-            [b.fcmp_unordered("!=", code.load("valid", i), code.constant(0.0)) for i in vectors_of]
-            for vectors_of in here
-        ]
-        start = [[code.load("values", place) for place in of_group] for of_group in places]
-        least = [code.load("pace", 3 * across + g * lanes) for g in range(groups)]
+        start = [begin, *(code.load("pace", i) for i in least_at), *(code.load("values", place) for place in places)]
+        # as wide as numbers: masks of one bit a lane would be packed
+        truth = ir.VectorType(ir.IntType(8 * code.bytes), lanes)
 
         before, loop = b.block, b.append_basic_block("march")
         go_on, done = b.append_basic_block("go_on"), b.append_basic_block("done")
         b.cbranch(b.icmp_signed("<", begin, end), loop, done)
         b.position_at_end(loop)
-
-        def carried(value):
-            phi = b.phi(value.type)
+        old = [b.phi(value.type) for value in start]
+        for phi, value in zip(old, start, strict=True):
             phi.add_incoming(value, before)
-            return phi
-
-        k = carried(begin)
-        points = [[carried(value) for value in of_group] for of_group in start]
-        nearest = [carried(value) for value in least]
-        rate = _broadcast(code.context, b, types.float64, code.lanes, b.load(b.gep(code.data["gamma"], [k])))
-        good = ir.Constant(truth, [1] * lanes)
-        following, gaps = [], []
+        rate = b.load(b.gep(code.data["gamma"], [old[0]]))
+        rate = _broadcast(code.context, b, types.float64, code.lanes, rate)
+        new, good, following = [b.add(old[0], INDEX(1))], ir.Constant(truth, [-1] * lanes), []
         for g in range(groups):
-            sums = {r * across: code.constant(0.0) for r in range(len(points[g]))}
-            low = nearest[g]
-            for i, counts in zip(here[g], valid[g], strict=True):
-                shared, own = INDEX(g * lanes), INDEX(i)
+            x = {r * across: old[1 + groups + g * len(points) + r] for r in points}
+            sums = dict.fromkeys(x, code.constant(0.0))
+            low = old[1 + g]
+            for n in range(g * samples, (g + 1) * samples):
+                shared, own = INDEX(g * lanes), INDEX(n * lanes)
                 vector = Vector(code, lambda stride, at=shared: at, lambda stride, at=own: at, None, 0)
-                vector.made.update(zip(sums, points[g], strict=True))
+                vector.made.update(x)
                 smallest, proper = straight_on(vector)
                 # a gap between equal infinities is NaN, which is no tie, but their pieces may be mixed
-                apart = b.and_(b.fcmp_ordered(">", smallest, code.constant(0.0)), b.fcmp_ordered("ord", proper, proper))
-                for line in kept:
-                    if not isinstance(line[0], str) and line[0].weights and not line[6]:
-                        apart = b.and_(apart, b.not_(line[0].ties(b, vector.text(line))))
-                good = b.and_(good, b.or_(apart, b.not_(counts)))
-                low = b.select(b.and_(counts, b.fcmp_ordered("<", smallest, low)), smallest, low)
-                straight_back(vector, b.select(counts, code.constant(1.0), code.constant(-0.0)), sums)
-            gaps.append(low)
-            following.append([])
-            for x, total_here in zip(points[g], sums.values(), strict=True):
-                x = b.fsub(x, b.fmul(rate, b.fmul(total_here, inverse[g])))
-                good = b.and_(good, b.fcmp_ordered("<=", _call(b, "fabs", x), farthest[g]))
-                following[g].append(x)
-        bits = ir.IntType(lanes)
-        onward = b.add(k, INDEX(1))
+                apart = [
+                    b.fcmp_ordered(">", smallest, code.constant(0.0)),
+                    b.fcmp_ordered("ord", proper, proper),
+                    *(
+                        b.not_(line[0].ties(b, vector.text(line)))
+                        for line in kept
+                        if not isinstance(line[0], str) and line[0].weights and not line[6]
+                    ),
+                ]
+                narrower, seed = b.fcmp_ordered("<", smallest, low), code.constant(1.0)
+                if counts:
+                    apart = [b.or_(mask, b.not_(counts[n])) for mask in apart]
+                    narrower = b.and_(counts[n], narrower)
+                    seed = b.select(counts[n], seed, code.constant(-0.0))
+                for mask in apart:
+                    good = b.and_(good, b.sext(mask, truth))
+                low = b.select(narrower, smallest, low)
+                straight_back(vector, seed, sums)
+            new.append(low)
+            for place, total_here in sums.items():
+                following.append(b.fsub(x[place], b.fmul(rate, b.fmul(total_here, inverse[g]))))
+                inside = b.fcmp_ordered("<=", _call(b, "fabs", following[-1]), farthest[g])
+                good = b.and_(good, b.sext(inside, truth))
+        new += following
         decided = b.block
-        b.cbranch(b.icmp_unsigned("==", b.bitcast(good, bits), bits(-1)), go_on, done)
+        none = ir.Constant(truth, [0] * lanes)
+        b.cbranch(all_of(b, b.icmp_signed("<", good, none), lanes), go_on, done)
         b.position_at_end(go_on)
-        old = [k, *nearest, *(phi for of_group in points for phi in of_group)]
-        new = [onward, *gaps, *(x for of_group in following for x in of_group)]
         for phi, value in zip(old, new, strict=True):
             phi.add_incoming(value, go_on)
-        b.cbranch(b.icmp_signed("<", onward, end), loop, done)
+        b.cbranch(b.icmp_signed("<", new[0], end), loop, done)
         b.position_at_end(done)
-        first = [begin, *least, *(value for of_group in start for value in of_group)]
         ends = []
-        for value, phi, at_once in zip(new, old, first, strict=True):
-            result = b.phi(value.type)
-            for incoming, block in ((at_once, before), (phi, decided), (value, go_on)):
-                result.add_incoming(incoming, block)
-            ends.append(result)
-        for g in range(groups):
-            code.store("pace", ends[1 + g], 3 * across + g * lanes)
-        for place, value in zip([place for of_group in places for place in of_group], ends[1 + groups :], strict=True):
+        for values in zip(start, old, new, strict=True):
+            ends.append(b.phi(values[0].type))
+            for value, block in zip(values, (before, decided, go_on), strict=True):
+                ends[-1].add_incoming(value, block)
+        for i, value in zip(least_at, ends[1:], strict=False):
+            code.store("pace", value, i)
+        for place, value in zip(places, ends[1 + groups :], strict=True):
             code.store("values", value, place)
         return ends[0]
 

@@ -42,9 +42,9 @@ SHORT = 16
 PIECE = 128
 """Most instructions in one operation: compilers take more than twice the time for twice the code."""
 
-MARCHING = 4
+MARCHING = 2
 """Groups of a tape of one operation whose samples are all in one part: parameters are in registers then, and more lane
-vectors at once keep the processor busy, until there are no registers left (Zen 3, 30 instructions: 2 to 4)."""
+vectors at once keep the processor busy, until there are no registers left (Zen 3: 2 to 4 are equal)."""
 
 _LOOPS = {
     "sum": (
