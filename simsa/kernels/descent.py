@@ -149,6 +149,8 @@ def descend(
     u, v = np.zeros(width(shares)), np.zeros(width(shares))
     fresh = np.zeros(center.shape[1] + 2)
     steps = gamma.shape[0]
+    # where every tie goes to its first piece anyway, that choice needs no gradient of its own; likewise the last
+    felt = np.array([(numbers[0] != numbers[n]).any() or (guards[0] != guards[n]).any() for n in range(3)])
     one, none = splat(values, 1.0), splat(values, 0.0)
     infinity = splat(values, np.inf)
     farthest = splat(values, radius)
@@ -227,8 +229,8 @@ def descend(
                     store(pace, 2 * across + g * lanes, farthest)
             for choice in range(3):
                 # as the convention says; then, if a sample is tied, with every tie to its first and to its last piece
-                if choice and not any_tied:
-                    break
+                if choice and not (any_tied and felt[choice]):
+                    continue
                 adjoints = store_of_adjoints[choice]
                 if choice and not ASSIGNS:
                     adjoints[: parameters * across] = 0.0
@@ -300,13 +302,10 @@ def descend(
                         bound *= rounding
                         for r in range(parameters):
                             i = r * across + t
-                            ours, first_choice, last_choice = (
-                                adjoints[i],
-                                store_of_adjoints[1, i],
-                                store_of_adjoints[2, i],
-                            )
-                            for other in (first_choice, last_choice):
-                                if ours != other and not abs(np.float64(ours) - np.float64(other)) <= bound:
+                            for choice in range(1, 3):
+                                ours, other = adjoints[i], store_of_adjoints[choice, i]
+                                apart = abs(np.float64(ours) - np.float64(other))
+                                if felt[choice] and ours != other and not apart <= bound:
                                     landed_first[base + t] = k
             if outcome == 1:
                 continue

@@ -345,25 +345,24 @@ def choose(values, margin, at, first, out, rows, guards, branch, guarded, groups
 
 @kernel
 def choose_back(values, adjoints, at, modes, first, count, out, rows, guards, branch, groups, samples):
-    """Backward of select: the selected piece gets all; operands in order."""
+    """Backward of select: the selected piece gets all. Only one receives in a lane, so their order does not matter."""
     for g in range(groups):
         for s in range(samples):
             grad = load(adjoints, out + (g * samples + s) * width(values))
-            live = ~negative_zero(grad)
-            for i in range(count):
-                if modes[first + i]:
-                    open_lanes = live
-                    mine = live & (~live)
-                    row = branch
-                    while True:
-                        hit = holds(values, at, first, guards, row, rows, g, s, open_lanes)
-                        if rows[row, 2] == i:
-                            mine = mine | hit
-                        open_lanes = open_lanes & (~hit)
-                        if rows[row, 1] == 0:
-                            break
-                        row += 1
-                    give(adjoints, place(at, first + i, g, s), modes[first + i], mine, grad)
+            for i in range(first, first + count):
+                if modes[i] == ASSIGN:
+                    store(adjoints, place(at, i, g, s), splat(adjoints, -0.0))
+            open_lanes = ~negative_zero(grad)
+            row = branch
+            while True:
+                hit = holds(values, at, first, guards, row, rows, g, s, open_lanes)
+                piece = first + rows[row, 2]
+                if modes[piece]:
+                    give(adjoints, place(at, piece, g, s), ADD, hit, grad)
+                open_lanes = open_lanes & (~hit)
+                if rows[row, 1] == 0:
+                    break
+                row += 1
 
 
 @kernel

@@ -355,6 +355,131 @@ def straight(shape, outs, constants, output, lines, strides=()):
     )
 
 
+# Maxima and minima.
+
+SPLIT, FIRST, LAST = range(3)
+
+
+def extremes(shape, sign, guarded, own, number, lines):
+    """Return forward(values, margin, numbers) and backward(values, adjoints, numbers) of maxima, or of minima (-1).
+
+    lines: (out, operands, modes) of each, by places; the operands of one are different registers. own: the rule of the
+    tape for ties; numbers[number] is the rule that counts, which is that one, first or last.
+    """
+    groups, samples, data_at, _ = shape
+    better, as_good = (">", ">=") if sign > 0 else ("<", "<=")
+    rules = sorted({own, FIRST, LAST})
+
+    @contextmanager
+    def vectors(code):
+        """Loop over the lane vectors; yield what turns a place into an address: the place, and how far it has moved."""
+        lanes = code.lanes.count
+        with code.times(groups) as g, code.times(samples) as s:
+            shared, private = code.scaled((g, lanes)), code.scaled((g, samples * lanes), (s, lanes))
+            yield lambda place: (place, shared if place < data_at else private)
+
+    def rule_is(code, rule):
+        """Tell whether this is the rule that counts."""
+        b = code.b
+        return b.fcmp_ordered("==", b.load(b.gep(code.data["numbers"], [INDEX(number)])), ir.DoubleType()(rule))
+
+    def smaller(b, x, y):
+        return b.select(b.fcmp_ordered("<", x, y), x, y)
+
+    def some(code, mask):
+        """Tell whether a mask holds in some lane."""
+        bits = ir.IntType(code.lanes.count)
+        return code.b.icmp_unsigned("!=", code.b.bitcast(mask, bits), bits(0))
+
+    def value(code, x, last):
+        """Return the best operand, the gap to the next one, and the lanes with NaN, whose numbers are of no use."""
+        b = code.b
+        top, second = x[0], code.constant(-sign * float("inf"))
+        nan = b.fcmp_unordered("uno", x[0], x[-1])
+        for n, y in enumerate(x[1:], 1):
+            if n % 2 and n + 1 < len(x):
+                nan = b.or_(nan, b.fcmp_unordered("uno", y, x[n + 1]))
+            beaten = b.select(b.fcmp_ordered(better, y, top), top, y)
+            second = b.select(b.fcmp_ordered(better, beaten, second), beaten, second)
+            top = b.select(b.fcmp_ordered(as_good if last else better, y, top), y, top)
+        return top, _call(b, "fabs", b.fsub(top, second)), nan
+
+    def forward(code):
+        b = code.b
+        with b.if_else(rule_is(code, LAST)) as ways:
+            for way, last in zip(ways, (True, False), strict=True):
+                with way, vectors(code) as at:
+                    _, here = at(data_at)
+                    least = code.load("margin", 0, here)
+                    for out, operands, _ in lines:
+                        x = [code.load("values", *at(place)) for place in operands]
+                        top, gap, nan = value(code, x, last)
+                        result, distance = (cgutils.alloca_once(b, code.vector) for _ in range(2))
+                        b.store(top, result)
+                        b.store(gap, distance)
+                        with b.if_then(some(code, nan), likely=False):
+                            found = code.constant(0.0)
+                            for y in reversed(x):
+                                found = b.select(b.fcmp_unordered("uno", y, y), y, found)
+                            b.store(b.select(nan, found, top), result)
+                            b.store(b.select(nan, found, gap), distance)
+                        code.store("values", b.load(result), *at(out))
+                        least = smaller(b, b.load(distance), least)
+                    if guarded:
+                        code.store("margin", least, 0, here)
+
+    def chosen(code, x, v, rule):
+        """Return, for each operand, the lanes in which it receives, and the number of operands that do, if split."""
+        b = code.b
+        if rule == FIRST:
+            # the value is the first of the best, or the first NaN, bit for bit
+            word = ir.VectorType(ir.IntType(8 * code.bytes), code.lanes.count)
+            same = [b.icmp_unsigned("==", b.bitcast(y, word), b.bitcast(v, word)) for y in x]
+            return first_of(b, same), None
+        same = [b.fcmp_ordered("==", y, v) for y in x]
+        nan = b.fcmp_unordered("uno", v, v)
+        missing = first_of(b, [b.and_(nan, b.fcmp_unordered("uno", y, y)) for y in x])
+        if rule == LAST:
+            return [b.or_(*pair) for pair in zip(first_of(b, same[::-1])[::-1], missing, strict=True)], None
+        count = code.constant(0.0)
+        for mask in same:
+            count = b.select(mask, b.fadd(count, code.constant(1.0)), count)
+        count = b.select(nan, code.constant(1.0), count)
+        return [b.or_(*pair) for pair in zip(same, missing, strict=True)], count
+
+    def first_of(b, masks):
+        """Keep, in each lane, the first mask that holds."""
+        kept, seen = [masks[0]], masks[0]
+        for mask in masks[1:]:
+            kept.append(b.and_(mask, b.not_(seen)))
+            seen = b.or_(seen, mask)
+        return kept
+
+    def backward(code):
+        b, nothing = code.b, code.constant(-0.0)
+        for rule in rules:
+            with b.if_then(rule_is(code, rule)), vectors(code) as at:
+                for out, operands, modes in reversed(lines):
+                    grad, v = code.load("adjoints", *at(out)), code.load("values", *at(out))
+                    x = [code.load("values", *at(place)) for place in operands]
+                    masks, count = chosen(code, x, v, rule)
+                    share = grad
+                    if count is not None:
+                        share = b.fadd(b.fdiv(grad, count), code.constant(0.0))
+                        share = b.select(received(b, grad), share, nothing)
+                    for place, mask, mode in zip(operands, masks, modes, strict=True):
+                        if mode:
+                            amount = b.select(mask, share, nothing)
+                            if mode != ASSIGN:
+                                amount = b.fadd(code.load("adjoints", *at(place)), amount)
+                            code.store("adjoints", amount, *at(place))
+
+    return (
+        _operation(("values", "margin", "numbers"), forward),
+        _operation(("values", "adjoints", "numbers"), backward),
+    )
+
+
 # Dense layers.
 
 

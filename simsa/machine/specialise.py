@@ -216,7 +216,11 @@ def _pieces(layout: Layout) -> Iterator[Piece]:
             waiting += [_line(layout, line, n) for n in range(times)]
         else:
             after, before = (layout.code[n] if n in between else None for n in (k + 1, k - 1))
-            yield _dense(layout, next(names), line, after, before) or _loop(layout, line)
+            yield (
+                _dense(layout, next(names), line, after, before)
+                or _extremes(layout, next(names), line)
+                or _loop(layout, line)
+            )
     if waiting:
         yield _straight(layout, next(names), 1, waiting)
 
@@ -339,6 +343,27 @@ def _loop(layout: Layout, line: NDArray[np.int64]) -> Piece:
         "rule": f"int(numbers[{line[NUMBER]}])", "guarded": line[FLAGS] & GUARDED, "branch": line[BRANCH],
     }  # fmt: skip
     return Piece("", forward.format(**numbers), backward.format(**numbers) if line[FLAGS] & ADJOINED else "")
+
+
+def _extremes(layout: Layout, name: int, line: NDArray[np.int64]) -> Piece | None:
+    """Return the part of maxima or minima, unless they are long or read a register twice."""
+    tape, rule, count = layout.tape, int(line[NUMBER]), int(line[COUNT])
+    if ROWS[line[OP]].name not in ("max", "min") or count > SHORT or line[TIMES] > PIECE:
+        return None
+    body = ""
+    for n in range(line[TIMES]):
+        reads = slice(line[FIRST] + n * count, line[FIRST] + (n + 1) * count)
+        operands = layout.places(tape.operands[reads]).tolist()
+        if len(set(operands)) < count:
+            return None
+        body += f"    ({int(layout.places(line[OUT] + n))}, {tuple(operands)}, {tuple(tape.modes[reads].tolist())}),\n"
+    numbers = f"{1 if ROWS[line[OP]].name == 'max' else -1}, {bool(line[FLAGS] & GUARDED)}, "
+    numbers += f"{int(tape.numbers[rule])}, {rule}"
+    return Piece(
+        f"forward{name}, backward{name} = specialised.extremes(shape, {numbers}, [\n{body}])",
+        f"forward{name}(values, margin, numbers)",
+        f"backward{name}(values, adjoints, numbers)" if line[FLAGS] & ADJOINED else "",
+    )
 
 
 def _dense(
