@@ -1,8 +1,20 @@
 """`python -m simsa` is `simsa`."""
 
+import gc
+import os
 import sys
 
 from simsa.cli import main
 
+
+def run() -> None:
+    """Be the process `simsa`: run the command line, and end at once."""
+    gc.set_threshold(100_000)  # imports make many objects and little garbage
+    code = main(apart=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # everything is on disk; taking down the interpreter would take as long as a small run
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -11,10 +11,12 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simsa.drawing import drawers
 from simsa.errors import SimsaError
 
 if TYPE_CHECKING:
@@ -26,21 +28,24 @@ if TYPE_CHECKING:
 DONE, BAD_INPUT, INTERRUPTED = 0, 2, 3
 """Exit codes."""
 
+SHORT = 10.0
+"""Seconds up to which a run is short: processes that draw its figures may wait for its end."""
+
 STEPS = 20
 """Steps that a replay prints, unless told otherwise."""
 
 
-def main(arguments: Sequence[str] | None = None, command: str = "simsa") -> int:
+def main(arguments: Sequence[str] | None = None, command: str = "simsa", apart: bool = False) -> int:
     """Run the command line and return the exit code: 0 done, 2 bad input, 3 interrupted.
 
     arguments: without the name of the command; those of the process if left out. command: how the user called
-    it, for messages that say what to type.
+    it, for messages that say what to type. apart: draw the figures of a short run in processes of their own.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     chosen = _parser().parse_args(given)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's notice is a Ctrl-C
     try:
-        return _replay(chosen) if chosen.command == "replay" else _sweep(chosen, [*command.split(), *given])
+        return _replay(chosen) if chosen.command == "replay" else _sweep(chosen, [*command.split(), *given], apart)
     except KeyboardInterrupt:
         print("interrupted before there was anything to keep", file=sys.stderr)
         return INTERRUPTED
@@ -141,7 +146,7 @@ def _replay(chosen: argparse.Namespace) -> int:
     return DONE
 
 
-def _sweep(chosen: argparse.Namespace, typed: Sequence[str]) -> int:
+def _sweep(chosen: argparse.Namespace, typed: Sequence[str], apart: bool) -> int:
     """Run a scenario from end to end; return the exit code."""
     from simsa.scenario import load, warnings
 
@@ -176,11 +181,13 @@ def _sweep(chosen: argparse.Namespace, typed: Sequence[str]) -> int:
     _provenance(folder, scenario, chosen, typed, workers, keep=there and chosen.resume)
 
     try:
-        compiling = drive.warm_up(made, say) if todo else 0.0
-        outcome = drive.run(made, records, todo, workers=workers, say=say, quiet=chosen.quiet)
-        if not outcome.interrupted:
-            print(_report(scenario, made, records, outcome, compiling, workers, say), flush=True)
-            return DONE
+        short = made.estimate().seconds(workers) < SHORT
+        with drawers(folder, min(3, workers - 1)) if apart and short and workers > 1 else nullcontext() as draw:
+            compiling = drive.warm_up(made, say) if todo else 0.0
+            outcome = drive.run(made, records, todo, workers=workers, say=say, quiet=chosen.quiet)
+            if not outcome.interrupted:
+                print(_report(scenario, made, records, outcome, compiling, workers, say, draw), flush=True)
+                return DONE
     except KeyboardInterrupt:  # a second Ctrl-C, or one outside of the run
         pass
     again = [word for word in typed if word not in ("--resume", "--overwrite")] + ["--resume"]
@@ -200,9 +207,10 @@ def _report(
     compiling: float,
     workers: int,
     say: "Say",
+    draw: Callable[[], None] | None,
 ) -> str:
     """Write the summary and the figures; return the results as text."""
-    from simsa import analysis, plots, report
+    from simsa import analysis, report
     from simsa.ensemble import drive, store
 
     folder, speed = records.folder, outcome.traj_steps / outcome.seconds
@@ -226,7 +234,12 @@ def _report(
         timing=timing,
     )
     store.write_json(folder / "summary.json", summary)
-    plots.save_all(summary, folder)
+    if draw is None:
+        from simsa import plots
+
+        plots.save_all(summary, folder)
+    else:
+        draw()
     return report.text(summary, folder)
 
 

@@ -91,4 +91,4 @@ def entry(function):
     Numba's disk cache does not see changes in the files a kernel imports from: use it only for files in a folder that
     is named after a digest of everything it is made from.
     """
-    return numba.njit(cache=True, **OPTIONS)(function)
+    return numba.njit(cache=True, no_cfunc_wrapper=True, **OPTIONS)(function)

@@ -1,6 +1,6 @@
 """Every figure of a run, drawn from its summary (`simsa.analysis.summarise`) alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -17,22 +17,22 @@ FIGURES: dict[str, Callable[..., Figure | None]] = {
     "zero_hits": zero_hits,
     "first_passage": first_passage,
     "objective": objective,
-    "margins": margins,
     "codimension": codimension,
+    "margins": margins,
     "final_points": final_points,
     "plane": plane,
 }
 """By the name of its files: from the summary to the figure, or None if a run has nothing to show in it."""
 
 
-def save_all(summary: Summary, folder: Path) -> list[Path]:
+def save_all(summary: Summary, folder: Path, names: Iterable[str] = FIGURES) -> list[Path]:
     """Write every figure that shows something to `folder` as PNG and PDF, the same bytes each time; return the files.
 
     Those of an earlier run that show nothing any more are removed.
     """
     written = []
-    for name, draw in FIGURES.items():
-        figure = draw(summary)
+    for name in names:
+        figure = FIGURES[name](summary)
         if figure is not None:
             written += save(figure, folder / name)
         else:

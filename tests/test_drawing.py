@@ -1,0 +1,69 @@
+"""Figures in processes of their own: the same bytes, drawn when told to and not before."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from simsa import plots
+from simsa.drawing import drawers
+from simsa.errors import SimsaError
+from tests.test_plots import CASES
+
+ROOT = Path(__file__).parent.parent
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder to draw in; processes find simsa."""
+    monkeypatch.setenv("PYTHONPATH", ENVIRONMENT["PYTHONPATH"])
+    return tmp_path
+
+
+def drawn(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".png", ".pdf")}
+
+
+def test_the_figures_are_those_of_one_process(folder, tmp_path):
+    summary = json.loads(json.dumps(CASES["few"]))
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    plots.save_all(summary, alone)
+    with drawers(folder, 2) as draw:
+        (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")  # after they have begun
+        draw()
+    assert drawn(folder) == drawn(alone)
+    assert len(drawn(alone)) > 4
+
+
+def test_nothing_is_drawn_unless_told(folder, capfd):
+    (folder / "summary.json").write_text(json.dumps(CASES["few"]), encoding="utf-8")
+    with pytest.raises(KeyboardInterrupt), drawers(folder, 1):
+        raise KeyboardInterrupt
+    assert drawn(folder) == {}
+    assert capfd.readouterr().err == ""
+
+
+def test_a_process_that_fails_is_told(folder, capfd):
+    with pytest.raises(SimsaError, match="could not all be drawn"), drawers(folder, 1) as draw:
+        draw()
+    assert "summary.json" in capfd.readouterr().err
+
+
+def test_the_command_draws_a_short_run_beside_itself(folder):
+    words = [sys.executable, "-m", "simsa", "sweep", str(ROOT / "scenarios" / "identity_trap.toml"), "--quiet"]
+    words += ["--set", "sweep.trajectories=40", "--set", "sgd.steps=10", "--workers", "3", "--out", "out"]
+    done = subprocess.run(words, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "results: out"
+    assert {"landing.png", "landing.pdf", "objective.png"} <= set(drawn(folder / "out"))
+
+
+def test_the_command_ends_with_the_code_of_a_mistake(folder):
+    words = [sys.executable, "-m", "simsa", "sweep", "nowhere.toml"]
+    done = subprocess.run(words, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "nowhere.toml: no such file\n")
