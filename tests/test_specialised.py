@@ -188,6 +188,39 @@ def test_dense_networks_take_the_step_as_the_gradient_comes_out() -> None:
     assert fused not in engine_text(laid_out(tape_of(trace(twice, parameters=15, data=2)), 4, 1, 4))
 
 
+def bumps(x: Any, row: Any) -> Any:
+    """Tie on the grid; where both exponentials overflow, the gap is NaN, and the tie is not counted."""
+    large = np.maximum(np.exp(500 * x[0]), np.exp(500 * x[1]))
+    return abs(x[0] - row[0]) + row[1] * relu(x[1]) + 1e-3 * np.minimum(large, 4.0) * x[0] ** 2 - 1 / (x[1] - 2.0)
+
+
+@pytest.mark.parametrize(
+    ("n", "precision", "shape"), [(1, "float64", (2, 1)), (2, "float64", (3, 2)), (1, "float32", (2, 4))]
+)
+def test_scalar_programs_march(n: int, precision: str, shape: tuple[int, int]) -> None:
+    """Many steps with parameters in registers; ties, checkpoints, the ball and what is not finite end a march."""
+    tape = tape_of(trace(bumps, parameters=2, data=2))
+    text = engine_text(laid_out(tape, 4 if precision == "float64" else 8, *shape))
+    assert "MARCHES = True" in text and "return march1(" in text
+    rng = np.random.default_rng(1)
+    rows = rng.integers(-1, 2, size=(n, 2)).astype(float)
+    points = np.concatenate([rng.integers(-2, 3, size=(30, 2)) / 2, rng.normal(size=(30, 2)) * 2])
+    descent = plan(
+        2, "full", steps=40, alpha=1 / np.arange(1.0, 41.0), checkpoints=np.array([0, 7, 8, 25, 40]), radius=3.0,
+        initial=Initial("points", np.zeros(2), np.ones(2), points),
+    )  # fmt: skip
+    seen: set[tuple[bool, int]] = set()
+    for c in (0.01, 0.25, 1.0, 1.7e308):
+        given = {"c": c, "cell": 0, "first": 0, "count": 60, "precision": precision}
+        ours = descend(tape, rows, descent, engine="specialised", shape=shape, **given)
+        theirs = descend(tape, rows, descent, **given)
+        for field, values in theirs.items():
+            assert ours[field].tobytes() == values.tobytes(), (field, c)
+        seen |= set(zip((theirs["tie_first"] > 0).tolist(), theirs["status"].tolist(), strict=True))
+    # later ties and none; trajectories that finish, leave the ball, and are not finite
+    assert {tied for tied, _ in seen} == {True, False} and {status for _, status in seen} == {0, 1, 2}
+
+
 def test_an_altered_text_would_be_noticed() -> None:
     """The negative control: another operand in one line of the code."""
     builder = Builder(2)
