@@ -128,44 +128,46 @@ def _weights_back(values, adjoints, at, mode, first, outs, inputs, bias, out, st
     last = first + (times - 1) * count + weights
     off = g * at[last, 1] + s * at[last, 2]
     end = out + (times - 1) * outs * step + (g * samples + s) * lanes
-    for j in range(0, outs, 2):
-        more = 1 if j + 1 < outs else 0
-        for i in range(0, inputs, 4):
-            # beyond the last, the last again
-            i1, i2, i3 = min(i + 1, inputs - 1), min(i + 2, inputs - 1), min(i + 3, inputs - 1)
-            row, next_row = first + j * inputs, first + (j + more) * inputs
-            y0, y1 = _start(adjoints, mode, at, row + i, g, s), _start(adjoints, mode, at, row + i1, g, s)
-            y2, y3 = _start(adjoints, mode, at, row + i2, g, s), _start(adjoints, mode, at, row + i3, g, s)
-            z0, z1 = _start(adjoints, mode, at, next_row + i, g, s), _start(adjoints, mode, at, next_row + i1, g, s)
-            z2, z3 = _start(adjoints, mode, at, next_row + i2, g, s), _start(adjoints, mode, at, next_row + i3, g, s)
-            o, x = end + j * step, last
+    for j in range(0, outs, 4):
+        # beyond the last, the last again
+        j1, j2, j3 = min(j + 1, outs - 1), min(j + 2, outs - 1), min(j + 3, outs - 1)
+        n1, n2, n3 = (j1 - j) * step, (j2 - j) * step, (j3 - j) * step
+        for i in range(0, inputs, 2):
+            r0, r1, r2, r3 = first + j * inputs, first + j1 * inputs, first + j2 * inputs, first + j3 * inputs
+            k = min(i + 1, inputs - 1)
+            y0, z0 = _start(adjoints, mode, at, r0 + i, g, s), _start(adjoints, mode, at, r0 + k, g, s)
+            y1, z1 = _start(adjoints, mode, at, r1 + i, g, s), _start(adjoints, mode, at, r1 + k, g, s)
+            y2, z2 = _start(adjoints, mode, at, r2 + i, g, s), _start(adjoints, mode, at, r2 + k, g, s)
+            y3, z3 = _start(adjoints, mode, at, r3 + i, g, s), _start(adjoints, mode, at, r3 + k, g, s)
+            o, x, more = end + j * step, last + i, k - i
             for _ in range(times):
-                p, q = load(adjoints, o), load(adjoints, o + more * step)
-                a0, a1 = load(values, at[x + i, 0] + off), load(values, at[x + i1, 0] + off)
-                a2, a3 = load(values, at[x + i2, 0] + off), load(values, at[x + i3, 0] + off)
-                y0, z0 = y0 + p * a0, z0 + q * a0
-                y1, z1 = y1 + p * a1, z1 + q * a1
-                y2, z2 = y2 + p * a2, z2 + q * a2
-                y3, z3 = y3 + p * a3, z3 + q * a3
+                p, q = load(values, at[x, 0] + off), load(values, at[x + more, 0] + off)
+                d0, d1 = load(adjoints, o), load(adjoints, o + n1)
+                d2, d3 = load(adjoints, o + n2), load(adjoints, o + n3)
+                y0, z0 = y0 + d0 * p, z0 + d0 * q
+                y1, z1 = y1 + d1 * p, z1 + d1 * q
+                y2, z2 = y2 + d2 * p, z2 + d2 * q
+                y3, z3 = y3 + d3 * p, z3 + d3 * q
                 o -= outs * step
                 x -= count
-            store(adjoints, place(at, row + i, g, s), y0)
-            store(adjoints, place(at, row + i1, g, s), y1)
-            store(adjoints, place(at, row + i2, g, s), y2)
-            store(adjoints, place(at, row + i3, g, s), y3)
-            store(adjoints, place(at, next_row + i, g, s), z0)
-            store(adjoints, place(at, next_row + i1, g, s), z1)
-            store(adjoints, place(at, next_row + i2, g, s), z2)
-            store(adjoints, place(at, next_row + i3, g, s), z3)
-        if bias:
-            b = first + weights + inputs + j
-            y, z = _start(adjoints, mode, at, b, g, s), _start(adjoints, mode, at, b + more, g, s)
-            o = end + j * step
-            for _ in range(times):
-                y, z = y + load(adjoints, o), z + load(adjoints, o + more * step)
-                o -= outs * step
-            store(adjoints, place(at, b, g, s), y)
-            store(adjoints, place(at, b + more, g, s), z)
+            store(adjoints, place(at, r0 + i, g, s), y0)
+            store(adjoints, place(at, r0 + k, g, s), z0)
+            store(adjoints, place(at, r1 + i, g, s), y1)
+            store(adjoints, place(at, r1 + k, g, s), z1)
+            store(adjoints, place(at, r2 + i, g, s), y2)
+            store(adjoints, place(at, r2 + k, g, s), z2)
+            store(adjoints, place(at, r3 + i, g, s), y3)
+            store(adjoints, place(at, r3 + k, g, s), z3)
+    for j in range(0, outs if bias else 0, 2):
+        more = 1 if j + 1 < outs else 0
+        b = first + weights + inputs + j
+        y, z = _start(adjoints, mode, at, b, g, s), _start(adjoints, mode, at, b + more, g, s)
+        o = end + j * step
+        for _ in range(times):
+            y, z = y + load(adjoints, o), z + load(adjoints, o + more * step)
+            o -= outs * step
+        store(adjoints, place(at, b, g, s), y)
+        store(adjoints, place(at, b + more, g, s), z)
 
 
 @kernel

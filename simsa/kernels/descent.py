@@ -232,7 +232,7 @@ def descend(
                     store(pace, across + g * lanes, one / size)
                     # a power of two divides exactly, and multiplying is faster
                     binary[g] = all_lanes(mantissa(size) == 1.0)
-            any_tied = False
+            any_tied = undecided = False
             outcome = 0
             powers = True
             if STEPS or MARCHES:
@@ -241,8 +241,9 @@ def descend(
                     store(pace, g * lanes, splat(values, gamma[k]))
                     store(pace, 2 * across + g * lanes, farthest)
             for choice in range(3):
-                # as the convention says; then, if a sample is tied, with every tie to its first and to its last piece
-                if choice and not (any_tied and felt[choice]):
+                # as the convention says; then, if a sample is tied that has not landed, with every tie to its first
+                # and to its last piece
+                if choice and not (undecided and felt[choice]):
                     continue
                 adjoints = store_of_adjoints[choice]
                 if choice and not ASSIGNS:
@@ -306,6 +307,7 @@ def descend(
                             t, s = i // (samples * lanes) * lanes + i % lanes, i // lanes % samples
                             if valid[i] != 0.0 and margin[i] == 0.0:
                                 tied_now[t] = True
+                                undecided = undecided or landed_first[base + t] < 0
                                 if tie_first[base + t] < 0:
                                     tie_first[base + t] = k
                                     i = (t // lanes * most_drawn + b + s) * lanes + t % lanes

@@ -227,6 +227,55 @@ class Row:
         return amount
 
 
+class Select:
+    """A user's selection whose guards compare data and constants only, with the methods of a row of the table.
+
+    table: rows (guards, piece); a guard is (position, relation, position), the last row has none. There are no ties.
+    """
+
+    immediates, weights = (), 0
+
+    def __init__(self, count, table):
+        self.table, self.operands = table, tuple(f"operand{i}" for i in range(count))
+
+    def value(self, b, text, tied=True):
+        """Return the value of the piece that the first row with true guards selects."""
+        value = text.names[self.operands[self.table[-1][1]]]
+        for guards, piece in reversed(self.table[:-1]):
+            value = b.select(self._holds(b, text, guards), text.names[self.operands[piece]], value)
+        return value
+
+    def _holds(self, b, text, guards):
+        """Return the lanes in which all guards of a row hold."""
+        result = text.mask(True)
+        for left, relation, right in guards:
+            sides = (text.names[self.operands[i]] for i in (left, right))
+            result = b.and_(result, b.fcmp_ordered(relation, *sides))
+        return result
+
+    def gaps(self, b, text):
+        """Return no gap: no guard depends on parameters."""
+        return []
+
+    def passes(self, i):
+        """Tell whether operand i is a piece."""
+        return any(piece == i for _, piece in self.table)
+
+    def amount(self, b, text, weights, i, grad, tied=True):
+        """Return the adjoint where operand i is selected, and -0.0 elsewhere."""
+        chosen, earlier = text.mask(False), text.mask(False)
+        for guards, piece in self.table:
+            holds = self._holds(b, text, guards)
+            if piece == i:
+                chosen = b.or_(chosen, b.and_(holds, b.not_(earlier)))
+            earlier = b.or_(earlier, holds)
+        return b.select(chosen, grad, text.constant(-0.0))
+
+    def product(self, b, text, i, grad):
+        """Return what operand i gets."""
+        return self.amount(b, text, (), i, grad)
+
+
 def received(b, grad):
     """Return the lanes in which an adjoint has received something: its bits are not those of -0.0."""
     bits = ir.VectorType(ir.IntType(256 // grad.type.count), grad.type.count)

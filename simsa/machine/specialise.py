@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from simsa.machine.layout import SHARED, TIMES, Layout
 from simsa.primitives import ROWS
+from simsa.program.program import RELATIONS
 from simsa.tape.tape import (
     ADD,
     ADJOINED,
@@ -96,7 +97,7 @@ from simsa.kernels.nary import (
     extremes_back, logsumexp, logsumexp_back, seed, sort, sort_back, tied,
 )
 from simsa.kernels.options import kernel
-from simsa.kernels.rows import Row
+from simsa.kernels.rows import Row, Select
 from simsa.kernels import specialised
 
 '''
@@ -227,7 +228,8 @@ def _pieces(layout: Layout) -> Iterator[Piece]:
     for k, line in enumerate(layout.code):
         row, times = ROWS[line[OP]], int(line[TIMES])
         run = times > UNROLLED and len(set(_operands(layout, line))) == line[COUNT]
-        plain = bool(row.pieces) or (row.name in ("sum", "dot") and line[COUNT] <= SHORT)
+        short = row.name in ("sum", "dot") and line[COUNT] <= SHORT
+        plain = bool(row.pieces) or short or bool(_selects(layout, line))
         if waiting and (run or not plain or len(waiting) >= PIECE):
             yield _straight(layout, next(names), 1, waiting)
             waiting = []
@@ -298,6 +300,22 @@ def _straight(layout: Layout, name: int, outs: int, lines: list[str], strides: S
     )
 
 
+def _selects(layout: Layout, line: NDArray[np.int64]) -> str:
+    """Return a user's selection as `rows.Select`, if no guard depends on parameters, and it is short."""
+    tape, table, at = layout.tape, [], int(line[BRANCH])
+    if ROWS[line[OP]].name != "select" or line[COUNT] > 2 * SHORT:
+        return ""
+    while True:
+        first, count, piece = tape.rows[at].tolist()
+        guards = tape.guards[first : first + count].tolist()
+        if any(counts for *_, counts in guards):
+            return ""
+        table.append(([(left, RELATIONS[relation], right) for left, relation, right, _ in guards], piece))
+        if not count:
+            return f"Select({line[COUNT]}, {table})"
+        at += 1
+
+
 def _line(layout: Layout, line: NDArray[np.int64], n: int) -> str:
     """Return the n-th instruction of a run as `specialised.straight` takes it."""
     tape, row = layout.tape, ROWS[line[OP]]
@@ -308,7 +326,7 @@ def _line(layout: Layout, line: NDArray[np.int64], n: int) -> str:
     numbers = ", ".join(f"float('{value}')" for value in immediates)
     flags = int(line[FLAGS])
     return (
-        f"({f'row{line[OP]}' if row.pieces else repr(row.name)}, {out}, {operands}, "
+        f"({f'row{line[OP]}' if row.pieces else _selects(layout, line) or repr(row.name)}, {out}, {operands}, "
         f"{tuple(tape.modes[reads].tolist())}, [{numbers}], {line[NUMBER] + len(immediates)}, "
         f"{bool(flags & GUARDED)}, {bool(flags & ADJOINED)})"
     )
