@@ -1,8 +1,6 @@
 """Run a scenario: `python scripts/sweep.py FILE` is `simsa sweep FILE`."""
 
-import sys
-
-from simsa.cli import main
+from simsa.__main__ import run
 
 if __name__ == "__main__":
-    sys.exit(main(["sweep", *sys.argv[1:]]))
+    run("sweep")

@@ -7,10 +7,10 @@ import sys
 from simsa.cli import main
 
 
-def run() -> None:
-    """Be the process `simsa`: run the command line, and end at once."""
+def run(*command: str) -> None:
+    """Be the process `simsa`: run the command line, behind the words of a command if any, and end at once."""
     gc.set_threshold(100_000)  # imports make many objects and little garbage
-    code = main(apart=True)
+    code = main([*command, *sys.argv[1:]], apart=True)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # everything is on disk; taking down the interpreter would take as long as a small run
