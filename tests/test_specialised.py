@@ -221,6 +221,29 @@ def test_scalar_programs_march(n: int, precision: str, shape: tuple[int, int]) -
     assert {tied for tied, _ in seen} == {True, False} and {status for _, status in seen} == {0, 1, 2}
 
 
+def zero_of_data(x: Any, row: Any) -> Any:
+    """Divide by |0|: the sign of that zero, which is the tied piece's, decides between 0 and e."""
+    return (x[0] - 0.3) ** 2 + np.exp(np.minimum(1 / abs(row[0]), 1.0)) * x[1] ** 2
+
+
+def test_a_march_keeps_the_value_of_tied_data() -> None:
+    """A selection among data counts as no tie, but its value is still that of the tied piece."""
+    tape = tape_of(trace(zero_of_data, parameters=2, data=1))
+    assert "MARCHES = True" in engine_text(laid_out(tape, 4, 1, 1))
+    points = np.array([[1.0, 2.0], [0.5, -0.25], [2.0, 1.0]])
+    descent = plan(
+        2, "full", steps=10, alpha=np.full(10, 0.125), radius=100.0,
+        initial=Initial("points", np.zeros(2), np.ones(2), points),
+    )  # fmt: skip
+    for rows in (np.zeros((1, 1)), -np.zeros((1, 1))):
+        given = {"c": 1.0, "cell": 0, "first": 0, "count": 3}
+        ours = descend(tape, rows, descent, engine="specialised", shape=(1, 1), **given)
+        for t in range(3):
+            for key, value in by_hand(tape, rows, descent, 1.0, 0, t, "float64").items():
+                np.testing.assert_array_equal(ours[key][t], np.asarray(value, ours[key].dtype), f"{key} of {t}")
+        assert (ours["tie_count"] == 0).all()
+
+
 def test_an_altered_text_would_be_noticed() -> None:
     """The negative control: another operand in one line of the code."""
     builder = Builder(2)
