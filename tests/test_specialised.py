@@ -233,7 +233,7 @@ def test_a_march_ends_before_the_step_that_needs_care(precision: str, lanes: int
     engine, across, lane = around(engine_text(where)).engine, 2 * lanes, lanes + 1
 
     def march(
-        x: float, both: bool = False, none: bool = False, end: int = 10, radius: float = 100.0
+        x: float, both: bool = False, none: bool = False, end: int = 10, radius: float = 100.0, rate: float = 0.25
     ) -> tuple[int, float, float, float]:
         """Return the next step, and x[0], x[1] and the smallest gap of a lane that began at (x, 1)."""
         values = np.zeros(where.size, precision)
@@ -244,7 +244,7 @@ def test_a_march_ends_before_the_step_that_needs_care(precision: str, lanes: int
         valid[:, 0], valid[1, :, 1] = 1.0, (not none, both)
         pace = np.zeros((4, across), precision)
         pace[1], pace[2], pace[3], pace[1, lane] = 1.0, radius, np.inf, 0.5 if both else 1.0
-        given = values, np.zeros(1), valid.ravel(), pace.ravel(), np.full(10, 0.25), 0, end
+        given = values, np.zeros(1), valid.ravel(), pace.ravel(), np.full(10, rate), 0, end
         after = int(engine.march(*given))
         return after, values[lane].item(), values[across + lane].item(), pace[3, lane].item()
 
@@ -259,6 +259,7 @@ def test_a_march_ends_before_the_step_that_needs_care(precision: str, lanes: int
     # what is tied, or not a number, from the start
     assert march(0.0) == (0, 0.0, 1.0, np.inf)
     assert march(np.nan)[0] == 0
+    assert march(1.875, rate=np.nan) == (0, 1.875, 1.0, np.inf)  # the next point would not be finite
 
 
 def zero_of_data(x: Any, row: Any) -> Any:
