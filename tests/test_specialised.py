@@ -221,6 +221,70 @@ def test_scalar_programs_march(n: int, precision: str, shape: tuple[int, int]) -
     assert {tied for tied, _ in seen} == {True, False} and {status for _, status in seen} == {0, 1, 2}
 
 
+def to_and_fro(x: Any, row: Any) -> Any:
+    """Pull x[0] to the sample, and push x[1] away from 0."""
+    return abs(x[0] - row[0]) - abs(x[1])
+
+
+@pytest.mark.parametrize(("precision", "lanes"), [("float64", 4), ("float32", 8)])
+def test_a_march_ends_before_the_step_that_needs_care(precision: str, lanes: int) -> None:
+    """By hand: steps of 1/4 in two groups of two samples, 0 and 1, of which most lanes have the first only."""
+    where = laid_out(tape_of(trace(to_and_fro, parameters=2, data=1)), lanes, 2, 2)
+    engine, across, lane = around(engine_text(where)).engine, 2 * lanes, lanes + 1
+
+    def march(
+        x: float, both: bool = False, none: bool = False, end: int = 10, radius: float = 100.0, rate: float = 0.25
+    ) -> tuple[int, float, float, float]:
+        """Return the next step, and x[0], x[1] and the smallest gap of a lane that began at (x, 1)."""
+        values = np.zeros(where.size, precision)
+        values[:across], values[across : 2 * across], values[lane] = 1.875, 1.0, x
+        groups = values[where.data_at : where.data_at + where.step].reshape(2, 2, lanes)
+        groups[:, 1] = 1.0
+        valid = np.zeros((2, 2, lanes), precision)
+        valid[:, 0], valid[1, :, 1] = 1.0, (not none, both)
+        pace = np.zeros((4, across), precision)
+        pace[1], pace[2], pace[3], pace[1, lane] = 1.0, radius, np.inf, 0.5 if both else 1.0
+        given = values, np.zeros(1), valid.ravel(), pace.ravel(), np.full(10, rate), 0, end
+        after = int(engine.march(*given))
+        return after, values[lane].item(), values[across + lane].item(), pace[3, lane].item()
+
+    # 1.875 goes to 0.125, and to and fro; nothing is ever tied
+    assert march(1.875) == (10, -0.125, 3.5, 0.125)
+    assert march(1.875, end=3) == (3, 1.125, 1.75, 1.0)  # a checkpoint; x[1] has the smallest gap
+    assert march(1.0) == (4, 0.0, 2.0, 0.25)  # tied with sample 0
+    assert march(1.75) == (7, 0.0, 2.75, 0.25)  # sample 1 does not count here
+    assert march(1.75, both=True) == (3, 1.0, 1.75, 0.25)
+    assert march(0.0, none=True) == (10, 0.0, 1.0, np.inf)
+    assert march(1.875, radius=2.0) == (4, 0.875, 2.0, 1.0)  # the next point would have x[1] = 2.25
+    # what is tied, or not a number, from the start
+    assert march(0.0) == (0, 0.0, 1.0, np.inf)
+    assert march(np.nan)[0] == 0
+    assert march(1.875, rate=np.nan) == (0, 1.875, 1.0, np.inf)  # the next point would not be finite
+
+
+def zero_of_data(x: Any, row: Any) -> Any:
+    """Divide by |0|: the sign of that zero, which is the tied piece's, decides between 0 and e."""
+    return (x[0] - 0.3) ** 2 + np.exp(np.minimum(1 / abs(row[0]), 1.0)) * x[1] ** 2
+
+
+def test_a_march_keeps_the_value_of_tied_data() -> None:
+    """A selection among data counts as no tie, but its value is still that of the tied piece."""
+    tape = tape_of(trace(zero_of_data, parameters=2, data=1))
+    assert "MARCHES = True" in engine_text(laid_out(tape, 4, 1, 1))
+    points = np.array([[1.0, 2.0], [0.5, -0.25], [2.0, 1.0]])
+    descent = plan(
+        2, "full", steps=10, alpha=np.full(10, 0.125), radius=100.0,
+        initial=Initial("points", np.zeros(2), np.ones(2), points),
+    )  # fmt: skip
+    for rows in (np.zeros((1, 1)), -np.zeros((1, 1))):
+        given = {"c": 1.0, "cell": 0, "first": 0, "count": 3}
+        ours = descend(tape, rows, descent, engine="specialised", shape=(1, 1), **given)
+        for t in range(3):
+            for key, value in by_hand(tape, rows, descent, 1.0, 0, t, "float64").items():
+                np.testing.assert_array_equal(ours[key][t], np.asarray(value, ours[key].dtype), f"{key} of {t}")
+        assert (ours["tie_count"] == 0).all()
+
+
 def test_an_altered_text_would_be_noticed() -> None:
     """The negative control: another operand in one line of the code."""
     builder = Builder(2)

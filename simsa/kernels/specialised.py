@@ -361,7 +361,8 @@ def straight(shape, outs, constants, output, lines, strides=()):
                 vector.made[line[1]] = total(vector, line)
                 continue
             text = vector.text(line)
-            vector.made[line[1]] = line[0].value(b, text, tied=False)
+            # the caller refuses ties of guarded and of adjoined lines; no one looks at the others, of data alone
+            vector.made[line[1]] = line[0].value(b, text, tied=not (line[6] or line[7]))
             for gap in line[0].gaps(b, text) if line[6] else ():
                 smallest = b.select(b.fcmp_ordered("<", gap, smallest), gap, smallest) if smallest else gap
                 proper = b.fadd(proper, gap) if proper else gap
