@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from simsa.machine import FLOAT32, FLOAT64, Interpreter, generate, tape_of
 from simsa.machine.launch import evaluate
 from simsa.machine.layout import merged
+from simsa.primitives import convention
 from simsa.program.program import Builder, Program
 from simsa.tape import Tape
 from tests.strategies import points, programs
@@ -51,6 +52,24 @@ def test_numbers_beyond_float32_are_infinite_there() -> None:
     tape = tape_of(builder.finish([scaled]))
     assert_equal_bits(tape, np.array([[1.0], [-1.0], [0.0]]), np.zeros((3, 0)), "float32", 1)
     assert Interpreter(tape, FLOAT32).run([np.float32(1)]).values[tape.outputs[0]] == -np.inf
+
+
+@pytest.mark.parametrize("rule", ["split", "first", "last"])
+def test_no_rule_for_ties_changes_a_value(rule: str) -> None:
+    """Of zeros with two signs the first is the extreme one, and they keep their order when sorted."""
+    for name in ("max", "min", "sort"):
+        if (name, rule) == ("sort", "split"):
+            continue
+        builder = Builder(2, 0, convention({"base": "tensorflow", name: rule}))
+        outs = 2 if name == "sort" else 1
+        first = builder.apply(name, [0, 1], outputs=outs)
+        tape = tape_of(builder.finish(list(range(first, first + outs))))
+        x = np.array([[0.0, -0.0], [-0.0, 0.0]])
+        values, jacobians, _ = evaluate(tape, x, np.zeros((2, 0)))
+        assert same(values, x[:, :outs]), (name, rule)
+        expected = {"split": [0.5, 0.5], "first": [1.0, 0.0], "last": [0.0, 1.0]}[rule]
+        assert same(jacobians[:, 0], [expected] * 2), (name, rule)
+        assert_equal_bits(tape, x, np.zeros((2, 0)), "float64", 1)
 
 
 def batch(draw: st.DrawFn, made: Program, count: int, finite: bool = False) -> tuple[np.ndarray, np.ndarray]:

@@ -36,7 +36,8 @@ def special(where: Layout, x: np.ndarray, data: np.ndarray, text: str = "") -> t
     b, q = len(x), len(tape.outputs)
     outputs, jacobians, margins = np.empty((b, q), kind), np.zeros((b, q, tape.parameters), kind), np.empty(b, kind)
     around(text or engine_text(where)).descent.evaluate(
-        *where.arrays, tape.parameters, where.data_at, where.size, where.longest, where.groups, where.samples,
+        *where.arrays, tape.parameters, where.data_at, where.step, where.size, where.longest,
+        where.groups, where.samples,
         x.astype(kind), data.astype(kind).ravel(), tape.data, outputs, jacobians, margins, True,
     )  # fmt: skip
     return outputs, jacobians, margins
@@ -97,6 +98,16 @@ def test_runs_of_like_instructions() -> None:
     assert_same(tape_of(runs()), 4, groups=2)
 
 
+IMAGE = [(4, 4), {"kind": "conv2d", "filters": 3, "size": 2, "padding": 1}, {"kind": "max_pool2d", "size": 2}]
+CONVOLUTIONS = [*IMAGE, {"kind": "conv2d", "filters": 2, "size": 2, "bias": False}, 2]
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+def test_convolutions(groups: int) -> None:
+    """Registers of several groups lie apart, with room between them."""
+    assert_same(tape_of(network(CONVOLUTIONS)), 6, groups=groups)
+
+
 LAWS: list[tuple[str, str, tuple[int, int], dict[str, Any]]] = [
     ("relu", "float64", (1, 4), {"law": "uniform_subset"}),
     ("relu", "float64", (1, 8), {"size": 8}),
@@ -138,8 +149,6 @@ def powers(x: Any, row: Any) -> Any:
     return (x * row * (x + 1.0)).sum()
 
 
-IMAGE = [(4, 4), {"kind": "conv2d", "filters": 3, "size": 2, "padding": 1}, {"kind": "max_pool2d", "size": 2}]
-CONVOLUTIONS = [*IMAGE, {"kind": "conv2d", "filters": 2, "size": 2, "bias": False}, 2]
 SEVERAL = {
     "tanh": lambda: network([2, 5, 6, 1], activation="tanh", loss="squared"),
     "copies": lambda: trace(powers, parameters=5, data=5),

@@ -12,7 +12,7 @@ from simsa.kernels.nary import seed
 from simsa.kernels.options import entry, kernel, walk
 from simsa.kernels.streams import FIXED_SIZE, FULL, MINIBATCH, SAMPLE, STREAMED, initial, minibatch, sample
 
-from .engine import ASSIGNS, MARCHES, STEPS, advance, backward, forward, gradient, march
+from .engine import ASSIGNS, KEEPS, MARCHES, STEPS, advance, backward, forward, gradient, march
 
 FINISHED, UNBOUNDED, NOT_FINITE = 0, 1, 2
 
@@ -115,7 +115,7 @@ def _largest(adjoints, groups, g, count, rate, inverse, n, binary):
 @entry
 def descend(
     code, at, modes, numbers, branches, guards, constants, constant_values, seeds, clear,
-    parameters, data_at, size_of_values, longest, groups, samples,
+    parameters, data_at, step, size_of_values, longest, groups, samples,
     rows, n, law, batch, replace, largest, room, kinds, shares, center, scale, seed_of_streams, cell, first, start,
     gamma, radius, rounding, checkpoints, observed, status, stopped, tie_first, tie_count, tie_sample, tie_point,
     landed_first, smallest, final, objective, movement, snapshots,
@@ -134,7 +134,6 @@ def descend(
     numbers, guards = numbers.copy(), guards.copy()
     values = np.zeros(size_of_values, start.dtype)
     lanes = width(values)
-    step = groups * samples * lanes
     across = groups * lanes
     store_of_adjoints = np.zeros((3, size_of_values), start.dtype)
     # parameters' adjoints that the next gradient writes anew are free until then: one array less in the cache
@@ -163,6 +162,8 @@ def descend(
     steps = gamma.shape[0]
     # where every tie goes to its first piece anyway, that choice needs no gradient of its own; likewise the last
     felt = np.array([(numbers[0] != numbers[n]).any() or (guards[0] != guards[n]).any() for n in range(3)])
+    # ties of primitives change no value: where the whole minibatch is in memory, another choice is a walk back
+    remembered = np.array([KEEPS and not (guards[0] != guards[n]).any() for n in range(3)])
     one, none = splat(values, 1.0), splat(values, 0.0)
     infinity = splat(values, np.inf)
     farthest = splat(values, radius)
@@ -249,6 +250,13 @@ def descend(
                 if choice and not ASSIGNS:
                     adjoints[: parameters * across] = 0.0
                 for b in range(0, most, samples):
+                    if choice and most <= samples and remembered[choice]:
+                        seed(adjoints, seeds, clear, 0, valid, step)
+                        backward(
+                            code, at, modes, numbers[choice], branches, guards[choice], values, adjoints,
+                            step, 1, ASSIGNS, groups, samples, order,
+                        )  # fmt: skip
+                        continue
                     for g in range(groups):
                         size = load(limit, g * lanes)
                         for s in range(samples):
@@ -416,7 +424,7 @@ def stream(kinds, shares, center, scale, seed, purpose, cell, trajectory, step, 
 @entry
 def evaluate(
     code, at, modes, numbers, branches, guards, constants, constant_values, seeds, clear,
-    parameters, data_at, size_of_values, longest, groups, samples,
+    parameters, data_at, step, size_of_values, longest, groups, samples,
     points, rows, width_of_row, outputs, jacobians, margins, differentiate,
 ):  # fmt: skip
     """Evaluate a batch: point b with row b; fill outputs (b, q), jacobians (b, q, p) and margins (b,).
@@ -426,12 +434,12 @@ def evaluate(
     values = np.zeros(size_of_values, points.dtype)
     across = groups * width(values)
     adjoints = np.zeros(size_of_values, points.dtype)
-    margin = np.empty(across, points.dtype)
-    valid = np.ones(across, points.dtype)
+    margin = np.empty(step, points.dtype)
+    valid = np.ones(step, points.dtype)
     order = np.zeros(longest, np.int64)
     index = np.zeros(across, np.int64)
     count = points.shape[0]
-    _prepare(constants, constant_values, values, across)
+    _prepare(constants, constant_values, values, step)
     for base in range(0, count, across):
         here = min(across, count - base)
         finite = 1
@@ -443,18 +451,18 @@ def evaluate(
                 if x - x != 0.0:
                     finite = 0
                 values[r * across + t] = x
-        _gather(rows, width_of_row, index, 1, 0, values, data_at, across, groups, samples)
-        forward(code, at, numbers[0], branches, guards[0], values, margin, across, groups, samples, order)
+        _gather(rows, width_of_row, index, 1, 0, values, data_at, step, groups, samples)
+        forward(code, at, numbers[0], branches, guards[0], values, margin, step, groups, samples, order)
         for t in range(here):
             margins[base + t] = margin[t]
             for n in range(seeds.shape[0]):
                 outputs[base + t, n] = values[seeds[n] + t]
         if differentiate:
             for n in range(seeds.shape[0]):
-                seed(adjoints, seeds, clear, n, valid, across)
+                seed(adjoints, seeds, clear, n, valid, step)
                 adjoints[: parameters * across] = 0.0
                 backward(
-                    *(code, at, modes, numbers[0], branches, guards[0], values, adjoints, across, finite),
+                    *(code, at, modes, numbers[0], branches, guards[0], values, adjoints, step, finite),
                     *(False, groups, samples, order),
                 )
                 for t in range(here):

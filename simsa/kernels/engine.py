@@ -36,6 +36,8 @@ MARCHES = False
 """Whether `march` may take steps."""
 STEPS = False
 """Whether `advance` may take a step as the gradient comes out."""
+KEEPS = True
+"""Whether `gradient` leaves every register in memory, for another walk back."""
 ASSIGNS = False
 """Whether the walks write each parameter's adjoint before they add to it, if told that it is the first time."""
 
@@ -49,7 +51,7 @@ def forward(code, at, numbers, rows, guards, values, margin, step, groups, sampl
         outs = code[k, OUTS]
         first = code[k, FIRST]
         count = code[k, COUNT]
-        number = code[k, NUMBER]
+        number = code[k, NUMBER]  # noqa: F841 - for the generated cases
         times = code[k, TIMES]
         guarded = code[k, FLAGS] & GUARDED
         if op == DENSE:
@@ -66,11 +68,9 @@ def forward(code, at, numbers, rows, guards, values, margin, step, groups, sampl
             logsumexp(values, at, first, count, out, groups, samples)
         elif op == MAX or op == MIN:
             sign = 1 if op == MAX else -1
-            rule = int(numbers[number])
-            extremes(values, margin, at, first, count, out, step, times, sign, rule, guarded, groups, samples)
+            extremes(values, margin, at, first, count, out, step, times, sign, guarded, groups, samples)
         elif op == SORT:
-            rule = int(numbers[number])
-            sort(values, margin, at, first, count, out, step, rule, guarded, groups, samples, order)
+            sort(values, margin, at, first, count, out, step, guarded, groups, samples, order)
         elif op == SELECT:
             choose(values, margin, at, first, out, rows, guards, code[k, BRANCH], guarded, groups, samples)
         # <forward>

@@ -152,23 +152,23 @@ def logsumexp_back(values, adjoints, at, modes, first, count, out, groups, sampl
 
 
 @kernel
-def extremes(values, margin, at, first, count, out, step, times, sign, rule, guarded, groups, samples):
-    """Max (sign 1) and min (sign -1), one after the other: the first (or last) of the best operands; their gaps."""
+def extremes(values, margin, at, first, count, out, step, times, sign, guarded, groups, samples):
+    """Max (sign 1) and min (sign -1), one after the other: the first of the best operands; their gaps."""
     for g in range(groups):
         for s in range(samples):
             here = (g * samples + s) * width(values)
             for n in range(times):
-                top, gap = best(values, at, first + n * count, count, sign, rule, g, s)
+                top, gap = best(values, at, first + n * count, count, sign, g, s)
                 store(values, out + n * step + here, top)
                 if guarded:
                     narrow(margin, here, gap)
 
 
 @kernel
-def best(values, at, first, count, sign, rule, g, s):
+def best(values, at, first, count, sign, g, s):
     """Return the largest (sign 1) or smallest (sign -1) operand, and the gap to the next; the first NaN wins.
 
-    Equal operands may be zeros of two signs: the first of them wins, or the last if the rule says so. The distance from
+    Equal operands may be zeros of two signs: the first of them wins, whatever the rule for ties is. The distance from
     the best to an operand grows with the operand, also as rounded: the smallest is that to the next one.
     """
     top = load(values, place(at, first, g, s))
@@ -180,11 +180,11 @@ def best(values, at, first, count, sign, rule, g, s):
         if sign > 0:
             beaten = select(x > top, top, x)
             second = select(beaten > second, beaten, second)
-            top = select(x >= top if rule == LAST else x > top, x, top)
+            top = select(x > top, x, top)
         else:
             beaten = select(x < top, top, x)
             second = select(beaten < second, beaten, second)
-            top = select(x <= top if rule == LAST else x < top, x, top)
+            top = select(x < top, x, top)
     if any_lane(nan):
         found = splat(values, 0.0)
         for i in range(first + count - 1, first - 1, -1):
@@ -259,13 +259,13 @@ def permutation(values, at, first, count, rule, g, s, lane, order):
 
 
 @kernel
-def sort(values, margin, at, first, count, out, step, rule, guarded, groups, samples, order):
-    """sort: insertion sort of each lane, and the smallest gap between neighbours."""
+def sort(values, margin, at, first, count, out, step, guarded, groups, samples, order):
+    """sort: insertion sort of each lane, equal entries in their order, and the smallest gap between neighbours."""
     for g in range(groups):
         for s in range(samples):
             here = (g * samples + s) * width(values)
             for lane in range(width(values)):
-                permutation(values, at, first, count, rule, g, s, lane, order)
+                permutation(values, at, first, count, FIRST, g, s, lane, order)
                 for i in range(count):
                     values[out + i * step + here + lane] = values[place(at, first + order[i], g, s) + lane]
             if guarded:

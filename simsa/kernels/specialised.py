@@ -508,13 +508,13 @@ SPLIT, FIRST, LAST = range(3)
 
 
 def extremes(shape, sign, guarded, own, number, lines):
-    """Return forward(values, margin, numbers) and backward(values, adjoints, numbers) of maxima, or of minima (-1).
+    """Return forward(values, margin) and backward(values, adjoints, numbers) of maxima, or of minima (-1).
 
     lines: (out, operands, modes) of each, by places; the operands of one are different registers. own: the rule of the
     tape for ties; numbers[number] is the rule that counts, which is that one, first or last.
     """
     groups, samples, data_at, _ = shape
-    better, as_good = (">", ">=") if sign > 0 else ("<", "<=")
+    better = ">" if sign > 0 else "<"
     rules = sorted({own, FIRST, LAST})
 
     @contextmanager
@@ -538,7 +538,7 @@ def extremes(shape, sign, guarded, own, number, lines):
         bits = ir.IntType(code.lanes.count)
         return code.b.icmp_unsigned("!=", code.b.bitcast(mask, bits), bits(0))
 
-    def value(code, x, last):
+    def value(code, x):
         """Return the best operand, the gap to the next one, and the lanes with NaN, whose numbers are of no use."""
         b = code.b
         top, second = x[0], code.constant(-sign * float("inf"))
@@ -548,32 +548,30 @@ def extremes(shape, sign, guarded, own, number, lines):
                 nan = b.or_(nan, b.fcmp_unordered("uno", y, x[n + 1]))
             beaten = b.select(b.fcmp_ordered(better, y, top), top, y)
             second = b.select(b.fcmp_ordered(better, beaten, second), beaten, second)
-            top = b.select(b.fcmp_ordered(as_good if last else better, y, top), y, top)
+            top = b.select(b.fcmp_ordered(better, y, top), y, top)
         return top, _call(b, "fabs", b.fsub(top, second)), nan
 
     def forward(code):
         b = code.b
-        with b.if_else(rule_is(code, LAST)) as ways:
-            for way, last in zip(ways, (True, False), strict=True):
-                with way, vectors(code) as at:
-                    _, here = at(data_at)
-                    least = code.load("margin", 0, here)
-                    for out, operands, _ in lines:
-                        x = [code.load("values", *at(place)) for place in operands]
-                        top, gap, nan = value(code, x, last)
-                        result, distance = (cgutils.alloca_once(b, code.vector) for _ in range(2))
-                        b.store(top, result)
-                        b.store(gap, distance)
-                        with b.if_then(some(code, nan), likely=False):
-                            found = code.constant(0.0)
-                            for y in reversed(x):
-                                found = b.select(b.fcmp_unordered("uno", y, y), y, found)
-                            b.store(b.select(nan, found, top), result)
-                            b.store(b.select(nan, found, gap), distance)
-                        code.store("values", b.load(result), *at(out))
-                        least = smaller(b, b.load(distance), least)
-                    if guarded:
-                        code.store("margin", least, 0, here)
+        with vectors(code) as at:
+            _, here = at(data_at)
+            least = code.load("margin", 0, here)
+            for out, operands, _ in lines:
+                x = [code.load("values", *at(place)) for place in operands]
+                top, gap, nan = value(code, x)
+                result, distance = (cgutils.alloca_once(b, code.vector) for _ in range(2))
+                b.store(top, result)
+                b.store(gap, distance)
+                with b.if_then(some(code, nan), likely=False):
+                    found = code.constant(0.0)
+                    for y in reversed(x):
+                        found = b.select(b.fcmp_unordered("uno", y, y), y, found)
+                    b.store(b.select(nan, found, top), result)
+                    b.store(b.select(nan, found, gap), distance)
+                code.store("values", b.load(result), *at(out))
+                least = smaller(b, b.load(distance), least)
+            if guarded:
+                code.store("margin", least, 0, here)
 
     def chosen(code, x, v, rule):
         """Return, for each operand, the lanes in which it receives, and the number of operands that do, if split."""
@@ -622,7 +620,7 @@ def extremes(shape, sign, guarded, own, number, lines):
                             code.store("adjoints", amount, *at(place))
 
     return (
-        _operation(("values", "margin", "numbers"), forward),
+        _operation(("values", "margin"), forward),
         _operation(("values", "adjoints", "numbers"), backward),
     )
 

@@ -181,7 +181,7 @@ def descend(
     }
     room = scratch_size(law, n, descent.size)  # type: ignore[no-untyped-call]
     package.descent.descend(
-        *where.arrays, p, where.data_at, where.size, where.longest, where.groups, where.samples,
+        *where.arrays, p, where.data_at, where.step, where.size, where.longest, where.groups, where.samples,
         data.ravel(), n, law, descent.size, descent.replace, largest, room, *stream.arrays, np.uint64(descent.seed),
         cell, first, start, c * descent.alpha, _at_most(descent.radius, kind), UNITS * float(np.finfo(kind).eps),
         descent.checkpoints.astype(np.int64), descent.objective_trajectories, *out.values(),
@@ -285,7 +285,7 @@ def evaluate(
     outputs, margins = np.empty((b, q), kind), np.empty(b, kind)
     jacobians = np.zeros((b, q, p) if differentiate else (0, q, p), kind)
     kernels().descent.evaluate(
-        *plan.arrays, p, plan.data_at, plan.size, plan.longest, plan.groups, plan.samples,
+        *plan.arrays, p, plan.data_at, plan.step, plan.size, plan.longest, plan.groups, plan.samples,
         x, data.ravel(), tape.data, outputs, jacobians, margins, differentiate,
     )  # fmt: skip
     return outputs, jacobians, margins

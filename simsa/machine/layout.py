@@ -26,6 +26,10 @@ CACHE_BYTES = 96 * 1024
 """Values and adjoints of a block aim to fit in this much memory per thread: measured on Zen 3 (32 KiB L1, 512 KiB L2)
 with `benchmarks/`, where 64 to 192 KiB gave the same speed."""
 
+MINIBATCH_BYTES = 256 * 1024
+"""Values and adjoints of the samples computed at once may fill this much memory: half of Zen 3's second cache. With
+all of a minibatch there, a tie's other choices need no second walk forward."""
+
 MOST_VECTORS = 16
 """Lane vectors per register beyond which dispatch no longer matters (Zen 3, 13 instructions: 16 and 32 are equal)."""
 
@@ -42,10 +46,16 @@ class Layout:
     groups: int
     samples: int
 
-    @property
+    @cached_property
     def step(self) -> int:
-        """Return the distance from one register to the next, in numbers."""
-        return self.groups * self.samples * self.lanes
+        """Return the distance from one register to the next, in numbers.
+
+        A convolution's loops read one sample of many registers, for each weight again. Power-of-two distances would
+        crowd them into a few sets of the cache: two vectors, a line, are left free after each (Zen 3: a tenth faster).
+        """
+        vectors = self.groups * self.samples
+        crowded = vectors > 2 and bool((self.code[:, FLAGS] & SHARED).any())
+        return (vectors + 2 * crowded) * self.lanes
 
     @property
     def data_at(self) -> int:
@@ -169,7 +179,7 @@ def layout(tape: Tape, precision: np.dtype[Any], batch: int, across: int) -> Lay
     lanes = LANE_BYTES // precision.itemsize
     private = tape.registers - tape.parameters
     samples = 1
-    while samples * 2 <= min(batch, 8) and 2 * LANE_BYTES * private * samples * 2 <= CACHE_BYTES:
+    while samples * 2 <= min(batch, 8) and 2 * LANE_BYTES * private * samples * 2 <= MINIBATCH_BYTES:
         samples *= 2
     groups = 1
     while (

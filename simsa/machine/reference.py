@@ -21,6 +21,7 @@ from simsa.tape.tape import ADJOINED, COUNT, FIRST, FLAGS, GUARDED, NUMBER, OP, 
 Number = Any
 SMALLEST = 5e-324
 RELATION = (operator.lt, operator.le, operator.eq, operator.ge, operator.gt)
+BETTER = {"max": operator.gt, "min": operator.lt}
 COMPARE = {"<": operator.lt, "<=": operator.le, "==": operator.eq, ">=": operator.ge, ">": operator.gt}
 
 
@@ -147,9 +148,12 @@ class Interpreter:
         elif row.name == "select":
             execution.values[out] = x[self.tape.table(k)[execution.decisions[k], 2]]
         elif row.name in ("max", "min"):
-            execution.values[out] = x[execution.decisions[k][0]]
+            # which of two zeros of two signs: no convention changes a value
+            best = execution.decisions[k] if k in choices else _extremes(x, BETTER[row.name])
+            execution.values[out] = x[best[0]]
         elif row.name == "sort":
-            execution.values[out : out + outs] = [x[i] for i in execution.decisions[k]]
+            order = execution.decisions[k] if k in choices else _order(x, False)
+            execution.values[out : out + outs] = [x[i] for i in order]
         elif row.name == "dense":
             inputs = len(x) // (outs + 1)
             for j in range(outs):
@@ -182,7 +186,7 @@ class Interpreter:
         if row.name == "sort":
             return _order(x, RULES[int(numbers[0])] == "last")
         if row.name in ("max", "min"):
-            tied = _extremes(x, operator.gt if row.name == "max" else operator.lt)
+            tied = _extremes(x, BETTER[row.name])
             return {"split": tied, "first": tied[:1], "last": tied[-1:]}[RULES[int(numbers[0])]]
         at = len(row.immediates)
         for branch in row.branches:
@@ -213,7 +217,7 @@ class Interpreter:
             ordered = [x[i] for i in _order(x, False)]
             sides = list(pairwise(ordered))
         elif row.arity is None:
-            best = _extremes(x, operator.gt if row.name == "max" else operator.lt)[0]
+            best = _extremes(x, BETTER[row.name])[0]
             sides = [(x[best], v) for i, v in enumerate(x) if i != best]
         else:
             sides = [

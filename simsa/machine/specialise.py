@@ -71,15 +71,15 @@ _LOOPS = {
         "{times}, groups, samples)",
     ),
     "max": (
-        "extremes(values, margin, at, {first}, {count}, {out}, step, {times}, 1, {rule}, {guarded}, groups, samples)",
+        "extremes(values, margin, at, {first}, {count}, {out}, step, {times}, 1, {guarded}, groups, samples)",
         "extremes_back(values, adjoints, at, modes, {first}, {count}, {out}, step, {times}, {rule}, groups, samples)",
     ),
     "min": (
-        "extremes(values, margin, at, {first}, {count}, {out}, step, {times}, -1, {rule}, {guarded}, groups, samples)",
+        "extremes(values, margin, at, {first}, {count}, {out}, step, {times}, -1, {guarded}, groups, samples)",
         "extremes_back(values, adjoints, at, modes, {first}, {count}, {out}, step, {times}, {rule}, groups, samples)",
     ),
     "sort": (
-        "sort(values, margin, at, {first}, {count}, {out}, step, {rule}, {guarded}, groups, samples, order)",
+        "sort(values, margin, at, {first}, {count}, {out}, step, {guarded}, groups, samples, order)",
         "sort_back(values, adjoints, at, modes, {first}, {count}, {out}, step, {rule}, groups, samples, order)",
     ),
     "select": (
@@ -197,6 +197,7 @@ def engine_text(layout: Layout) -> str:
     assigns = _assigns(layout)
     steps = assigns and not whole
     lines.append(f"ASSIGNS, STEPS = {assigns}, {steps}")
+    lines.append(f"KEEPS = {not whole}")
     texts["advance"] = "return 0"
     marches = bool(whole) and layout.groups * layout.samples * len(layout.code) <= LONGEST
     lines.append(f"MARCHES = {marches}")
@@ -401,7 +402,7 @@ def _extremes(layout: Layout, name: int, line: NDArray[np.int64]) -> Piece | Non
     numbers += f"{int(tape.numbers[rule])}, {rule}"
     return Piece(
         f"forward{name}, backward{name} = specialised.extremes(shape, {numbers}, [\n{body}])",
-        f"forward{name}(values, margin, numbers)",
+        f"forward{name}(values, margin)",
         f"backward{name}(values, adjoints, numbers)" if line[FLAGS] & ADJOINED else "",
     )
 
