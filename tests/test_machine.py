@@ -2,12 +2,14 @@
 
 import dataclasses
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import simsa
 from simsa.machine import FLOAT32, FLOAT64, Interpreter, generate, tape_of
 from simsa.machine.launch import evaluate
 from simsa.machine.layout import merged
@@ -70,6 +72,20 @@ def test_no_rule_for_ties_changes_a_value(rule: str) -> None:
         expected = {"split": [0.5, 0.5], "first": [1.0, 0.0], "last": [0.0, 1.0]}[rule]
         assert same(jacobians[:, 0], [expected] * 2), (name, rule)
         assert_equal_bits(tape, x, np.zeros((2, 0)), "float64", 1)
+
+
+def test_a_shared_layer_with_a_weight_that_is_read_elsewhere() -> None:
+    """Such a weight has received when the layer's others have not."""
+
+    def function(x: Any, data: Any) -> Any:
+        weights = x[:6].reshape(2, 3)
+        return np.sum((weights @ data[:3]) * (weights @ data[3:])) + 3.0 * x[0] * x[0] + np.exp(x[4])
+
+    tape = tape_of(simsa.trace(function, 6, 6))
+    assert sum(tape.shares(k) for k in range(len(tape.code))) == 2
+    rng = np.random.default_rng(0)
+    for groups in (1, 2):
+        assert_equal_bits(tape, rng.normal(size=(9, 6)), rng.normal(size=(9, 6)), "float64", groups)
 
 
 def batch(draw: st.DrawFn, made: Program, count: int, finite: bool = False) -> tuple[np.ndarray, np.ndarray]:

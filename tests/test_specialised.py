@@ -102,10 +102,17 @@ IMAGE = [(4, 4), {"kind": "conv2d", "filters": 3, "size": 2, "padding": 1}, {"ki
 CONVOLUTIONS = [*IMAGE, {"kind": "conv2d", "filters": 2, "size": 2, "bias": False}, 2]
 
 
+def mixed(x: Any, data: Any) -> Any:
+    """Use a layer twice, and two of its weights elsewhere: these have received when the others have not."""
+    weights = x[:6].reshape(2, 3)
+    return np.sum((weights @ data[:3]) * (weights @ data[3:])) + 3.0 * x[0] * x[0] + np.exp(x[4])
+
+
 @pytest.mark.parametrize("groups", [1, 4])
-def test_convolutions(groups: int) -> None:
+@pytest.mark.parametrize("made", [lambda: network(CONVOLUTIONS), lambda: trace(mixed, 6, 6)], ids=["layers", "mixed"])
+def test_convolutions(made: Any, groups: int) -> None:
     """Registers of several groups lie apart, with room between them."""
-    assert_same(tape_of(network(CONVOLUTIONS)), 6, groups=groups)
+    assert_same(tape_of(made()), 6, groups=groups)
 
 
 LAWS: list[tuple[str, str, tuple[int, int], dict[str, Any]]] = [

@@ -73,12 +73,30 @@ def convolution(values, at, first, outs, inputs, bias, out, step, times, groups,
 def convolution_back(
     values, adjoints, at, modes, first, outs, inputs, bias, out, step, trusted, times, groups, samples
 ):
-    """Backward of a convolution, the last place first.
+    """Backward of a convolution, the last place first."""
+    count = outs * inputs + inputs + (outs if bias else 0)
+    last = first + (times - 1) * count
+    low, high, passes = _reach(at, modes, first, outs, inputs, bias, times)
+    # a weight that is read elsewhere, too, may have received before
+    alike = trusted
+    for i in range(last, last + count):
+        alike = alike and (modes[i] == modes[last] or last + outs * inputs <= i < last + (outs + 1) * inputs)
+    if not (alike and tame(values, low, high, groups, samples)):
+        places_back(values, adjoints, at, modes, first, outs, inputs, bias, out, step, times, groups, samples)
+        return
+    if modes[last]:
+        for g in range(groups):
+            for s in range(samples):
+                _weights_back(
+                    values, adjoints, at, modes[last], first, outs, inputs, bias, out, step, times, g, s, samples
+                )
+    if passes:
+        inputs_back(values, adjoints, at, modes, first, outs, inputs, bias, out, step, times, groups, samples)
 
-    If all inputs are finite (and the weights, which `trusted` says), an adjoint that received nothing passes zeros,
-    which change no sum.
-    """
-    lanes = width(values)
+
+@kernel
+def _reach(at, modes, first, outs, inputs, bias, times):
+    """Return where the first and the last input begin, and whether an adjoint is passed to some."""
     weights = outs * inputs
     count = weights + inputs + (outs if bias else 0)
     low = high = at[first + weights, 0]
@@ -87,30 +105,41 @@ def convolution_back(
         for i in range(first + n * count + weights, first + n * count + weights + inputs):
             low, high = min(low, at[i, 0]), max(high, at[i, 0])
             passes = passes or modes[i] != 0
-    # inputs are between these registers, with others that do no harm
-    if not (trusted and _finite(values, low, (high - low) // lanes + groups * samples)):
-        for n in range(times - 1, -1, -1):
-            here = first + n * count
-            dense_back(
-                *(values, adjoints, at, modes, here, outs, inputs, bias, out + n * outs * step, step, trusted),
-                *(groups, samples),
-            )
-        return
-    last = first + (times - 1) * count
-    if modes[last]:
+    return low, high, passes
+
+
+@kernel
+def tame(values, low, high, groups, samples):
+    """Tell whether all inputs are finite, and what else is between them.
+
+    If so (and the weights are), an adjoint that received nothing passes zeros, which change no sum.
+    """
+    return _finite(values, low, (high - low) // width(values) + groups * samples)
+
+
+@kernel
+def places_back(values, adjoints, at, modes, first, outs, inputs, bias, out, step, times, groups, samples):
+    """Backward of a convolution, one dense instruction after the other, of which nothing is presumed."""
+    count = outs * inputs + inputs + (outs if bias else 0)
+    for n in range(times - 1, -1, -1):
+        here = first + n * count
+        dense_back(
+            values, adjoints, at, modes, here, outs, inputs, bias, out + n * outs * step, step, 0, groups, samples
+        )
+
+
+@kernel
+def inputs_back(values, adjoints, at, modes, first, outs, inputs, bias, out, step, times, groups, samples):
+    """Pass to the inputs of each place, the last place first."""
+    weights = outs * inputs
+    count = weights + inputs + (outs if bias else 0)
+    for n in range(times - 1, -1, -1):
         for g in range(groups):
             for s in range(samples):
-                _weights_back(
-                    values, adjoints, at, modes[last], first, outs, inputs, bias, out, step, times, g, s, samples
+                o = out + n * outs * step + (g * samples + s) * width(values)
+                _inputs_back(
+                    values, adjoints, at, modes, first, first + n * count + weights, outs, inputs, o, step, g, s
                 )
-    if passes:
-        for n in range(times - 1, -1, -1):
-            for g in range(groups):
-                for s in range(samples):
-                    o = out + n * outs * step + (g * samples + s) * lanes
-                    _inputs_back(
-                        values, adjoints, at, modes, first, first + n * count + weights, outs, inputs, o, step, g, s
-                    )
 
 
 @kernel

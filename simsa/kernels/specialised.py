@@ -625,6 +625,122 @@ def extremes(shape, sign, guarded, own, number, lines):
     )
 
 
+def convolution(shape, outs, inputs, weights, bias, out, windows, fresh, adjoined):
+    """Return forward(values) and weights_back(values, adjoints) of a dense layer that is used at several places.
+
+    weights, bias: the places of the first of the copies of parameters, in rows of `inputs`; bias -1 if there is none.
+    windows: the places of the inputs, for each place of the layer, whose outputs follow each other from `out` on.
+    fresh: whether the copies' adjoints are written, not added to. adjoined: whether these receive at all.
+    """
+    groups, samples, _, step = shape
+    times = len(windows)
+    across = next(n for n in (4, 2, 1) if samples % n == 0)
+
+    def table(code, order):
+        """Return the places of all windows as a constant in memory, in an order of the layer's places."""
+        places = ir.ArrayType(INDEX, times * inputs)
+        constant = ir.Constant(places, [place for window in order for place in window])
+        return cgutils.global_constant(code.b, "windows", constant)
+
+    def window(code, places, n, i):
+        """Return a place: input i of window n."""
+        at = code.scaled((n, inputs), (i, 1))
+        return code.b.load(code.b.gep(places, [INDEX(0), at]), align=8)
+
+    def forward(code):
+        b, lanes = code.b, code.lanes.count
+        places = table(code, windows)
+        with code.times(groups) as g, code.times(samples // across) as s:
+            near = code.scaled((g, samples * lanes))
+            own = code.scaled((g, samples * lanes), (s, across * lanes), (INDEX(0), 1))
+            with cgutils.for_range(b, INDEX(times)) as loop:
+                n = loop.index
+                for first, size, count in _tiles(outs, max(1, SUMS // across)):
+                    with code.times(count) as j:
+                        sums = [code.constant(-0.0)] * (size * across)
+                        if bias >= 0:
+                            at = code.scaled((near, 1), (j, size * step))
+                            loaded = [code.load("values", bias + (first + r) * step, at) for r in range(size)]
+                            sums = [value for value in loaded for _ in range(across)]
+
+                        def body(k, i, sums, n=n, j=j, first=first, size=size, own=own, near=near):
+                            here = b.add(window(code, places, n, b.add(i, INDEX(k)) if i else INDEX(k)), own)
+                            x = [code.load("values", m * lanes, here) for m in range(across)]
+                            at = code.scaled((near, 1), (j, size * inputs * step), (i, step))
+                            w = [
+                                code.load("values", weights + ((first + r) * inputs + k) * step, at)
+                                for r in range(size)
+                            ]
+                            return [
+                                b.fadd(sums[r * across + m], b.fmul(w[r], x[m]))
+                                for r in range(size)
+                                for m in range(across)
+                            ]
+
+                        sums = code.fold(inputs, sums, body)
+                        target = code.scaled((own, 1), (n, outs * step), (j, size * step))
+                        for k, value in enumerate(sums):
+                            place = out + (first + k // across) * step + k % across * lanes
+                            code.store("values", value, place, target)
+
+    def weights_back(code):
+        """Add g_j x_i of every place, the last first, to each sample's adjoint of W_ji, and g_j to that of b_j."""
+        b, lanes = code.b, code.lanes.count
+        places = table(code, reversed(windows))
+        end = out + (times - 1) * outs * step
+
+        def before(place, at):
+            return code.constant(0.0) if fresh else code.load("adjoints", place, at)
+
+        def grads(first, size, n, k, left):
+            """Return g_j of some outputs, `k` and `n` places before the last; n may be None."""
+            at = code.scaled((left, 1), (n, -outs * step))
+            return [code.load("adjoints", end + (first + r - k * outs) * step, at) for r in range(size)]
+
+        with code.times(groups) as g, code.times(samples) as s:
+            own = code.scaled((g, samples * lanes), (s, lanes), (INDEX(0), 1))
+            for first, rows, count in _tiles(outs, 4):
+                with code.times(count) as j:
+                    left = code.scaled((own, 1), (j, rows * step))
+                    for second, columns, many in _tiles(inputs, SUMS // rows):
+                        with code.times(many) as i:
+                            at = code.scaled((own, 1), (j, rows * inputs * step), (i, columns * step))
+                            where = [
+                                weights + ((first + r) * inputs + second + c) * step
+                                for r in range(rows)
+                                for c in range(columns)
+                            ]
+
+                            def body(
+                                k, n, sums, i=i, first=first, second=second, rows=rows, columns=columns, left=left
+                            ):
+                                d = grads(first, rows, n, k, left)
+                                at = code.scaled((INDEX(k * inputs + second), 1), (n, inputs), (i, columns))
+                                x = []
+                                for c in range(columns):
+                                    place = b.load(b.gep(places, [INDEX(0), b.add(at, INDEX(c))]), align=8)
+                                    x.append(code.load("values", 0, b.add(place, own)))
+                                return [
+                                    b.fadd(sums[r * columns + c], b.fmul(d[r], x[c]))
+                                    for r in range(rows)
+                                    for c in range(columns)
+                                ]
+
+                            sums = code.fold(times, [before(place, at) for place in where], body, unroll=2)
+                            code.store_all(where, at, sums)
+            for first, rows, count in _tiles(outs, SUMS) if bias >= 0 else ():
+                with code.times(count) as j:
+                    left = code.scaled((own, 1), (j, rows * step))
+                    where = [bias + (first + r) * step for r in range(rows)]
+
+                    def added(k, n, sums, first=first, rows=rows, left=left):
+                        return [b.fadd(a, d) for a, d in zip(sums, grads(first, rows, n, k, left), strict=True)]
+
+                    code.store_all(where, left, code.fold(times, [before(place, left) for place in where], added))
+
+    return _operation(("values",), forward), _operation(("values", "adjoints"), weights_back) if adjoined else None
+
+
 # Dense layers.
 
 

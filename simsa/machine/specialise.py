@@ -67,8 +67,8 @@ _LOOPS = {
     ),
     "convolution": (
         "convolution(values, at, {first}, {outs}, {inputs}, {bias}, {out}, step, {times}, groups, samples)",
-        "convolution_back(values, adjoints, at, modes, {first}, {outs}, {inputs}, {bias}, {out}, step, trusted, "
-        "{times}, groups, samples)",
+        "places_back(values, adjoints, at, modes, {first}, {outs}, {inputs}, {bias}, {out}, step, {times}, "
+        "groups, samples)",
     ),
     "max": (
         "extremes(values, margin, at, {first}, {count}, {out}, step, {times}, 1, {guarded}, groups, samples)",
@@ -91,7 +91,7 @@ _LOOPS = {
 
 _HEAD = '''"""The engine of one tape in one layout; see `simsa.machine.specialise`."""
 
-from simsa.kernels.convolution import convolution, convolution_back
+from simsa.kernels.convolution import convolution, inputs_back, places_back, tame
 from simsa.kernels.nary import (
     add_up, add_up_back, choose, choose_back, dense, dense_back, dot, dot_back, extremes,
     extremes_back, logsumexp, logsumexp_back, seed, sort, sort_back, tied,
@@ -243,6 +243,7 @@ def _pieces(layout: Layout) -> Iterator[Piece]:
             after, before = (layout.code[n] if n in between else None for n in (k + 1, k - 1))
             yield (
                 _dense(layout, next(names), line, after, before)
+                or _convolution(layout, next(names), line)
                 or _extremes(layout, next(names), line)
                 or _loop(layout, line)
             )
@@ -384,6 +385,37 @@ def _loop(layout: Layout, line: NDArray[np.int64]) -> Piece:
         "rule": f"int(numbers[{line[NUMBER]}])", "guarded": line[FLAGS] & GUARDED, "branch": line[BRANCH],
     }  # fmt: skip
     return Piece("", forward.format(**numbers), backward.format(**numbers) if line[FLAGS] & ADJOINED else "")
+
+
+def _convolution(layout: Layout, name: int, line: NDArray[np.int64]) -> Piece | None:
+    """Return the part of a dense layer with copies of parameters, unless some of these have received and some not."""
+    tape, outs, count, first = layout.tape, int(line[OUTS]), int(line[COUNT]), int(line[FIRST])
+    reads = [slice(first + n * count, first + (n + 1) * count) for n in range(line[TIMES])]
+    places = [blocks_of(layout.places(tape.operands[read]).tolist(), outs) for read in reads]
+    own, _, others = blocks_of(tape.modes[reads[-1]].tolist(), outs)
+    if not line[FLAGS] & SHARED or len({*own, *others}) > 1:
+        return None
+    weights, x, bias = places[0]
+    windows = tuple(tuple(window) for _, window, _ in places)
+    passes = any(any(blocks_of(tape.modes[read].tolist(), outs)[1]) for read in reads)
+    out, low, high = int(layout.places(line[OUT])), min(map(min, windows)), max(map(max, windows))
+    numbers = f"{outs}, {len(x)}, {weights[0]}, {bias[0] if bias else -1}, {out}, {windows}"
+    given = f"{first}, {outs}, {len(x)}, {len(bias) > 0}, {out}, step, {len(reads)}, groups, samples)"
+    back = [f"    weights{name}(values, adjoints)"] * bool(own[0])
+    back += [f"    inputs_back(values, adjoints, at, modes, {given}"] * passes
+    return Piece(
+        f"forward{name}, weights{name} = specialised.convolution(shape, {numbers}, {own[0] == ASSIGN}, {bool(own[0])})",
+        f"forward{name}(values)",
+        "\n".join(
+            [
+                f"if trusted and tame(values, {low}, {high}, groups, samples):",
+                *back,
+                f"else:\n    places_back(values, adjoints, at, modes, {given}",
+            ]
+        )
+        if line[FLAGS] & ADJOINED
+        else "",
+    )
 
 
 def _extremes(layout: Layout, name: int, line: NDArray[np.int64]) -> Piece | None:
