@@ -14,7 +14,7 @@ from simsa.machine.generate import around
 from simsa.machine.launch import evaluate
 from simsa.machine.layout import Layout, laid_out
 from simsa.machine.specialise import engine_text
-from simsa.primitives import FRAMEWORKS, ROWS, Convention
+from simsa.primitives import FRAMEWORKS, ROWS, Convention, convention
 from simsa.program import network
 from simsa.program.program import Builder, Program
 from simsa.tape import Tape
@@ -113,6 +113,20 @@ def mixed(x: Any, data: Any) -> Any:
 def test_convolutions(made: Any, groups: int) -> None:
     """Registers of several groups lie apart, with room between them."""
     assert_same(tape_of(made()), 6, groups=groups)
+
+
+@pytest.mark.parametrize("rule", ["first", "last"])
+@pytest.mark.parametrize("count", [2, 7, 16])
+def test_sorting(rule: str, count: int) -> None:
+    """Parameters, data and what is made of them, sorted; ties in abundance, and NaN, which leave the straight way."""
+    builder = Builder(3, 4, convention({"base": "tensorflow", "sort": rule}))
+    made = [builder.apply("sub", [n % 3, 3 + n % 4]) for n in range(count)]
+    first = builder.apply("sort", [*range(7), *made][:count] if count < 16 else made, outputs=count)
+    weighted = [builder.apply("mul", [first + n, n % 7]) for n in range(count)]
+    tape = tape_of(builder.finish([weighted[0], builder.apply("sum", weighted)]))
+    assert "specialised.sort" in engine_text(laid_out(tape, 4, 1, 1))
+    assert_same(tape, 7, groups=2)
+    assert_same(tape, 8, "float32")
 
 
 LAWS: list[tuple[str, str, tuple[int, int], dict[str, Any]]] = [

@@ -8,6 +8,7 @@ next register begins `step` further.
 """
 
 from contextlib import contextmanager
+from itertools import pairwise
 
 from llvmlite import ir
 from numba import types
@@ -502,9 +503,103 @@ def straight(shape, outs, constants, output, lines, strides=()):
     )
 
 
-# Maxima and minima.
+# Maxima, minima, and sorting.
 
 SPLIT, FIRST, LAST = range(3)
+
+
+@contextmanager
+def _vectors(code, shape):
+    """Loop over the lane vectors; yield what turns a place into an address: the place, and how far it has moved."""
+    groups, samples, data_at, _ = shape
+    lanes = code.lanes.count
+    with code.times(groups) as g, code.times(samples) as s:
+        shared, private = code.scaled((g, lanes)), code.scaled((g, samples * lanes), (s, lanes))
+        yield lambda place: (place, shared if place < data_at else private)
+
+
+def _rule_is(code, number, rule):
+    """Tell whether this is the rule that counts."""
+    b = code.b
+    return b.fcmp_ordered("==", b.load(b.gep(code.data["numbers"], [INDEX(number)])), ir.DoubleType()(rule))
+
+
+def _smaller(b, x, y):
+    return b.select(b.fcmp_ordered("<", x, y), x, y)
+
+
+def _some(code, mask):
+    """Tell whether a mask holds in some lane."""
+    bits = ir.IntType(code.lanes.count)
+    return code.b.icmp_unsigned("!=", code.b.bitcast(mask, bits), bits(0))
+
+
+def sort(shape, out, operands, modes, guarded, number):
+    """Return proper(values), and, where that is true, forward(values, margin) and backward(values, adjoints, numbers).
+
+    proper: no operand is NaN. Neighbours are put in order, the odd pairs and the even ones in turn, until all are in
+    order: equal entries keep theirs. numbers[number] says which of them comes first for the adjoints: the first operand
+    or, if they are turned round before, the last. operands: the places of different registers.
+    """
+    _, _, data_at, step = shape
+    count = len(operands)
+    pairs = [pair for turn in range(count) for pair in range(turn % 2, count - 1, 2)]
+
+    def proper(code):
+        b = code.b
+        seen = cgutils.alloca_once_value(b, ir.Constant(ir.VectorType(ir.IntType(1), code.lanes.count), None))
+        with _vectors(code, shape) as at:
+            for place in operands:
+                x = code.load("values", *at(place))
+                b.store(b.or_(b.load(seen), b.fcmp_unordered("uno", x, x)), seen)
+        return b.not_(_some(code, b.load(seen)))
+
+    proper.tells = types.boolean
+
+    def swap(b, x, n):
+        """Put two neighbours in order; return where they were not."""
+        left, right = x[n], x[n + 1]
+        turned = b.fcmp_ordered("<", right, left)
+        x[n], x[n + 1] = b.select(turned, right, left), b.select(turned, left, right)
+        return turned
+
+    def forward(code):
+        b = code.b
+        with _vectors(code, shape) as at:
+            _, here = at(data_at)
+            x = [code.load("values", *at(place)) for place in operands]
+            for n in pairs:
+                swap(b, x, n)
+            for i, value in enumerate(x):
+                code.store("values", value, *at(out + i * step))
+            if guarded:
+                least = code.load("margin", 0, here)
+                for low, high in pairwise(x):
+                    least = _smaller(b, _call(b, "fabs", b.fsub(high, low)), least)
+                code.store("margin", least, 0, here)
+
+    def backward(code):
+        b = code.b
+        for rule in (FIRST, LAST):
+            order = 1 if rule == FIRST else -1
+            with b.if_then(_rule_is(code, number, rule)), _vectors(code, shape) as at:
+                x = [code.load("values", *at(place)) for place in operands[::order]]
+                turned = [swap(b, x, n) for n in pairs]
+                passed = [code.load("adjoints", *at(out + i * step)) for i in range(count)]
+                for n, was in zip(reversed(pairs), reversed(turned), strict=True):
+                    left, right = passed[n], passed[n + 1]
+                    passed[n], passed[n + 1] = b.select(was, right, left), b.select(was, left, right)
+                for place, mode, amount in zip(operands, modes, passed[::order], strict=True):
+                    if mode:
+                        if mode != ASSIGN:
+                            amount = b.fadd(code.load("adjoints", *at(place)), amount)
+                        code.store("adjoints", amount, *at(place))
+
+    return (
+        _operation(("values",), proper),
+        _operation(("values", "margin"), forward),
+        _operation(("values", "adjoints", "numbers"), backward),
+    )
 
 
 def extremes(shape, sign, guarded, own, number, lines):
@@ -513,30 +608,9 @@ def extremes(shape, sign, guarded, own, number, lines):
     lines: (out, operands, modes) of each, by places; the operands of one are different registers. own: the rule of the
     tape for ties; numbers[number] is the rule that counts, which is that one, first or last.
     """
-    groups, samples, data_at, _ = shape
+    data_at = shape[2]
     better = ">" if sign > 0 else "<"
     rules = sorted({own, FIRST, LAST})
-
-    @contextmanager
-    def vectors(code):
-        """Loop over the lane vectors; yield what turns a place into an address: the place, and how far it has moved."""
-        lanes = code.lanes.count
-        with code.times(groups) as g, code.times(samples) as s:
-            shared, private = code.scaled((g, lanes)), code.scaled((g, samples * lanes), (s, lanes))
-            yield lambda place: (place, shared if place < data_at else private)
-
-    def rule_is(code, rule):
-        """Tell whether this is the rule that counts."""
-        b = code.b
-        return b.fcmp_ordered("==", b.load(b.gep(code.data["numbers"], [INDEX(number)])), ir.DoubleType()(rule))
-
-    def smaller(b, x, y):
-        return b.select(b.fcmp_ordered("<", x, y), x, y)
-
-    def some(code, mask):
-        """Tell whether a mask holds in some lane."""
-        bits = ir.IntType(code.lanes.count)
-        return code.b.icmp_unsigned("!=", code.b.bitcast(mask, bits), bits(0))
 
     def value(code, x):
         """Return the best operand, the gap to the next one, and the lanes with NaN, whose numbers are of no use."""
@@ -553,7 +627,7 @@ def extremes(shape, sign, guarded, own, number, lines):
 
     def forward(code):
         b = code.b
-        with vectors(code) as at:
+        with _vectors(code, shape) as at:
             _, here = at(data_at)
             least = code.load("margin", 0, here)
             for out, operands, _ in lines:
@@ -562,14 +636,14 @@ def extremes(shape, sign, guarded, own, number, lines):
                 result, distance = (cgutils.alloca_once(b, code.vector) for _ in range(2))
                 b.store(top, result)
                 b.store(gap, distance)
-                with b.if_then(some(code, nan), likely=False):
+                with b.if_then(_some(code, nan), likely=False):
                     found = code.constant(0.0)
                     for y in reversed(x):
                         found = b.select(b.fcmp_unordered("uno", y, y), y, found)
                     b.store(b.select(nan, found, top), result)
                     b.store(b.select(nan, found, gap), distance)
                 code.store("values", b.load(result), *at(out))
-                least = smaller(b, b.load(distance), least)
+                least = _smaller(b, b.load(distance), least)
             if guarded:
                 code.store("margin", least, 0, here)
 
@@ -603,7 +677,7 @@ def extremes(shape, sign, guarded, own, number, lines):
     def backward(code):
         b, nothing = code.b, code.constant(-0.0)
         for rule in rules:
-            with b.if_then(rule_is(code, rule)), vectors(code) as at:
+            with b.if_then(_rule_is(code, number, rule)), _vectors(code, shape) as at:
                 for out, operands, modes in reversed(lines):
                     grad, v = code.load("adjoints", *at(out)), code.load("values", *at(out))
                     x = [code.load("values", *at(place)) for place in operands]

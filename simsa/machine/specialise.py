@@ -245,6 +245,7 @@ def _pieces(layout: Layout) -> Iterator[Piece]:
                 _dense(layout, next(names), line, after, before)
                 or _convolution(layout, next(names), line)
                 or _extremes(layout, next(names), line)
+                or _sort(layout, next(names), line)
                 or _loop(layout, line)
             )
     if waiting:
@@ -436,6 +437,27 @@ def _extremes(layout: Layout, name: int, line: NDArray[np.int64]) -> Piece | Non
         f"forward{name}, backward{name} = specialised.extremes(shape, {numbers}, [\n{body}])",
         f"forward{name}(values, margin)",
         f"backward{name}(values, adjoints, numbers)" if line[FLAGS] & ADJOINED else "",
+    )
+
+
+def _sort(layout: Layout, name: int, line: NDArray[np.int64]) -> Piece | None:
+    """Return the part of a sort, unless it is long or reads a register twice."""
+    tape, count = layout.tape, int(line[COUNT])
+    reads = slice(line[FIRST], line[FIRST] + count)
+    operands = layout.places(tape.operands[reads]).tolist()
+    if ROWS[line[OP]].name != "sort" or count > SHORT or len(set(operands)) < count:
+        return None
+    numbers = f"{int(layout.places(line[OUT]))}, {operands}, {tape.modes[reads].tolist()}"
+    slow = _loop(layout, line)
+
+    def chosen(fast: str, slow: str) -> str:
+        return f"if proper{name}(values):\n    {fast}\nelse:\n    {slow}"
+
+    return Piece(
+        f"proper{name}, forward{name}, backward{name} = "
+        f"specialised.sort(shape, {numbers}, {bool(line[FLAGS] & GUARDED)}, {line[NUMBER]})",
+        chosen(f"forward{name}(values, margin)", slow.forward),
+        chosen(f"backward{name}(values, adjoints, numbers)", slow.backward) if slow.backward else "",
     )
 
 
