@@ -15,12 +15,13 @@ from simsa.machine.exact import refusal
 from simsa.machine.launch import INTERPRETER, SPECIALISED, Descent, Initial, Stream, evaluation
 from simsa.machine.layout import merged
 from simsa.machine.specialise import LONGEST
-from simsa.primitives import Convention
+from simsa.primitives import ROWS, Convention
 from simsa.program import Program, build, expression
 from simsa.scenario import Scenario, hypotheses, rows
 from simsa.scenario.schema import EXACT, Expression, Python
 from simsa.scenario.stream import Stream as Streamed
 from simsa.tape import Tape, assemble
+from simsa.tape.tape import COUNT, OP
 
 POINTS_LIMIT = 2**28
 """`points = "auto"` keeps the final points and those of ties while both together take at most so many
@@ -42,16 +43,17 @@ SMALLEST_BLOCK, LARGEST_BLOCK = 32, 2**16
 """Trajectories in a block: enough to fill lanes however long it takes (one by one if a cell is exact), and few files
 for large sweeps."""
 
-DRAW = 170e-9
-OPERAND = {"float64": 0.3e-9, "float32": 0.15e-9, EXACT: 6e-6}
-INSTRUCTION = {"float64": 5e-9, "float32": 3.5e-9, EXACT: 45e-6}
-DATUM = 6e-9
-STREAMED = 75e-9
-SAVED = 0.25
-"""Seconds on one core to draw the minibatch of a step, and for each sample in it: for each operand and each
-instruction of the tape, and for each number of the sample, read or streamed. Fitted to networks 64-32-10, 64-8-10 and
-2-16-16-1 and to scalar programs on Zen 3, and within a third of each; exact numbers up to a few hundred bits, longer
-ones take longer."""
+PARAMETER = 1e-9
+DRAW = 20e-9
+DATUM, STREAMED = 0.6e-9, 75e-9
+OPERAND = {"float64": 0.13e-9, "float32": 0.07e-9, EXACT: 6e-6}
+INSTRUCTION = {"float64": 3.2e-9, "float32": 1.6e-9, EXACT: 45e-6}
+SORTED = 7e-9
+SAVED = 0.05
+"""Seconds on one core: for each parameter in a step; for each sample in it, to draw its number, for each number that it
+has, read or streamed, for each operand and each instruction of the tape, and for each pair of entries that are sorted.
+The specialised engine takes so much of the last two. Fitted to the works of `benchmarks/` on Zen 3, and within a factor
+of two of each; exact numbers up to a few hundred bits, longer ones take longer."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,8 @@ class Plan:
         for cell in layout.cells:
             tape = self.tapes[cell.convention]
             flops += (6 * gradients + 2 * values) * len(tape.operands)
-            taken = layout.trajectories * layout.steps * (0 if self.descent.law == "full" else DRAW)
+            taken = layout.trajectories * layout.steps * tape.parameters * PARAMETER
+            taken += gradients * (0 if self.descent.law == "full" else DRAW)
             taken += gradients * tape.data * (STREAMED if self.descent.stream else 0)
             taken += (gradients + values / 3) * _seconds(tape, cell.precision, self.engine(cell))
             seconds += taken
@@ -275,9 +278,10 @@ def _samples(descent: Descent, n: int) -> float:
 
 def _seconds(tape: Tape, precision: str, engine: str) -> float:
     """Return how long the gradient of one sample takes one core, by the calibration."""
-    instructions, operands = len(tape.code), len(tape.operands)
+    pairs = sum(int(line[COUNT]) ** 2 for line in tape.code if ROWS[line[OP]].name == "sort")
     saved = SAVED if engine == SPECIALISED else 1.0
-    return instructions * INSTRUCTION[precision] * saved + operands * OPERAND[precision] + tape.data * DATUM
+    dispatched = (len(tape.code) * INSTRUCTION[precision] + pairs * SORTED) * saved
+    return dispatched + len(tape.operands) * OPERAND[precision] + tape.data * DATUM
 
 
 def _engines(whole: Plan, scenario: Scenario) -> dict[tuple[str, str], str]:
