@@ -228,7 +228,8 @@ def _report(
         timing = (store.read_json(folder / "summary.json") or {}).get("timing", timing)
     say("reading the records, and classifying first ties and final points ...")
     summary = analysis.summarise(
-        store.open(folder),
+        store.cells(folder),
+        store.attributes(folder),
         subject=report.subject(scenario, made),
         claims=report.claims(scenario),
         timing=timing,
