@@ -15,6 +15,7 @@ import platform
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -372,9 +373,17 @@ def exists(folder: Path) -> bool:
 
 def erase(folder: Path) -> None:
     """Remove the records in `folder`, task records first: a killed removal leaves nothing that looks done."""
-    for name in (TASKS, ZARR):
-        if (folder / name).exists():
-            shutil.rmtree(folder / name)
+
+    def remove() -> None:
+        for name in (TASKS, ZARR):
+            if (folder / name).exists():
+                shutil.rmtree(folder / name)
+
+    with ThreadPoolExecutor(1) as pool:
+        removed = pool.submit(remove)
+        import zarr  # noqa: F401 - new records need it, and importing it takes as long as removing old ones
+
+        removed.result()
 
 
 def attributes(folder: Path) -> dict[str, Any]:
