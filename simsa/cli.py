@@ -16,7 +16,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simsa.drawing import drawers
+from simsa.drawing import drawer
 from simsa.errors import SimsaError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ DONE, BAD_INPUT, INTERRUPTED = 0, 2, 3
 """Exit codes."""
 
 SHORT = 10.0
-"""Seconds up to which a run is short: processes that draw its figures may wait for its end."""
+"""Seconds up to which a run is short: a process that draws its figures may wait for its end."""
 
 STEPS = 20
 """Steps that a replay prints, unless told otherwise."""
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None, command: str = "simsa", apart: 
     """Run the command line and return the exit code: 0 done, 2 bad input, 3 interrupted.
 
     arguments: without the name of the command; those of the process if left out. command: how the user called
-    it, for messages that say what to type. apart: draw the figures of a short run in processes of their own.
+    it, for messages that say what to type. apart: draw the figures of a short run in processes beside it.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     chosen = _parser().parse_args(given)
@@ -169,6 +169,8 @@ def _sweep(chosen: argparse.Namespace, typed: Sequence[str], apart: bool) -> int
         raise SimsaError(
             f"{folder} holds results already: continue them with --resume, or replace them with --overwrite"
         )
+    short = made.estimate().seconds(workers) < SHORT
+    drawing = drawer(folder, workers) if apart and short and workers > 1 else nullcontext()
     if there and chosen.overwrite:
         store.erase(folder)
     if there and chosen.resume:
@@ -181,8 +183,7 @@ def _sweep(chosen: argparse.Namespace, typed: Sequence[str], apart: bool) -> int
     _provenance(folder, scenario, chosen, typed, workers, keep=there and chosen.resume)
 
     try:
-        short = made.estimate().seconds(workers) < SHORT
-        with drawers(folder, min(3, workers - 1)) if apart and short and workers > 1 else nullcontext() as draw:
+        with drawing as draw:
             compiling = drive.warm_up(made, say) if todo else 0.0
             outcome = drive.run(made, records, todo, workers=workers, say=say, quiet=chosen.quiet)
             if not outcome.interrupted:
@@ -228,7 +229,8 @@ def _report(
         timing = (store.read_json(folder / "summary.json") or {}).get("timing", timing)
     say("reading the records, and classifying first ties and final points ...")
     summary = analysis.summarise(
-        store.open(folder),
+        store.cells(folder),
+        store.attributes(folder),
         subject=report.subject(scenario, made),
         claims=report.claims(scenario),
         timing=timing,

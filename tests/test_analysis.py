@@ -206,10 +206,8 @@ HEADER = {
 }
 
 
-def records_of(*cells: xarray.Dataset) -> xarray.Dataset:
-    data = xarray.concat(cells, "cell")
-    data.attrs = dict(HEADER)
-    return data
+def records_of(*cells: xarray.Dataset) -> list[dict[str, np.ndarray]]:
+    return [{name: variable.values for name, variable in cell.variables.items()} for cell in cells]
 
 
 @pytest.fixture
@@ -222,7 +220,7 @@ def summary():
         movement=[0.0, np.inf, np.nan, np.nan],
         objective=[[2.0, 1.0, 1.0], [2.0, np.nan, np.nan], [np.nan] * 3, [np.nan] * 3],
     )
-    return analysis.summarise(records_of(calm, wild), timing={"traj_steps_per_second": 1e6})
+    return analysis.summarise(records_of(calm, wild), HEADER, timing={"traj_steps_per_second": 1e6})
 
 
 def test_the_summary_keeps_its_contract(summary):
@@ -278,12 +276,12 @@ def test_simultaneous_intervals_are_wider(summary):
 
 def test_a_run_without_checkpoints_has_a_summary():
     cell = cell_of(margin=[1.0, 2.0]).drop_vars("objective")
-    summary = analysis.summarise(records_of(cell))
+    summary = analysis.summarise(records_of(cell), HEADER)
     assert summary["cells"][0]["objective"]["step"] == []
 
 
 def test_a_run_that_has_not_begun_has_a_summary():
-    summary = analysis.summarise(records_of(cell_of(status=[NOT_RUN, NOT_RUN])))
+    summary = analysis.summarise(records_of(cell_of(status=[NOT_RUN, NOT_RUN])), HEADER)
     assert summary["cells"][0]["probability"]["landed"]["estimate"] is None
     json.dumps(summary, allow_nan=False)
 

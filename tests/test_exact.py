@@ -259,7 +259,7 @@ def test_a_sweep_runs_exact_cells_beside_the_others(said, tmp_path):
 
 def test_landings_are_compared_on_the_same_starts(said, tmp_path):
     data = sweep(said("", "", ("sweep.precision=['exact','float32','float64']",)), tmp_path)
-    found = pairs(data)
+    found = pairs(store.cells(tmp_path))
     assert [(one["c"], one["precision"]) for one in found] == [(1 / 3, "float32"), (1 / 3, "float64"), (0.5, "float32"),
                                                                (0.5, "float64")]  # fmt: skip
     landed = (data.landed_first >= 0).values
@@ -274,7 +274,9 @@ def test_landings_are_compared_on_the_same_starts(said, tmp_path):
 def test_the_report_compares_landings_and_names_what_is_cut_off(said, tmp_path):
     changes = ("sweep.c=['1/3', 0.37]", "sgd.steps=6", "sgd.bits=64", "record.objective_trajectories=0")
     scenario = said("", "", changes)
-    found = analysis.summarise(sweep(scenario, tmp_path), subject=report.subject(scenario, plan(scenario)))
+    sweep(scenario, tmp_path)
+    subject = report.subject(scenario, plan(scenario))
+    found = analysis.summarise(store.cells(tmp_path), store.attributes(tmp_path), subject=subject)
     lines = report.text(found, tmp_path).splitlines()
     at = lines.index("landed exactly and in floating point, on the same starts and minibatches:")
     assert lines[at + 1].split() == ["c", "precision", "both", "only", "exactly", "only", "in", "float", "neither"]
@@ -300,12 +302,13 @@ def test_pairs_of_a_scale_listed_twice_and_of_what_was_not_run():
             "precision": ("cell", ["float64", "exact"] * 2),
         },
     )
-    one, two = pairs(data)
+    cells = [data.isel(cell=i) for i in range(4)]
+    one, two = pairs(cells)
     assert {k: one[k] for k in ("trajectories", "both", "only_exact", "only_float", "neither", "undecided")} == {
         "trajectories": 2, "both": 1, "only_exact": 1, "only_float": 0, "neither": 0, "undecided": 0,
     }  # fmt: skip
     assert (two["trajectories"], two["only_exact"], two["neither"], two["undecided"]) == (3, 1, 2, 2)
-    assert pairs(data.isel(cell=[0, 2])) == []
+    assert pairs(cells[::2]) == []
 
 
 def test_exact_cells_take_steps_of_the_file_and_not_of_the_float(said):

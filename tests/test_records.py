@@ -107,6 +107,17 @@ def test_users_see_names_units_and_coordinates(whole):
     assert data.attrs["seed"] == 3
 
 
+def test_plain_arrays_are_what_xarray_has(whole):
+    data = store.open(whole)
+    cells = store.cells(whole)
+    assert len(cells) == 2
+    for i, cell in enumerate(cells):
+        one = data.isel(cell=i)
+        assert set(cell) == set(one.variables)
+        for name in cell:
+            np.testing.assert_array_equal(cell[name], one[name].values)
+
+
 def test_xarray_alone_opens_them(whole):
     data = xarray.open_dataset(whole / "records.zarr", engine="zarr", consolidated=False)
     assert set(data.coords) == {"c", "convention", "precision", "last_step_size", "checkpoint"}
@@ -196,6 +207,8 @@ def test_records_of_another_version_are_refused(tmp_path, monkeypatch):
 def test_a_folder_without_records_is_refused(tmp_path):
     with pytest.raises(RecordsError, match=r"no records here \(there is no records.zarr\)"):
         store.open(tmp_path)
+    with pytest.raises(RecordsError, match=r"no records here \(there is no records.zarr\)"):
+        store.cells(tmp_path)
     (tmp_path / "other.zarr").mkdir()
     with pytest.raises(RecordsError, match="not records of simsa, or damaged"):
         store.open(tmp_path / "other.zarr")
@@ -225,6 +238,8 @@ def test_a_damaged_chunk_is_noticed(whole, damage, name):
     if damage != "remove":
         with pytest.raises(ValueError):
             _ = store.open(whole)[name].values
+        with pytest.raises(ValueError):
+            _ = store.cells(whole)[block.cell][name]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"first": 0}'])

@@ -508,8 +508,7 @@ def test_the_summary_and_its_text_have_everything(tmp_path):
     cell["final"] = (("trajectory", "parameter"), np.array([[-1.0], [0.0], [0.01], [-0.01]]))
     records = records_of(cell, cell.assign_coords(c=0.25))
     claims = [Claim("artificial", 0.25, "made so", "1/4"), Claim("landed", 1.0, "a mistake")]
-    records.attrs = dict(HEADER)
-    found = analysis.summarise(records, subject=subject_of(program), claims=claims)
+    found = analysis.summarise(records, HEADER, subject=subject_of(program), claims=claims)
     json.dumps(found, allow_nan=False)
     assert [claim["holds"] for claim in found["claims"]] == [True, True, False, False]
     summary = found["cells"][0]

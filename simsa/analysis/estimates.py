@@ -1,20 +1,18 @@
 """Estimates from the records of one cell: counts, curves and shares.
 
-Every function takes the records of a single cell (`records.isel(cell=i)`) and leaves out the trajectories
-that have not been run.
+Every function takes the records of a single cell, arrays by their names (as in `store.cells`, or
+`records.isel(cell=i)` of an xarray Dataset), and leaves out the trajectories that have not been run.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simsa.analysis.intervals import LEVEL, clopper_pearson, interval
 from simsa.ensemble.store import FINISHED, NOT_FINITE, NOT_RUN, TOO_LONG, UNBOUNDED
-
-if TYPE_CHECKING:
-    import xarray
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Quantiles of J along the run."""
@@ -29,14 +27,14 @@ POINTS = 200
 """Most points of a first-passage curve; more cannot be seen in a figure."""
 
 
-def _values(cell: "xarray.Dataset", name: str) -> NDArray[Any]:
+def _values(cell: Mapping[str, Any], name: str) -> NDArray[Any]:
     """Return a field of the trajectories that have been run."""
-    run: NDArray[np.bool_] = cell["status"].values != NOT_RUN
-    values: NDArray[Any] = cell[name].values[run]
+    run: NDArray[np.bool_] = np.asarray(cell["status"]) != NOT_RUN
+    values: NDArray[Any] = np.asarray(cell[name])[run]
     return values
 
 
-def counts(cell: "xarray.Dataset") -> dict[str, int]:
+def counts(cell: Mapping[str, Any]) -> dict[str, int]:
     """Return how many trajectories were run, tied, landed, left the ball, met a NaN or infinity, or were too long.
 
     tied: at least one guard was exactly zero in a step. landed: one of these ties was decisive, that is,
@@ -55,7 +53,7 @@ def counts(cell: "xarray.Dataset") -> dict[str, int]:
     }
 
 
-def final_states(cell: "xarray.Dataset", tolerance: float = SETTLED) -> dict[str, int]:
+def final_states(cell: Mapping[str, Any], tolerance: float = SETTLED) -> dict[str, int]:
     """Return what the final points are, as far as one step can tell.
 
     settled: the run ended, and its last step moved no parameter by more than `tolerance` times the last step
@@ -91,7 +89,7 @@ class Curve:
     high: NDArray[np.float64]
 
 
-def first_passage(cell: "xarray.Dataset", steps: int, level: float = LEVEL, points: int = POINTS) -> Curve:
+def first_passage(cell: Mapping[str, Any], steps: int, level: float = LEVEL, points: int = POINTS) -> Curve:
     """Return the estimated distribution function of the first landing, k -> P(landed by step k).
 
     The curve is constant between the steps that it lists: 0, steps - 1, and the steps of first landings, or
@@ -112,7 +110,7 @@ def first_passage(cell: "xarray.Dataset", steps: int, level: float = LEVEL, poin
 
 
 def objective_quantiles(
-    cell: "xarray.Dataset", trajectories: int, quantiles: tuple[float, ...] = QUANTILES
+    cell: Mapping[str, Any], trajectories: int, quantiles: tuple[float, ...] = QUANTILES
 ) -> tuple[NDArray[np.float64], int]:
     """Return quantiles of J at the checkpoints, shape (quantiles, checkpoints), and of how many trajectories.
 
@@ -120,15 +118,15 @@ def objective_quantiles(
     = inf from then on: leaving it out would show only the survivors. Quantiles are of the sample itself (no
     interpolation); nan if there is no trajectory.
     """
-    run = cell["status"].values[:trajectories] != NOT_RUN
-    objective = cell["objective"].values[:trajectories][run]
+    run = np.asarray(cell["status"])[:trajectories] != NOT_RUN
+    objective = np.asarray(cell["objective"])[:trajectories][run]
     if not len(objective):
         return np.full((len(quantiles), objective.shape[1]), np.nan), 0
     kept = np.where(np.isnan(objective), np.inf, objective)
     return np.quantile(kept, quantiles, axis=0, method="inverted_cdf"), len(kept)
 
 
-def observables(cell: "xarray.Dataset", level: float = LEVEL) -> dict[str, dict[str, Any]]:
+def observables(cell: Mapping[str, Any], level: float = LEVEL) -> dict[str, dict[str, Any]]:
     """Return, for each observable of the scenario, its quantiles at the checkpoints, the hits, and the hitting times.
 
     step, quantiles: as for J; a trajectory that stopped counts as inf from then on. hit, only if the scenario has a
@@ -139,10 +137,10 @@ def observables(cell: "xarray.Dataset", level: float = LEVEL) -> dict[str, dict[
     if "observe" not in cell:
         return found
     observe, hit = _values(cell, "observe"), _values(cell, "hit")
-    for i, name in enumerate(cell["observable"].values.tolist()):
+    for i, name in enumerate(np.asarray(cell["observable"]).tolist()):
         values = np.where(np.isnan(observe[:, :, i]), np.inf, observe[:, :, i])
         found[name] = {
-            "step": cell["checkpoint"].values.tolist(),
+            "step": np.asarray(cell["checkpoint"]).tolist(),
             "trajectories": len(values),
             "quantiles": _quantiles(values),
         }
@@ -166,7 +164,7 @@ def _quantiles(values: NDArray[np.float64]) -> dict[str, Any]:
     return {f"{q:g}": row for q, row in zip(QUANTILES, table.tolist(), strict=True)}
 
 
-def margins(cell: "xarray.Dataset", epsilons: tuple[float, ...] = EPSILONS) -> NDArray[np.int64]:
+def margins(cell: Mapping[str, Any], epsilons: tuple[float, ...] = EPSILONS) -> NDArray[np.int64]:
     """Return how many trajectories have come within each epsilon of a tie: min_k |guard| <= epsilon.
 
     The slope of the share against epsilon, on logarithmic axes, estimates the codimension of what was

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,6 @@ from simsa.analysis.estimates import SETTLED
 from simsa.analysis.intervals import LEVEL, Tally
 from simsa.ensemble.store import FINISHED, NOT_RUN
 from simsa.errors import ProgramError
-
-if TYPE_CHECKING:
-    import xarray
 
 TIES = ("harmless", "C", "Sing", "rounding", "undecided")
 FINALS = ("clarke", "artificial", "not_settled")
@@ -70,13 +67,13 @@ class Subject:
     path: Callable[[int, int], NDArray[np.float64]] | None = None
     _ties: dict[Any, str] = field(default_factory=dict)
 
-    def objective(self, cell: "xarray.Dataset") -> calculus.Objective:
+    def objective(self, cell: Mapping[str, Any]) -> calculus.Objective:
         """Return J of a cell, with the samples as its format holds them."""
-        whole = self.objectives[str(cell["convention"].values)]
+        whole = self.objectives[str(np.asarray(cell["convention"]))]
         rows = _held(whole.rows, cell)
         return whole if rows is whole.rows else calculus.objective(whole.program, rows)
 
-    def drawn(self, cell: "xarray.Dataset", index: int, trajectory: int, step: int) -> tuple[Any, ...]:
+    def drawn(self, cell: Mapping[str, Any], index: int, trajectory: int, step: int) -> tuple[Any, ...]:
         """Return the minibatch of a step: numbers of rows; or, if streamed, the samples as the cell holds them."""
         if self.fresh is None:
             return tuple(self.minibatch(index, trajectory, step))
@@ -100,12 +97,14 @@ class Subject:
         return self._ties[question]
 
 
-def _held(rows: NDArray[np.float64], cell: "xarray.Dataset") -> NDArray[np.float64]:
+def _held(rows: NDArray[np.float64], cell: Mapping[str, Any]) -> NDArray[np.float64]:
     """Return samples as the format of a cell holds them, in float64."""
-    return rows.astype(np.float32).astype(np.float64) if str(cell["precision"].values) == "float32" else rows
+    return rows.astype(np.float32).astype(np.float64) if str(np.asarray(cell["precision"])) == "float32" else rows
 
 
-def tie_kinds(cell: "xarray.Dataset", index: int, subject: Subject, cells: int, level: float = LEVEL) -> dict[str, Any]:
+def tie_kinds(
+    cell: Mapping[str, Any], index: int, subject: Subject, cells: int, level: float = LEVEL
+) -> dict[str, Any]:
     """Return what the first ties of a cell were, as f_I at the recorded point says, I the minibatch of that step.
 
     harmless, C, Sing: as `calculus.classify` has it. rounding: at that point no guard is zero in float64, so the cell's
@@ -114,8 +113,8 @@ def tie_kinds(cell: "xarray.Dataset", index: int, subject: Subject, cells: int, 
     `subject.classify` points, or those that EFFORT allows, are left to a sample drawn with a fixed seed. landed_later:
     trajectories that landed after their first tie, at a point that is not recorded.
     """
-    run = cell["status"].values != NOT_RUN
-    total, first = int(run.sum()), cell["tie_first"].values
+    run = np.asarray(cell["status"]) != NOT_RUN
+    total, first = int(run.sum()), np.asarray(cell["tie_first"])
     tied = np.flatnonzero(run & (first >= 0))
     objective = subject.objective(cell)
     terms = max(map(len, subject.minibatches)) if subject.minibatches else len(objective.rows)
@@ -126,19 +125,19 @@ def tie_kinds(cell: "xarray.Dataset", index: int, subject: Subject, cells: int, 
     why = _why_not(cell, "tie_point", subject.classify, allowed)
     found: list[str] = []
     if tied.size and not why:
-        points = cell["tie_point"].values.astype(np.float64)
+        points = np.asarray(cell["tie_point"]).astype(np.float64)
         drawn = _drawn(tied, max(KNOWN, allowed), index)
         ties = [(subject.drawn(cell, index, int(t), int(first[t])), points[t].tobytes()) for t in drawn]
         if len(set(ties)) > allowed:
             ties = ties[:allowed]
-        key = (str(cell["convention"].values), str(cell["precision"].values))
+        key = (str(np.asarray(cell["convention"])), str(np.asarray(cell["precision"])))
         found = [subject.tie(objective, key, *tie) for tie in ties]
     summary = _counted(total, [(tied.size, found)], TIES, level, why if tied.size else "")
-    return {**summary, "landed_later": int(np.count_nonzero(run & (cell["landed_first"].values > first)))}
+    return {**summary, "landed_later": int(np.count_nonzero(run & (np.asarray(cell["landed_first"]) > first)))}
 
 
 def final_kinds(
-    cell: "xarray.Dataset", index: int, subject: Subject, cells: int, level: float = LEVEL
+    cell: Mapping[str, Any], index: int, subject: Subject, cells: int, level: float = LEVEL
 ) -> tuple[dict[str, Any], dict[str, Tally | None]]:
     """Return what the final points of a cell are for J, and the tallies of "clarke" and "artificial".
 
@@ -149,10 +148,10 @@ def final_kinds(
     not among them. not_settled: any other run that ended. A run that did not land is not artificial: AD has met no
     tie that mattered on its way, so where it stays, it was told the truth. `distance`: quantiles of these lengths.
     """
-    status, landed = cell["status"].values, cell["landed_first"].values >= 0
+    status, landed = np.asarray(cell["status"]), np.asarray(cell["landed_first"]) >= 0
     total, finished = int(np.count_nonzero(status != NOT_RUN)), status == FINISHED
     with np.errstate(invalid="ignore"):
-        still = cell["movement"].values <= SETTLED * float(cell["last_step_size"])
+        still = np.asarray(cell["movement"]) <= SETTLED * float(cell["last_step_size"])
     trapped, rest = np.flatnonzero(finished & landed & still), np.flatnonzero(finished & ~(landed & still))
     objective, radius = subject.objective(cell), float(np.sqrt(float(cell["last_step_size"])))
     operands, n = len(objective.interpreter.tape.operands), len(objective.rows)
@@ -168,7 +167,7 @@ def final_kinds(
     some = _drawn(np.flatnonzero(finished), limit, index)
     examined = [(int(finished.sum()), some, [""] * some.size)]
     if not why and finished.any():
-        points = cell["final"].values.astype(np.float64)
+        points = np.asarray(cell["final"]).astype(np.float64)
         cloud = _Cloud(objective, radius, around, index)
         try:
             trapped_drawn, stuck = _stuck(cloud, points, trapped, at_ties, estimated=subject.fresh is not None)
@@ -192,7 +191,7 @@ def final_kinds(
 
 
 def _shown(
-    cell: "xarray.Dataset",
+    cell: Mapping[str, Any],
     objective: calculus.Objective,
     strata: list[tuple[int, NDArray[np.int64], list[str]]],
     limit: int,
@@ -207,9 +206,9 @@ def _shown(
     names = list(objective.program.names) or [f"x[{j}]" for j in range(p)]
     values = np.zeros((len(cell["status"]), 0))
     if p > 2:
-        names, values = ["largest |gradient|"], cell["movement"].values[:, None] / float(cell["last_step_size"])
+        names, values = ["largest |gradient|"], np.asarray(cell["movement"])[:, None] / float(cell["last_step_size"])
     elif "final" in cell:
-        values = cell["final"].values.astype(np.float64)
+        values = np.asarray(cell["final"]).astype(np.float64)
     found: dict[str, Any] = {"axes": names, "at": [], "kind": [], "share": []}
     for size, who, kinds in strata if values.size else []:
         rounded = (tuple(float(f"{v:.6g}") for v in values[i]) for i in who)
@@ -227,7 +226,7 @@ def _share(limit: int, effort: float, cost: float, cells: int) -> int:
     return min(limit, int(limit / 100 * effort / (cost * cells)))
 
 
-def _why_not(cell: "xarray.Dataset", field_name: str, limit: int, allowed: int) -> str:
+def _why_not(cell: Mapping[str, Any], field_name: str, limit: int, allowed: int) -> str:
     """Return why nothing is classified; empty if something can be."""
     if field_name not in cell:
         return "points were not kept (record.points)"

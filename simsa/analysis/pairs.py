@@ -1,18 +1,16 @@
 """What rounding does to landings: exact cells beside the floating-point cells of the same starts and minibatches."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from simsa.ensemble.store import NOT_RUN, TOO_LONG
 
-if TYPE_CHECKING:
-    import xarray
-
 EXACT = "exact"
 
 
-def pairs(records: "xarray.Dataset") -> list[dict[str, Any]]:
+def pairs(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return, for each floating-point cell with an exact cell beside it, how many trajectories landed in which.
 
     Cells that differ in precision alone stand side by side, and trajectory t of each has the same start and the same
@@ -21,20 +19,19 @@ def pairs(records: "xarray.Dataset") -> list[dict[str, Any]]:
     """
     found = []
     for group in _groups(records):
-        exact = next((i for i in group if _axes(records.isel(cell=i))[2] == EXACT), None)
-        for i in group if exact is not None else ():
-            if i != exact:
-                found.append(_compared(records.isel(cell=i), records.isel(cell=exact)))
+        exact = next((i for i in group if _axes(records[i])[2] == EXACT), None)
+        if exact is not None:
+            found += [_compared(records[i], records[exact]) for i in group if i != exact]
     return found
 
 
-def _groups(records: "xarray.Dataset") -> list[list[int]]:
+def _groups(records: Sequence[Mapping[str, Any]]) -> list[list[int]]:
     """Return the cells that differ in precision alone, which runs fastest."""
     groups: list[list[int]] = []
     last = None
     seen: set[str] = set()
-    for i in range(records.sizes["cell"]):
-        c, convention, precision = _axes(records.isel(cell=i))
+    for i, cell in enumerate(records):
+        c, convention, precision = _axes(cell)
         if (c, convention) != last or precision in seen:  # a c that is listed twice has two random streams
             groups.append([])
             seen = set()
@@ -44,16 +41,16 @@ def _groups(records: "xarray.Dataset") -> list[list[int]]:
     return groups
 
 
-def _axes(cell: "xarray.Dataset") -> tuple[float, str, str]:
+def _axes(cell: Mapping[str, Any]) -> tuple[float, str, str]:
     """Return the step scale, convention and precision of a cell."""
-    return float(cell["c"]), str(cell["convention"].values), str(cell["precision"].values)
+    return float(cell["c"]), str(np.asarray(cell["convention"])), str(np.asarray(cell["precision"]))
 
 
-def _compared(one: "xarray.Dataset", exact: "xarray.Dataset") -> dict[str, Any]:
+def _compared(one: Mapping[str, Any], exact: Mapping[str, Any]) -> dict[str, Any]:
     """Return the counts of a floating-point cell against an exact one."""
-    run = (one["status"].values != NOT_RUN) & (exact["status"].values != NOT_RUN)
-    ours, theirs = (cell["landed_first"].values[run] >= 0 for cell in (exact, one))
-    cut = exact["status"].values[run] == TOO_LONG
+    run = (np.asarray(one["status"]) != NOT_RUN) & (np.asarray(exact["status"]) != NOT_RUN)
+    ours, theirs = (np.asarray(cell["landed_first"])[run] >= 0 for cell in (exact, one))
+    cut = np.asarray(exact["status"])[run] == TOO_LONG
 
     def count(chosen: Any) -> int:
         return int(np.count_nonzero(chosen))

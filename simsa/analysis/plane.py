@@ -1,7 +1,7 @@
 """A map for programs of two parameters: J, ties and what they are, artificial critical points, some trajectories."""
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +10,6 @@ from simsa import calculus
 from simsa.analysis.kinds import ASSIGNMENTS, DUAL, Subject
 from simsa.calculus.curves import crossings
 from simsa.errors import ProgramError
-
-if TYPE_CHECKING:
-    import xarray
 
 Array = NDArray[np.float64]
 
@@ -32,7 +29,9 @@ NEAR = 1e-9
 """Values of pieces that differ by no more meet, where the tie is between two floats."""
 
 
-def plane(records: "xarray.Dataset", subject: Subject, cells: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+def plane(
+    records: Sequence[Mapping[str, Any]], subject: Subject, cells: Sequence[dict[str, Any]]
+) -> dict[str, Any] | None:
     """Return the map of a sweep of a program with two parameters; None if it has others, or is too large.
 
     names: of the parameters. x, y: the grid; objective: J on it, rows are y. ties: points on lines of the grid where a
@@ -52,7 +51,7 @@ def plane(records: "xarray.Dataset", subject: Subject, cells: Sequence[dict[str,
         return None
     chosen = _chosen(cells)
     objective = subject.objectives[cells[chosen[0]]["convention"]]
-    drawn = [_drawn(records.isel(cell=i), i, subject) for i in chosen]
+    drawn = [_drawn(records[i], i, subject) for i in chosen]
     low, high = _box([np.array(path["points"]) for entry in drawn for path in entry["paths"]])
     x, y = (np.linspace(low[j], high[j], lines) for j in (0, 1))
     nodes = np.stack(np.meshgrid(x, y), axis=-1)
@@ -89,10 +88,10 @@ def _chosen(cells: Sequence[dict[str, Any]]) -> list[int]:
     return [best, min(calm, key=lambda i: abs(cells[i]["c"] - cells[best]["c"]))]
 
 
-def _drawn(cell: "xarray.Dataset", index: int, subject: Subject) -> dict[str, Any]:
+def _drawn(cell: Mapping[str, Any], index: int, subject: Subject) -> dict[str, Any]:
     """Return some trajectories of a cell: the first few, and the first few that landed."""
     assert subject.path is not None
-    landed = cell["landed_first"].values >= 0
+    landed = np.asarray(cell["landed_first"]) >= 0
     who = [*np.flatnonzero(landed)[:LANDED].tolist(), *np.flatnonzero(~landed)[:PATHS].tolist()][:PATHS]
     paths = []
     for trajectory in who:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from simsa.analysis.claims import Claim, evaluate
 from simsa.analysis.estimates import (
@@ -25,15 +25,13 @@ from simsa.analysis.scales import bad_scales
 from simsa.analysis.scaling import codimension, nearness
 from simsa.analysis.verdicts import verdicts
 
-if TYPE_CHECKING:
-    import xarray
-
 EVENTS = ("landed", "tied", "unbounded", "not_finite", "settled")
 """What a probability is estimated for from what is recorded of every trajectory."""
 
 
 def summarise(
-    records: "xarray.Dataset",
+    records: Sequence[Mapping[str, Any]],
+    header: Mapping[str, Any],
     *,
     subject: Subject | None = None,
     claims: Sequence[Claim] = (),
@@ -49,15 +47,14 @@ def summarise(
     `observables`, `margin`, `codimension` (`scaling`), and, if the subject is given, `tie_kinds` and `final_kinds`
     (`kinds`). Of the run: `pairs` (`pairs`: exact cells beside the others), `claims` (`claims.evaluate`), `bad_scales`
     (`scales`), `plane` (a map, if there are two parameters), `verdicts` (`verdicts`), and the hypotheses recorded when
-    it was planned. timing: passed through.
+    it was planned. records: of each cell, arrays by their names (`store.cells`). header: the attributes of the records
+    (`store.attributes`). timing: passed through.
     """
-    header, cells = records.attrs, records.sizes["cell"]
-    records = records.assign_coords({name: records[name].load() for name in records.coords})  # once, not by cell
     described: list[dict[str, Any]] = []
     tallies: list[dict[str, Tally | None]] = []
-    for i in range(cells):
-        cell, counted = _cell(records.isel(cell=i), i, subject, header, level, cells)
-        described.append(cell)
+    for i, cell in enumerate(records):
+        found, counted = _cell(dict(cell), i, subject, header, level, len(records))  # a dict: read once
+        described.append(found)
         tallies.append(counted)
     bad = bad_scales(subject, described, level) if subject is not None else None
     summary: dict[str, Any] = _strict(
@@ -80,13 +77,10 @@ def summarise(
 
 
 def _cell(
-    cell: "xarray.Dataset", index: int, subject: Subject | None, header: Mapping[str, Any], level: float, cells: int
+    cell: Mapping[str, Any], index: int, subject: Subject | None, header: Mapping[str, Any], level: float, cells: int
 ) -> tuple[dict[str, Any], dict[str, Tally | None]]:
     """Return the summary of one cell out of `cells`, and what was counted of the events that a claim may name."""
     steps = header["steps"]
-    if subject is None:
-        cell = cell.drop_vars(["final", "tie_point"], errors="ignore")
-    cell = cell.load()
     count, final = counts(cell), final_states(cell)
     total = count["trajectories"]
     together = 1 - (1 - level) / cells
@@ -100,7 +94,7 @@ def _cell(
         kinds["tie_kinds"] = tie_kinds(cell, index, subject, cells, level)
         kinds["final_kinds"], ends = final_kinds(cell, index, subject, cells, level)
         tallies |= ends
-    curve, margin = first_passage(cell, steps, level), cell["margin"].values
+    curve, margin = first_passage(cell, steps, level), cell["margin"]
     objective: dict[str, Any] = {
         "step": [],
         "trajectories": 0,
@@ -110,14 +104,14 @@ def _cell(
         quantiles, sampled = objective_quantiles(cell, header["objective_trajectories"])
         rows = zip(QUANTILES, quantiles.tolist(), strict=True)
         objective = {
-            "step": cell["checkpoint"].values.tolist(),
+            "step": cell["checkpoint"].tolist(),
             "trajectories": sampled,
             "quantiles": {f"{q:g}": row for q, row in rows},
         }
     described = {
         "c": float(cell["c"]),
-        "convention": str(cell["convention"].values),
-        "precision": str(cell["precision"].values),
+        "convention": str(cell["convention"]),
+        "precision": str(cell["precision"]),
         "steps": steps,
         **count,
         "probability": {event: asdict(interval({**final, **count}[event], total, level)) for event in EVENTS},
@@ -142,7 +136,7 @@ def _cell(
         "observables": observed,
         "margin": {"epsilon": list(EPSILONS), "trajectories": margins(cell).tolist()},
         "codimension": {
-            **asdict(codimension(margin, str(cell["precision"].values), level)),
+            **asdict(codimension(margin, str(cell["precision"]), level)),
             "curve": nearness(margin),
         },
         **kinds,

@@ -13,16 +13,17 @@ from simsa.plots.plane import plane
 from simsa.plots.style import Summary, save
 
 FIGURES: dict[str, Callable[..., Figure | None]] = {
-    "landing": landing,
-    "zero_hits": zero_hits,
-    "first_passage": first_passage,
-    "objective": objective,
-    "codimension": codimension,
     "margins": margins,
+    "zero_hits": zero_hits,
+    "objective": objective,
     "final_points": final_points,
+    "first_passage": first_passage,
+    "landing": landing,
     "plane": plane,
+    "codimension": codimension,
 }
-"""By the name of its files: from the summary to the figure, or None if a run has nothing to show in it."""
+"""By the name of its files: from the summary to the figure, or None if a run has nothing to show in it. Those that
+take longest come first, so that figures drawn at once end together."""
 
 
 def save_all(summary: Summary, folder: Path, names: Iterable[str] = FIGURES) -> list[Path]:
