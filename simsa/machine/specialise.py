@@ -5,6 +5,7 @@ what it says. What has no operation of its own in `simsa.kernels.specialised` is
 """
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import count
 from textwrap import indent
 from typing import NamedTuple
@@ -215,8 +216,9 @@ def engine_text(layout: Layout) -> str:
     return "\n".join(lines) + _TAIL.format(**{name: indent(text, "    ") for name, text in texts.items()}, **sizes)
 
 
+@lru_cache(maxsize=32)
 def is_straight(layout: Layout) -> bool:
-    """Tell whether a tape is one operation of scalar instructions."""
+    """Tell whether a tape is one operation of scalar instructions. Every block of a run asks again."""
     pieces = list(_pieces(layout))
     return len(pieces) == 1 and bool(pieces[0].gradient)
 
