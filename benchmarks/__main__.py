@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +25,29 @@ def write(records: dict[str, Any], path: Path) -> None:
     path.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
 
 
-def main() -> None:
-    """Parse the command line, run, print, write."""
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("parts", choices=PARTS, nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all if left out")
+    # some versions of argparse refuse no part at all, unless a default is one of the choices
+    named = f"{', '.join(PARTS)}, or all"
+    parser.add_argument("parts", choices=[*PARTS, "all"], nargs="*", default="all", metavar="PART", help=named)
     parser.add_argument("--only", choices=[work.name for work in WORKS], nargs="+", metavar="WORK", help="these only")
     parser.add_argument("--peers", choices=list(PEERS), nargs="+", metavar="PEER", help="these only")
     parser.add_argument("--threads", type=int, nargs="+", help="so many only; otherwise all cores, and one")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--results", type=Path, default=RESULTS, help="records, kept and replaced work by work")
     parser.add_argument("--publish", action="store_true", help="write docs/performance.json and docs/performance.md")
-    options = parser.parse_args()
-    parts = options.parts or PARTS
+    options = parser.parse_args(arguments)
+    options.parts = PARTS if "all" in options.parts else options.parts
+    return options
+
+
+def main() -> None:
+    """Run, print, write."""
+    options = parse()
     records = report.read(options.results)
     records["conditions"] = conditions()
-    if "compare" in parts:
+    if "compare" in options.parts:
         for work in WORKS:
             if options.only and work.name not in options.only:
                 continue
@@ -48,10 +57,10 @@ def main() -> None:
                 print(report.table([run]), flush=True)
                 write(records, options.results)
     for name, part in (("roofline", roofline), ("process", process), ("growth", growth.growth)):
-        if name in parts:
+        if name in options.parts:
             records[name] = part()
             write(records, options.results)
-    if "report" not in parts:
+    if "report" not in options.parts:
         return
     records["runs"].sort(key=lambda run: [work.name for work in WORKS].index(run["work"]))
     texts = report.parts(records) | {"targets": targets(records)}

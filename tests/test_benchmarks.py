@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import simsa
+from benchmarks.__main__ import PARTS, parse
 from benchmarks.models import Convolution, Dense, Scalar, Sort
 from benchmarks.peers.straight import straight
 
@@ -55,3 +56,9 @@ def test_straight_text_is_the_gradient_of_the_scalar_program(count):
         names[name] = eval(expression, {}, names)
     gradients = program.jacobian(points)[:, 0]
     np.testing.assert_allclose(np.stack([names["d0"], names["d1"]], axis=1), gradients, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize(("typed", "parts"), [("", PARTS), ("all", PARTS), ("growth report", ("growth", "report"))])
+def test_what_is_asked_for(typed, parts):
+    """No part at all means every part, also where argparse checks the choices of nothing."""
+    assert tuple(parse(typed.split()).parts) == tuple(parts)
