@@ -10,7 +10,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, NullLocator
+from matplotlib.ticker import NullLocator
 
 from benchmarks.compare import ROOT, conditions, cores
 from benchmarks.models import Dense, Scalar
@@ -86,7 +86,9 @@ def draw(record: dict[str, Any]) -> Figure:
         if name == "threads":
             axes.set_xticks(panel["sizes"], panel["sizes"])
             axes.xaxis.set_minor_locator(NullLocator())
-            axes.yaxis.set_minor_formatter(NullFormatter())
+            # less than a decade: the times themselves
+            axes.set_yticks(panel["seconds"], [f"{seconds:.2g}" for seconds in panel["seconds"]])
+            axes.yaxis.set_minor_locator(NullLocator())
     figure.axes[0].set_ylabel("seconds")
     return figure
 
