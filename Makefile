@@ -9,13 +9,16 @@ ARGS ?=
 python := $(VENV)/bin/python
 pip := $(python) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: sweep test lint format bench catalogue figures schema clean
+.PHONY: sweep test torture lint format bench catalogue figures schema clean
 
 sweep: $(VENV)/.run ## run the main job
 	$(python) scripts/sweep.py $(SCENARIO) $(ARGS)
 
 test: $(VENV)/.dev ## run the tests
 	$(python) -m pytest $(ARGS)
+
+torture: $(VENV)/.dev ## the tests over generated programs, ten times as many as in the suite
+	$(python) -m pytest -m torture --programs 2000 $(ARGS)
 
 lint: $(VENV)/.dev ## style, types, and who may import whom
 	$(VENV)/bin/ruff check

@@ -25,6 +25,17 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of the tests over generated programs."""
+    parser.addoption("--programs", type=int, default=200, help="programs of each kind in the tests marked torture")
+
+
+@pytest.fixture(scope="session")
+def programs(request: pytest.FixtureRequest) -> int:
+    """Return how many generated programs of its kind a test goes through; the n-th is always the same program."""
+    return int(request.config.getoption("--programs"))
+
+
 @pytest.fixture
 def scenarios() -> Path:
     """Return the folder of the scenarios that come with simsa."""

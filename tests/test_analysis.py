@@ -97,7 +97,7 @@ def cell_of(**fields) -> xarray.Dataset:
         "stopped": np.full(n, STEPS, np.int32),
         "tie_first": np.full(n, -1, np.int32),
         "tie_count": np.zeros(n, np.int32),
-        "landed_first": np.full(n, -1, np.int32),
+        "sensitive_first": np.full(n, -1, np.int32),
         "margin": np.ones(n),
         "movement": np.ones(n),
         "objective": np.ones((n, len(CHECKPOINTS))),
@@ -114,7 +114,7 @@ def test_counts_leave_out_what_has_not_run():
     cell = cell_of(
         status=[FINISHED, UNBOUNDED, NOT_FINITE, TOO_LONG, NOT_RUN],
         tie_first=[0, 3, -1, -1, -1],
-        landed_first=[-1, 4, -1, -1, -1],
+        sensitive_first=[-1, 4, -1, -1, -1],
     )
     assert analysis.counts(cell) == {
         "trajectories": 4,
@@ -130,7 +130,7 @@ def test_final_states_are_exclusive_and_cover_all():
     cell = cell_of(
         status=[FINISHED, FINISHED, FINISHED, FINISHED, UNBOUNDED, NOT_FINITE, NOT_RUN],
         movement=[0.0, 0.9e-4, 1.1e-4, np.inf, 0.0, np.nan, np.nan],
-        landed_first=[2, -1, 3, -1, 1, -1, -1],
+        sensitive_first=[2, -1, 3, -1, 1, -1, -1],
     )
     assert analysis.final_states(cell) == {
         "settled": 2,
@@ -143,7 +143,7 @@ def test_final_states_are_exclusive_and_cover_all():
 
 
 def test_the_first_passage_curve_counts_landings_up_to_each_step():
-    cell = cell_of(landed_first=[-1, 0, 3, 3, 9, -1, -1, -1])
+    cell = cell_of(sensitive_first=[-1, 0, 3, 3, 9, -1, -1, -1])
     curve = analysis.first_passage(cell, STEPS)
     assert curve.step.tolist() == [0, 3, 9]
     assert curve.landed.tolist() == [1, 3, 4]
@@ -153,14 +153,14 @@ def test_the_first_passage_curve_counts_landings_up_to_each_step():
 
 
 def test_the_first_passage_curve_without_landings_is_zero_to_the_end():
-    curve = analysis.first_passage(cell_of(landed_first=[-1] * 20), STEPS)
+    curve = analysis.first_passage(cell_of(sensitive_first=[-1] * 20), STEPS)
     assert curve.step.tolist() == [0, 9]
     assert curve.estimate.tolist() == [0, 0]
 
 
 def test_a_long_first_passage_curve_is_thinned_and_stays_exact_where_it_stands():
     first = np.random.default_rng(0).integers(0, 100_000, 5000).astype(np.int32)
-    curve = analysis.first_passage(cell_of(landed_first=first), 100_000, points=50)
+    curve = analysis.first_passage(cell_of(sensitive_first=first), 100_000, points=50)
     assert 40 <= curve.step.size <= 52
     for step, landed in zip(curve.step, curve.landed, strict=True):
         assert landed == (first <= step).sum()
@@ -216,7 +216,7 @@ def summary():
     wild = cell_of(
         status=[FINISHED, UNBOUNDED, NOT_FINITE, NOT_RUN],
         tie_first=[1, -1, -1, -1],
-        landed_first=[1, -1, -1, -1],
+        sensitive_first=[1, -1, -1, -1],
         movement=[0.0, np.inf, np.nan, np.nan],
         objective=[[2.0, 1.0, 1.0], [2.0, np.nan, np.nan], [np.nan] * 3, [np.nan] * 3],
     )

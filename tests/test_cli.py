@@ -37,12 +37,12 @@ def machine(tape, rows, descent, *, c, cell, first, count, precision, engine):
         "tie_first": np.where(t == 20, 3, hit),
         "tie_count": (hit >= 0).astype(int),
         "tie_sample": np.where(hit >= 0, 0, -1),
-        "landed_first": hit,
+        "sensitive_first": hit,
         "margin": np.where(hit >= 0, 0.0, 1e-3 * t),
         "movement": np.where(hit >= 0, 0.0, 1.0),
         "objective": objective,
         "final": np.tile(t[:, None] / 7, (1, tape.parameters)),
-        "tie_point": np.full((count, tape.parameters), np.nan),
+        "sensitive_point": np.full((count, tape.parameters), np.nan),
     }
 
 
@@ -146,7 +146,7 @@ def test_provenance_says_how_the_records_came_about(here):
 def test_users_open_the_records_in_one_line(here):
     sweep()
     data = store.open("results/identity_trap")
-    assert data.landed_first.sel(cell=1).values[:9].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, -1]
+    assert data.sensitive_first.sel(cell=1).values[:9].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, -1]
     assert data.attrs["name"] == "identity_trap"
 
 
@@ -185,10 +185,10 @@ def test_the_trap_catches_the_shares_that_its_scenario_derives(tmp_path, capsys)
     assert low["landed"] == low["tied"] == 200
     assert high["probability"]["landed"]["low"] < 1 / 3 < high["probability"]["landed"]["high"]
     data = store.open(tmp_path / "out")
-    landed = data.landed_first.values[1] >= 0
+    landed = data.sensitive_first.values[1] >= 0
     assert (data.final.values[1][landed] == 0.0).all(), "a trap is for ever"
-    assert (data.tie_point.values[1][landed] == 0.0).all()
-    assert set(data.landed_first.values[1][landed]) == {0, 1}
+    assert (data.sensitive_point.values[1][landed] == 0.0).all()
+    assert set(data.sensitive_first.values[1][landed]) == {0, 1}
 
 
 def test_a_network_learns_digits_from_end_to_end(tmp_path, capsys):

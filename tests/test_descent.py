@@ -86,7 +86,7 @@ def test_descent_is_what_plain_python_computes(name: str, law: str, precision: s
         expected = by_hand(tape, rows, descent, 0.5, 3, 2 + t, precision)
         for key, value in expected.items():
             np.testing.assert_array_equal(block[key][t], np.asarray(value, block[key].dtype), err_msg=f"{key} of {t}")
-        seen.add((expected["tie_first"] >= 0, expected["landed_first"] >= 0, expected["status"]))
+        seen.add((expected["tie_first"] >= 0, expected["sensitive_first"] >= 0, expected["status"]))
     if name == "kinked":
         assert (True, True, 0) in seen
 
@@ -137,7 +137,7 @@ def test_the_identity_trap_catches_its_known_points() -> None:
     block = descend(tape, np.zeros((1, 0)), descent, c=1.0, cell=0, first=0, count=32)
     caught = [0, 1, 3, 7, 15, 31]
     assert np.flatnonzero(block["tie_first"] >= 0).tolist() == caught
-    assert block["landed_first"][caught].tolist() == [0, 1, 2, 3, 4, 5]
+    assert block["sensitive_first"][caught].tolist() == [0, 1, 2, 3, 4, 5]
     assert (block["final"][caught] == 0).all() and (block["movement"][caught] == 0).all()
 
 
@@ -171,9 +171,9 @@ def test_where_a_term_is_added_is_no_landing_and_what_is_added_is(precision: str
     for last, landed in ((0.0, -1), (1e-3, 0)):
         tape = program(last)
         found = descend(tape, np.zeros((1, 0)), descent, c=0.5, cell=0, first=0, count=1, precision=precision)
-        assert (found["tie_first"][0], found["landed_first"][0]) == (0, landed)
+        assert (found["tie_first"][0], found["sensitive_first"][0]) == (0, landed)
         expected = by_hand(tape, np.zeros((1, 0)), descent, 0.5, 0, 0, precision)
-        assert (expected["tie_first"], expected["landed_first"]) == (0, landed)
+        assert (expected["tie_first"], expected["sensitive_first"]) == (0, landed)
         orders = [Interpreter(replace(tape, numbers=n)) for n in tape.choices()[0][1:]]
         slopes = [one.backward(one.run([1.0, 0.0]))[0] for one in orders]
         assert slopes[0] != slopes[1], "the sums differ in a bit, or nothing is tested"

@@ -108,12 +108,12 @@ def test_a_bad_step_lands_exactly_for_its_minibatch_and_no_other(subset):
     d = descent(1, [0], [1, 1], law="uniform_subset", initial=uniform)
     count = 60
     ours = exact.descend(tape_of(BAD_STEP), rows, d, gamma=[gamma, gamma], cell=5, first=0, count=count, bits=4096)[
-        "landed_first"
+        "sensitive_first"
     ]
     drawn = [tuple(next(launch.minibatches(d, 3, 5, t))) for t in range(count)]
     assert np.array_equal(ours == 1, [one == subset for one in drawn])
     assert 0 < np.count_nonzero(ours == 1) < count
-    floats = launch.descend(tape_of(BAD_STEP), rows, d, c=float(gamma), cell=5, first=0, count=count)["landed_first"]
+    floats = launch.descend(tape_of(BAD_STEP), rows, d, c=float(gamma), cell=5, first=0, count=count)["sensitive_first"]
     missed = np.count_nonzero((ours == 1) & (floats != 1))
     assert not np.any((floats == 1) & (ours != 1))
     if gamma.denominator in (1, 2, 4):  # every product is exact
@@ -128,9 +128,9 @@ def test_rounding_destroys_landings_at_a_third():
     gamma = [Fraction(1, 3)] * 2
     ours = exact.descend(tape_of(BAD_STEP), rows, d, gamma=gamma, cell=0, first=0, count=700, bits=4096)
     floats = launch.descend(tape_of(BAD_STEP), rows, d, c=1 / 3, cell=0, first=0, count=700)
-    landed = np.count_nonzero(ours["landed_first"] == 1)
+    landed = np.count_nonzero(ours["sensitive_first"] == 1)
     assert abs(landed - 100) < 4 * math.sqrt(700 * 6 / 49)
-    assert 0 < np.count_nonzero(floats["landed_first"] == 1) < landed
+    assert 0 < np.count_nonzero(floats["sensitive_first"] == 1) < landed
 
 
 def test_a_margin_is_zero_only_at_a_tie():
@@ -249,7 +249,7 @@ def sweep(scenario, folder, workers=1):
 def test_a_sweep_runs_exact_cells_beside_the_others(said, tmp_path):
     data = sweep(said(), tmp_path / "one")
     assert data.precision.values.tolist() == ["float64", "exact"] * 2
-    landed = (data.landed_first >= 0).sum("trajectory").values.tolist()
+    landed = (data.sensitive_first >= 0).sum("trajectory").values.tolist()
     assert landed[0] < landed[1] and landed[2] == landed[3] > 0
     assert (data.status == 0).all()
     again = sweep(said("", "", ("run.block=7",)), tmp_path / "two", workers=3)
@@ -262,7 +262,7 @@ def test_landings_are_compared_on_the_same_starts(said, tmp_path):
     found = pairs(store.cells(tmp_path))
     assert [(one["c"], one["precision"]) for one in found] == [(1 / 3, "float32"), (1 / 3, "float64"), (0.5, "float32"),
                                                                (0.5, "float64")]  # fmt: skip
-    landed = (data.landed_first >= 0).values
+    landed = (data.sensitive_first >= 0).values
     for one, (e, f) in zip(found, [(0, 1), (0, 2), (3, 4), (3, 5)], strict=True):
         assert one["trajectories"] == 60 and one["undecided"] == 0
         assert one["both"] == np.count_nonzero(landed[e] & landed[f])
@@ -293,7 +293,7 @@ def test_the_report_compares_landings_and_names_what_is_cut_off(said, tmp_path):
 def test_pairs_of_a_scale_listed_twice_and_of_what_was_not_run():
     data = xarray.Dataset(
         {
-            "landed_first": (("cell", "trajectory"), [[0, -1, -1], [0, 0, -1], [-1, -1, -1], [-1, 5, -1]]),
+            "sensitive_first": (("cell", "trajectory"), [[0, -1, -1], [0, 0, -1], [-1, -1, -1], [-1, 5, -1]]),
             "status": (("cell", "trajectory"), [[0, 0, 255], [0, 0, 0], [0, 0, 0], [3, 0, 3]]),
         },
         {

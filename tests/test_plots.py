@@ -250,7 +250,7 @@ def test_the_map_shows_what_ties_are_and_who_landed(tmp_path):
     ends = np.array([path["points"][-1] for path in high["paths"] if path["landed"]])
     assert len(ends) == 3 and (ends[:, 0] == 0).all() and not any(path["landed"] for path in low["paths"])
     records = simsa.open_records(out)
-    landed = np.flatnonzero(records.landed_first.values[1] >= 0)[:3]
+    landed = np.flatnonzero(records.sensitive_first.values[1] >= 0)[:3]
     np.testing.assert_allclose(ends, records.final.values[1][landed], rtol=1e-5)
     figure = plots.plane(summary)
     assert [ax.get_title("left") for ax in figure.axes] == ["c = 0.5", "c = 0.45"]

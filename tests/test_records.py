@@ -45,7 +45,7 @@ def values_of(layout: Layout, block: Block) -> dict[str, np.ndarray]:
         numbers = (t * 31 + np.arange(*width) * 7 + i) % (3 if f.dtype == "uint8" else 251)
         value = np.where(numbers % 5 == 0, odd, numbers / 7) if f.dtype == "float64" else numbers
         made[f.name] = value.reshape(layout.shape(f, block.count))
-    made["tie_point"] = np.full(made["tie_point"].shape, odd) if layout.points else None
+    made["sensitive_point"] = np.full(made["sensitive_point"].shape, odd) if layout.points else None
     return made
 
 
@@ -94,7 +94,7 @@ def test_users_see_names_units_and_coordinates(whole):
     assert list(data) == [f.name for f in store.FIELDS if f.name not in ("observe", "hit")]
     assert data.objective.dims == ("cell", "trajectory", "checkpoint")
     assert data.final.dims == ("cell", "trajectory", "parameter")
-    assert data.landed_first.attrs == {
+    assert data.sensitive_first.attrs == {
         "long_name": "first step with a decisive tie; -1 if none",
         "units": "step",
     }
@@ -143,7 +143,7 @@ def test_chunks_carry_a_checksum_and_one_block_owns_whole_chunks(whole):
 
 def test_points_and_checkpoints_can_be_left_out(tmp_path):
     layout = dataclasses.replace(LAYOUT, points=False, checkpoints=())
-    assert {"final", "tie_point", "objective"} & {f.name for f in layout.fields} == set()
+    assert {"final", "sensitive_point", "objective"} & {f.name for f in layout.fields} == set()
     records = Records.create(tmp_path, layout)
     made = values_of(LAYOUT, layout.blocks[0])
     records.write(layout.blocks[0], made, 0.1)

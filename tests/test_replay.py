@@ -78,7 +78,7 @@ def test_a_replay_is_the_recorded_trajectory(results, cell):
         ties = [step.k for step in steps if step.ties]
         assert (ties[0] if ties else -1, len(ties)) == (kept.tie_first, kept.tie_count)
         landed = [step.k for step in steps if step.landed]
-        assert (landed[0] if landed else -1) == kept.landed_first
+        assert (landed[0] if landed else -1) == kept.sensitive_first
         assert min(step.margin for step in steps) == kept.margin
         if ties:
             assert steps[ties[0]].ties[0].sample == kept.tie_sample
@@ -213,7 +213,7 @@ def test_the_transcript_reads_well(results):
 
 
 def test_ties_are_named_with_their_guards(results):
-    landed = np.flatnonzero(simsa.open_records(results).landed_first.values[2] >= 0)
+    landed = np.flatnonzero(simsa.open_records(results).sensitive_first.values[2] >= 0)
     assert landed.size
     found = simsa.replay(results, 2, int(landed[0]))
     text = "\n".join(transcript(found))

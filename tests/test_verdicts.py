@@ -319,7 +319,7 @@ def subject_of(program, rows=((),), **options):
     return kinds.Subject(**usual | options)
 
 
-def points_of(points, name="tie_point", **fields):
+def points_of(points, name="sensitive_point", **fields):
     array = np.array(points, np.float64)
     cell = cell_of(**{"status": np.full(len(array), FINISHED, np.uint8)} | fields)
     return cell.assign({name: (("trajectory", "parameter"), array)})
@@ -329,7 +329,7 @@ def test_ties_are_told_apart():
     """|x| has a kink at 0, zero(y) a wrong derivative there, and relu(z)^2 a tie that does nothing."""
     program = simsa.trace(lambda x: abs(x[0]) + simsa.zero(x[1]) + simsa.relu(x[2]) ** 2, 3)
     points = [[0, 1, 1], [1, 0, 1], [1, 1, 0], [0, 0, 1], [1, 1, 1], [1, 0, 0]]
-    cell = points_of([*points, [np.nan] * 3], tie_first=[0, 1, 2, 3, 4, 5, -1], landed_first=[0, 1, 9, 3, -1, 5, -1])
+    cell = points_of([*points, [np.nan] * 3], tie_first=[0, 1, 2, 3, 4, 5, -1], sensitive_first=[0, 1, 9, 3, -1, 5, -1])
     found = kinds.tie_kinds(cell, 0, subject_of(program), 1)
     assert {kind: entry["count"] for kind, entry in found["kinds"].items()} == {
         "harmless": 1, "C": 2, "Sing": 2, "rounding": 1, "undecided": 0,
@@ -365,7 +365,7 @@ def test_nothing_is_classified_where_it_cannot_or_shall_not_be():
     program = simsa.trace(lambda x: abs(x[0]), 1)
     cell = points_of([[0.0]], tie_first=[0])
     assert "record.classify" in kinds.tie_kinds(cell, 0, subject_of(program, classify=0), 1)["why"]
-    assert "record.points" in kinds.tie_kinds(cell.drop_vars("tie_point"), 0, subject_of(program), 1)["why"]
+    assert "record.points" in kinds.tie_kinds(cell.drop_vars("sensitive_point"), 0, subject_of(program), 1)["why"]
     rows = [[float(i)] for i in range(50_000)]
     large = subject_of(simsa.trace(lambda x, s: s[0] * abs(x[0]), 1, 1), rows, minibatches=None)
     found = kinds.tie_kinds(cell, 0, large, 1)
@@ -380,7 +380,7 @@ def test_final_points_are_told_apart():
         [[-1.0], [-1.0], [1e-3], [-2e-3], [0.5], [9.9], [np.nan]],
         "final",
         status=[FINISHED] * 5 + [UNBOUNDED, NOT_RUN],
-        landed_first=[3, 5, -1, -1, -1, -1, -1],
+        sensitive_first=[3, 5, -1, -1, -1, -1, -1],
         movement=[0.0, 0.0, 1e-4, 1e-4, 1e-4, 1.0, np.nan],
     ).assign_coords(last_step_size=1e-4)
     found, tallies = kinds.final_kinds(cell, 0, subject_of(program), 1)
@@ -503,7 +503,7 @@ def test_a_share_of_exact_ties_and_too_few_margins_are_said():
 
 def test_the_summary_and_its_text_have_everything(tmp_path):
     program = simsa.trace(lambda x: abs(x[0]) + simsa.zero(x[0] + 1), 1)
-    fields = {"tie_first": [2, -1, -1, -1], "landed_first": [2, -1, -1, -1], "movement": [0.0, 1.0, 1.0, 1.0]}
+    fields = {"tie_first": [2, -1, -1, -1], "sensitive_first": [2, -1, -1, -1], "movement": [0.0, 1.0, 1.0, 1.0]}
     cell = points_of([[-1.0], [np.nan], [np.nan], [np.nan]], **fields)
     cell["final"] = (("trajectory", "parameter"), np.array([[-1.0], [0.0], [0.01], [-0.01]]))
     records = records_of(cell, cell.assign_coords(c=0.25))

@@ -46,7 +46,7 @@ def counts(cell: Mapping[str, Any]) -> dict[str, int]:
     return {
         "trajectories": int(status.size),
         "tied": int(np.count_nonzero(_values(cell, "tie_first") >= 0)),
-        "landed": int(np.count_nonzero(_values(cell, "landed_first") >= 0)),
+        "landed": int(np.count_nonzero(_values(cell, "sensitive_first") >= 0)),
         "unbounded": int(np.count_nonzero(status == UNBOUNDED)),
         "not_finite": int(np.count_nonzero(status == NOT_FINITE)),
         "too_long": int(np.count_nonzero(status == TOO_LONG)),
@@ -74,7 +74,7 @@ def final_states(cell: Mapping[str, Any], tolerance: float = SETTLED) -> dict[st
         "unbounded": int(np.count_nonzero(status == UNBOUNDED)),
         "not_finite": int(np.count_nonzero(status == NOT_FINITE)),
         "too_long": int(np.count_nonzero(status == TOO_LONG)),
-        "landed_settled": int(np.count_nonzero(still & (_values(cell, "landed_first") >= 0))),
+        "landed_settled": int(np.count_nonzero(still & (_values(cell, "sensitive_first") >= 0))),
     }
 
 
@@ -97,7 +97,7 @@ def first_passage(cell: Mapping[str, Any], steps: int, level: float = LEVEL, poi
     the whole curve. A run that stopped early counts as not landed after that. Without trajectories the
     estimate is nan.
     """
-    first = _values(cell, "landed_first")
+    first = _values(cell, "sensitive_first")
     total, first = first.size, np.sort(first[first >= 0]).astype(np.int64)
     events = np.unique(first)
     if events.size > points:

@@ -122,10 +122,10 @@ def tie_kinds(
         terms = len(subject.minibatch(index, 0, 0))
     cost = DUAL * terms * len(objective.interpreter.tape.operands) * (1 + objective.p / 100)
     allowed = _share(subject.classify, EFFORT, cost, cells)
-    why = _why_not(cell, "tie_point", subject.classify, allowed)
+    why = _why_not(cell, "sensitive_point", subject.classify, allowed)
     found: list[str] = []
     if tied.size and not why:
-        points = np.asarray(cell["tie_point"]).astype(np.float64)
+        points = np.asarray(cell["sensitive_point"]).astype(np.float64)
         drawn = _drawn(tied, max(KNOWN, allowed), index)
         ties = [(subject.drawn(cell, index, int(t), int(first[t])), points[t].tobytes()) for t in drawn]
         if len(set(ties)) > allowed:
@@ -133,7 +133,7 @@ def tie_kinds(
         key = (str(np.asarray(cell["convention"])), str(np.asarray(cell["precision"])))
         found = [subject.tie(objective, key, *tie) for tie in ties]
     summary = _counted(total, [(tied.size, found)], TIES, level, why if tied.size else "")
-    return {**summary, "landed_later": int(np.count_nonzero(run & (np.asarray(cell["landed_first"]) > first)))}
+    return {**summary, "landed_later": int(np.count_nonzero(run & (np.asarray(cell["sensitive_first"]) > first)))}
 
 
 def final_kinds(
@@ -148,7 +148,7 @@ def final_kinds(
     not among them. not_settled: any other run that ended. A run that did not land is not artificial: AD has met no
     tie that mattered on its way, so where it stays, it was told the truth. `distance`: quantiles of these lengths.
     """
-    status, landed = np.asarray(cell["status"]), np.asarray(cell["landed_first"]) >= 0
+    status, landed = np.asarray(cell["status"]), np.asarray(cell["sensitive_first"]) >= 0
     total, finished = int(np.count_nonzero(status != NOT_RUN)), status == FINISHED
     with np.errstate(invalid="ignore"):
         still = np.asarray(cell["movement"]) <= SETTLED * float(cell["last_step_size"])

@@ -49,7 +49,7 @@ def _axes(cell: Mapping[str, Any]) -> tuple[float, str, str]:
 def _compared(one: Mapping[str, Any], exact: Mapping[str, Any]) -> dict[str, Any]:
     """Return the counts of a floating-point cell against an exact one."""
     run = (np.asarray(one["status"]) != NOT_RUN) & (np.asarray(exact["status"]) != NOT_RUN)
-    ours, theirs = (np.asarray(cell["landed_first"])[run] >= 0 for cell in (exact, one))
+    ours, theirs = (np.asarray(cell["sensitive_first"])[run] >= 0 for cell in (exact, one))
     cut = np.asarray(exact["status"])[run] == TOO_LONG
 
     def count(chosen: Any) -> int:

@@ -91,7 +91,7 @@ def _chosen(cells: Sequence[dict[str, Any]]) -> list[int]:
 def _drawn(cell: Mapping[str, Any], index: int, subject: Subject) -> dict[str, Any]:
     """Return some trajectories of a cell: the first few, and the first few that landed."""
     assert subject.path is not None
-    landed = np.asarray(cell["landed_first"]) >= 0
+    landed = np.asarray(cell["sensitive_first"]) >= 0
     who = [*np.flatnonzero(landed)[:LANDED].tolist(), *np.flatnonzero(~landed)[:PATHS].tolist()][:PATHS]
     paths = []
     for trajectory in who:

@@ -60,14 +60,14 @@ FIELDS = (
     Field("tie_first", "int32", -1, (), "first step with an exact tie; -1 if none", "step"),
     Field("tie_count", "int32", -1, (), "number of steps with an exact tie"),
     Field("tie_sample", "int32", -1, (), "row of the data at the first tie; -1 if none"),
-    Field("landed_first", "int32", -1, (), "first step with a decisive tie; -1 if none", "step"),
+    Field("sensitive_first", "int32", -1, (), "first step with a decisive tie; -1 if none", "step"),
     Field("margin", "float64", NAN, (), "smallest |guard| seen; inf if the program has no guard"),
     Field("movement", "float64", NAN, (), "largest change of a parameter in the last step"),
     Field("objective", "float64", NAN, (CHECKPOINT,), "J before the step; nan where it was not evaluated"),
     Field("observe", "float64", NAN, (CHECKPOINT, OBSERVABLE), "observables before the step; nan once a run stopped"),
     Field("hit", "int32", -1, (OBSERVABLE,), "first checkpoint with observable <= hit_below; -1 if none", "step"),
     Field("final", "float64", NAN, (PARAMETER,), "parameters at the end"),
-    Field("tie_point", "float64", NAN, (PARAMETER,), "parameters at the first tie; nan if none"),
+    Field("sensitive_point", "float64", NAN, (PARAMETER,), "parameters at the first tie; nan if none"),
 )
 """What is recorded of each trajectory, in this order."""
 
@@ -103,7 +103,7 @@ class Layout:
 
     cells: in order. trajectories: in each cell. steps, checkpoints: of each run; J is kept at the
     checkpoints. parameters: p. block: trajectories in a block (the last of a cell may be short). points:
-    whether parameters are kept (`final`, `tie_point`). last_alpha: alpha of the last step. digest: of the
+    whether parameters are kept (`final`, `sensitive_point`). last_alpha: alpha of the last step. digest: of the
     scenario. header: what else describes the sweep (JSON: name, title, seed, hypotheses).
     objective_trajectories: J is evaluated for the first so many of each cell. observables: name and `hit_below` of what
     is recorded at the checkpoints besides (NaN if there is no hitting).
@@ -442,7 +442,7 @@ def open(path: str | Path) -> "xarray.Dataset":
     a cell: c, convention, precision, last_step_size. A trajectory that has not been run (yet) has status 255.
     Raises RecordsError if there are no records; reading a damaged chunk raises ValueError.
 
-    `simsa.open_records("results/relu_net").landed_first.sel(cell=0)` is the first landing of each run of a
+    `simsa.open_records("results/relu_net").sensitive_first.sel(cell=0)` is the first landing of each run of a
     cell.
     """
     import xarray

@@ -117,8 +117,8 @@ def descend(
     code, at, modes, numbers, branches, guards, constants, constant_values, seeds, clear,
     parameters, data_at, step, size_of_values, longest, groups, samples,
     rows, n, law, batch, replace, largest, room, kinds, shares, center, scale, seed_of_streams, cell, first, start,
-    gamma, radius, rounding, checkpoints, observed, status, stopped, tie_first, tie_count, tie_sample, tie_point,
-    landed_first, smallest, final, objective, movement, snapshots,
+    gamma, radius, rounding, checkpoints, observed, status, stopped, tie_first, tie_count, tie_sample, sensitive_point,
+    sensitive_first, smallest, final, objective, movement, snapshots,
 ):  # fmt: skip
     """Run the trajectories first, first + 1, ..., one for each row of `start`, and fill the records.
 
@@ -186,9 +186,9 @@ def descend(
         for t in range(here):
             status[base + t] = FINISHED
             stopped[base + t] = steps
-            tie_first[base + t] = tie_sample[base + t] = landed_first[base + t] = -1
+            tie_first[base + t] = tie_sample[base + t] = sensitive_first[base + t] = -1
             tie_count[base + t] = 0
-            tie_point[base + t, :] = np.nan
+            sensitive_point[base + t, :] = np.nan
             objective[base + t, :] = np.nan
             movement[base + t] = 0.0 if steps == 0 else np.nan
         check = 0
@@ -315,20 +315,20 @@ def descend(
                             t, s = i // (samples * lanes) * lanes + i % lanes, i // lanes % samples
                             if valid[i] != 0.0 and margin[i] == 0.0:
                                 tied_now[t] = True
-                                undecided = undecided or landed_first[base + t] < 0
+                                undecided = undecided or sensitive_first[base + t] < 0
                                 if tie_first[base + t] < 0:
                                     tie_first[base + t] = k
                                     i = (t // lanes * most_drawn + b + s) * lanes + t % lanes
                                     tie_sample[base + t] = drawn[i]
                                     for r in range(parameters):
-                                        tie_point[base + t, r] = values[r * across + t]
+                                        sensitive_point[base + t, r] = values[r * across + t]
             resized = False
             adjoints = store_of_adjoints[0]
             if any_tied:
                 for t in range(here):
                     if tied_now[t]:
                         tie_count[base + t] += 1
-                    if tied_now[t] and landed_first[base + t] < 0:
+                    if tied_now[t] and sensitive_first[base + t] < 0:
                         bound = 0.0
                         for r in range(parameters):
                             size_here = abs(np.float64(adjoints[r * across + t]))
@@ -341,7 +341,7 @@ def descend(
                                 ours, other = adjoints[i], store_of_adjoints[choice, i]
                                 apart = abs(np.float64(ours) - np.float64(other))
                                 if felt[choice] and ours != other and not apart <= bound:
-                                    landed_first[base + t] = k
+                                    sensitive_first[base + t] = k
             if outcome == 1:
                 continue
             rate = splat(values, gamma[k])

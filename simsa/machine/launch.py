@@ -145,7 +145,7 @@ def descend(
     (once per machine). shape: (groups, samples) of the layout, for tests. The result depends on neither of these two.
     The call releases the GIL. Each record has the trajectory as its first axis: status (0 finished, 1 left the ball,
     2 not finite), stopped (step), tie_first, tie_count, tie_sample (row of the data; if streamed, place in the
-    minibatch), tie_point (count, p), landed_first, margin, final (count, p), objective (count, checkpoints), movement
+    minibatch), sensitive_point (count, p), sensitive_first, margin, final (count, p), objective (count, checkpoints), movement
     (of the last step of one that finished), and snapshots (count, checkpoints, p) if wanted. Steps are -1, points and
     numbers NaN, where there is none.
     """
@@ -171,8 +171,8 @@ def descend(
         "tie_first": np.empty(count, np.int32),
         "tie_count": np.empty(count, np.int32),
         "tie_sample": np.empty(count, np.int32),
-        "tie_point": np.empty((count, p), kind),
-        "landed_first": np.empty(count, np.int32),
+        "sensitive_point": np.empty((count, p), kind),
+        "sensitive_first": np.empty(count, np.int32),
         "margin": np.empty(count, np.float64),
         "final": np.empty((count, p), kind),
         "objective": np.empty((count, len(descent.checkpoints)), np.float64),

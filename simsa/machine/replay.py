@@ -192,7 +192,7 @@ class Walker:
         none = (np.nan,) * len(x)
         found: dict[str, Any] = {
             "status": FINISHED, "stopped": descent.steps, "tie_first": -1, "tie_count": 0, "tie_sample": -1,
-            "tie_point": none, "landed_first": -1, "margin": np.inf, "final": none,
+            "sensitive_point": none, "sensitive_first": -1, "margin": np.inf, "final": none,
             "objective": [np.nan] * len(descent.checkpoints), "movement": 0.0,
         }  # fmt: skip
         if descent.snapshots:
@@ -212,9 +212,9 @@ class Walker:
             if step.ties:
                 found["tie_count"] += 1
                 if found["tie_first"] < 0:
-                    found.update(tie_first=step.k, tie_sample=step.ties[0].sample, tie_point=tuple(map(nearest, x)))
-            if step.landed and found["landed_first"] < 0:
-                found["landed_first"] = step.k
+                    found.update(tie_first=step.k, tie_sample=step.ties[0].sample, sensitive_point=tuple(map(nearest, x)))
+            if step.landed and found["sensitive_first"] < 0:
+                found["sensitive_first"] = step.k
             found["movement"] = nearest(step.movement) if step.status == FINISHED else np.nan
             x = step.following
             if step.status != FINISHED:
