@@ -159,12 +159,12 @@ def test_snapshots_are_the_points_at_the_checkpoints(precision: str) -> None:
 def test_where_a_term_is_added_is_no_landing_and_what_is_added_is(precision: str) -> None:
     """At the tie the choice moves 0.1 x from the end of a sum to its start: the last bit of the slope changes."""
 
-    def program(last: float) -> Tape:
+    def program(last: float, rule: str = "first") -> Tape:
         def f(x: Any) -> Any:
             first, second, third = (x[0] * d for d in (0.1, 0.2, 0.3))
             return second + third + np.maximum(first, x[0] * 0.1 + last * x[1])
 
-        return tape_of(simsa.trace(f, 2))
+        return tape_of(simsa.trace(f, 2, convention={"base": "tensorflow", "maximum": rule}))
 
     start = Initial("points", np.zeros(2), np.ones(2), np.array([[1.0, 0.0]]))
     descent = plan(2, "full", initial=start, steps=1, alpha=np.ones(1), checkpoints=np.array([0]))
@@ -174,6 +174,6 @@ def test_where_a_term_is_added_is_no_landing_and_what_is_added_is(precision: str
         assert (found["tie_first"][0], found["sensitive_first"][0]) == (0, landed)
         expected = by_hand(tape, np.zeros((1, 0)), descent, 0.5, 0, 0, precision)
         assert (expected["tie_first"], expected["sensitive_first"]) == (0, landed)
-        orders = [Interpreter(replace(tape, numbers=n)) for n in tape.choices()[0][1:]]
+        orders = [Interpreter(program(last, rule)) for rule in ("first", "last")]
         slopes = [one.backward(one.run([1.0, 0.0]))[0] for one in orders]
         assert slopes[0] != slopes[1], "the sums differ in a bit, or nothing is tested"

@@ -42,8 +42,8 @@ def transcript(replay: Replay, *, exact: bool = False, full: bool = False) -> It
             yield f"    exactly {_vector(beside.x, full)}"
         yield f"    g = {_vector(step.gradient, full)}"
         yield from _ties(step, replay, names, full)
-        if beside is not None and beside.landed != step.landed:
-            yield f"    exactly, it {'has' if beside.landed else 'has not'} landed here"
+        if beside is not None and beside.sensitive != step.sensitive:
+            yield f"    exactly, it is {'' if beside.sensitive else 'not '}sensitive here"
     if step is not None:
         yield ""
         yield f"x_{step.k + 1} = {_vector(step.following, full)}"
@@ -61,7 +61,7 @@ def _heading(replay: Replay) -> Iterator[str]:
     )
     events = [
         f"first tie at step {int(record['tie_first'])}" if record["tie_first"] >= 0 else "no tie",
-        f"landed at step {int(record['sensitive_first'])}" if record["sensitive_first"] >= 0 else "not landed",
+        f"sensitive at step {int(record['sensitive_first'])}" if record["sensitive_first"] >= 0 else "never sensitive",
         f"smallest |guard| {float(record['margin']):.3g}",
     ]
     yield ", ".join(events)
@@ -79,8 +79,8 @@ def _ties(step: Step, replay: Replay, names: "_Names", full: bool) -> Iterator[s
         yield f"    tie: sample {tie.sample}, {names.tie(replay.walker, step, tie)}"
     if not full and len(step.ties) > SHOWN:
         yield f"    ... {len(step.ties)} ties in all"
-    if step.landed:
-        yield "    landed: another choice at the tie changes g"
+    if step.sensitive:
+        yield "    sensitive: another choice at the ties changes g"
     elif step.ties:
         yield "    harmless: another choice at the tie gives the same g"
 
@@ -167,7 +167,7 @@ class _Names:
 
     def tie(self, walker: Walker, step: Step, tie: Tie) -> str:
         """Return the instruction of a tie, and its guards that are 0."""
-        interpreter = walker.choices[0]
+        interpreter = walker.interpreter
         execution = interpreter.run(step.x, walker.numbers(step.data[[tie.sample]])[0])
         row, reads, x, numbers = interpreter.line(tie.instruction, execution.values)
         names = [self.register(r) for r in reads]

@@ -6,11 +6,14 @@ not depend on the lane, the group or the block that it rides in, nor on how many
 
 import numpy as np
 
+from simsa.kernels.calls import call_sensitive
 from simsa.kernels.draws import MOST, distinct
 from simsa.kernels.lanes import all_lanes, any_lane, fabs, load, mantissa, pick, prepare, select, splat, store, width
 from simsa.kernels.nary import seed
 from simsa.kernels.options import entry, kernel, walk
-from simsa.kernels.streams import FIXED_SIZE, FULL, MINIBATCH, SAMPLE, STREAMED, initial, minibatch, sample
+from simsa.kernels.sensitivity import BLOCKS, PLACE, SEED, STEP, STREAM, TRAJECTORY
+from simsa.kernels.sensitivity import MOST as MOST_BLOCKS
+from simsa.kernels.streams import FIXED_SIZE, FULL, MINIBATCH, SAMPLE, STREAMED, WEIGHTS, initial, minibatch, sample
 
 from .engine import ASSIGNS, KEEPS, MARCHES, STEPS, advance, backward, forward, gradient, march
 
@@ -77,6 +80,22 @@ def _stream(
             values[data_at + d * step + i] = fresh[d]
 
 
+@kernel
+def _samples(
+    law, rows, n, width_of_row, drawn, room, kinds, shares, center, scale, seed, cell, first, k, b, values, data_at,
+    step, groups, samples, u, v, fresh,
+):  # fmt: skip
+    """Bring the samples b, b + 1, ... of each lane's minibatch of step k into the data registers."""
+    if law == FULL:
+        _spread(rows, n, width_of_row, b, values, data_at, step, groups, samples)
+    elif law == STREAMED:
+        _stream(
+            kinds, shares, center, scale, seed, cell, first, k, b, values, data_at, step, groups, samples, u, v, fresh
+        )
+    else:
+        _gather(rows, width_of_row, drawn, room, b, values, data_at, step, groups, samples)
+
+
 @walk
 def _objective(
     code, at, numbers, branches, guards, values, margin, order, step, groups, samples,
@@ -114,30 +133,32 @@ def _largest(adjoints, groups, g, count, rate, inverse, n, binary):
 
 @entry
 def descend(
+    sensitive_at, blocks, most_blocks,
     code, at, modes, numbers, branches, guards, constants, constant_values, seeds, clear,
     parameters, data_at, step, size_of_values, longest, groups, samples,
     rows, n, law, batch, replace, largest, room, kinds, shares, center, scale, seed_of_streams, cell, first, start,
-    gamma, radius, rounding, checkpoints, observed, status, stopped, tie_first, tie_count, tie_sample, sensitive_point,
-    sensitive_first, smallest, final, objective, movement, snapshots,
+    gamma, radius, epsilon, roundings, checkpoints, observed, status, stopped, tie_first, tie_count, tie_sample,
+    sensitive_first, sensitive_point, smallest, final, objective, movement, snapshots,
 ):  # fmt: skip
-    """Run the trajectories first, first + 1, ..., one for each row of `start`, and fill the records.
+    """Run the trajectories first, first + 1, ..., one for each row of `start`, fill the records, and return True.
 
     A step is x - gamma_k (sum of the selection gradients of the minibatch, in the order drawn) / |I_k|. A trajectory
     that leaves the ball |x|_inf <= radius stops there; one whose next point is not finite stops before it, so the
-    parameters of running trajectories are finite. A trajectory has landed when, at a tie, another choice of the tied
-    pieces would have changed the gradient of its minibatch, in some entry by more than `rounding` times the largest:
-    numbers and guards come three times, as `Tape.choices` returns them. rows: the n samples, one after the other.
+    parameters of running trajectories are finite. At a tie of a trajectory that has not been sensitive, the kernel at
+    the address `sensitive_at` walks back with random weights (`kernels.sensitivity`): it is sensitive if an entry of
+    the gradient changes by more than its absolute contributions times epsilon, the distance from 1 to the next number,
+    times the roundings that may lie one behind the other: `roundings`, and the samples. Where the address is needed
+    and 0, return False; the records are then of no use. blocks, most_blocks: of random weights, of one sample and of
+    one instruction. rows: the n samples, one after the other.
     kinds, shares, center, scale: the law of streamed samples, as `streams.sample` takes it; the rows are then those
     of J alone. snapshots: NaN at first, and without checkpoints if they are not wanted.
     """
-    # a slice counts references to its array, and threads share the arguments: each takes copies of what it slices
-    numbers, guards = numbers.copy(), guards.copy()
     values = np.zeros(size_of_values, start.dtype)
     lanes = width(values)
     across = groups * lanes
-    store_of_adjoints = np.zeros((3, size_of_values), start.dtype)
+    adjoints = np.zeros(size_of_values, start.dtype)
     # parameters' adjoints that the next gradient writes anew are free until then: one array less in the cache
-    previous = store_of_adjoints[0] if ASSIGNS else np.zeros(parameters * across, start.dtype)
+    previous = adjoints if ASSIGNS else np.zeros(parameters * across, start.dtype)
     margin = np.empty(step, start.dtype)
     valid = np.zeros(step, start.dtype)
     total = np.zeros(across, start.dtype)
@@ -160,10 +181,15 @@ def descend(
     u, v = np.zeros(width(shares)), np.zeros(width(shares))
     fresh = np.zeros(center.shape[1] + 2)
     steps = gamma.shape[0]
-    # where every tie goes to its first piece anyway, that choice needs no gradient of its own; likewise the last
-    felt = np.array([(numbers[0] != numbers[n]).any() or (guards[0] != guards[n]).any() for n in range(3)])
-    # ties of primitives change no value: where the whole minibatch is in memory, another choice is a walk back
-    remembered = np.array([KEEPS and not (guards[0] != guards[n]).any() for n in range(3)])
+    # the three adjoints of a walk with random weights; memory that is never touched costs nothing
+    convention, deltas, absolute = (
+        np.zeros(size_of_values, start.dtype), np.zeros(size_of_values, start.dtype),
+        np.zeros(size_of_values, start.dtype),
+    )  # fmt: skip
+    jumps = np.zeros(across, np.bool_)
+    counter = np.zeros(7, np.int64)
+    counter[STREAM], counter[SEED] = WEIGHTS | (cell << 8), np.int64(seed_of_streams)
+    counter[BLOCKS], counter[MOST_BLOCKS] = blocks, most_blocks
     one, none = splat(values, 1.0), splat(values, 0.0)
     infinity = splat(values, np.inf)
     farthest = splat(values, radius)
@@ -182,7 +208,7 @@ def descend(
             least[t] = np.inf
             for r in range(parameters):
                 values[r * across + t] = start[base + min(t, here - 1), r]
-        store_of_adjoints[0, : parameters * across] = 0.0
+        adjoints[: parameters * across] = 0.0
         for t in range(here):
             status[base + t] = FINISHED
             stopped[base + t] = steps
@@ -201,7 +227,7 @@ def descend(
             while check < checkpoints.shape[0] and checkpoints[check] == k:
                 if first + base < observed:
                     _objective(
-                        code, at, numbers[0], branches, guards[0], values, margin, order, step, groups, samples,
+                        code, at, numbers, branches, guards, values, margin, order, step, groups, samples,
                         rows, n, width_of_row, index, data_at, seeds[0], total,
                     )  # fmt: skip
                     stale = True
@@ -241,107 +267,103 @@ def descend(
                     powers = powers and binary[g]
                     store(pace, g * lanes, splat(values, gamma[k]))
                     store(pace, 2 * across + g * lanes, farthest)
-            for choice in range(3):
-                # as the convention says; then, if a sample is tied that has not landed, with every tie to its first
-                # and to its last piece
-                if choice and not (undecided and felt[choice]):
-                    continue
-                adjoints = store_of_adjoints[choice]
-                if choice and not ASSIGNS:
-                    adjoints[: parameters * across] = 0.0
-                for b in range(0, most, samples):
-                    if choice and most <= samples and remembered[choice]:
-                        seed(adjoints, seeds, clear, 0, valid, step)
-                        backward(
-                            code, at, modes, numbers[choice], branches, guards[choice], values, adjoints,
-                            step, 1, ASSIGNS, groups, samples, order,
-                        )  # fmt: skip
-                        continue
-                    for g in range(groups):
-                        size = load(limit, g * lanes)
-                        for s in range(samples):
-                            i = (g * samples + s) * lanes
-                            if resized or most > samples or law != FULL:
-                                store(valid, i, select(size > splat(values, b + s), one, none))
-                            store(margin, i, infinity)
-                    if law == FULL:
-                        if stale or most > samples:
-                            _spread(rows, n, width_of_row, b, values, data_at, step, groups, samples)
-                            stale = False
-                    elif law == STREAMED:
-                        _stream(
-                            kinds, shares, center, scale, seed_of_streams, cell, first + base, k, b, values,
-                            data_at, step, groups, samples, u, v, fresh,
-                        )  # fmt: skip
-                    else:
-                        _gather(rows, width_of_row, drawn, most_drawn, b, values, data_at, step, groups, samples)
-                    at_once = choice == 0 and most <= samples and powers and k < steps - 1
-                    if MARCHES and at_once:
-                        # to the next checkpoint, or the last step, whose movement is recorded
-                        end = steps - 1 if check == checkpoints.shape[0] else min(steps - 1, checkpoints[check])
-                        after = march(values, numbers[0], valid, pace, gamma, k, end if law == FULL else k + 1)
-                        if after > k:
-                            k, outcome = after - 1, 1
-                            break
-                    if STEPS and at_once:
-                        outcome = advance(
-                            code, at, modes, numbers[0], branches, guards[0], seeds, clear, values, adjoints,
-                            valid, margin, pace, step, groups, samples, order,
-                        )  # fmt: skip
-                        if outcome == 0:
-                            for i in range(0, step, lanes):
-                                store(margin, i, infinity)
+            for b in range(0, most, samples):
+                for g in range(groups):
+                    size = load(limit, g * lanes)
+                    for s in range(samples):
+                        i = (g * samples + s) * lanes
+                        if resized or most > samples or law != FULL:
+                            store(valid, i, select(size > splat(values, b + s), one, none))
+                        store(margin, i, infinity)
+                if law != FULL or stale or most > samples:
+                    _samples(
+                        law, rows, n, width_of_row, drawn, most_drawn, kinds, shares, center, scale, seed_of_streams,
+                        cell, first + base, k, b, values, data_at, step, groups, samples, u, v, fresh,
+                    )  # fmt: skip
+                    stale = False
+                at_once = most <= samples and powers and k < steps - 1
+                if MARCHES and at_once:
+                    # to the next checkpoint, or the last step, whose movement is recorded
+                    end = steps - 1 if check == checkpoints.shape[0] else min(steps - 1, checkpoints[check])
+                    after = march(values, numbers, valid, pace, gamma, k, end if law == FULL else k + 1)
+                    if after > k:
+                        k, outcome = after - 1, 1
+                        break
+                if STEPS and at_once:
+                    outcome = advance(
+                        code, at, modes, numbers, branches, guards, seeds, clear, values, adjoints,
+                        valid, margin, pace, step, groups, samples, order,
+                    )  # fmt: skip
                     if outcome == 0:
-                        gradient(
-                            code, at, modes, numbers[choice], branches, guards[choice], seeds, clear, values, adjoints,
-                            valid, margin, ASSIGNS and b == 0, step, groups, samples, order,
+                        for i in range(0, step, lanes):
+                            store(margin, i, infinity)
+                if outcome == 0:
+                    gradient(
+                        code, at, modes, numbers, branches, guards, seeds, clear, values, adjoints,
+                        valid, margin, ASSIGNS and b == 0, step, groups, samples, order,
+                    )  # fmt: skip
+                touched = False
+                for g in range(groups):
+                    low = load(least, g * lanes)
+                    for s in range(samples):
+                        i = (g * samples + s) * lanes
+                        gap = select(load(valid, i) != 0.0, load(margin, i), infinity)
+                        low = select(gap < low, gap, low)
+                        touched = touched or any_lane(gap == 0.0)
+                    store(least, g * lanes, low)
+                if touched:
+                    if not any_tied:
+                        tied_now[:] = False
+                    any_tied = True
+                    for i in range(step):
+                        t, s = i // (samples * lanes) * lanes + i % lanes, i // lanes % samples
+                        if valid[i] != 0.0 and margin[i] == 0.0:
+                            tied_now[t] = True
+                            undecided = undecided or sensitive_first[base + t] < 0
+                            if tie_first[base + t] < 0:
+                                tie_first[base + t] = k
+                                tie_sample[base + t] = drawn[(t // lanes * most_drawn + b + s) * lanes + t % lanes]
+            if undecided and sensitive_at == 0:
+                return False
+            if undecided:
+                # a walk back for each part of the minibatch; where it is all in memory, nothing else is done again
+                counter[STEP], counter[TRAJECTORY] = k, first + base
+                jumps[:] = False
+                for b in range(0, most, samples):
+                    if most > samples:
+                        for i in range(0, step, lanes):
+                            g, s = i // (samples * lanes), i // lanes % samples
+                            store(valid, i, select(load(limit, g * lanes) > splat(values, b + s), one, none))
+                        _samples(
+                            law, rows, n, width_of_row, drawn, most_drawn, kinds, shares, center, scale,
+                            seed_of_streams, cell, first + base, k, b, values, data_at, step, groups, samples, u, v,
+                            fresh,
                         )  # fmt: skip
-                    if choice:
+                    if most > samples or not KEEPS:
+                        forward(code, at, numbers, branches, guards, values, margin, step, groups, samples, order)
+                    counter[PLACE] = b
+                    call_sensitive(sensitive_at, (
+                        code, at, modes, numbers, branches, guards, seeds, clear, values, convention, deltas, absolute,
+                        valid, jumps, counter, parameters, step, groups, samples, order,
+                    ))  # fmt: skip
+                for t in range(here):
+                    if not tied_now[t] or sensitive_first[base + t] >= 0:
                         continue
-                    touched = False
-                    for g in range(groups):
-                        low = load(least, g * lanes)
-                        for s in range(samples):
-                            i = (g * samples + s) * lanes
-                            gap = select(load(valid, i) != 0.0, load(margin, i), infinity)
-                            low = select(gap < low, gap, low)
-                            touched = touched or any_lane(gap == 0.0)
-                        store(least, g * lanes, low)
-                    if touched:
-                        if not any_tied:
-                            tied_now[:] = False
-                        any_tied = True
-                        for i in range(step):
-                            t, s = i // (samples * lanes) * lanes + i % lanes, i // lanes % samples
-                            if valid[i] != 0.0 and margin[i] == 0.0:
-                                tied_now[t] = True
-                                undecided = undecided or sensitive_first[base + t] < 0
-                                if tie_first[base + t] < 0:
-                                    tie_first[base + t] = k
-                                    i = (t // lanes * most_drawn + b + s) * lanes + t % lanes
-                                    tie_sample[base + t] = drawn[i]
-                                    for r in range(parameters):
-                                        sensitive_point[base + t, r] = values[r * across + t]
+                    changes = jumps[t]
+                    rounding = epsilon * (roundings + sizes[t])
+                    for r in range(parameters):
+                        delta, size = np.float64(deltas[r * across + t]), np.float64(absolute[r * across + t])
+                        if delta != 0.0 and not (size - size == 0.0 and abs(delta) <= rounding * size):
+                            changes = True
+                    if changes:
+                        sensitive_first[base + t] = k
+                        for r in range(parameters):
+                            sensitive_point[base + t, r] = values[r * across + t]
             resized = False
-            adjoints = store_of_adjoints[0]
             if any_tied:
                 for t in range(here):
                     if tied_now[t]:
                         tie_count[base + t] += 1
-                    if tied_now[t] and sensitive_first[base + t] < 0:
-                        bound = 0.0
-                        for r in range(parameters):
-                            size_here = abs(np.float64(adjoints[r * across + t]))
-                            if size_here > bound and size_here < np.inf:
-                                bound = size_here
-                        bound *= rounding
-                        for r in range(parameters):
-                            i = r * across + t
-                            for choice in range(1, 3):
-                                ours, other = adjoints[i], store_of_adjoints[choice, i]
-                                apart = abs(np.float64(ours) - np.float64(other))
-                                if felt[choice] and ours != other and not apart <= bound:
-                                    sensitive_first[base + t] = k
             if outcome == 1:
                 continue
             rate = splat(values, gamma[k])
@@ -396,6 +418,7 @@ def descend(
                     movement[base + t] = moved[t]
                 for r in range(parameters):
                     final[base + t, r] = values[r * across + t]
+    return True
 
 
 @entry
@@ -452,7 +475,7 @@ def evaluate(
                     finite = 0
                 values[r * across + t] = x
         _gather(rows, width_of_row, index, 1, 0, values, data_at, step, groups, samples)
-        forward(code, at, numbers[0], branches, guards[0], values, margin, step, groups, samples, order)
+        forward(code, at, numbers, branches, guards, values, margin, step, groups, samples, order)
         for t in range(here):
             margins[base + t] = margin[t]
             for n in range(seeds.shape[0]):
@@ -462,7 +485,7 @@ def evaluate(
                 seed(adjoints, seeds, clear, n, valid, step)
                 adjoints[: parameters * across] = 0.0
                 backward(
-                    *(code, at, modes, numbers[0], branches, guards[0], values, adjoints, step, finite),
+                    *(code, at, modes, numbers, branches, guards, values, adjoints, step, finite),
                     *(False, groups, samples, order),
                 )
                 for t in range(here):

@@ -1,11 +1,11 @@
-"""Minibatches of as many trajectories at once as a lane vector has: the bits of `streams`, one trajectory per lane."""
+"""Random numbers of as many trajectories at once as a lane vector has, one for each lane: the bits of `streams`."""
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from simsa.kernels.lanes import _fill, _like
+from simsa.kernels.lanes import Lanes, _fill, _floats, _like
 from simsa.kernels.streams import LOW, MULTIPLIERS, WEYL
 
 MOST = 32
@@ -102,3 +102,29 @@ def distinct(typingctx, like, n, size, step, first, stream, seed, out, start):
 
     integers = (types.intp,) * 5
     return types.boolean(like, *integers, types.uint64, out, types.intp), code
+
+
+@intrinsic
+def weights(typingctx, out, start, block, step, first, stream, seed):
+    """Write the four random weights of a block, for trajectories first, first + 1, ..., as four lane vectors.
+
+    A weight is an odd multiple of 2^-24 in (0, 1), made of the first 24 bits of a word. out: an array of the dtype.
+    """
+    fe = Lanes(out.dtype)
+
+    def code(context, builder, sig, args):
+        b, words = builder, _Words(builder, fe.count)
+        _, start, block, step, first, stream, seed = args
+        data = cgutils.create_struct_proxy(sig.args[0])(context, b, args[0]).data
+        key = words.splat(b.and_(seed, _INDEX(int(LOW)))), words.splat(b.lshr(seed, _INDEX(32)))
+        ours = ir.Constant(words.vector, list(range(fe.count)))
+        trajectory = words.lower(b.add(words.splat(first), ours))
+        counter = words.lower(words.splat(block)), words.splat(step), trajectory, words.splat(stream)
+        for n, word in enumerate(words.philox(counter, key)):
+            odd = b.or_(b.lshr(word, words.constant(8)), words.constant(1))
+            number = b.fmul(b.sitofp(odd, _floats(fe)), _fill(_floats(fe), 2.0**-24))
+            at = b.gep(data, [b.add(start, _INDEX(n * fe.count))])
+            b.store(number, b.bitcast(at, number.type.as_pointer()), align=out.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(out, *(types.intp,) * 6), code

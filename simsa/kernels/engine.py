@@ -5,7 +5,10 @@ the opcodes of the table and by one case for each row that has an expression; on
 copy lies in a folder named after a digest of everything it was made from, so a stale kernel cannot be found.
 """
 
+import numpy as np
+
 from simsa.kernels.convolution import convolution, convolution_back
+from simsa.kernels.lanes import any_lane, fabs, load, negative_zero, splat, store, width
 from simsa.kernels.nary import (
     add_up,
     add_up_back,
@@ -23,14 +26,18 @@ from simsa.kernels.nary import (
     sort,
     sort_back,
 )
-from simsa.kernels.options import walk
-from simsa.kernels.rows import row  # noqa: F401 - for the generated operations
+from simsa.kernels.options import called, walk
+from simsa.kernels.rows import row, tied_row  # noqa: F401 - for the generated operations
+from simsa.kernels.sensitivity import MOST, PLACE, choose_sense, draw, extremes_sense, moves, sort_sense
 
 SUM, DOT, DENSE, LOGSUMEXP, MAX, MIN, SORT, SELECT = range(-8, 0)  # <opcodes>
 
-OP, OUT, OUTS, FIRST, COUNT, NUMBER, BRANCH, FLAGS, TIMES = range(9)
+OP, OUT, OUTS, FIRST, COUNT, NUMBER, BRANCH, FLAGS, TIMES, DRAWS = range(10)
 GUARDED, ADJOINED, SHARED = 1, 2, 4
 # <operations>
+
+PIECES = ()  # <pieces>
+"""The number of pieces of each row that has expressions and selects, by opcode; 0 for the others."""
 
 MARCHES = False
 """Whether `march` may take steps."""
@@ -144,3 +151,149 @@ def advance(
 def march(values, numbers, valid, pace, gamma, begin, end):
     """Take no step, and return `begin`, the next one. See `machine.specialise`."""
     return begin
+
+
+@walk
+def _tied_row(op, values, at, numbers, number, first, n, g, s):
+    """Tell whether two sides of a guard of a row of the table are equal in some lane of one vector."""
+    if op < 0:
+        return False
+    # <tied>
+    return False
+
+
+@walk
+def _row_sense(op, values, adjoints, deltas, sizes, draws, at, modes, numbers, number, first, out, n, g, s):
+    """Pass on what one vector of the output of a row of the table has, under random weights at its ties."""
+    if op < 0:
+        return
+    # <sense>
+
+
+@walk
+def _rows_sense(
+    op, values, adjoints, deltas, sizes, draws, counter, block, at, modes, numbers, number, first, out, step, times,
+    groups, samples,
+):  # fmt: skip
+    """Pass on what a run of like rows of the table has, under random weights at its ties."""
+    pieces = PIECES[op]
+    for n in range(times - 1, -1, -1):
+        for g in range(groups):
+            for s in range(samples):
+                here = out + n * step + (g * samples + s) * width(values)
+                tied = _tied_row(op, values, at, numbers, number, first, n, g, s)
+                if tied:
+                    draw(draws, counter, block + n * ((pieces + 3) // 4), pieces, g, s)
+                if tied or any_lane(~negative_zero(load(deltas, here))):
+                    _row_sense(
+                        op, values, adjoints, deltas, sizes, draws, at, modes, numbers, number, first, here, n, g, s
+                    )
+
+
+@walk
+def sense(
+    code, at, modes, numbers, rows, guards, values, absolute, adjoints, deltas, sizes, draws, marks, jumps, counter,
+    step, groups, samples, order,
+):  # fmt: skip
+    """Pass back the convention's adjoints, how far a random mixture's are from them, and the sizes of these."""
+    for k in range(code.shape[0] - 1, -1, -1):
+        if not code[k, FLAGS] & ADJOINED:
+            continue
+        op = code[k, OP]
+        out = code[k, OUT]
+        outs = code[k, OUTS]
+        first = code[k, FIRST]
+        count = code[k, COUNT]
+        number = code[k, NUMBER]
+        times = code[k, TIMES]
+        block = code[k, DRAWS]
+        for which in range(3):
+            target = adjoints
+            held = values
+            if which == 1:
+                target = deltas
+            if which == 2:
+                target = sizes
+                held = absolute
+            if op == MAX or op == MIN:
+                rule = int(numbers[number])
+                if which == 0:
+                    extremes_back(values, target, at, modes, first, count, out, step, times, rule, groups, samples)
+                elif which == 1:
+                    extremes_sense(
+                        values, adjoints, deltas, sizes, draws, counter, block, at, modes, first, count, out, step,
+                        times, rule, groups, samples,
+                    )  # fmt: skip
+            elif op == SORT:
+                rule = int(numbers[number])
+                if which == 0:
+                    sort_back(values, target, at, modes, first, count, out, step, rule, groups, samples, order)
+                elif which == 1:
+                    sort_sense(
+                        values, adjoints, deltas, sizes, draws, counter, block, at, modes, first, count, out, step,
+                        rule, groups, samples, order,
+                    )  # fmt: skip
+            elif op == SELECT:
+                branch = code[k, BRANCH]
+                if which == 0:
+                    choose_back(values, target, at, modes, first, count, out, rows, guards, branch, groups, samples)
+                elif which == 1:
+                    choose_sense(
+                        values, adjoints, deltas, sizes, draws, counter, block, at, modes, first, out, rows, guards,
+                        branch, marks, jumps, groups, samples,
+                    )  # fmt: skip
+            elif PIECES[op] and which == 1:
+                _rows_sense(
+                    op, values, adjoints, deltas, sizes, draws, counter, block, at, modes, numbers, number, first, out,
+                    step, times, groups, samples,
+                )  # fmt: skip
+            elif PIECES[op] and which == 2:
+                continue
+            elif which and not moves(deltas, out, outs * times, step, groups, samples):
+                continue
+            elif op == DENSE:
+                inputs, bias = count // (outs + 1), count % (outs + 1) != 0
+                if code[k, FLAGS] & SHARED:
+                    convolution_back(
+                        *(held, target, at, modes, first, outs, inputs, bias, out, step, 1, times),
+                        *(groups, samples),
+                    )
+                else:
+                    dense_back(held, target, at, modes, first, outs, inputs, bias, out, step, 1, groups, samples)
+            elif op == SUM:
+                add_up_back(target, at, modes, first, count, out, groups, samples)
+            elif op == DOT:
+                dot_back(held, target, at, modes, first, count, out, groups, samples)
+            elif op == LOGSUMEXP:
+                logsumexp_back(values, target, at, modes, first, count, out, groups, samples)
+            # <absolute>
+
+
+@called
+def sensitive(
+    code, at, modes, numbers, rows, guards, seeds, clear, values, adjoints, deltas, sizes, valid, jumps, counter,
+    parameters, step, groups, samples, order,
+):  # fmt: skip
+    """Add to the parameters' `deltas` and `sizes` how the gradients of some samples change under random weights.
+
+    The values are all there. The parameters' entries are set to 0 first if these are the first samples of a minibatch.
+    jumps: by lane of all groups, set where tied pieces differ in value.
+    """
+    lanes = width(values)
+    nothing = splat(values, -0.0)
+    absolute = np.empty_like(values)
+    begin = 0 if counter[PLACE] == 0 else parameters * groups * lanes
+    for i in range(0, values.shape[0], lanes):
+        store(absolute, i, fabs(load(values, i)))
+    for i in range(begin, values.shape[0], lanes):
+        start = splat(values, 0.0) if i < parameters * groups * lanes else nothing
+        store(deltas, i, start)
+        store(sizes, i, start)
+    adjoints[: parameters * groups * lanes] = 0.0
+    draws = np.ones((4 * counter[MOST] + 4) * lanes, values.dtype)
+    marks = np.zeros(rows.shape[0] + guards.shape[0] + 1, np.int64)
+    seed(adjoints, seeds, clear, 0, valid, step)
+    sense(
+        code, at, modes, numbers, rows, guards, values, absolute, adjoints, deltas, sizes, draws, marks, jumps, counter,
+        step, groups, samples, order,
+    )  # fmt: skip

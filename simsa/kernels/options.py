@@ -81,6 +81,23 @@ def walk(function):
     return _Inner(function, targetoptions={"nopython": True, **INNER}, pipeline_class=_Walks)
 
 
+class _Called(_Inner):
+    """A function that compiled code calls by its address: executable, kept on disk, without wrappers for Python."""
+
+    def address(self, args):
+        """Return the address of the code for these types of arguments."""
+        self.compile(args)
+        result = self.overloads[args]
+        return result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
+
+
+def called(function):
+    """Compile a function that other compiled code calls by its address (`calls`): once, however many call it."""
+    made = _Called(function, targetoptions={"nopython": True, **INNER})
+    made.enable_caching()
+    return made
+
+
 EXTENSION = {**INNER, "pipeline_class": _Kernels}
 """What `numba.extending` takes to compile a function as `kernel` does."""
 

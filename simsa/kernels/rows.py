@@ -63,6 +63,13 @@ class _Text:
         call = kind.get_call_type(self.context.typing_context, (self.fe,) * len(args), {})
         return self.context.get_function(kind, call)(b, args)
 
+    def equal(self, guard):
+        """Return the mask of where the two sides of a guard are equal; a guard that asks for NaN has no sides."""
+        tree = ast.parse(guard, mode="eval").body
+        if not isinstance(tree, ast.Compare):
+            return self.mask(False)
+        return self.builder.fcmp_ordered("==", self.visit(tree.left), self.visit(tree.comparators[0]))
+
     def all(self, guards):
         """Return the mask of a conjunction."""
         result = self(guards[0])
@@ -172,6 +179,34 @@ class Row:
     def passes(self, i):
         """Tell whether any piece depends on operand i."""
         return any(partials[i] != "0" for _, partials in self.pieces)
+
+    def reached(self, b, text):
+        """Return for each piece the lanes that reach it when each tied guard is decided either way."""
+        reached, everywhere = [text.mask(False) for _ in self.pieces], text.mask(True)
+        for branch in self.branches:
+            possible = sure = text.mask(True)
+            for guard in branch.guards:
+                holds, equal = text(guard), text.equal(guard)
+                possible = b.and_(possible, b.or_(holds, equal))
+                sure = b.and_(sure, b.and_(holds, b.not_(equal)))
+            hit = b.and_(everywhere, possible)
+            for j in branch.between or (branch.piece,):
+                reached[j] = b.or_(reached[j], hit)
+            everywhere = b.and_(everywhere, b.not_(sure))
+        return reached
+
+    def shares(self, b, text, weights):
+        """Return for each piece its weight in what is executed: 1 if it is selected, the convention's at a tie."""
+        zero, one = text.constant(0.0), text.constant(1.0)
+        shares = [one if j == self.branches[-1].piece else zero for j in range(len(self.pieces))]
+        at = len(weights)
+        for branch in reversed(self.branches[:-1]):
+            at -= len(branch.between)
+            here = zip(branch.between, weights[at:], strict=False) if branch.between else [(branch.piece, one)]
+            mixed = dict(here)
+            holds = text.all(branch.guards)
+            shares = [b.select(holds, mixed.get(j, zero), share) for j, share in enumerate(shares)]
+        return shares
 
     def amount(self, b, text, weights, i, grad, tied=True):
         """Return what operand i gets from the first row that holds: grad times its partial, or -0.0 for nothing.
@@ -283,8 +318,10 @@ def received(b, grad):
 
 
 _FORWARD = "values margin at numbers number first out outs step guarded groups samples".split()
-_BACKWARD = "values adjoints at modes numbers number first out outs step groups samples".split()
-_INTEGERS = ("number", "first", "out", "outs", "step", "guarded", "groups", "samples")
+_BACKWARD = "values adjoints at modes numbers number first out outs step groups samples absolute".split()
+_TIED = "values at numbers number first n g s".split()
+_SENSE = "values adjoints deltas sizes draws at modes numbers number first out n g s".split()
+_INTEGERS = ("number", "first", "out", "outs", "step", "guarded", "groups", "samples", "absolute", "n", "g", "s")
 
 
 def _signature(names, args):
@@ -298,7 +335,8 @@ def row(arity, immediates, pieces, branches):
     pieces: (value text, partial texts) of each. branches: rows (guards, piece, between) as in the table.
     forward(values, margin, at, numbers, number, first, out, outs, step, guarded, groups, samples) computes the `outs`
     registers from `out` on, `step` apart, and narrows the margin if the guards count. backward(values, adjoints, at,
-    modes, numbers, number, first, out, outs, step, groups, samples) passes their adjoints to the operands.
+    modes, numbers, number, first, out, outs, step, groups, samples, absolute) passes their adjoints to the operands, or
+    what it passes in absolute value.
     """
     it = Row(arity, immediates, pieces, branches)
 
@@ -331,6 +369,7 @@ def row(arity, immediates, pieces, branches):
         at = len(immediates)
         weights = [memory.splat(memory.item("numbers", memory.plus("number", at + n))) for n in range(it.weights)]
         modes = [memory.item("modes", memory.plus("first", i)) for i in range(arity)]
+        absolute = memory.args["absolute"]
         with memory.vectors() as (here, starts), memory.run(here, starts, descending=True) as (out, addresses):
             text = _Text(context, b, memory.lanes, names(memory, addresses))
             text.names["v"] = memory.load("values", out)
@@ -340,6 +379,8 @@ def row(arity, immediates, pieces, branches):
                     continue
                 with b.if_then(b.icmp_signed("!=", mode, mode.type(0))):
                     amount = it.amount(b, text, weights, i, grad)
+                    size = b.select(received(b, amount), _call(b, "fabs", amount), amount)
+                    amount = b.select(b.icmp_signed("!=", absolute, absolute.type(0)), size, amount)
                     old = memory.load("adjoints", address)
                     first = b.icmp_signed("==", mode, mode.type(ASSIGN))
                     memory.store("adjoints", address, b.select(first, amount, b.fadd(old, amount)))
@@ -351,8 +392,98 @@ def row(arity, immediates, pieces, branches):
         return _signature(_FORWARD, args), forward_code
 
     @intrinsic
-    def backward(typingctx, values, adjoints, at, modes, numbers, number, first, out, outs, step, groups, samples):
-        args = (values, adjoints, at, modes, numbers, number, first, out, outs, step, groups, samples)
+    def backward(
+        typingctx, values, adjoints, at, modes, numbers, number, first, out, outs, step, groups, samples, absolute
+    ):  # fmt: skip
+        args = (values, adjoints, at, modes, numbers, number, first, out, outs, step, groups, samples, absolute)
         return _signature(_BACKWARD, args), backward_code
 
     return forward, backward
+
+
+def tied_row(arity, immediates, pieces, branches):
+    """Return the operations (tied, sense) of a table row that selects, for the walk of `kernels.sensitivity`.
+
+    tied(values, at, numbers, number, first, n, g, s) tells whether two sides of a guard are equal in some lane of one
+    vector: output n of the run, group g, sample s. sense(values, adjoints, deltas, sizes, draws, at, modes, numbers,
+    number, first, out, n, g, s) passes on, of that vector at place `out`, how far mixtures are from what is executed.
+    draws: a lane vector of random weights for each piece; not read where nothing is tied.
+    """
+    it = Row(arity, immediates, pieces, branches)
+
+    def reader(context, b, sig, args, listed):
+        """Return the memory, the operands' addresses, and what reads the texts."""
+        memory = _Memory(context, b, sig, args, listed, arity)
+        n, g, s = (memory.args[name] for name in ("n", "g", "s"))
+        addresses = []
+        for start, *steps in memory.places:
+            for count, step in zip((g, s, n), steps, strict=True):
+                start = b.add(start, b.mul(count, step))
+            addresses.append(start)
+        fixed = [memory.splat(memory.item("numbers", memory.plus("number", i))) for i in range(len(immediates))]
+        operands = [memory.load("values", at) for at in addresses]
+        names = dict(zip((*immediates, *it.operands), (*fixed, *operands), strict=True))
+        return memory, addresses, _Text(context, b, memory.lanes, names)
+
+    def tied_code(context, b, sig, args):
+        _, _, text = reader(context, b, sig, args, _TIED)
+        found = text.mask(False)
+        for guard in {guard for branch in it.branches for guard in branch.guards}:
+            found = b.or_(found, text.equal(guard))
+        bits = ir.IntType(text.fe.count)
+        return b.icmp_unsigned("!=", b.bitcast(found, bits), bits(0))
+
+    def sense_code(context, b, sig, args):
+        memory, addresses, text = reader(context, b, sig, args, _SENSE)
+        zero, nothing = text.constant(0.0), text.constant(-0.0)
+        out, at = memory.args["out"], len(immediates)
+        text.names["v"] = memory.load("values", out)
+        a, d, size = (memory.load(name, out) for name in ("adjoints", "deltas", "sizes"))
+        weights = [memory.splat(memory.item("numbers", memory.plus("number", at + n))) for n in range(it.weights)]
+        reached, shares = it.reached(b, text), it.shares(b, text, weights)
+        drawn = []
+        for j, mask in enumerate(reached):
+            place = memory.args["n"].type(j * memory.lanes.count)
+            drawn.append(b.select(mask, memory.load("draws", place), zero))
+        whole = drawn[0]
+        for more in drawn[1:]:
+            whole = b.fadd(whole, more)
+        passed, moves, moved = received(b, a), received(b, d), []
+        for draw, share in zip(drawn, shares, strict=True):
+            w = b.fdiv(draw, whole)
+            apart = b.fsub(w, share)
+            counts = b.and_(passed, b.fcmp_unordered("!=", w, share))
+            mixed = b.select(moves, b.fadd(b.fmul(d, w), zero), nothing)
+            mixed = b.fadd(mixed, b.select(counts, b.fadd(b.fmul(a, apart), zero), nothing))
+            total = b.select(moves, b.fadd(b.fmul(size, w), zero), nothing)
+            far = b.fmul(_call(b, "fabs", a), _call(b, "fabs", apart))
+            moved.append((mixed, b.fadd(total, b.select(counts, b.fadd(far, zero), nothing))))
+        for i, address in enumerate(addresses):
+            mode = memory.item("modes", memory.plus("first", i))
+            if not it.passes(i):
+                continue
+            with b.if_then(b.icmp_signed("!=", mode, mode.type(0))):
+                for name, which in (("deltas", 0), ("sizes", 1)):
+                    amount = nothing
+                    for (_, partials), mask, parts in zip(it.pieces, reached, moved, strict=True):
+                        if partials[i] == "0":
+                            continue
+                        partial = text(partials[i])
+                        partial = _call(b, "fabs", partial) if which else partial
+                        term = b.fadd(b.fmul(parts[which], partial), zero)
+                        live = b.and_(mask, received(b, parts[which]))
+                        amount = b.fadd(amount, b.select(live, term, nothing))
+                    memory.store(name, address, b.fadd(memory.load(name, address), amount))
+        return context.get_dummy_value()
+
+    @intrinsic
+    def tied(typingctx, values, at, numbers, number, first, n, g, s):
+        args = (values, at, numbers, number, first, n, g, s)
+        return types.boolean(*_signature(_TIED, args).args), tied_code
+
+    @intrinsic
+    def sense(typingctx, values, adjoints, deltas, sizes, draws, at, modes, numbers, number, first, out, n, g, s):
+        args = (values, adjoints, deltas, sizes, draws, at, modes, numbers, number, first, out, n, g, s)
+        return _signature(_SENSE, args), sense_code
+
+    return tied, sense

@@ -518,12 +518,6 @@ def _vectors(code, shape):
         yield lambda place: (place, shared if place < data_at else private)
 
 
-def _rule_is(code, number, rule):
-    """Tell whether this is the rule that counts."""
-    b = code.b
-    return b.fcmp_ordered("==", b.load(b.gep(code.data["numbers"], [INDEX(number)])), ir.DoubleType()(rule))
-
-
 def _smaller(b, x, y):
     return b.select(b.fcmp_ordered("<", x, y), x, y)
 
@@ -534,12 +528,12 @@ def _some(code, mask):
     return code.b.icmp_unsigned("!=", code.b.bitcast(mask, bits), bits(0))
 
 
-def sort(shape, out, operands, modes, guarded, number):
-    """Return proper(values), and, where that is true, forward(values, margin) and backward(values, adjoints, numbers).
+def sort(shape, out, operands, modes, guarded, rule):
+    """Return proper(values), and, where that is true, forward(values, margin) and backward(values, adjoints).
 
     proper: no operand is NaN. Neighbours are put in order, the odd pairs and the even ones in turn, until all are in
-    order: equal entries keep theirs. numbers[number] says which of them comes first for the adjoints: the first operand
-    or, if they are turned round before, the last. operands: the places of different registers.
+    order: equal entries keep theirs. rule: which of them comes first for the adjoints, the first operand or, if they
+    are turned round before, the last. operands: the places of different registers.
     """
     _, _, data_at, step = shape
     count = len(operands)
@@ -580,37 +574,34 @@ def sort(shape, out, operands, modes, guarded, number):
 
     def backward(code):
         b = code.b
-        for rule in (FIRST, LAST):
-            order = 1 if rule == FIRST else -1
-            with b.if_then(_rule_is(code, number, rule)), _vectors(code, shape) as at:
-                x = [code.load("values", *at(place)) for place in operands[::order]]
-                turned = [swap(b, x, n) for n in pairs]
-                passed = [code.load("adjoints", *at(out + i * step)) for i in range(count)]
-                for n, was in zip(reversed(pairs), reversed(turned), strict=True):
-                    left, right = passed[n], passed[n + 1]
-                    passed[n], passed[n + 1] = b.select(was, right, left), b.select(was, left, right)
-                for place, mode, amount in zip(operands, modes, passed[::order], strict=True):
-                    if mode:
-                        if mode != ASSIGN:
-                            amount = b.fadd(code.load("adjoints", *at(place)), amount)
-                        code.store("adjoints", amount, *at(place))
+        turn = 1 if rule == FIRST else -1
+        with _vectors(code, shape) as at:
+            x = [code.load("values", *at(place)) for place in operands[::turn]]
+            turned = [swap(b, x, n) for n in pairs]
+            passed = [code.load("adjoints", *at(out + i * step)) for i in range(count)]
+            for n, was in zip(reversed(pairs), reversed(turned), strict=True):
+                left, right = passed[n], passed[n + 1]
+                passed[n], passed[n + 1] = b.select(was, right, left), b.select(was, left, right)
+            for place, mode, amount in zip(operands, modes, passed[::turn], strict=True):
+                if mode:
+                    if mode != ASSIGN:
+                        amount = b.fadd(code.load("adjoints", *at(place)), amount)
+                    code.store("adjoints", amount, *at(place))
 
     return (
         _operation(("values",), proper),
         _operation(("values", "margin"), forward),
-        _operation(("values", "adjoints", "numbers"), backward),
+        _operation(("values", "adjoints"), backward),
     )
 
 
-def extremes(shape, sign, guarded, own, number, lines):
-    """Return forward(values, margin) and backward(values, adjoints, numbers) of maxima, or of minima (-1).
+def extremes(shape, sign, guarded, rule, lines):
+    """Return forward(values, margin) and backward(values, adjoints) of maxima, or of minima (-1).
 
-    lines: (out, operands, modes) of each, by places; the operands of one are different registers. own: the rule of the
-    tape for ties; numbers[number] is the rule that counts, which is that one, first or last.
+    lines: (out, operands, modes) of each, by places; the operands of one are different registers. rule: for ties.
     """
     data_at = shape[2]
     better = ">" if sign > 0 else "<"
-    rules = sorted({own, FIRST, LAST})
 
     def value(code, x):
         """Return the best operand, the gap to the next one, and the lanes with NaN, whose numbers are of no use."""
@@ -647,7 +638,7 @@ def extremes(shape, sign, guarded, own, number, lines):
             if guarded:
                 code.store("margin", least, 0, here)
 
-    def chosen(code, x, v, rule):
+    def chosen(code, x, v):
         """Return, for each operand, the lanes in which it receives, and the number of operands that do, if split."""
         b = code.b
         if rule == FIRST:
@@ -676,26 +667,25 @@ def extremes(shape, sign, guarded, own, number, lines):
 
     def backward(code):
         b, nothing = code.b, code.constant(-0.0)
-        for rule in rules:
-            with b.if_then(_rule_is(code, number, rule)), _vectors(code, shape) as at:
-                for out, operands, modes in reversed(lines):
-                    grad, v = code.load("adjoints", *at(out)), code.load("values", *at(out))
-                    x = [code.load("values", *at(place)) for place in operands]
-                    masks, count = chosen(code, x, v, rule)
-                    share = grad
-                    if count is not None:
-                        share = b.fadd(b.fdiv(grad, count), code.constant(0.0))
-                        share = b.select(received(b, grad), share, nothing)
-                    for place, mask, mode in zip(operands, masks, modes, strict=True):
-                        if mode:
-                            amount = b.select(mask, share, nothing)
-                            if mode != ASSIGN:
-                                amount = b.fadd(code.load("adjoints", *at(place)), amount)
-                            code.store("adjoints", amount, *at(place))
+        with _vectors(code, shape) as at:
+            for out, operands, modes in reversed(lines):
+                grad, v = code.load("adjoints", *at(out)), code.load("values", *at(out))
+                x = [code.load("values", *at(place)) for place in operands]
+                masks, count = chosen(code, x, v)
+                share = grad
+                if count is not None:
+                    share = b.fadd(b.fdiv(grad, count), code.constant(0.0))
+                    share = b.select(received(b, grad), share, nothing)
+                for place, mask, mode in zip(operands, masks, modes, strict=True):
+                    if mode:
+                        amount = b.select(mask, share, nothing)
+                        if mode != ASSIGN:
+                            amount = b.fadd(code.load("adjoints", *at(place)), amount)
+                        code.store("adjoints", amount, *at(place))
 
     return (
         _operation(("values", "margin"), forward),
-        _operation(("values", "adjoints", "numbers"), backward),
+        _operation(("values", "adjoints"), backward),
     )
 
 

@@ -17,7 +17,7 @@ from simsa.kernels.functions import cos, log, sin
 from simsa.kernels.lanes import load, sqrt, store, width
 from simsa.kernels.options import kernel
 
-INITIAL, MINIBATCH, EPOCH, SAMPLE, EVALUATION = 1, 2, 3, 4, 5
+INITIAL, MINIBATCH, EPOCH, SAMPLE, EVALUATION, WEIGHTS = 1, 2, 3, 4, 5, 6
 """Purposes. No two uses of random numbers share one."""
 
 FULL, UNIFORM_SUBSET, FIXED_SIZE, FIXED_SIZE_REPLACED, RESHUFFLED, STREAMED = range(6)

@@ -10,6 +10,7 @@ import platform
 import shutil
 import sys
 import tempfile
+import textwrap
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -36,24 +37,32 @@ def cache_folder() -> Path:
 
 
 def _operations() -> str:
-    """Return a line for each row with an expression, which makes its forward and backward operations."""
+    """Return lines for each row with an expression, which make its operations."""
     lines = []
     for row in _rows():
         pieces = [(piece.value, piece.partials) for piece in row.pieces]
         branches = [(branch.guards, branch.piece, branch.between) for branch in row.branches]
-        made = f"row({row.arity}, {row.immediates!r}, {pieces!r}, {branches!r})"
-        lines.append(f"forward_{row.name}, backward_{row.name} = {made}")
+        given = f"({row.arity}, {row.immediates!r}, {pieces!r}, {branches!r})"
+        lines.append(f"forward_{row.name}, backward_{row.name} = row{given}")
+        if branches:
+            lines.append(f"tied_{row.name}, sense_{row.name} = tied_row{given}")
     return "\n".join(lines)
 
 
-def _cases(walk: str, arguments: str) -> str:
-    """Return the cases of a walk, by opcode."""
-    return "".join(
-        f"""
-        elif op == {OPCODE[row.name]}:
-            {walk}_{row.name}({arguments})"""
-        for row in _rows()
-    ).lstrip("\n")
+def _cases(text: str, rows: list[Primitive], indent: int = 8) -> str:
+    """Return a case of a walk for each row, by opcode."""
+    cases = [f"elif op == {OPCODE[row.name]}:\n    {text.format(name=row.name)}" for row in rows]
+    return textwrap.indent("\n".join(cases), " " * indent)
+
+
+_FORWARD = "forward_{name}(values, margin, at, numbers, number, first, out, times, step, guarded, groups, samples)"
+_BACKWARD = "backward_{name}(values, adjoints, at, modes, numbers, number, first, out, times, step, groups, samples, 0)"
+_ABSOLUTE = (
+    "backward_{name}(values, target, at, modes, numbers, number, first, out, times, step, groups, samples, "
+    "1 if which == 2 else 0)"
+)
+_TIED = "return tied_{name}(values, at, numbers, number, first, n, g, s)"
+_SENSE = "sense_{name}(values, adjoints, deltas, sizes, draws, at, modes, numbers, number, first, out, n, g, s)"
 
 
 def _rows() -> list[Primitive]:
@@ -66,19 +75,16 @@ def engine_text() -> str:
     names = ("sum", "dot", "dense", "logsumexp", "max", "min", "sort", "select")
     text = (KERNELS / "engine.py").read_text(encoding="utf-8")
     opcodes = f"({', '.join(str(OPCODE[name]) for name in names)})"
+    selecting = [row for row in _rows() if row.branches]
     for marker, replacement in (
         ("range(-8, 0)  # <opcodes>", opcodes),
         ("# <operations>", _operations()),
-        (
-            "        # <forward>",
-            _cases("forward", "values, margin, at, numbers, number, first, out, times, step, guarded, groups, samples"),
-        ),
-        (
-            "        # <backward>",
-            _cases(
-                "backward", "values, adjoints, at, modes, numbers, number, first, out, times, step, groups, samples"
-            ),
-        ),
+        ("        # <forward>", _cases(_FORWARD, _rows())),
+        ("        # <backward>", _cases(_BACKWARD, _rows())),
+        ("()  # <pieces>", f"{tuple(len(row.pieces) if row.branches else 0 for row in ROWS)}"),
+        ("    # <tied>", _cases(_TIED, selecting, 4)),
+        ("    # <sense>", _cases(_SENSE, selecting, 4)),
+        ("            # <absolute>", _cases(_ABSOLUTE, _rows(), 12)),
     ):
         if text.count(marker) != 1:
             raise AssertionError(f"engine.py must hold the marker '{marker.strip()}' once")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from types import ModuleType
 from typing import Any, Literal
 
@@ -13,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsa.errors import DataError, TapeError
+from simsa.kernels.calls import types_of_sensitive
 from simsa.kernels.streams import EVALUATION, SAMPLE, blocks_of_sample, scratch_size
 from simsa.machine.generate import around, kernels
 from simsa.machine.layout import LANE_BYTES, Layout, laid_out, layout
-from simsa.machine.reference import UNITS
 from simsa.machine.specialise import MARCHING, engine_text, is_straight
 from simsa.program.program import Builder
 from simsa.tape import Tape, assemble
@@ -145,9 +146,9 @@ def descend(
     (once per machine). shape: (groups, samples) of the layout, for tests. The result depends on neither of these two.
     The call releases the GIL. Each record has the trajectory as its first axis: status (0 finished, 1 left the ball,
     2 not finite), stopped (step), tie_first, tie_count, tie_sample (row of the data; if streamed, place in the
-    minibatch), sensitive_point (count, p), sensitive_first, margin, final (count, p), objective (count, checkpoints), movement
-    (of the last step of one that finished), and snapshots (count, checkpoints, p) if wanted. Steps are -1, points and
-    numbers NaN, where there is none.
+    minibatch), sensitive_first, sensitive_point (count, p), margin, final (count, p), objective (count, checkpoints),
+    movement (of the last step of one that finished), and snapshots (count, checkpoints, p) if wanted. Steps are -1,
+    points and numbers NaN, where there is none.
     """
     kind = np.dtype(precision)
     if len(tape.outputs) != 1:
@@ -171,8 +172,8 @@ def descend(
         "tie_first": np.empty(count, np.int32),
         "tie_count": np.empty(count, np.int32),
         "tie_sample": np.empty(count, np.int32),
-        "sensitive_point": np.empty((count, p), kind),
         "sensitive_first": np.empty(count, np.int32),
+        "sensitive_point": np.empty((count, p), kind),
         "margin": np.empty(count, np.float64),
         "final": np.empty((count, p), kind),
         "objective": np.empty((count, len(descent.checkpoints)), np.float64),
@@ -180,16 +181,40 @@ def descend(
         "snapshots": np.full((count, len(descent.checkpoints) * descent.snapshots, p), np.nan, kind),
     }
     room = scratch_size(law, n, descent.size)  # type: ignore[no-untyped-call]
-    package.descent.descend(
-        *where.arrays, p, where.data_at, where.step, where.size, where.longest, where.groups, where.samples,
-        data.ravel(), n, law, descent.size, descent.replace, largest, room, *stream.arrays, np.uint64(descent.seed),
-        cell, first, start, c * descent.alpha, _at_most(descent.radius, kind), UNITS * float(np.finfo(kind).eps),
-        descent.checkpoints.astype(np.int64), descent.objective_trajectories, *out.values(),
-    )  # fmt: skip
+    blocks = int(tape.draws[-1]), int(np.diff(tape.draws).max(initial=0))
+    eps = float(np.finfo(kind).eps)
+
+    def run(address: int) -> bool:
+        """Run the block; return whether that was possible with what is compiled."""
+        done = package.descent.descend(
+            address, *blocks, *where.arrays, p, where.data_at, where.step, where.size, where.longest, where.groups,
+            where.samples, data.ravel(), n, law, descent.size, descent.replace, largest, room, *stream.arrays,
+            np.uint64(descent.seed), cell, first, start, c * descent.alpha, _at_most(descent.radius, kind), eps,
+            tape.roundings, descent.checkpoints.astype(np.int64), descent.objective_trajectories, *out.values(),
+        )  # fmt: skip
+        return bool(done)
+
+    # many runs meet no tie, so what looks at ties is compiled (20 s, once per machine) when there is one
+    if not run(_SENSITIVE.get(precision, 0)):
+        with _LOCK:
+            if precision not in _SENSITIVE:
+                _SENSITIVE[precision] = _sensitive(precision)
+        run(_SENSITIVE[precision])
     mark(precision, package).touch()
     if not descent.snapshots:
         del out["snapshots"]
     return out
+
+
+_SENSITIVE: dict[str, int] = {}
+"""By precision, the address of the kernel that tells whether ties matter, once it has been needed."""
+
+_LOCK = Lock()
+
+
+def _sensitive(precision: str) -> int:
+    """Compile the kernel that tells whether ties matter, or load it from disk, and return its address."""
+    return int(kernels().engine.sensitive.address(types_of_sensitive(precision)))  # type: ignore[no-untyped-call]
 
 
 def _at_most(bound: float, kind: np.dtype[Any]) -> float:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from simsa.primitives import ROWS
 from simsa.tape.tape import ADD, COUNT, FIRST, FLAGS, NUMBER, OP, OUT, OUTS, Tape, blocks_of
 
-TIMES = 8
-"""The column of a layout's code, after those of the tape's, with the number of like instructions in a run."""
+TIMES, DRAWS = 8, 9
+"""Columns of a layout's code, after those of the tape's: how many like instructions a run has; its `Tape.draws`."""
 
 SHARED = 4
 """The flag of a dense instruction, beside those of the tape, whose weights and biases are copies of parameters."""
@@ -75,7 +75,7 @@ class Layout:
 
     @cached_property
     def code(self) -> NDArray[np.int64]:
-        """Return the tape's code, runs of like instructions as one, with a column for their number."""
+        """Return the tape's code, runs of like instructions as one, with columns for their number and their draws."""
         return merged(self.tape)
 
     def strides(self, line: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -98,9 +98,9 @@ class Layout:
         at = np.stack([self.places(tape.operands), *steps, runs], axis=1).astype(np.int64)
         code = self.code.copy()
         code[:, OUT] = self.places(code[:, OUT])
-        numbers, guards = tape.choices()
+        guards = np.concatenate([tape.guards, tape.pairs], axis=1)
         return (
-            *(code, np.ascontiguousarray(at), tape.modes, numbers, tape.rows, guards),
+            *(code, np.ascontiguousarray(at), tape.modes, tape.numbers, tape.rows, guards),
             *(self.places(tape.constant_registers), tape.constant_values),
             *(self.places(tape.outputs), self.places(tape.clear)),
         )
@@ -120,13 +120,13 @@ def merged(tape: Tape) -> NDArray[np.int64]:
     """
     lines: list[NDArray[np.int64]] = []
     for k, tape_line in enumerate(tape.code):
-        line = np.append(tape_line, 1)
+        line = np.append(tape_line, [1, tape.draws[k]])
         line[FLAGS] |= SHARED * tape.shares(k)
         if lines and _continues(tape, lines[-1], line):
             lines[-1][TIMES] += 1
         else:
             lines.append(line)
-    return np.array(lines, np.int64).reshape(-1, TIMES + 1)
+    return np.array(lines, np.int64).reshape(-1, DRAWS + 1)
 
 
 def _operands(tape: Tape, line: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -29,24 +29,21 @@ COMPARE = {"<": operator.lt, "<=": operator.le, "==": operator.eq, ">=": operato
 class Arithmetic:
     """A number type: how to make a number of it, its elementary functions by the table's names, and its quotient.
 
-    rounding: what sums of the same terms in another order may differ by, relative to the largest; 0 if nothing is
-    rounded.
+    epsilon: the distance from 1 to the next number; 0 if nothing is rounded.
     """
 
     number: Callable[[Any], Number]
     functions: Mapping[str, Callable[..., Number]]
     divide: Callable[[Number, Number], Number] = operator.truediv
-    rounding: float = 0.0
+    epsilon: float = 0.0
 
 
 _FUNCTIONS = {name: getattr(functions, name, None) or getattr(lanes, name) for name in sorted(FUNCTIONS)}
-UNITS = 256
-"""Units of rounding of the largest entry of a gradient, below which two of its values differ by rounding alone."""
 
 
 def _floating(kind: Any) -> Arithmetic:
     """Return the arithmetic of a format."""
-    return Arithmetic(kind, _FUNCTIONS, rounding=float(UNITS * np.finfo(kind).eps))
+    return Arithmetic(kind, _FUNCTIONS, epsilon=float(np.finfo(kind).eps))
 
 
 FLOAT64, FLOAT32 = _floating(np.float64), _floating(np.float32)

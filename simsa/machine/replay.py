@@ -5,7 +5,7 @@ exact mode; step by step it is the replay of a trajectory.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from simsa.machine.launch import Descent, initial_points, minibatches, streamed
 from simsa.machine.reference import FLOAT64, Arithmetic, Execution, Interpreter, Number
+from simsa.machine.sensitivity import Draw, difference, words
 from simsa.tape import Tape
 
 FINISHED, UNBOUNDED, NOT_FINITE, TOO_LONG = range(4)
@@ -34,8 +35,8 @@ class Step:
     k: its number. x: x_k. minibatch: I_k, rows of `data` in the order drawn. data: the samples, in float64: all of the
     data set, or those that were streamed for this step. gradient: g_k, the mean of the selection
     gradients of the minibatch. gamma: the step size. following: x_{k+1}; it is x_k if that would not be finite.
-    margin: the smallest |guard|. ties: of the minibatch, in order. landed: another choice of the tied pieces would have
-    changed g_k. status: how the trajectory stands after the step; it goes on while that is FINISHED.
+    margin: the smallest |guard|. ties: of the minibatch, in order. sensitive: g_k depends on how these ties are decided
+    (`machine.sensitivity`). status: how the trajectory stands after the step; it goes on while that is FINISHED.
     """
 
     k: int
@@ -47,7 +48,7 @@ class Step:
     following: tuple[Number, ...]
     margin: float
     ties: tuple[Tie, ...]
-    landed: bool
+    sensitive: bool
     status: int
 
     @property
@@ -71,21 +72,32 @@ class Walker:
     ) -> None:
         self.tape, self.data, self.arithmetic, self.too_long = tape, rows, arithmetic, too_long
         self.rows = self.numbers(rows)
-        tapes = [replace(tape, numbers=n, guards=g) for n, g in zip(*tape.choices(), strict=True)]
-        self.choices = [Interpreter(one, arithmetic) for one in tapes]
-        """The convention's interpreter, and those that decide every tie for its first, and for its last piece."""
+        self.interpreter = Interpreter(tape, arithmetic)
 
     def numbers(self, rows: NDArray[np.float64]) -> list[list[Number]]:
         """Return samples in the arithmetic."""
         return [[self.arithmetic.number(v) for v in row] for row in rows]
 
-    def differ(self, gradient: Sequence[Number], other: Sequence[Number]) -> bool:
-        """Tell whether two gradients differ, in some entry, by more than the rounding of the largest finite one."""
-        if not self.arithmetic.rounding:
-            return any(a != b for a, b in zip(gradient, other, strict=True))
-        largest = max((size for a in gradient if (size := abs(float(a))) < np.inf), default=0.0)
-        bound = self.arithmetic.rounding * largest
-        return any(a != b and not abs(float(a) - float(b)) <= bound for a, b in zip(gradient, other, strict=True))
+    def sensitive(self, runs: Sequence[Execution], words: Callable[[int], Draw]) -> bool:
+        """Tell whether the sum of the gradients of tied executions depends on how their ties are decided.
+
+        words: the random words of a place in the minibatch. An entry of the difference counts unless rounding may have
+        made it: the number of roundings that can lie one behind the other, times epsilon, times its contributions.
+        """
+        entries, sizes = ([self.arithmetic.number(0)] * self.tape.parameters for _ in range(2))
+        for place, run in enumerate(runs):
+            found = difference(self.interpreter, run, words(place))
+            if found.jumps:
+                return True
+            entries = [a + b for a, b in zip(entries, found.entries, strict=True)]
+            sizes = [a + b for a, b in zip(sizes, found.sizes, strict=True)]
+        if not self.arithmetic.epsilon:
+            return any(delta != 0 for delta in entries)
+        bound = (self.tape.roundings + len(runs)) * self.arithmetic.epsilon
+        return any(
+            delta != 0 and not (size - size == 0 and abs(float(delta)) <= bound * float(size))
+            for delta, size in zip(entries, sizes, strict=True)
+        )
 
     def step(
         self,
@@ -94,25 +106,25 @@ class Walker:
         minibatch: Sequence[int],
         gamma: Number,
         radius: float,
+        words: Callable[[int], Draw],
         fresh: NDArray[np.float64] | None = None,
     ) -> Step:
         """Take step k from x. A step out of |x|_inf <= radius is taken; one to no finite point is not.
 
-        fresh: the streamed samples of this step, in place of the data set.
+        words: the random words that decide ties, by place in the minibatch. fresh: the streamed samples of this step,
+        in place of the data set.
         """
         rows = self.rows if fresh is None else self.numbers(fresh)
         with np.errstate(all="ignore"):
-            runs = [self.choices[0].run(x, rows[i]) for i in minibatch]
-            total = self.sum(0, runs)
+            runs = [self.interpreter.run(x, rows[i]) for i in minibatch]
+            total = self.sum(runs)
             ties = [
                 Tie(i, instruction)
                 for i, run in zip(minibatch, runs, strict=True)
                 for instruction, margin in run.margins.items()
                 if margin == 0
             ]
-            landed = bool(ties) and any(
-                self.differ(total, self.other(choice, x, [rows[i] for i in minibatch])) for choice in (1, 2)
-            )
+            sensitive = bool(ties) and self.sensitive(runs, words)
             gradient = [g / self.arithmetic.number(len(minibatch)) for g in total]
             following = [v - gamma * g for v, g in zip(x, gradient, strict=True)]
             status = FINISHED
@@ -133,27 +145,23 @@ class Walker:
             following=tuple(following),
             margin=margin,
             ties=tuple(ties),
-            landed=landed,
+            sensitive=sensitive,
             status=status,
         )
 
-    def sum(self, choice: int, runs: Sequence[Execution]) -> list[Number]:
+    def sum(self, runs: Sequence[Execution]) -> list[Number]:
         """Return the sum of the selection gradients of executions, in their order."""
         total = [self.arithmetic.number(0)] * self.tape.parameters
         for run in runs:
-            total = [a + b for a, b in zip(total, self.choices[choice].backward(run), strict=True)]
+            total = [a + b for a, b in zip(total, self.interpreter.backward(run), strict=True)]
         return total
-
-    def other(self, choice: int, x: Sequence[Number], samples: Sequence[Sequence[Number]]) -> list[Number]:
-        """Return the sum of the gradients of samples under another choice of the tied pieces."""
-        return self.sum(choice, [self.choices[choice].run(x, row) for row in samples])
 
     def objective(self, x: Sequence[Number]) -> Number:
         """Return J(x), the mean over all samples of the data set in their order."""
         with np.errstate(all="ignore"):
             total = self.arithmetic.number(0)
             for row in self.rows:
-                total = total + self.choices[0].run(x, row).values[self.tape.outputs[0]]
+                total = total + self.interpreter.run(x, row).values[self.tape.outputs[0]]
             return total / self.arithmetic.number(len(self.rows))
 
     def walk(
@@ -175,11 +183,17 @@ class Walker:
         x = self.start(descent, cell, trajectory) if point is None else [self.arithmetic.number(v) for v in point]
         for k, minibatch in enumerate(minibatches(descent, len(self.rows), cell, trajectory, first), first):
             fresh = streamed(descent, cell, trajectory, k) if descent.stream else None
-            step = self.step(k, x, minibatch, self.arithmetic.number(gamma[k]), descent.radius, fresh)
+            words = self.words(descent, cell, trajectory, k)
+            step = self.step(k, x, minibatch, self.arithmetic.number(gamma[k]), descent.radius, words, fresh)
             yield step
             if step.status != FINISHED:
                 return
             x = list(step.following)
+
+    def words(self, descent: Descent, cell: int, trajectory: int, k: int) -> Callable[[int], Draw]:
+        """Return the random words that decide the ties of a step, by place in the minibatch."""
+        blocks = int(self.tape.draws[-1])
+        return lambda place: words(descent.seed, cell, trajectory, k, place, blocks)
 
     def start(self, descent: Descent, cell: int, trajectory: int) -> list[Number]:
         """Return x_0 of a trajectory."""
@@ -212,9 +226,9 @@ class Walker:
             if step.ties:
                 found["tie_count"] += 1
                 if found["tie_first"] < 0:
-                    found.update(tie_first=step.k, tie_sample=step.ties[0].sample, sensitive_point=tuple(map(nearest, x)))
-            if step.landed and found["sensitive_first"] < 0:
-                found["sensitive_first"] = step.k
+                    found.update(tie_first=step.k, tie_sample=step.ties[0].sample)
+            if step.sensitive and found["sensitive_first"] < 0:
+                found.update(sensitive_first=step.k, sensitive_point=tuple(map(nearest, x)))
             found["movement"] = nearest(step.movement) if step.status == FINISHED else np.nan
             x = step.following
             if step.status != FINISHED:

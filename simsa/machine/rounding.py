@@ -148,7 +148,7 @@ def explain(walker: Walker, step: Step, beside: Step) -> Rounding | None:
 
 def _shadowed(both: Walker, step: Step, rate: Shadow) -> list[Shadow]:
     """Return x_{k+1} in both kinds of numbers, and say of each rounding where it happened."""
-    interpreter, number = both.choices[0], both.arithmetic.number
+    interpreter, number = both.interpreter, both.arithmetic.number
     x = [number(v) for v in step.x]
     total = [number(0)] * both.tape.parameters
     for i, row in zip(step.minibatch, both.numbers(step.data[list(step.minibatch)]), strict=True):

@@ -434,11 +434,11 @@ def _extremes(layout: Layout, name: int, line: NDArray[np.int64]) -> Piece | Non
             return None
         body += f"    ({int(layout.places(line[OUT] + n))}, {tuple(operands)}, {tuple(tape.modes[reads].tolist())}),\n"
     numbers = f"{1 if ROWS[line[OP]].name == 'max' else -1}, {bool(line[FLAGS] & GUARDED)}, "
-    numbers += f"{int(tape.numbers[rule])}, {rule}"
+    numbers += f"{int(tape.numbers[rule])}"
     return Piece(
         f"forward{name}, backward{name} = specialised.extremes(shape, {numbers}, [\n{body}])",
         f"forward{name}(values, margin)",
-        f"backward{name}(values, adjoints, numbers)" if line[FLAGS] & ADJOINED else "",
+        f"backward{name}(values, adjoints)" if line[FLAGS] & ADJOINED else "",
     )
 
 
@@ -457,9 +457,9 @@ def _sort(layout: Layout, name: int, line: NDArray[np.int64]) -> Piece | None:
 
     return Piece(
         f"proper{name}, forward{name}, backward{name} = "
-        f"specialised.sort(shape, {numbers}, {bool(line[FLAGS] & GUARDED)}, {line[NUMBER]})",
+        f"specialised.sort(shape, {numbers}, {bool(line[FLAGS] & GUARDED)}, {int(tape.numbers[line[NUMBER]])})",
         chosen(f"forward{name}(values, margin)", slow.forward),
-        chosen(f"backward{name}(values, adjoints, numbers)", slow.backward) if slow.backward else "",
+        chosen(f"backward{name}(values, adjoints)", slow.backward) if slow.backward else "",
     )
 
 

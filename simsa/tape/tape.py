@@ -21,6 +21,9 @@ OP, OUT, OUTS, FIRST, COUNT, NUMBER, BRANCH, FLAGS = range(8)
 GUARDED, ADJOINED = 1, 2
 """Flags of an instruction: its guards depend on parameters; the backward sweep visits it."""
 
+ROUNDINGS = 6
+"""Roundings of an adjoint on its way through one instruction: two products, and four of a weight's own."""
+
 NOTHING, ASSIGN, ADD = 0, 1, 2
 """How the backward sweep treats an operand: passes nothing, writes its adjoint first, or adds to it."""
 
@@ -143,24 +146,61 @@ class Tape:
             last += 1
         return self.rows[first : last + 1]
 
-    def choices(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Return `numbers` and `guards` three times: as they are, with every tie to its first piece, and to its last.
+    def pieces(self, k: int) -> int:
+        """Return between how many pieces instruction k can be undecided at a tie: 0 if it selects nothing.
 
-        Only ties tell the three apart. For a user's selection, first admits equality in each guard and last forbids
-        it (relation 5 never holds). If the gradients of a minibatch agree under all three, the tie was not felt.
+        A sort of n operands counts 2 n: its mixtures have that many free numbers (`machine.sensitivity`).
         """
-        numbers, guards = np.stack([self.numbers] * 3), np.stack([self.guards] * 3)
-        for line in self.code:
-            row, at = ROWS[line[OP]], line[NUMBER]
-            if row.arity is None and row.ties:
-                numbers[1:, at] = RULES.index("first"), RULES.index("last")
+        row = ROWS[self.code[k, OP]]
+        if row.name == "select":
+            return len(self.table(k))
+        if row.arity is None:
+            return int(self.code[k, COUNT]) * (2 if row.name == "sort" else 1) if row.ties else 0
+        return len(row.pieces) if row.branches else 0
+
+    @cached_property
+    def draws(self) -> NDArray[np.int64]:
+        """Return where the random weights of each instruction's pieces begin, int64 (n + 1,), in blocks of four.
+
+        The last entry is the number of blocks of one sample.
+        """
+        blocks = [(self.pieces(k) + 3) // 4 for k in range(len(self.code))]
+        return np.concatenate([[0], np.cumsum(blocks)]).astype(np.int64)
+
+    @cached_property
+    def pairs(self) -> NDArray[np.int64]:
+        """Return for each guard which pair of operands it compares, int64 (., 2): its number, and -1 if turned round.
+
+        Guards of one selection that compare the same two registers have one number: a tie decides them together.
+        """
+        found = np.zeros((len(self.guards), 2), np.int64)
+        for k in range(len(self.code)):
+            if ROWS[self.code[k, OP]].name != "select":
                 continue
-            at += len(row.immediates)
-            for branch in row.tie_rows:
-                numbers[1:, at : at + len(branch.between)] = 0.0
-                numbers[1, at] = numbers[2, at + len(branch.between) - 1] = 1.0
-                at += len(branch.between)
-        counted = self.guards[:, 3] == 1
-        guards[1, counted, 1] = np.array([1, 1, 2, 3, 3])[self.guards[counted, 1]]
-        guards[2, counted, 1] = np.array([0, 0, 5, 4, 4])[self.guards[counted, 1]]
-        return numbers, guards
+            known: dict[tuple[int, int], int] = {}
+            reads = self.operand(k)
+            for first, count, _ in self.table(k):
+                for n in range(first, first + count):
+                    left, right = int(reads[self.guards[n, 0]]), int(reads[self.guards[n, 2]])
+                    number = known.setdefault((min(left, right), max(left, right)), len(known))
+                    found[n] = number, 1 if left <= right else -1
+        return found
+
+    @cached_property
+    def roundings(self) -> int:
+        """Return how many roundings at most lie one behind the other in an entry of the gradient.
+
+        Counted back from the output: two products and a weight for each instruction on the way, a sum for each use of
+        a register. With u the unit of rounding, an entry errs by at most this times u times the sum of its absolute
+        contributions, to first order (Higham, Accuracy and Stability of Numerical Algorithms, 3.1). A minibatch of b
+        samples adds b.
+        """
+        longest, uses = np.zeros(self.registers, np.int64), np.zeros(self.registers, np.int64)
+        for k in range(len(self.code) - 1, -1, -1):
+            line = self.code[k]
+            if line[FLAGS] & ADJOINED:
+                outs = slice(line[OUT], line[OUT] + line[OUTS])
+                passed = int((longest[outs] + uses[outs]).max()) + int(line[OUTS]) + ROUNDINGS
+                np.maximum.at(longest, self.operand(k), passed)
+                np.add.at(uses, self.operand(k), 1)
+        return int((longest + uses)[: self.parameters].max())
