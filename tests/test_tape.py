@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from simsa.errors import ProgramError, TapeError
-from simsa.primitives import OPCODE
+from simsa.primitives import OPCODE, ROWS
 from simsa.program.program import Builder
 from simsa.tape import Tape, assemble, check
-from simsa.tape.tape import BRANCH, COUNT, FIRST, FLAGS, NUMBER, OP, OUT, OUTS
+from simsa.tape.tape import BRANCH, COUNT, FIRST, FLAGS, NUMBER, OP, OUT, OUTS, ROUNDINGS
 
 
 def sound() -> Tape:
@@ -87,11 +87,24 @@ def test_a_parameter_read_twice_is_copied_once() -> None:
     assert [line[OP] for line in tape.code] == [OPCODE["copy"], OPCODE["mul"]]
 
 
-def test_choices_differ_at_ties_only() -> None:
-    numbers, guards = sound().choices()
-    assert numbers[:, :2].tolist() == [[1, 0], [1, 0], [0, 1]]
-    assert numbers[:, 2].tolist() == [0, 1, 2]
-    assert guards[:, 0, 1].tolist() == [4, 3, 4]
+def test_guards_of_the_same_two_operands_are_one_pair_and_draws_follow_the_pieces() -> None:
+    builder = Builder(2)
+    zero = builder.constant(0.0)
+    chosen = builder.select([([(0, "<", zero)], 0), ([(zero, "<", 0), (1, ">", 0)], 1)], zero)
+    tape = assemble(builder.finish([builder.apply("max", [chosen, *[1] * 4]), builder.apply("relu", [chosen])]))
+    assert tape.pairs[:, 0].tolist() == [0, 0, 1] and tape.pairs[0, 1] == -tape.pairs[1, 1]
+    pieces = {ROWS[line[OP]].name: tape.pieces(k) for k, line in enumerate(tape.code)}
+    assert pieces == {"copy": 0, "select": 3, "max": 5, "relu": 2}
+    assert np.diff(tape.draws).tolist() == [(tape.pieces(k) + 3) // 4 for k in range(len(tape.code))]
+
+
+def test_roundings_are_counted_along_the_longest_way_back() -> None:
+    builder = Builder(1)
+    few, many = builder.apply("square", [0]), builder.apply("square", [0])
+    for _ in range(9):
+        many = builder.apply("square", [many])
+    one, two = (assemble(builder.finish([out])).roundings for out in (few, many))
+    assert one == 1 + ROUNDINGS + 1 and two == 10 * (1 + ROUNDINGS) + 10
 
 
 def test_a_guard_between_data_is_no_tie() -> None:
@@ -101,7 +114,6 @@ def test_a_guard_between_data_is_no_tie() -> None:
     picked = builder.select([([(2, "==", one)], 0), ([(0, ">", 1)], 1)], one)
     tape = assemble(builder.finish([picked]))
     assert tape.guards[:, 3].tolist() == [0, 1]
-    assert tape.choices()[1][:, 0, 1].tolist() == [2, 2, 2]
     program = builder.finish([picked])
     assert program.branches([3.0, 2.0], [1.0]).tied == (False,)
     assert program.branches([3.0, 3.0], [1.0]).tied == (True,)

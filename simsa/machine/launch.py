@@ -221,7 +221,7 @@ def _at_most(bound: float, kind: np.dtype[Any]) -> float:
     """Return the largest finite number of a precision that is not above `bound`."""
     with np.errstate(over="ignore"):
         rounded = min(kind.type(bound), np.finfo(kind).max)
-    return float(rounded if rounded <= bound else np.nextafter(rounded, kind.type(0)))
+    return float(rounded if float(rounded) <= bound else np.nextafter(rounded, kind.type(0)))
 
 
 def initial_points(descent: Descent, cell: int, first: int, count: int, p: int) -> NDArray[np.float64]:
