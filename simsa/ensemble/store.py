@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -74,12 +75,16 @@ FIELDS = (
 
 @dataclass(frozen=True)
 class Cell:
-    """A point of the sweep; cells that are to be paired have the same random `stream`."""
+    """A point of the sweep. `scale`: c as it was written, which names the random numbers: cells of one c share them."""
 
-    c: float
+    scale: Fraction
     convention: str
     precision: str
-    stream: int
+
+    @property
+    def c(self) -> float:
+        """Return the step scale in float64, to the nearest."""
+        return float(self.scale)
 
 
 @dataclass(frozen=True, order=True)

@@ -49,7 +49,7 @@ class _Words:
 
 
 @intrinsic
-def distinct(typingctx, like, n, size, step, first, stream, seed, out, start):
+def distinct(typingctx, like, n, size, step, first, purpose, key, out, start):
     """Write a uniform subset of `size` indices below n for trajectories first, first + 1, ..., and return True.
 
     They are those of `streams._distinct`: index i of a lane goes to out[start + i * lanes + lane]. Where a word is
@@ -59,13 +59,13 @@ def distinct(typingctx, like, n, size, step, first, stream, seed, out, start):
 
     def code(context, builder, sig, args):
         b, words = builder, _Words(builder, lanes)
-        _, n, size, step, first, stream, seed, out, start = args
+        _, n, size, step, first, purpose, key, out, start = args
         data = cgutils.create_struct_proxy(sig.args[7])(context, b, out).data
         truth = ir.VectorType(ir.IntType(1), lanes)
-        key = words.splat(b.and_(seed, _INDEX(int(LOW)))), words.splat(b.lshr(seed, _INDEX(32)))
+        halves = words.splat(b.and_(key, _INDEX(int(LOW)))), words.splat(b.lshr(key, _INDEX(32)))
         ours = ir.Constant(words.vector, list(range(lanes)))
         trajectory = words.lower(b.add(words.splat(first), ours))
-        place, purpose = words.splat(step), words.splat(stream)
+        place, use = words.splat(step), words.splat(purpose)
         least = words.splat(n)
         rejected = cgutils.alloca_once(b, truth)
         b.store(_fill(truth, 0), rejected)
@@ -90,8 +90,8 @@ def distinct(typingctx, like, n, size, step, first, stream, seed, out, start):
             b.store(b.select(b.load(hit), j, index), row(i), align=8)
 
         with cgutils.for_range(b, b.lshr(b.add(size, _INDEX(3)), _INDEX(2))) as loop:
-            counter = words.splat(loop.index), place, trajectory, purpose
-            for word, room in zip(words.philox(counter, key), drawn, strict=True):
+            counter = words.splat(loop.index), place, trajectory, use
+            for word, room in zip(words.philox(counter, halves), drawn, strict=True):
                 b.store(word, room)
             for n_th, room in enumerate(drawn):
                 i = b.add(b.shl(loop.index, _INDEX(2)), _INDEX(n_th))

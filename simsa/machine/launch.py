@@ -4,16 +4,17 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.errors import DataError, TapeError
-from simsa.kernels.streams import EVALUATION, SAMPLE, blocks_of_sample, scratch_size
+from simsa.errors import DataError, TapeError, known
+from simsa.kernels.streams import EVALUATION, SAMPLE, blocks_of_sample, key_of, scratch_size
 from simsa.machine.generate import around, kernels
 from simsa.machine.layout import LANE_BYTES, Layout, laid_out, layout
 from simsa.machine.reference import UNITS
@@ -30,8 +31,15 @@ INITIAL = ("points", "normal", "uniform")
 COMPONENTS = ("normal", "ball")
 """Components of the law of streamed samples, by the number that stands for them in the kernels' streams."""
 
-INTERPRETER, SPECIALISED = "interpreter", "specialised"
+ENGINES = INTERPRETER, SPECIALISED = "interpreter", "specialised"
 """The engines."""
+
+PRECISIONS = ("float64", "float32")
+"""The formats of the kernels."""
+
+Law = Literal["full", "uniform_subset", "fixed_size", "reshuffled"]
+Scale = Fraction | float
+"""A step scale c, as it was written: a float stands for the shortest decimal number that reads as it."""
 
 LARGEST_SINGLE = 2**24
 """Most samples of a minibatch in float32, which counts them exactly."""
@@ -51,6 +59,9 @@ class Initial:
     scale: NDArray[np.float64]
     points: NDArray[np.float64]
 
+    def __post_init__(self) -> None:
+        known("law of x_0", self.kind, INITIAL)
+
 
 @dataclass(frozen=True)
 class Stream:
@@ -64,6 +75,10 @@ class Stream:
     shares: NDArray[np.float64]
     center: NDArray[np.float64]
     scale: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        for kind in self.kinds:
+            known("component of the law of samples", kind, COMPONENTS)
 
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
@@ -86,7 +101,7 @@ class Descent:
     """
 
     steps: int
-    law: Literal["full", "uniform_subset", "fixed_size", "reshuffled"]
+    law: Law
     size: int
     replace: bool
     alpha: NDArray[np.float64]
@@ -97,6 +112,14 @@ class Descent:
     objective_trajectories: int
     snapshots: bool = False
     stream: Stream | None = None
+
+    def __post_init__(self) -> None:
+        known("law of the minibatch", self.law, ("fixed_size",) if self.stream else get_args(Law))
+
+    def key(self, c: Scale) -> np.uint64:
+        """Return the key of the random numbers of a step scale: a function of its value and the seed alone."""
+        written = c if isinstance(c, Fraction) else Fraction(repr(float(c)))
+        return key_of(self.seed, written)  # type: ignore[no-any-return, no-untyped-call]
 
 
 Task = tuple[Tape, NDArray[np.float64], Descent]
@@ -113,8 +136,10 @@ def _arranged(
     tape: Tape, n: int, descent: Descent, precision: str, engine: str, count: int, shape: tuple[int, int] | None
 ) -> tuple[Layout, ModuleType]:
     """Return the layout and the kernels for a descent on n samples, `count` trajectories at a time."""
-    kind = np.dtype(precision)
-    batch = {"full": n, "uniform_subset": max(1, n // 2)}.get(descent.law, descent.size)
+    known("engine", engine, ENGINES)
+    kind = _format(precision)
+    size = descent.size
+    batch = {"full": n, "uniform_subset": max(1, n // 2), "fixed_size": size, "reshuffled": size}[descent.law]
     if engine == INTERPRETER:
         where = laid_out(tape, LANE_BYTES // kind.itemsize, *shape) if shape else layout(tape, kind, batch, count)
         return where, kernels()
@@ -130,8 +155,7 @@ def descend(
     rows: NDArray[np.float64],
     descent: Descent,
     *,
-    c: float,
-    cell: int,
+    c: Scale,
     first: int,
     count: int,
     precision: str = "float64",
@@ -140,7 +164,7 @@ def descend(
 ) -> dict[str, NDArray[Any]]:
     """Run the trajectories first, ..., first + count - 1 of a cell, and return their records.
 
-    rows: (n, d), the samples; if they are streamed, those of J. c: step scale. cell: number of the random stream.
+    rows: (n, d), the samples; if they are streamed, those of J. c: step scale, which names the random numbers as well.
     precision: "float64" or "float32". engine: "interpreter", or "specialised", which is compiled for the tape first
     (once per machine). shape: (groups, samples) of the layout, for tests. The result depends on neither of these two.
     The call releases the GIL. Each record has the trajectory as its first axis: status (0 finished, 1 left the ball,
@@ -149,7 +173,7 @@ def descend(
     (of the last step of one that finished), and snapshots (count, checkpoints, p) if wanted. Steps are -1, points and
     numbers NaN, where there is none.
     """
-    kind = np.dtype(precision)
+    kind = _format(precision)
     if len(tape.outputs) != 1:
         raise TapeError(f"descent needs a program with one output, this one has {len(tape.outputs)}")
     data = np.ascontiguousarray(rows, dtype=kind)
@@ -164,7 +188,7 @@ def descend(
     if descent.stream:
         _fits(descent.stream, descent.size, tape.data)
     where, package = _arranged(tape, n, descent, precision, engine, count, shape)
-    start = initial_points(descent, cell, first, count, p).astype(kind)
+    start = initial_points(descent, c, first, count, p).astype(kind)
     out: dict[str, NDArray[Any]] = {
         "status": np.empty(count, np.uint8),
         "stopped": np.empty(count, np.int32),
@@ -182,14 +206,20 @@ def descend(
     room = scratch_size(law, n, descent.size)  # type: ignore[no-untyped-call]
     package.descent.descend(
         *where.arrays, p, where.data_at, where.step, where.size, where.longest, where.groups, where.samples,
-        data.ravel(), n, law, descent.size, descent.replace, largest, room, *stream.arrays, np.uint64(descent.seed),
-        cell, first, start, c * descent.alpha, _at_most(descent.radius, kind), UNITS * float(np.finfo(kind).eps),
+        data.ravel(), n, law, descent.size, descent.replace, largest, room, *stream.arrays, descent.key(c),
+        first, start, float(c) * descent.alpha, _at_most(descent.radius, kind), UNITS * float(np.finfo(kind).eps),
         descent.checkpoints.astype(np.int64), descent.objective_trajectories, *out.values(),
     )  # fmt: skip
     mark(precision, package).touch()
     if not descent.snapshots:
         del out["snapshots"]
     return out
+
+
+def _format(precision: str) -> np.dtype[Any]:
+    """Return the dtype of a precision; raises SimsaError for a format that the kernels do not have."""
+    known("precision", precision, PRECISIONS)
+    return np.dtype(precision)
 
 
 def _at_most(bound: float, kind: np.dtype[Any]) -> float:
@@ -199,50 +229,47 @@ def _at_most(bound: float, kind: np.dtype[Any]) -> float:
     return float(rounded if rounded <= bound else np.nextafter(rounded, kind.type(0)))
 
 
-def initial_points(descent: Descent, cell: int, first: int, count: int, p: int) -> NDArray[np.float64]:
+def initial_points(descent: Descent, c: Scale, first: int, count: int, p: int) -> NDArray[np.float64]:
     """Return x_0 of trajectories first, ..., first + count - 1 of a cell, shape (count, p), in float64."""
     law = descent.initial
     points = np.empty((count, p))
     kernels().descent.start(
-        np.uint64(descent.seed), cell, first, INITIAL.index(law.kind), np.ascontiguousarray(law.center, np.float64),
+        descent.key(c), first, INITIAL.index(law.kind), np.ascontiguousarray(law.center, np.float64),
         np.ascontiguousarray(law.scale, np.float64), np.ascontiguousarray(law.points, np.float64), points,
     )  # fmt: skip
     return points
 
 
-def minibatches(descent: Descent, n: int, cell: int, trajectory: int, first: int = 0) -> Iterator[list[int]]:
+def minibatches(descent: Descent, n: int, c: Scale, trajectory: int, first: int = 0) -> Iterator[list[int]]:
     """Yield I_first, I_{first + 1}, ... of a trajectory: the samples out of n that `descend` draws, in its order."""
     law = law_of(descent)
     room = np.full(scratch_size(law, n, descent.size), -1, np.int64)  # type: ignore[no-untyped-call]
     out = np.empty(max(n, descent.size), np.int64)
+    key = descent.key(c)
     for k in range(first, descent.steps):
-        count = kernels().descent.draw(
-            law, n, descent.size, descent.replace, np.uint64(descent.seed), cell, trajectory, k, room, out
-        )
+        count = kernels().descent.draw(law, n, descent.size, descent.replace, key, trajectory, k, room, out)
         yield out[:count].tolist()
 
 
-def streamed(descent: Descent, cell: int, trajectory: int, step: int) -> NDArray[np.float64]:
+def streamed(descent: Descent, c: Scale, trajectory: int, step: int) -> NDArray[np.float64]:
     """Return the fresh samples of one step of a trajectory, (size, d), as `descend` draws them, in its order.
 
     In float32 the kernels take the nearest numbers of that format.
     """
     assert descent.stream is not None
-    return _drawn(descent.stream, descent.size, descent.seed, SAMPLE, cell, trajectory, step)
+    return _drawn(descent.stream, descent.size, SAMPLE, descent.key(c), trajectory, step)
 
 
 def evaluation(stream: Stream, count: int, seed: int) -> NDArray[np.float64]:
     """Return the samples that J is estimated on, (count, d): a function of the law, the seed and the row."""
-    return _drawn(stream, count, seed, EVALUATION, 0, 0, 0)
+    return _drawn(stream, count, EVALUATION, np.uint64(seed), 0, 0)
 
 
-def _drawn(
-    stream: Stream, count: int, seed: int, purpose: int, cell: int, trajectory: int, step: int
-) -> NDArray[np.float64]:
+def _drawn(stream: Stream, count: int, purpose: int, key: np.uint64, trajectory: int, step: int) -> NDArray[np.float64]:
     """Return samples 0, ..., count - 1 of one use of the law."""
     _fits(stream, count, stream.center.shape[1])
     out = np.empty((count, stream.center.shape[1]))
-    kernels().descent.stream(*stream.arrays, np.uint64(seed), purpose, cell, trajectory, step, out)
+    kernels().descent.stream(*stream.arrays, purpose, key, trajectory, step, out)
     return out
 
 
@@ -275,7 +302,7 @@ def evaluate(
 
     points: (b, p). rows: (b, d), one sample for each point. groups: of the layout, for tests.
     """
-    kind = np.dtype(precision)
+    kind = _format(precision)
     x, data = np.ascontiguousarray(points, kind), np.ascontiguousarray(rows, kind)
     b, p, q = len(x), tape.parameters, len(tape.outputs)
     if x.shape != (b, p) or data.shape != (b, tape.data):
@@ -307,7 +334,7 @@ def warm_up(precision: str = "float64", special: Task | None = None) -> float:
     tape, rows, descent = special or smallest()
     short = replace(descent, steps=0, alpha=np.zeros(0), checkpoints=np.zeros(0, np.int64))
     engine = SPECIALISED if special else INTERPRETER
-    descend(tape, rows, short, c=0.5, cell=0, first=0, count=1, precision=precision, engine=engine)
+    descend(tape, rows, short, c=0.5, first=0, count=1, precision=precision, engine=engine)
     return time.perf_counter() - began
 
 
