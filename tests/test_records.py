@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from simsa.ensemble.store import Block, Cell, Layout, Records
 from simsa.errors import RecordsError
 
 LAYOUT = Layout(
-    cells=(Cell(0.5, "tensorflow", "float64", 0), Cell(1.0, "tensorflow", "float64", 1)),
+    cells=(Cell(Fraction(1, 2), "tensorflow", "float64"), Cell(Fraction(1), "tensorflow", "float64")),
     trajectories=100,
     steps=20,
     checkpoints=(0, 10, 20),
