@@ -15,9 +15,9 @@ from simsa.ensemble import store
 from simsa.ensemble.drive import observed
 from simsa.ensemble.plan import Exact, Plan, plan, program, rational
 from simsa.ensemble.store import NOT_RUN, Cell
-from simsa.errors import RecordsError
-from simsa.machine import FLOAT32, FLOAT64, Step, Walker, exact, launch
-from simsa.machine.reference import Number
+from simsa.errors import RecordsError, known
+from simsa.machine import Step, Walker, exact, launch
+from simsa.machine.reference import ARITHMETICS, Number
 from simsa.machine.rounding import Rounding, explain, same
 from simsa.scenario import Scenario, load, rows
 from simsa.scenario.schema import EXACT
@@ -73,7 +73,8 @@ class Replay:
         """Return what takes the steps, in the arithmetic of the cell."""
         if self.cell.precision == EXACT:
             return exact.walker(self.tape, self.plan.rows, self._rational.bits)
-        return Walker(self.tape, self.plan.rows, FLOAT64 if self.cell.precision == "float64" else FLOAT32)
+        known("precision", self.cell.precision, ARITHMETICS)
+        return Walker(self.tape, self.plan.rows, ARITHMETICS[self.cell.precision])
 
     @cached_property
     def _rational(self) -> Exact:

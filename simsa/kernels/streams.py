@@ -176,8 +176,11 @@ def _permutation(n, epoch, trajectory, purpose, key, out):
 def scratch_size(law, n, size):
     """Return how many int64 of scratch `minibatch` needs for one trajectory.
 
-    Without replacement a bit for each sample; reshuffled, the epoch and its permutation; otherwise nothing.
+    Without replacement a bit for each sample; reshuffled, the epoch and its permutation; otherwise nothing. Raises
+    ValueError for an unknown law.
     """
+    if law not in range(6):
+        raise ValueError("unknown law of the minibatch")
     return {FIXED_SIZE: (n + 63) // 64, RESHUFFLED: n + 1}.get(law, 0)
 
 

@@ -79,6 +79,8 @@ class Stream:
     def __post_init__(self) -> None:
         for kind in self.kinds:
             known("component of the law of samples", kind, COMPONENTS)
+        if len(self.shares) != len(self.kinds) or (self.kinds and self.shares[-1] != 1):
+            raise DataError(f"expected the shares of {len(self.kinds)} components up to 1, got {self.shares.tolist()}")
 
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
