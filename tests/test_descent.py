@@ -149,7 +149,7 @@ def test_snapshots_are_the_points_at_the_checkpoints(precision: str) -> None:
     tape, rows, descent = case("network", "full", {"radius": 2.5})
     block = descend(tape, rows, descent, c=0.5, first=0, count=20, precision=precision)
     start, end = block["snapshots"][:, 0], block["snapshots"][:, 2]
-    np.testing.assert_array_equal(start, initial_points(descent, 0, 0, 20, tape.parameters).astype(precision))
+    np.testing.assert_array_equal(start, initial_points(descent, 0.5, 0, 20, tape.parameters).astype(precision))
     finished = block["status"] == 0
     assert 0 < np.count_nonzero(finished) < 20
     np.testing.assert_array_equal(end[finished], block["final"][finished])
@@ -175,7 +175,7 @@ def test_where_a_term_is_added_is_no_landing_and_what_is_added_is(precision: str
         tape = program(last)
         found = descend(tape, np.zeros((1, 0)), descent, c=0.5, first=0, count=1, precision=precision)
         assert (found["tie_first"][0], found["sensitive_first"][0]) == (0, landed)
-        expected = by_hand(tape, np.zeros((1, 0)), descent, 0.5, 0, 0, precision)
+        expected = by_hand(tape, np.zeros((1, 0)), descent, 0.5, 0, precision)
         assert (expected["tie_first"], expected["sensitive_first"]) == (0, landed)
         orders = [Interpreter(replace(tape, numbers=n)) for n in tape.choices()[0][1:]]
         slopes = [one.backward(one.run([1.0, 0.0]))[0] for one in orders]
