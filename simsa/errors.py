@@ -3,6 +3,8 @@
 Failures inside the kernels are status codes, counted and reported; they are never raised.
 """
 
+from collections.abc import Collection
+
 
 class SimsaError(Exception):
     """Any mistake in what simsa was given; the message stands on its own, without a traceback."""
@@ -26,3 +28,9 @@ class DataError(SimsaError):
 
 class RecordsError(SimsaError):
     """Records that cannot be opened or continued: another scenario, another version, damaged chunks."""
+
+
+def known(what: str, name: object, names: Collection[str]) -> None:
+    """Raise SimsaError if a name is none of a closed set: nothing unknown falls into a default."""
+    if name not in names:
+        raise SimsaError(f"unknown {what} {name!r}; expected one of {', '.join(map(repr, names))}")

@@ -40,16 +40,16 @@ def subject(scenario: "Scenario", made: "Plan") -> "Subject":
     programs = {convention.label: program(scenario, convention) for convention in scenario.conventions}
 
     def minibatch(cell: int, trajectory: int, step: int) -> Sequence[int]:
-        return next(minibatches(descent, len(rows), cells[cell].stream, trajectory, step))
+        return next(minibatches(descent, len(rows), cells[cell].scale, trajectory, step))
 
     def fresh(cell: int, trajectory: int, step: int) -> "NDArray[np.float64]":
-        return streamed(descent, cells[cell].stream, trajectory, step)
+        return streamed(descent, cells[cell].scale, trajectory, step)
 
     def points(cell: int, trajectory: int) -> "NDArray[np.float64]":
         return path(made, cells[cell], trajectory, looked_at(descent.steps))
 
     count = min(STARTS, made.layout.trajectories)
-    starts = initial_points(descent, 0, 0, count, made.layout.parameters)
+    starts = initial_points(descent, cells[0].scale, 0, count, made.layout.parameters)
     return analysis.Subject(
         objectives={label: calculus.objective(made_of, rows) for label, made_of in programs.items()},
         minibatch=minibatch,

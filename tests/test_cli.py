@@ -25,7 +25,7 @@ SAVE_ALL = plots.save_all
 FIGURES = {path for name in ("landing", "objective", "margins") for path in (f"{name}.pdf", f"{name}.png")}
 
 
-def machine(tape, rows, descent, *, c, cell, first, count, precision, engine):
+def machine(tape, rows, descent, *, c, first, count, precision, engine):
     """Stand in for the machine: trajectory t lands at step t for c = 0.5 and t < 8, and never for other c."""
     t = np.arange(first, first + count)
     hit = np.where((t < 8) & (c == 0.5), t % descent.steps, -1)
@@ -447,6 +447,36 @@ def test_a_damaged_chunk_is_repaired_on_resume(here, whole, capsys):
     chunk.write_bytes(chunk.read_bytes()[:-2])
     resumed_as(whole, Path("out"))
     assert "block 1-3 is damaged on disk; it will be computed again" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", ["lose c", "flip c", "edit a fill value", "edit a type"])
+def test_damaged_coordinates_and_metadata_are_a_line_and_nothing_is_lost(here, capsys, damage):
+    """A lost chunk of c used to print c = 0 and exit with 0."""
+    sweep("--out", "out")
+    chunk, said = Path("out/records.zarr/c/c/0"), Path("out/records.zarr/sensitive_first/zarr.json")
+    path = chunk if damage.endswith("c") else said
+    text = said.read_text()
+    match damage:
+        case "lose c":
+            chunk.unlink()
+        case "flip c":
+            raw = bytearray(chunk.read_bytes())
+            raw[5] ^= 8
+            chunk.write_bytes(raw)
+        case "edit a fill value":
+            said.write_text(text.replace('"fill_value": -1', '"fill_value": 0'))
+        case "edit a type":
+            said.write_text(text.replace("int32", "uint32"))
+    assert said.read_text() != text or path == chunk
+    before = {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()}
+    capsys.readouterr()
+    assert sweep("--out", "out", "--resume") == 2
+    out, err = capsys.readouterr()
+    lost = "is missing" if damage == "lose c" else "is not what was written"
+    assert out == "" and err.splitlines()[-1].startswith(f"{path} {lost}: ")
+    assert {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()} == before
+    assert cli.main(["replay", "out", "--cell", "0", "--trajectory", "0"]) == 2
+    assert sweep("--out", "out", "--overwrite") == 0
 
 
 # ---------------------------------------------------------------- speed of the first answer

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -44,10 +45,10 @@ def plan(p: int, law: str = "fixed_size", **changes: Any) -> Descent:
     return Descent(**{**settings, **changes})
 
 
-def by_hand(tape: Tape, rows: np.ndarray, d: Descent, c: float, cell: int, t: int, precision: str) -> dict[str, Any]:
+def by_hand(tape: Tape, rows: np.ndarray, d: Descent, c: float, t: int, precision: str) -> dict[str, Any]:
     """Run one trajectory in plain Python: the definition of `descend`."""
     kind = FLOAT64 if precision == "float64" else FLOAT32
-    return Walker(tape, rows, kind).record(d, c * d.alpha, cell=cell, trajectory=t)
+    return Walker(tape, rows, kind).record(d, c * d.alpha, c=c, trajectory=t)
 
 
 CASES = [
@@ -80,10 +81,10 @@ def case(name: str, law: str, changes: dict[str, Any]) -> tuple[Tape, np.ndarray
 @pytest.mark.parametrize(("name", "law", "precision", "changes"), CASES)
 def test_descent_is_what_plain_python_computes(name: str, law: str, precision: str, changes: dict[str, Any]) -> None:
     tape, rows, descent = case(name, law, changes)
-    block = descend(tape, rows, descent, c=0.5, cell=3, first=2, count=10, precision=precision)
+    block = descend(tape, rows, descent, c=0.5, first=2, count=10, precision=precision)
     seen = set()
     for t in range(10):
-        expected = by_hand(tape, rows, descent, 0.5, 3, 2 + t, precision)
+        expected = by_hand(tape, rows, descent, 0.5, 2 + t, precision)
         for key, value in expected.items():
             np.testing.assert_array_equal(block[key][t], np.asarray(value, block[key].dtype), err_msg=f"{key} of {t}")
         seen.add((expected["tie_first"] >= 0, expected["sensitive_first"] >= 0, expected["status"]))
@@ -96,7 +97,7 @@ def test_layout_blocks_and_threads_change_no_bit(name: str, law: str, precision:
     tape, rows, descent = case(name, law, changes)
 
     def run(first: int, count: int, shape: tuple[int, int] | None = None) -> dict[str, np.ndarray]:
-        return descend(tape, rows, descent, c=0.7, cell=1, first=first, count=count, precision=precision, shape=shape)
+        return descend(tape, rows, descent, c=0.7, first=first, count=count, precision=precision, shape=shape)
 
     whole = run(0, 40)
     for shape in ((1, 1), (2, 1), (1, 4), (4, 2), (1, 8)):
@@ -113,13 +114,15 @@ def _assert_same(one: dict[str, np.ndarray], two: dict[str, np.ndarray]) -> None
         assert one[key].tobytes() == two[key].tobytes(), key
 
 
-def test_another_seed_or_cell_gives_another_path() -> None:
-    """The negative control of the comparisons above."""
+def test_another_seed_or_c_gives_another_path() -> None:
+    """The negative control of the comparisons above; without steps, c is in nothing but the random numbers."""
     tape, rows, descent = case("network", "fixed_size", {})
-    base = descend(tape, rows, descent, c=0.5, cell=0, first=0, count=4)["final"]
-    assert not np.array_equal(base, descend(tape, rows, descent, c=0.5, cell=1, first=0, count=4)["final"])
-    other = plan(tape.parameters, "fixed_size", seed=8)
-    assert not np.array_equal(base, descend(tape, rows, other, c=0.5, cell=0, first=0, count=4)["final"])
+    descent = replace(descent, alpha=np.zeros(12))
+    base = descend(tape, rows, descent, c=0.5, first=0, count=4)["final"]
+    assert np.array_equal(base, descend(tape, rows, descent, c=Fraction(1, 2), first=0, count=4)["final"])
+    for seed, c in ((7, 0.25), (7, Fraction(1, 3)), (8, 0.5)):
+        other = replace(descent, seed=seed)
+        assert (base != descend(tape, rows, other, c=c, first=0, count=4)["final"]).all()
 
 
 def test_the_identity_trap_catches_its_known_points() -> None:
@@ -134,7 +137,7 @@ def test_the_identity_trap_catches_its_known_points() -> None:
     starts = -np.arange(0.0, 32.0)[:, None]
     law = Initial("points", np.zeros(1), np.ones(1), starts)
     descent = plan(1, "full", initial=law, alpha=np.full(12, 0.5), checkpoints=np.zeros(0, np.int64))
-    block = descend(tape, np.zeros((1, 0)), descent, c=1.0, cell=0, first=0, count=32)
+    block = descend(tape, np.zeros((1, 0)), descent, c=1.0, first=0, count=32)
     caught = [0, 1, 3, 7, 15, 31]
     assert np.flatnonzero(block["tie_first"] >= 0).tolist() == caught
     assert block["sensitive_first"][caught].tolist() == [0, 1, 2, 3, 4, 5]
@@ -144,14 +147,14 @@ def test_the_identity_trap_catches_its_known_points() -> None:
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 def test_snapshots_are_the_points_at_the_checkpoints(precision: str) -> None:
     tape, rows, descent = case("network", "full", {"radius": 2.5})
-    block = descend(tape, rows, descent, c=0.5, cell=0, first=0, count=20, precision=precision)
+    block = descend(tape, rows, descent, c=0.5, first=0, count=20, precision=precision)
     start, end = block["snapshots"][:, 0], block["snapshots"][:, 2]
-    np.testing.assert_array_equal(start, initial_points(descent, 0, 0, 20, tape.parameters).astype(precision))
+    np.testing.assert_array_equal(start, initial_points(descent, 0.5, 0, 20, tape.parameters).astype(precision))
     finished = block["status"] == 0
     assert 0 < np.count_nonzero(finished) < 20
     np.testing.assert_array_equal(end[finished], block["final"][finished])
     assert np.isnan(end[~finished]).all(), "a trajectory that has stopped is at no checkpoint"
-    without = descend(tape, rows, replace(descent, snapshots=False), c=0.5, cell=0, first=0, count=20)
+    without = descend(tape, rows, replace(descent, snapshots=False), c=0.5, first=0, count=20)
     assert "snapshots" not in without
 
 
@@ -170,9 +173,9 @@ def test_where_a_term_is_added_is_no_landing_and_what_is_added_is(precision: str
     descent = plan(2, "full", initial=start, steps=1, alpha=np.ones(1), checkpoints=np.array([0]))
     for last, landed in ((0.0, -1), (1e-3, 0)):
         tape = program(last)
-        found = descend(tape, np.zeros((1, 0)), descent, c=0.5, cell=0, first=0, count=1, precision=precision)
+        found = descend(tape, np.zeros((1, 0)), descent, c=0.5, first=0, count=1, precision=precision)
         assert (found["tie_first"][0], found["sensitive_first"][0]) == (0, landed)
-        expected = by_hand(tape, np.zeros((1, 0)), descent, 0.5, 0, 0, precision)
+        expected = by_hand(tape, np.zeros((1, 0)), descent, 0.5, 0, precision)
         assert (expected["tie_first"], expected["sensitive_first"]) == (0, landed)
         orders = [Interpreter(program(last, rule)) for rule in ("first", "last")]
         slopes = [one.backward(one.run([1.0, 0.0]))[0] for one in orders]

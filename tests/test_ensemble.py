@@ -4,6 +4,7 @@ import _thread
 import dataclasses
 import threading
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ import pytest
 from simsa.ensemble import drive, store
 from simsa.ensemble.plan import POINTS_LIMIT, SMALLEST_BLOCK, Plan, _samples, block_size, plan
 from simsa.ensemble.store import Cell, Layout, Records
-from simsa.errors import DataError, ProgramError
+from simsa.errors import DataError, ProgramError, ScenarioError
+from simsa.machine import launch
 from simsa.machine.launch import Descent, Initial
 from simsa.program.program import Builder
 from simsa.scenario import load
@@ -25,7 +27,7 @@ def tape():
 
 
 LAYOUT = Layout(
-    cells=tuple(Cell(c, "tensorflow", "float64", i) for i, c in enumerate((0.5, 1.0))),
+    cells=tuple(Cell(Fraction(c), "tensorflow", "float64") for c in (0.5, 1.0)),
     trajectories=44,
     steps=4,
     checkpoints=(0, 4),
@@ -55,12 +57,12 @@ PLAN = Plan(
 )
 
 
-def descend(tape, rows, descent, *, c, cell, first, count, precision, engine):
+def descend(tape, rows, descent, *, c, first, count, precision, engine):
     """Stand in for the machine: every record is a function of the cell and the trajectory."""
     t = np.arange(first, first + count)
-    numbers = (t * 13 + cell * 7) % 101
+    numbers = (t * 13 + int(c * 14)) % 101 * float(c)
     return {
-        f.name: np.broadcast_to((numbers * c).reshape(-1, *([1] * len(f.axes))), LAYOUT.shape(f, count)).astype(f.dtype)
+        f.name: np.broadcast_to(numbers.reshape(-1, *([1] * len(f.axes))), LAYOUT.shape(f, count)).astype(f.dtype)
         for f in LAYOUT.fields
     }
 
@@ -96,12 +98,12 @@ def test_the_number_of_threads_changes_no_byte(tmp_path, whole, workers):
 def test_the_machine_is_asked_for_every_block_of_every_cell_once(tmp_path):
     asked = []
 
-    def noting(*given, c, cell, first, count, precision, engine):
-        asked.append((c, cell, first, count, precision))
-        return descend(*given, c=c, cell=cell, first=first, count=count, precision=precision, engine=engine)
+    def noting(*given, c, first, count, precision, engine):
+        asked.append((c, first, count, precision))
+        return descend(*given, c=c, first=first, count=count, precision=precision, engine=engine)
 
     go(tmp_path, machine=noting)
-    wanted = [(LAYOUT.cells[b.cell].c, b.cell, b.first, b.count, "float64") for b in LAYOUT.blocks]
+    wanted = [(LAYOUT.cells[b.cell].scale, b.first, b.count, "float64") for b in LAYOUT.blocks]
     assert sorted(asked) == sorted(wanted)
 
 
@@ -206,7 +208,7 @@ def test_quiet_is_quiet(tmp_path, monkeypatch, capsys):
 
 def test_compilation_is_announced_once_for_each_precision(monkeypatch):
     layout = dataclasses.replace(
-        LAYOUT, cells=tuple(Cell(0.5, "tensorflow", p, 0) for p in ("float64", "float32", "float64"))
+        LAYOUT, cells=tuple(Cell(Fraction(1, 2), "tensorflow", p) for p in ("float64", "float32", "float64"))
     )
     monkeypatch.setattr(drive.launch, "compiled", lambda precision: precision == "float32")
     monkeypatch.setattr(drive.launch, "warm_up", lambda precision: {"float64": 12.34, "float32": 0.5}[precision])
@@ -262,11 +264,68 @@ def scenario_of(folder, *overrides, text=TEXT):
 def test_cells_are_the_product_of_the_axes_and_share_streams_over_conventions_and_precisions(tmp_path):
     cells = plan(scenario_of(tmp_path)).layout.cells
     assert cells == tuple(
-        Cell(c, convention, precision, stream)
-        for stream, c in enumerate((0.5, 0.25))
+        Cell(c, convention, precision)
+        for c in (Fraction(1, 2), Fraction(1, 4))
         for convention in ("tensorflow", "pytorch,relu=0.5")
         for precision in ("float64", "float32")
     )
+
+
+def ran(folder, c):
+    """Run the scenario over some step scales, and return the records of each cell by what it is."""
+    folder.mkdir()
+    made = plan(scenario_of(folder, f"sweep.c={c}", "sweep.trajectories=40"))
+    records = Records.create(folder / "results", made.layout)
+    drive.run(made, records, made.layout.blocks, workers=1, say=lambda line: None, quiet=True)
+    return {
+        (cell["c"].item(), str(cell["convention"]), str(cell["precision"])): {
+            name: cell[name].tobytes() for name in (f.name for f in made.layout.fields)
+        }
+        for cell in store.cells(folder / "results")
+    }
+
+
+def test_a_cell_has_the_same_records_in_whatever_list_its_c_stands(tmp_path):
+    """A c dropped, another order, shards, another spelling, a law: the same bytes. They were those of a place."""
+    whole = ran(tmp_path / "whole", '[0.5, "1/3", 0.25, 0.1]')
+    assert len(whole) == 16
+    some = {
+        "dropped": ran(tmp_path / "dropped", '["1/3", 0.25, 0.1]'),
+        "reordered": ran(tmp_path / "reordered", '[0.1, "2/8", 0.5, "2/6"]'),
+        **{f"shard {c}": ran(tmp_path / f"shard{i}", f"[{c}]") for i, c in enumerate((0.5, '"1/3"', 0.25, 0.1))},
+        "law": ran(tmp_path / "law", "{ law = 'grid', low = 0.1, high = 0.5, count = 5 }"),
+    }
+    for name, found in some.items():
+        common = found.keys() & whole.keys()
+        assert len(common) == {"dropped": 12, "reordered": 16, "law": 8}.get(name, 4), name
+        assert all(found[cell] == whole[cell] for cell in common), name
+    finals = {found["final"] for found in whole.values()}
+    assert len(finals) == 8, "the control: another c or format gives another end, and no tie tells the conventions"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("sweep.c=[0.5, 0.25, '1/2']", "sweep.c.2: expected distinct values, numbers 0 and 2 are 0.5"),
+        ("sweep.c=['1/10', 0.1]", "sweep.c.1: expected distinct values, numbers 0 and 1 are 0.1"),
+        ("sweep.c=['1/3', 0.3333333333333333]", "sweep.c.1: expected distinct values, numbers 0 and 1 are 0.333333333"),
+        ("sweep.c={law='linspace',low=1,high=1,count=3}", "sweep.c: expected distinct values, numbers 0 and 1 are 1.0"),
+        ("sweep.precision=['float32', 'float32']", "sweep.precision.1: expected distinct values, numbers 0 and 1 are"),
+        ("sweep.convention=['jax', {base='jax'}]", "sweep.convention.1: expected distinct values, numbers 0 and 1 are"),
+    ],
+)
+def test_a_cell_is_not_listed_twice(tmp_path, change, message):
+    """It would be the same runs again: counted twice, they would narrow every interval for nothing."""
+    with pytest.raises(ScenarioError) as caught:
+        scenario_of(tmp_path, change)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_two_c_with_the_same_key_are_refused(tmp_path, monkeypatch):
+    """Nobody has seen two: the chance is 3e-20 for a pair."""
+    monkeypatch.setattr(launch, "key_of", lambda seed, c: np.uint64(1))
+    with pytest.raises(ScenarioError, match=r"two c have the same random numbers; choose another seed"):
+        plan(scenario_of(tmp_path))
 
 
 def test_a_plan_says_what_the_scenario_says(tmp_path):

@@ -39,7 +39,7 @@ def descent(p, points, alpha, **changes):
 def run(program, d, gamma, rows=None, count=1, bits=4096):
     rows = np.zeros((1, 0)) if rows is None else np.array(rows, float)
     return exact.descend(
-        tape_of(program), rows, d, gamma=[Fraction(g) for g in gamma], cell=0, first=0, count=count, bits=bits
+        tape_of(program), rows, d, gamma=[Fraction(g) for g in gamma], c=1, first=0, count=count, bits=bits
     )
 
 
@@ -61,13 +61,13 @@ def test_exact_and_float64_agree_step_by_step_on_dyadic_numbers(points, alpha, l
     gamma = [Fraction(a) / 2 for a in alpha]
     floats, rationals = Walker(tape_of(DYADIC), rows), Walker(tape_of(DYADIC), rows, EXACT)
     for t in range(len(points)):
-        ours = rationals.walk(d, gamma, cell=0, trajectory=t)
-        theirs = floats.walk(d, [float(g) for g in gamma], cell=0, trajectory=t)
+        ours = rationals.walk(d, gamma, c=0.5, trajectory=t)
+        theirs = floats.walk(d, [float(g) for g in gamma], c=0.5, trajectory=t)
         for one, two in zip(ours, theirs, strict=True):
             assert one.following == two.following and one.gradient == two.gradient
             assert (one.ties, one.landed, one.margin, one.status) == (two.ties, two.landed, two.margin, two.status)
-    whole = exact.descend(tape_of(DYADIC), rows, d, gamma=gamma, cell=0, first=0, count=len(points), bits=4096)
-    kernel = launch.descend(tape_of(DYADIC), rows, d, c=0.5, cell=0, first=0, count=len(points))
+    whole = exact.descend(tape_of(DYADIC), rows, d, gamma=gamma, c=0.5, first=0, count=len(points), bits=4096)
+    kernel = launch.descend(tape_of(DYADIC), rows, d, c=0.5, first=0, count=len(points))
     assert whole.keys() == kernel.keys()
     for name in whole:
         np.testing.assert_array_equal(whole[name], kernel[name], err_msg=name)
@@ -107,13 +107,13 @@ def test_a_bad_step_lands_exactly_for_its_minibatch_and_no_other(subset):
     uniform = Initial("uniform", np.array([2.0]), np.array([1.0]), np.zeros((0, 1)))
     d = descent(1, [0], [1, 1], law="uniform_subset", initial=uniform)
     count = 60
-    ours = exact.descend(tape_of(BAD_STEP), rows, d, gamma=[gamma, gamma], cell=5, first=0, count=count, bits=4096)[
+    ours = exact.descend(tape_of(BAD_STEP), rows, d, gamma=[gamma, gamma], c=gamma, first=0, count=count, bits=4096)[
         "sensitive_first"
     ]
-    drawn = [tuple(next(launch.minibatches(d, 3, 5, t))) for t in range(count)]
+    drawn = [tuple(next(launch.minibatches(d, 3, gamma, t))) for t in range(count)]
     assert np.array_equal(ours == 1, [one == subset for one in drawn])
     assert 0 < np.count_nonzero(ours == 1) < count
-    floats = launch.descend(tape_of(BAD_STEP), rows, d, c=float(gamma), cell=5, first=0, count=count)["sensitive_first"]
+    floats = launch.descend(tape_of(BAD_STEP), rows, d, c=gamma, first=0, count=count)["sensitive_first"]
     missed = np.count_nonzero((ours == 1) & (floats != 1))
     assert not np.any((floats == 1) & (ours != 1))
     if gamma.denominator in (1, 2, 4):  # every product is exact
@@ -126,8 +126,8 @@ def test_rounding_destroys_landings_at_a_third():
     uniform = Initial("uniform", np.array([2.0]), np.array([1.0]), np.zeros((0, 1)))
     d = descent(1, [0], [1, 1], law="uniform_subset", initial=uniform, objective_trajectories=0)
     gamma = [Fraction(1, 3)] * 2
-    ours = exact.descend(tape_of(BAD_STEP), rows, d, gamma=gamma, cell=0, first=0, count=700, bits=4096)
-    floats = launch.descend(tape_of(BAD_STEP), rows, d, c=1 / 3, cell=0, first=0, count=700)
+    ours = exact.descend(tape_of(BAD_STEP), rows, d, gamma=gamma, c=gamma[0], first=0, count=700, bits=4096)
+    floats = launch.descend(tape_of(BAD_STEP), rows, d, c=gamma[0], first=0, count=700)
     landed = np.count_nonzero(ours["sensitive_first"] == 1)
     assert abs(landed - 100) < 4 * math.sqrt(700 * 6 / 49)
     assert 0 < np.count_nonzero(floats["sensitive_first"] == 1) < landed
@@ -314,8 +314,9 @@ def test_pairs_of_a_scale_listed_twice_and_of_what_was_not_run():
 def test_exact_cells_take_steps_of_the_file_and_not_of_the_float(said):
     made = plan(said())
     assert made.exact is not None
-    assert made.exact.gamma(0) == [Fraction(1, 3), Fraction(1, 6)]
-    assert [cell.stream for cell in made.layout.cells] == [0, 0, 1, 1]
+    third, half = Fraction(1, 3), Fraction(1, 2)
+    assert made.exact.gamma(third) == [third, third / 2]
+    assert [cell.scale for cell in made.layout.cells] == [third, third, half, half]
 
 
 def test_the_plan_knows_that_exact_is_slow(said):

@@ -96,7 +96,7 @@ def test_observables_are_the_values_at_the_points(said, tmp_path):
             part = simsa.machine.launch.Descent(**{**vars(made.descent), "steps": k, "alpha": made.descent.alpha[:k],
                                                    "checkpoints": np.array([k])})  # fmt: skip
             tape = made.tapes["tensorflow"]
-            block = descend(tape, made.rows, part, c=c.c, cell=c.stream, first=0, count=60, precision=c.precision)
+            block = descend(tape, made.rows, part, c=c.scale, first=0, count=60, precision=c.precision)
             alive = block["status"] == 0
             values = distance.value(block["final"][alive].astype(float))
             np.testing.assert_array_equal(data.observe.values[cell, alive, at, 0], values)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from simsa.ensemble.store import Block, Cell, Layout, Records
 from simsa.errors import RecordsError
 
 LAYOUT = Layout(
-    cells=(Cell(0.5, "tensorflow", "float64", 0), Cell(1.0, "tensorflow", "float64", 1)),
+    cells=(Cell(Fraction(1, 2), "tensorflow", "float64"), Cell(Fraction(1), "tensorflow", "float64")),
     trajectories=100,
     steps=20,
     checkpoints=(0, 10, 20),
@@ -188,6 +189,12 @@ def test_records_are_not_made_twice(tmp_path):
         ),
         ({"block": 32}, "cannot be continued: it was written with block = 16, and this run has 32"),
         ({"trajectories": 200}, "it was written with trajectories = 100, and this run has 200"),
+        ({"cells": LAYOUT.cells[::-1]}, "cannot be continued: it was written with arrays = "),
+        ({"cells": (LAYOUT.cells[0], Cell(Fraction(1), "jax", "float64"))}, "it was written with arrays = "),
+        ({"checkpoints": (0, 10, 19)}, "it was written with arrays = "),
+        ({"parameters": 4}, "it was written with arrays = "),
+        ({"last_alpha": 0.5}, "it was written with arrays = "),
+        ({"points": False}, "it was written with arrays = "),
     ],
 )
 def test_other_records_are_refused(tmp_path, change, message):
@@ -217,8 +224,8 @@ def test_a_folder_without_records_is_refused(tmp_path):
 def test_records_of_another_format_are_refused(tmp_path):
     Records.create(tmp_path, LAYOUT)
     path = tmp_path / store.ZARR / "zarr.json"
-    path.write_text(path.read_text().replace('"format": 1', '"format": 7'))
-    with pytest.raises(RecordsError, match="records of format 7; this version of simsa reads format 1"):
+    path.write_text(path.read_text().replace('"format": 2', '"format": 7'))
+    with pytest.raises(RecordsError, match="records of format 7; this version of simsa reads format 2"):
         store.open(tmp_path)
 
 
@@ -240,6 +247,118 @@ def test_a_damaged_chunk_is_noticed(whole, damage, name):
             _ = store.open(whole)[name].values
         with pytest.raises(ValueError):
             _ = store.cells(whole)[block.cell][name]
+
+
+def refused(folder, layout=LAYOUT):
+    """Return the message with which records are refused, by all who read them, and see that nothing is changed."""
+    before = contents(folder)
+    messages = set()
+    for read in (store.open, store.cells, lambda one: Records.resume(one, layout)):
+        with pytest.raises(RecordsError) as error:
+            read(folder)
+        messages.add(str(error.value))
+    assert contents(folder) == before and len(messages) == 1
+    (message,) = messages
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "empty", "remove"])
+def test_what_no_block_owns_is_not_lost_or_changed_unnoticed(whole, tmp_path, damage):
+    """Without its chunk, c read back as 0; with another type or fill value, a field as other numbers."""
+    Records.create(tmp_path / "new", LAYOUT)
+    files = sorted(contents(tmp_path / "new"))
+    assert {"zarr.json", "c/c/0", "c/zarr.json", "checkpoint/c/0", "final/zarr.json"} <= set(files)
+    for file in files:
+        path = whole / store.ZARR / file
+        before = path.read_bytes()
+        raw = bytearray(before)
+        raw[len(raw) // 2] ^= 1
+        kept = {"flip": raw, "truncate": raw[:-3], "empty": b""}
+        path.unlink() if damage == "remove" else path.write_bytes(kept[damage])
+        message = refused(whole)
+        if file != "zarr.json":
+            lost = "is missing" if damage == "remove" else "is not what was written"
+            assert message == f"{path} {lost}: the records cannot be read without it; restore it, or overwrite"
+        path.write_bytes(before)
+    Records.resume(whole, LAYOUT)
+
+
+EDITS = {
+    "data_type": "int64", "fill_value": 0, "shape": [2, 99], "dimension_names": ["trajectory", "cell"],
+    "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1, 32]}},
+    "codecs": [{"name": "bytes", "configuration": {"endian": "big"}}], "attributes": {"units": "seconds"},
+    "chunk_key_encoding": {"name": "v2", "configuration": {"separator": "."}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", EDITS)
+@pytest.mark.parametrize("name", ["sensitive_first", "stopped"])
+def test_edited_metadata_of_an_array_is_noticed(whole, name, key):
+    path = whole / store.ZARR / name / "zarr.json"
+    said = json.loads(path.read_text())
+    assert said[key] != EDITS[key]
+    path.write_text(json.dumps({**said, key: EDITS[key]}))
+    assert refused(whole).startswith(f"{path} is not what was written")
+
+
+@pytest.mark.parametrize("key", ["steps", "trajectories", "seed", "objective_trajectories", "arrays", "block", "new"])
+def test_edited_attributes_are_noticed(whole, key):
+    path = whole / store.ZARR / "zarr.json"
+    said = json.loads(path.read_text())
+    said["attributes"][key] = 7
+    path.write_text(json.dumps(said))
+    assert refused(whole).startswith(f"{path} is not what was written")
+
+
+@pytest.mark.parametrize("files", [None, {}, [], "zarr.json"])
+def test_records_without_digests_are_refused(whole, files):
+    path = whole / store.ZARR / "zarr.json"
+    said = json.loads(path.read_text())
+    said["attributes"]["files"] = files
+    path.write_text(json.dumps(said))
+    assert refused(whole) == f"{path.parent}: not records of simsa, or damaged"
+
+
+def test_a_copy_of_the_metadata_that_zarr_adds_is_no_damage(whole):
+    with pytest.warns(UserWarning, match="Consolidated metadata"):
+        zarr.consolidate_metadata(whole / store.ZARR)
+    assert store.open(whole).c.values.tolist() == [0.5, 1.0]
+    Records.resume(whole, LAYOUT)
+
+
+@pytest.mark.parametrize("name", [f.name for f in LAYOUT.fields if f.name != "sensitive_point"])
+def test_a_lost_chunk_is_noticed_by_those_who_read(whole, name):
+    """It would read back as fill values: a landing as none."""
+    records = Records.resume(whole, LAYOUT)
+    block = LAYOUT.blocks[3]
+    (path,) = [path for path in records._chunks(block) if path.is_relative_to(whole / store.ZARR / name)]
+    path.unlink()
+    for read in (store.open, store.cells):
+        with pytest.raises(RecordsError) as error:
+            read(whole)
+        assert str(error.value) == f"{path} is missing: compute block {block.name} again with --resume"
+    assert not records.intact(block)
+    records.write(block, values_of(LAYOUT, block), 0.5)
+    store.open(whole)
+
+
+def test_status_is_stored_last(tmp_path):
+    """A writer that is killed within a block leaves trajectories that have not been run, and none without events."""
+    records = Records.create(tmp_path, LAYOUT)
+
+    class Killed(Exception):
+        pass
+
+    def kill(*_):
+        raise Killed
+
+    for f in LAYOUT.fields:
+        records._arrays[f.name] = type("Array", (), {"__setitem__": kill})()
+        with pytest.raises(Killed):
+            records.write(LAYOUT.blocks[0], values_of(LAYOUT, LAYOUT.blocks[0]), 0.1)
+        records = Records.resume(tmp_path, LAYOUT)
+        assert (store.open(tmp_path).status == store.NOT_RUN).all()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"first": 0}'])

@@ -154,7 +154,7 @@ def test_descents_give_the_same_records(name: str, precision: str, shape: tuple[
     descent: Descent = plan(p, initial=Initial("points", np.zeros(p), np.ones(p), points), **changes)
     seen = set()
     for c in (0.01, 0.5, 1e3, 1.7e308):
-        given = {"c": c, "cell": 3, "first": 5, "count": 27, "precision": precision}
+        given = {"c": c, "first": 5, "count": 27, "precision": precision}
         ours = descend(tape, rows, descent, engine="specialised", shape=shape, **given)
         theirs = descend(tape, rows, descent, **given)
         for field, values in theirs.items():
@@ -190,11 +190,11 @@ def test_several_samples_at_a_time_give_the_records_of_plain_python(name: str) -
         p, steps=4, alpha=np.full(4, 0.5), radius=1e305, initial=Initial("points", *np.zeros((2, p)), points)
     )
     records = [
-        descend(tape, rows, descent, c=1.0, cell=0, first=0, count=6, engine=engine, shape=shape)
+        descend(tape, rows, descent, c=1.0, first=0, count=6, engine=engine, shape=shape)
         for engine, shape in (("interpreter", (1, 1)), ("interpreter", (1, 4)), ("specialised", (1, 4)))
     ]
     for t in range(6):
-        for key, value in by_hand(tape, rows, descent, 1.0, 0, t, "float64").items():
+        for key, value in by_hand(tape, rows, descent, 1.0, t, "float64").items():
             np.testing.assert_array_equal(records[0][key][t], np.asarray(value, records[0][key].dtype), f"{key} of {t}")
     for field, values in records[0].items():
         for other in records[1:]:
@@ -241,7 +241,7 @@ def test_scalar_programs_march(n: int, precision: str, shape: tuple[int, int]) -
     )  # fmt: skip
     seen: set[tuple[bool, int]] = set()
     for c in (0.01, 0.25, 1.0, 1.7e308):
-        given = {"c": c, "cell": 0, "first": 0, "count": 60, "precision": precision}
+        given = {"c": c, "first": 0, "count": 60, "precision": precision}
         ours = descend(tape, rows, descent, engine="specialised", shape=shape, **given)
         theirs = descend(tape, rows, descent, **given)
         for field, values in theirs.items():
@@ -307,10 +307,10 @@ def test_a_march_keeps_the_value_of_tied_data() -> None:
         initial=Initial("points", np.zeros(2), np.ones(2), points),
     )  # fmt: skip
     for rows in (np.zeros((1, 1)), -np.zeros((1, 1))):
-        given = {"c": 1.0, "cell": 0, "first": 0, "count": 3}
+        given = {"c": 1.0, "first": 0, "count": 3}
         ours = descend(tape, rows, descent, engine="specialised", shape=(1, 1), **given)
         for t in range(3):
-            for key, value in by_hand(tape, rows, descent, 1.0, 0, t, "float64").items():
+            for key, value in by_hand(tape, rows, descent, 1.0, t, "float64").items():
                 np.testing.assert_array_equal(ours[key][t], np.asarray(value, ours[key].dtype), f"{key} of {t}")
         assert (ours["tie_count"] == 0).all()
 

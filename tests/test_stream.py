@@ -106,7 +106,7 @@ def test_a_sample_is_a_function_of_where_it_is_drawn(law):
     d = a_descent(law)
     here = streamed(d, 1, 2, 3)
     np.testing.assert_array_equal(here, streamed(replace(d, size=9), 1, 2, 3)[:3])
-    others = [streamed(d, *place) for place in ((0, 2, 3), (1, 0, 3), (1, 2, 0))]
+    others = [streamed(d, *place) for place in ((0.5, 2, 3), (1, 0, 3), (1, 2, 0))]
     others += [streamed(replace(d, seed=1), 1, 2, 3), evaluation(law, 3, d.seed)]
     assert len({x.tobytes() for x in (here, *others)}) == 6
 
@@ -116,10 +116,10 @@ def test_a_sample_is_a_function_of_where_it_is_drawn(law):
 def test_descent_is_what_plain_python_computes(law, precision):
     tape, d = tape_of(KINKED), a_descent(law)
     rows = evaluation(law, 20, d.seed)
-    block = descend(tape, rows, d, c=0.5, cell=3, first=2, count=9, precision=precision)
+    block = descend(tape, rows, d, c=0.5, first=2, count=9, precision=precision)
     walker = Walker(tape, rows, FLOAT64 if precision == "float64" else FLOAT32)
     for t in range(9):
-        for key, value in walker.record(d, 0.5 * d.alpha, cell=3, trajectory=2 + t).items():
+        for key, value in walker.record(d, 0.5 * d.alpha, c=0.5, trajectory=2 + t).items():
             np.testing.assert_array_equal(block[key][t], np.asarray(value, block[key].dtype), err_msg=f"{key} of {t}")
     assert set(block["tie_sample"]) == {-1, 0}, "at y = 0 every sample ties: the first in the minibatch"
 
@@ -130,7 +130,7 @@ def test_layout_blocks_and_threads_change_no_bit(precision):
     rows = evaluation(MIXTURE, 20, d.seed)
 
     def run(first, count, shape=None):
-        return descend(tape, rows, d, c=0.7, cell=1, first=first, count=count, precision=precision, shape=shape)
+        return descend(tape, rows, d, c=0.7, first=first, count=count, precision=precision, shape=shape)
 
     whole = run(0, 40)
     with ThreadPoolExecutor(3) as pool:
@@ -146,18 +146,16 @@ def test_exact_steps_take_the_samples_at_their_exact_value():
         steps=2, size=1, alpha=np.array([1.0, 0.5]), checkpoints=np.zeros(0, np.int64),
         initial=Initial("points", np.zeros(1), np.ones(1), np.ones((1, 1))),
     )  # fmt: skip
-    one, two = (Fraction(float(streamed(d, 0, 4, k)[0, 0])) for k in range(2))
-    steps = list(
-        exact.walker(tape, np.zeros((1, 1)), 4096).walk(d, [Fraction(1), Fraction(1, 2)], cell=0, trajectory=4)
-    )
+    one, two = (Fraction(float(streamed(d, 1, 4, k)[0, 0])) for k in range(2))
+    steps = list(exact.walker(tape, np.zeros((1, 1)), 4096).walk(d, [Fraction(1), Fraction(1, 2)], c=1, trajectory=4))
     assert steps[0].following == (one,) and steps[1].following == ((one + two) / 2,)
-    assert initial_points(d, 0, 4, 1, 1)[0, 0] == 1
+    assert initial_points(d, 1, 4, 1, 1)[0, 0] == 1
 
 
 def test_a_law_that_does_not_fit_is_refused():
     with pytest.raises(DataError, match="the program reads 3 data inputs per sample, the stream has 1"):
         law = Stream(("ball",), np.ones(1), np.zeros((1, 1)), np.ones((1, 1)))
-        descend(tape_of(KINKED), np.zeros((1, 3)), a_descent(law), c=1.0, cell=0, first=0, count=1)
+        descend(tape_of(KINKED), np.zeros((1, 3)), a_descent(law), c=1.0, first=0, count=1)
     with pytest.raises(DataError, match="at most 1073741824 samples of 3 numbers can be streamed at once"):
         evaluation(BALL, 2**31, 0)
 

@@ -4,6 +4,7 @@ Statistical tests have fixed seeds; each would fail with probability 1e-6 under 
 """
 
 import itertools
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from simsa.kernels.draws import distinct
 from simsa.kernels.options import kernel
 
 ALARM = 1e-6
-SEED = np.uint64(0xC0FFEE1234567890)
+KEY = np.uint64(0xC0FFEE1234567890)
 
 # Random123, tests/kat_vectors, philox4x32 with 10 rounds: counter, key, result.
 KNOWN = [
@@ -34,8 +35,14 @@ def test_philox_gives_the_published_vectors(counter, key, result):
 
 
 def test_the_counter_and_key_are_laid_out_as_documented():
-    got = streams.block_of(3, 5, 7, streams.SAMPLE | (11 << 8), SEED)
-    assert got == streams.philox(3, 5, 7, 4 + 256 * 11, 0x34567890, 0xC0FFEE12)
+    got = streams.block_of(3, 5, 7, streams.SAMPLE, KEY)
+    assert got == streams.philox(3, 5, 7, 4, 0x34567890, 0xC0FFEE12)
+
+
+def test_the_key_is_the_hash_of_the_seed_and_of_c_in_lowest_terms():
+    """`printf '7 1/2' | sha256sum` begins with 61 c0 ae 1e 7e e0 d1 97, the lowest byte first."""
+    assert streams.key_of(7, Fraction(2, 4)) == np.uint64(0x97D1E07E1EAEC061)
+    assert streams.key_of(7, Fraction(2, 4)).dtype == np.uint64
 
 
 def test_uniform53_is_the_convention_of_numpy():
@@ -48,11 +55,11 @@ def test_uniform53_is_the_convention_of_numpy():
 # Integers below n.
 
 
-def model_below(n, count, step, trajectory, stream):
+def model_below(n, count, step, trajectory, purpose):
     """Draw by the rule in Python integers: accept w if (w n) mod 2^32 >= 2^32 mod n, and return (w n) / 2^32."""
     drawn = []
     for block in itertools.count():
-        for word in streams.block_of(block, step, trajectory, stream, SEED):
+        for word in streams.block_of(block, step, trajectory, purpose, KEY):
             if (word * n) % 2**32 >= 2**32 % n:
                 drawn.append((word * n) >> 32)
             if len(drawn) == count:
@@ -63,7 +70,7 @@ def model_below(n, count, step, trajectory, stream):
 def test_below_follows_its_rule_and_the_rule_is_unbiased(n):
     position, left, drawn = 0, (np.uint32(0),) * 4, []
     for _ in range(50):
-        i, position, left = streams.below(n, position, left, 2, 3, streams.SAMPLE, SEED)
+        i, position, left = streams.below(n, position, left, 2, 3, streams.SAMPLE, KEY)
         drawn.append(i)
     assert drawn == model_below(n, 50, 2, 3, streams.SAMPLE)
     # The accepted words of value v are those with v 2^32 + (2^32 mod n) <= w n < (v + 1) 2^32: equally many for each v.
@@ -75,10 +82,10 @@ def test_below_follows_its_rule_and_the_rule_is_unbiased(n):
 # Minibatches.
 
 
-def batch(law, n, size=0, replace=False, *, seed=SEED, cell=0, trajectory=0, step=0, scratch=None):
+def batch(law, n, size=0, replace=False, *, key=KEY, trajectory=0, step=0, scratch=None):
     scratch = fresh(law, n, size) if scratch is None else scratch
     out = np.full(max(n, size) + 3, -7)
-    count = streams.minibatch(law, n, size, replace, seed, cell, trajectory, step, scratch, out, 2, 1)
+    count = streams.minibatch(law, n, size, replace, key, trajectory, step, scratch, out, 2, 1)
     assert (out[:2] == -7).all() and (out[max(n, size) + 2 :] == -7).all()
     return tuple(out[2 : 2 + count].tolist())
 
@@ -88,12 +95,12 @@ def fresh(law, n, size):
 
 
 @kernel
-def tally(law, n, size, replace, seed, draws, scratch, codes):
+def tally(law, n, size, replace, key, draws, scratch, codes):
     """Number the minibatch of each of `draws` (step, trajectory) by its indices as digits to the base n + 1."""
     out = np.zeros(n + size, np.int64)
     for k in range(draws):
         scratch[:] = -1
-        count = streams.minibatch(law, n, size, replace, seed, 1, k // 100, k % 100, scratch, out, 0, 1)
+        count = streams.minibatch(law, n, size, replace, key, k // 100, k % 100, scratch, out, 0, 1)
         code = 0
         for i in range(count):
             code = code * (n + 1) + out[i] + 1
@@ -103,7 +110,7 @@ def tally(law, n, size, replace, seed, draws, scratch, codes):
 def assert_uniform(law, n, size, outcomes, replace=False, order=False, draws=70_000):
     """Chi-square test that the minibatch is uniform on `outcomes`."""
     codes = np.empty(draws, np.int64)
-    tally(law, n, size, replace, SEED, draws, fresh(law, n, size), codes)
+    tally(law, n, size, replace, KEY, draws, fresh(law, n, size), codes)
     numbers, counts = np.unique(codes, return_counts=True)
     seen = {}
     for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
@@ -162,8 +169,8 @@ def test_without_replacement_nothing_is_drawn_twice_and_the_scratch_is_left_clea
 
 
 @kernel
-def together(like, n, size, step, first, seed, out):
-    return distinct(like, n, size, step, first, streams.MINIBATCH | (5 << 8), seed, out, 3)
+def together(like, n, size, step, first, key, out):
+    return distinct(like, n, size, step, first, streams.MINIBATCH, key, out, 3)
 
 
 @pytest.mark.parametrize(("n", "size"), [(1, 1), (8, 8), (512, 8), (100_000, 7), (40, 32), (2**31 + 1, 6)])
@@ -174,14 +181,13 @@ def test_drawn_together_minibatches_are_the_same(n, size, dtype):
     scratch = np.full((n + 63) // 64 if n < 2**20 else 0, -1, np.int64)
     for step in range(40):
         out = np.full(size * lanes + 6, -7)
-        if not together(np.zeros(1, dtype), n, size, step, 2**32 - lanes - step, SEED, out):
+        if not together(np.zeros(1, dtype), n, size, step, 2**32 - lanes - step, KEY, out):
             continue
         done += 1
         assert (out[:3] == -7).all() and (out[3 + size * lanes :] == -7).all()
         for lane in range(lanes if len(scratch) else 0):
-            drawn = batch(
-                streams.FIXED_SIZE, n, size, cell=5, trajectory=2**32 - lanes - step + lane, step=step, scratch=scratch
-            )
+            first = 2**32 - lanes - step
+            drawn = batch(streams.FIXED_SIZE, n, size, trajectory=first + lane, step=step, scratch=scratch)
             assert drawn == tuple(out[3 + lane : 3 + size * lanes : lanes].tolist())
     assert done == 40 if n <= 512 else done >= 39 if n < 2**20 else done < 5
 
@@ -213,25 +219,49 @@ def test_a_minibatch_is_a_function_of_its_step_whatever_was_called_before(law, n
 
 
 @pytest.mark.parametrize(("law", "n", "size"), [case for case in LAWS if case[0] != streams.FULL])
-def test_seed_cell_and_trajectory_change_the_minibatches(law, n, size):
+def test_key_and_trajectory_change_the_minibatches(law, n, size):
     def run(**where):
         return [batch(law, n, size, step=k, **where) for k in range(20)]
 
-    other_seeds = [np.uint64(int(SEED) ^ 1), np.uint64(int(SEED) ^ (1 << 40))]
-    runs = [run(), run(cell=1), run(trajectory=1), *(run(seed=seed) for seed in other_seeds)]
+    other_keys = [np.uint64(int(KEY) ^ 1), np.uint64(int(KEY) ^ (1 << 40))]
+    runs = [run(), run(trajectory=1), *(run(key=key) for key in other_keys)]
     assert all(a != b for a, b in itertools.combinations(runs, 2))
+
+
+@pytest.mark.parametrize("law", [-1, 6, 255])
+def test_an_unknown_law_of_the_minibatch_draws_nothing(law):
+    """It used to draw as fixed_size does."""
+    with pytest.raises(ValueError, match="unknown law of the minibatch"):
+        batch(law, 5, 2)
 
 
 # Initial points.
 
 
-def initial(kind, count=1000, *, p=3, first=0, cell=0, seed=SEED, center=None, scale=None, points=None):
+def initial(kind, count=1000, *, p=3, first=0, key=KEY, center=None, scale=None, points=None):
     out = np.empty((count, p))
     center = np.zeros(p) if center is None else np.asarray(center, float)
     scale = np.ones(p) if scale is None else np.asarray(scale, float)
     points = np.zeros((0, p)) if points is None else np.asarray(points, float)
-    streams.initial(seed, cell, first, kind, center, scale, points, out)
+    streams.initial(key, first, kind, center, scale, points, out)
     return out
+
+
+@pytest.mark.parametrize("kind", [-1, 3])
+def test_an_unknown_law_of_the_initial_point_draws_nothing(kind):
+    """It used to be uniform."""
+    with pytest.raises(ValueError, match="unknown law of the initial point"):
+        initial(kind, 5)
+
+
+@pytest.mark.parametrize("kind", [-1, 2])
+def test_an_unknown_component_of_a_streamed_sample_draws_nothing(kind):
+    """It used to be Gaussian."""
+    one, lanes = np.ones((1, 2)), np.zeros((2, 4))
+    with pytest.raises(ValueError, match="unknown component of the law of samples"):
+        streams.sample(
+            np.array([kind]), np.ones(1), one, one, streams.SAMPLE, KEY, 0, 0, 0, lanes[0], lanes[1], np.zeros(4)
+        )
 
 
 def test_points_are_dealt_in_turn():
@@ -244,7 +274,7 @@ def test_an_initial_point_does_not_depend_on_its_block_nor_a_coordinate_on_how_m
     whole = initial(kind, 100)
     assert (np.vstack([initial(kind, 37), initial(kind, 63, first=37)]) == whole).all()
     assert (initial(kind, 100, p=8)[:, :3] == whole).all()
-    for other in (initial(kind, 100, cell=1), initial(kind, 100, seed=np.uint64(1)), initial(kind, 100, first=100)):
+    for other in (initial(kind, 100, key=np.uint64(1)), initial(kind, 100, first=100)):
         assert (other != whole).all()
 
 

@@ -44,12 +44,12 @@ class Simsa(Peer):
         work, n = self.work, len(self.work.rows())
         count, steps_drawn = int(trajectories), max(int(steps), CHECKED[1])
         descent = work.descent(steps_drawn)
-        arrays = {"start": initial_points(descent, 0, 0, count, self.tape.parameters)}
+        arrays = {"start": initial_points(descent, 1.0, 0, count, self.tape.parameters)}
         if work.law != "full":
             name, width, kind = ("mask", n, bool) if work.subsets else ("index", work.batch, np.int32)
             drawn = np.zeros((min(count, CHECKED[0]), steps_drawn, width), kind)
             for t in range(len(drawn)):
-                for k, batch in enumerate(minibatches(descent, n, 0, t)):
+                for k, batch in enumerate(minibatches(descent, n, 1.0, t)):
                     drawn[t, k, batch if work.subsets else slice(None)] = True if work.subsets else batch
             arrays[name] = np.resize(drawn, (count, *drawn.shape[1:]))
         np.savez(self.folder / "inputs.npz", **arrays)
@@ -65,7 +65,7 @@ class Simsa(Peer):
 
     def block(self, block: tuple[int, int]) -> np.ndarray:
         """Run some trajectories, and return their final parameters."""
-        where = {"c": 1.0, "cell": 0, "first": block[0], "count": block[1] - block[0], "engine": self.engine}
+        where = {"c": 1.0, "first": block[0], "count": block[1] - block[0], "engine": self.engine}
         descent = self.work.descent(self.steps)
         return descend(self.tape, self.work.rows(), descent, precision=self.work.precision, **where)["final"]
 

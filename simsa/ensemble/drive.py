@@ -125,13 +125,13 @@ def run(
         began = time.perf_counter()
         values: Mapping[str, NDArray[Any]]
         given = plan.tapes[cell.convention], plan.rows, plan.descent
-        which: dict[str, Any] = {"cell": cell.stream, "first": block.first, "count": block.count}
+        which: dict[str, Any] = {"c": cell.scale, "first": block.first, "count": block.count}
         if plan.exact and cell.precision == EXACT:
-            gamma = plan.exact.gamma(cell.stream)
+            gamma = plan.exact.gamma(cell.scale)
             values = exact.descend(*given, gamma=gamma, bits=plan.exact.bits, **which)
         else:
             engine = plan.engine(cell)
-            values = descend(*given, c=cell.c, precision=cell.precision, engine=engine, **which)
+            values = descend(*given, precision=cell.precision, engine=engine, **which)
         if plan.observables:
             values = {**values, **observed(plan, values["snapshots"])}
         records.write(block, values, time.perf_counter() - began)

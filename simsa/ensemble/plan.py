@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsa.ensemble.store import Cell, Layout
-from simsa.errors import DataError, ProgramError
+from simsa.errors import DataError, ProgramError, ScenarioError
 from simsa.machine.exact import refusal
 from simsa.machine.launch import INTERPRETER, SPECIALISED, Descent, Initial, Stream, evaluation
 from simsa.machine.layout import merged
@@ -78,15 +78,15 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Exact:
-    """What exact cells need: step scales by random stream, alpha_k, and the most bits of a number."""
+    """What exact cells need: c without rounding, by the scale as written; alpha_k; and the most bits of a number."""
 
-    c: tuple[Fraction, ...]
+    c: Mapping[Fraction, Fraction]
     alpha: tuple[Fraction, ...]
     bits: int
 
-    def gamma(self, stream: int) -> list[Fraction]:
+    def gamma(self, scale: Fraction) -> list[Fraction]:
         """Return the step sizes gamma_k = c alpha_k."""
-        return [self.c[stream] * alpha for alpha in self.alpha]
+        return [self.c[scale] * alpha for alpha in self.alpha]
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,10 +134,10 @@ class Plan:
 def plan(scenario: Scenario) -> Plan:
     """Return the plan of a scenario.
 
-    A cell is one (c, convention, precision), in this order, the last running fastest. Cells of the same c
-    share a random stream, so that trajectory t starts at the same point and draws the same minibatches in all
-    of them. Raises ScenarioError, DataError or ProgramError if the scenario, its data or its program do not
-    fit together.
+    A cell is one (c, convention, precision), in this order, the last running fastest. Random numbers are a function of
+    the seed and c, so that trajectory t starts at the same point and draws the same minibatches in all cells of one c,
+    whatever other c there are. Raises ScenarioError, DataError or ProgramError if the scenario, its data or its program
+    do not fit together.
     """
     programs = {convention.label: program(scenario, convention) for convention in scenario.conventions}
     tapes = {label: assemble(made) for label, made in programs.items()}
@@ -170,11 +170,13 @@ def plan(scenario: Scenario) -> Plan:
         snapshots=bool(scenario.observe),
     )
     cells = tuple(
-        Cell(float(c), convention.label, precision, stream)
-        for stream, c in enumerate(scenario.c_values())
+        Cell(scale, convention.label, precision)
+        for scale in scenario.scales()
         for convention in scenario.conventions
         for precision in scenario.precisions
     )
+    if len({descent.key(cell.scale) for cell in cells}) < len({cell.scale for cell in cells}):
+        raise ScenarioError(f"{scenario.path}: scenario.seed: two c have the same random numbers; choose another seed")
     trajectories = scenario.sweep.trajectories
     points = scenario.record.points
     kept = 2 * 8 * some.p * trajectories * len(cells)
@@ -219,7 +221,8 @@ def rational(scenario: Scenario, tape: Tape) -> Exact:
     """Return what exact cells need; raises ScenarioError or ProgramError if the step sizes or the tape have none."""
     if why := refusal(tape):
         raise ProgramError(f"{scenario.path}: program: {why}: it cannot be run in exact numbers")
-    return Exact(*scenario.exact_steps(), scenario.sgd.bits)
+    c, alpha = scenario.exact_steps()
+    return Exact(dict(zip(scenario.scales(), c, strict=True)), alpha, scenario.sgd.bits)
 
 
 def program(scenario: Scenario, convention: Convention) -> Program:

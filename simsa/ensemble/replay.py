@@ -15,9 +15,9 @@ from simsa.ensemble import store
 from simsa.ensemble.drive import observed
 from simsa.ensemble.plan import Exact, Plan, plan, program, rational
 from simsa.ensemble.store import NOT_RUN, Cell
-from simsa.errors import RecordsError
-from simsa.machine import FLOAT32, FLOAT64, Step, Walker, exact, launch
-from simsa.machine.reference import Number
+from simsa.errors import RecordsError, known
+from simsa.machine import Step, Walker, exact, launch
+from simsa.machine.reference import ARITHMETICS, Number
 from simsa.machine.rounding import Rounding, explain, same
 from simsa.scenario import Scenario, load, rows
 from simsa.scenario.schema import EXACT
@@ -73,7 +73,8 @@ class Replay:
         """Return what takes the steps, in the arithmetic of the cell."""
         if self.cell.precision == EXACT:
             return exact.walker(self.tape, self.plan.rows, self._rational.bits)
-        return Walker(self.tape, self.plan.rows, FLOAT64 if self.cell.precision == "float64" else FLOAT32)
+        known("precision", self.cell.precision, ARITHMETICS)
+        return Walker(self.tape, self.plan.rows, ARITHMETICS[self.cell.precision])
 
     @cached_property
     def _rational(self) -> Exact:
@@ -93,7 +94,7 @@ class Replay:
         All steps before `first` have to be taken. Raises ScenarioError or ProgramError if the scenario is not rational.
         """
         walker = exact.walker(self.tape, self.plan.rows, self._rational.bits)
-        return islice(self._walk(walker, self._rational.gamma(self.cell.stream)), self.first, self.last)
+        return islice(self._walk(walker, self._rational.gamma(self.cell.scale)), self.first, self.last)
 
     def point(self, k: int) -> NDArray[Any]:
         """Return x_k of a floating-point cell as the kernels compute it, shape (p,)."""
@@ -105,7 +106,7 @@ class Replay:
         if self.cell.precision == EXACT:
             return None
         whole = replace(self, first=0)
-        begun = launch.initial_points(self.plan.descent, self.cell.stream, self.trajectory, 1, self.tape.parameters)[0]
+        begun = launch.initial_points(self.plan.descent, self.cell.scale, self.trajectory, 1, self.tape.parameters)[0]
         number = self.walker.arithmetic.number
         for j, v in enumerate(begun.tolist()):
             if not same(number(v), Fraction(v)):
@@ -124,7 +125,7 @@ class Replay:
 
     def _walk(self, walker: Walker, gamma: Sequence[Number], **begin: Any) -> Iterator[Step]:
         """Yield the steps of the trajectory."""
-        return walker.walk(self.plan.descent, gamma, cell=self.cell.stream, trajectory=self.trajectory, **begin)
+        return walker.walk(self.plan.descent, gamma, c=self.cell.scale, trajectory=self.trajectory, **begin)
 
 
 def replay(results: str | Path, cell: int, trajectory: int, first: int = 0, last: int | None = None) -> Replay:
@@ -204,10 +205,10 @@ def _run(made: Plan, cell: Cell, trajectory: int, steps: int | None = None) -> M
     if steps is not None:
         alpha = descent.alpha[:steps]
         descent = replace(descent, steps=steps, alpha=alpha, objective_trajectories=0, snapshots=False)
-    which: dict[str, Any] = {"cell": cell.stream, "first": trajectory, "count": 1}
+    which: dict[str, Any] = {"c": cell.scale, "first": trajectory, "count": 1}
     if cell.precision == EXACT and made.exact is not None:
-        gamma = made.exact.gamma(cell.stream)
+        gamma = made.exact.gamma(cell.scale)
         found = exact.descend(tape, made.rows, descent, gamma=gamma, bits=made.exact.bits, **which)
     else:
-        found = launch.descend(tape, made.rows, descent, c=cell.c, precision=cell.precision, **which)
+        found = launch.descend(tape, made.rows, descent, precision=cell.precision, **which)
     return {**found, **observed(made, found["snapshots"])} if descent.snapshots and made.observables else found

@@ -1,11 +1,13 @@
 """Records on disk: an array for each field, a file for each field and block, a record of each task.
 
-Kill tests forced the rules. A chunk that exists is not yet a finished block (a chunk of fill values is never
-written), so a block is finished when its task record is: that is written last, renamed into place, and holds
-a digest of the block. One block owns whole chunks. Creation is not atomic, so records are made under another
-name and renamed. Chunks end in a CRC32C, because without one a flipped bit reads back as a wrong number. Only
-`records.zarr` holds what was computed; the task records say when, where and how long, and differ from run to
-run.
+Kill tests forced the rules. A chunk that exists is not yet a finished block, and a chunk of fill values has no file, so
+a block is finished when its task record is: that is written last, renamed into place, and holds a digest of the block
+and the names of its files, because a file that is lost reads back as fill values, without a word. `status` is stored
+after all other fields: where it is not, a trajectory has not been run. One block owns whole chunks. Creation is not
+atomic, so records are made under another name and renamed. Chunks end in a CRC32C, because without one a flipped bit
+reads back as a wrong number. What no block owns (the coordinates, and what says how arrays are read) has its SHA-256 in
+the attributes of the group. Only `records.zarr` holds what was computed; the task records say when, where and how long,
+and differ from run to run.
 """
 
 import hashlib
@@ -17,6 +19,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -31,7 +34,7 @@ if TYPE_CHECKING:  # 0.8 s of imports that an error in a scenario need not wait 
     import xarray
     import zarr
 
-FORMAT = 1
+FORMAT = 2
 """Version of what is written here; other versions are refused."""
 
 FINISHED, UNBOUNDED, NOT_FINITE, TOO_LONG, NOT_RUN = 0, 1, 2, 3, 255
@@ -55,7 +58,6 @@ class Field(NamedTuple):
 
 NAN = float("nan")
 FIELDS = (
-    Field("status", "uint8", NOT_RUN, (), "how the run ended"),
     Field("stopped", "int32", -1, (), "step at which the run stopped", "step"),
     Field("tie_first", "int32", -1, (), "first step with an exact tie; -1 if none", "step"),
     Field("tie_count", "int32", -1, (), "number of steps with an exact tie"),
@@ -68,18 +70,23 @@ FIELDS = (
     Field("hit", "int32", -1, (OBSERVABLE,), "first checkpoint with observable <= hit_below; -1 if none", "step"),
     Field("final", "float64", NAN, (PARAMETER,), "parameters at the end"),
     Field("sensitive_point", "float64", NAN, (PARAMETER,), "parameters at the first tie; nan if none"),
+    Field("status", "uint8", NOT_RUN, (), "how the run ended"),
 )
-"""What is recorded of each trajectory, in this order."""
+"""What is recorded of each trajectory, in this order: until `status` is there, a trajectory has not been run."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A point of the sweep; cells that are to be paired have the same random `stream`."""
+    """A point of the sweep. `scale`: c as it was written, which names the random numbers: cells of one c share them."""
 
-    c: float
+    scale: Fraction
     convention: str
     precision: str
-    stream: int
+
+    @property
+    def c(self) -> float:
+        """Return the step scale in float64, to the nearest."""
+        return float(self.scale)
 
 
 @dataclass(frozen=True, order=True)
@@ -171,6 +178,16 @@ class Layout:
         return found
 
     @property
+    def arrays(self) -> str:
+        """Return a digest of what the sweep says of every array: its name, type and shape; of a coordinate, the values.
+
+        It names the sweep's own records among those of one scenario: others would be read at the wrong place.
+        """
+        fields = [(f, self.shape(f, self.trajectories)) for f in self.fields]
+        coordinates = [(name, axis, value.tolist(), *said) for name, axis, value, *said in self.coordinates]
+        return hashlib.sha256(repr((fields, coordinates)).encode()).hexdigest()
+
+    @property
     def bytes(self) -> int:
         """Return the size of the records before compression."""
         each = sum(np.dtype(f.dtype).itemsize * int(np.prod(self.shape(f, 1))) for f in self.fields)
@@ -192,6 +209,7 @@ class Layout:
             "steps": self.steps,
             "objective_trajectories": self.objective_trajectories,
             "block": self.block,
+            "arrays": self.arrays,
             **self.header,
             "coordinates": "c convention precision last_step_size" + " hit_below" * bool(self.observables),
         }
@@ -228,7 +246,9 @@ class Records:
         for abandoned in folder.glob(f"{ZARR}.tmp-*"):
             shutil.rmtree(abandoned)
         temporary = folder / f"{ZARR}.tmp-{uuid.uuid4().hex}"
-        _lay_out(zarr.create_group(temporary, zarr_format=3, attributes=layout.attributes), layout)
+        group = zarr.create_group(temporary, zarr_format=3, attributes=layout.attributes)
+        _lay_out(group, layout)
+        group.attrs["files"] = {file.as_posix(): _digest(temporary, file) for file in _files(temporary)}
         for path in temporary.rglob("*"):
             _to_disk(path)
         temporary.rename(folder / ZARR)
@@ -237,7 +257,7 @@ class Records:
 
     @classmethod
     def resume(cls, folder: Path, layout: Layout) -> "Records":
-        """Open the records in `folder` to continue them; raises RecordsError if they are another sweep's."""
+        """Open the records in `folder` to continue them; raises RecordsError if damaged, or of another sweep."""
         import zarr
 
         kept = attributes(folder)
@@ -247,7 +267,7 @@ class Records:
                 f"{layout.digest[:12]}); choose another folder, or overwrite them"
             )
         wanted = layout.attributes
-        for key in ("simsa", "block", "trajectories", "steps"):
+        for key in ("simsa", "block", "trajectories", "steps", "arrays"):
             if kept.get(key) != wanted[key]:
                 raise RecordsError(
                     f"{folder} cannot be continued: it was written with {key} = {kept.get(key)}, and this "
@@ -256,9 +276,6 @@ class Records:
         for unfinished in (*(folder / ZARR).rglob("*.partial"), *(folder / TASKS).glob(".*.tmp")):
             unfinished.unlink()  # what a killed run was writing
         group = zarr.open_group(folder / ZARR, mode="r+", zarr_format=3)
-        missing = [f.name for f in layout.fields if f.name not in group]
-        if missing:
-            raise RecordsError(f"{folder} cannot be continued: it has no {', '.join(missing)}; overwrite it")
         return cls(folder, layout, group)
 
     def write(self, block: Block, values: Mapping[str, NDArray[Any]], seconds: float) -> None:
@@ -276,7 +293,8 @@ class Records:
                 value = np.where(np.isnan(value), np.nan, value)
             self._arrays[f.name][block.cell, block.first : block.first + block.count] = value
             digest.update(value.tobytes())
-        for path in self._chunks(block):
+        chunks = list(self._chunks(block))
+        for path in chunks:
             _to_disk(path)
         self._task(block).parent.mkdir(exist_ok=True)
         record = {
@@ -285,6 +303,7 @@ class Records:
             "first": block.first,
             "count": block.count,
             "digest": digest.hexdigest(),
+            "files": [path.relative_to(self.folder / ZARR).as_posix() for path in chunks],
             "seconds": seconds,
             "host": platform.node(),
             "versions": versions(),
@@ -313,9 +332,9 @@ class Records:
         return task is not None and task.get("digest") == digest.hexdigest()
 
     def forget(self, block: Block) -> None:
-        """Remove a damaged block, task record first, so that it is computed again."""
+        """Remove a damaged block, task record and `status` first, so that it is computed again."""
         self._task(block).unlink(missing_ok=True)
-        for path in self._chunks(block):
+        for path in reversed(list(self._chunks(block))):
             path.unlink()
 
     def _task(self, block: Block) -> Path:
@@ -387,7 +406,11 @@ def erase(folder: Path) -> None:
 
 
 def attributes(folder: Path) -> dict[str, Any]:
-    """Return the attributes of the records in `folder`; raises RecordsError if they cannot be read."""
+    """Return the attributes of the records in `folder`.
+
+    Raises RecordsError if there are no records, or if what no block owns is not what was written: the attributes, how
+    an array is to be read, the coordinates.
+    """
     path = folder if folder.suffix == ".zarr" else folder / ZARR
     if not path.exists():
         raise RecordsError(f"{folder}: no records here (there is no {ZARR})")
@@ -397,7 +420,38 @@ def attributes(folder: Path) -> dict[str, Any]:
         raise RecordsError(f"{path}: not records of simsa, or damaged")
     if kept["format"] != FORMAT:
         raise RecordsError(f"{path}: records of format {kept['format']}; this version of simsa reads format {FORMAT}")
+    files = kept.pop("files", None)
+    if not isinstance(files, dict) or "zarr.json" not in files:
+        raise RecordsError(f"{path}: not records of simsa, or damaged")
+    for file, digest in files.items():
+        if not (path / file).is_file() or _digest(path, Path(file)) != digest:
+            lost = "is not what was written" if (path / file).exists() else "is missing"
+            raise RecordsError(f"{path / file} {lost}: the records cannot be read without it; restore it, or overwrite")
     return kept
+
+
+def _files(path: Path) -> list[Path]:
+    """Return the files of new records, in order: what no block owns."""
+    return sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file())
+
+
+def _digest(path: Path, file: Path) -> str:
+    """Return the SHA-256 of a file of records; of the group's, in which these digests are kept, of all the rest."""
+    data = (path / file).read_bytes()
+    if file == Path("zarr.json"):
+        group = json.loads(data)
+        group["attributes"].pop("files", None)
+        group.pop("consolidated_metadata", None)  # a copy, which others may add
+        data = json.dumps(group, sort_keys=True).encode()
+    return hashlib.sha256(data).hexdigest()
+
+
+def _complete(path: Path) -> None:
+    """Raise RecordsError if a finished block of these records lacks a file, which would read back as fill values."""
+    for task in (path.parent / TASKS).glob("*.json"):
+        for file in (read_json(task) or {}).get("files", ()):
+            if not (path / file).is_file():
+                raise RecordsError(f"{path / file} is missing: compute block {task.stem} again with --resume")
 
 
 class Recorded(Mapping[str, NDArray[Any]]):
@@ -420,11 +474,13 @@ class Recorded(Mapping[str, NDArray[Any]]):
 def cells(folder: Path) -> list[Recorded]:
     """Open the records in `folder` for reading, cell by cell, as plain arrays: `open` without a second of imports.
 
-    Raises RecordsError if there are no records; reading a damaged chunk raises ValueError.
+    Raises RecordsError if there are no records, or if parts of them are lost or changed; reading a damaged chunk raises
+    ValueError.
     """
     import zarr
 
     attributes(folder)
+    _complete(folder / ZARR)
     group = zarr.open_group(folder / ZARR, mode="r", zarr_format=3)
     arrays: dict[str, Any] = dict(group.arrays())
     fields = {f.name: arrays.pop(f.name) for f in FIELDS if f.name in arrays}
@@ -440,7 +496,8 @@ def open(path: str | Path) -> "xarray.Dataset":
 
     path: the folder of a run, or the `records.zarr` in it. Values are read when they are used. Coordinates of
     a cell: c, convention, precision, last_step_size. A trajectory that has not been run (yet) has status 255.
-    Raises RecordsError if there are no records; reading a damaged chunk raises ValueError.
+    Raises RecordsError if there are no records, or if parts of them are lost or changed; reading a damaged chunk raises
+    ValueError.
 
     `simsa.open_records("results/relu_net").sensitive_first.sel(cell=0)` is the first landing of each run of a
     cell.
@@ -450,6 +507,7 @@ def open(path: str | Path) -> "xarray.Dataset":
     folder = Path(path)
     kept = attributes(folder)
     where = folder if folder.suffix == ".zarr" else folder / ZARR
+    _complete(where)
     data = xarray.open_dataset(
         where,
         engine="zarr",

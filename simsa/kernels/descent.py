@@ -11,7 +11,7 @@ from simsa.kernels.draws import MOST, distinct
 from simsa.kernels.lanes import all_lanes, any_lane, fabs, load, mantissa, pick, prepare, select, splat, store, width
 from simsa.kernels.nary import seed
 from simsa.kernels.options import entry, kernel, walk
-from simsa.kernels.sensitivity import BLOCKS, PLACE, SEED, STEP, STREAM, TRAJECTORY
+from simsa.kernels.sensitivity import BLOCKS, KEY, PLACE, PURPOSE, STEP, TRAJECTORY
 from simsa.kernels.sensitivity import MOST as MOST_BLOCKS
 from simsa.kernels.streams import FIXED_SIZE, FULL, MINIBATCH, SAMPLE, STREAMED, WEIGHTS, initial, minibatch, sample
 
@@ -52,46 +52,44 @@ def _spread(rows, n, width_of_row, b, values, data_at, step, groups, samples):
 
 @kernel
 def _minibatches(
-    like, law, n, batch, replace, seed, cell, first, k, private, drawn, start, running, sizes, t
+    like, law, n, batch, replace, key, first, k, private, drawn, start, running, sizes, t
 ):  # fmt: skip
     """Draw the minibatches of the lanes t, t + 1, ..., of trajectories first + t, ..., and write their sizes."""
     lanes = width(like)
     size = min(batch, n)
     together = law == FIXED_SIZE and not replace and size <= MOST
     if together:
-        together = distinct(like, n, size, k, first + t, MINIBATCH | (cell << 8), seed, drawn, start)
+        together = distinct(like, n, size, k, first + t, MINIBATCH, key, drawn, start)
     for lane in range(lanes):
         if running[t + lane]:
             sizes[t + lane] = size if together else minibatch(
-                law, n, batch, replace, seed, cell, first + t + lane, k, private[t + lane], drawn, start + lane, lanes
+                law, n, batch, replace, key, first + t + lane, k, private[t + lane], drawn, start + lane, lanes
             )  # fmt: skip
 
 
 @kernel
 def _stream(
-    kinds, shares, center, scale, seed, cell, first, k, b, values, data_at, step, groups, samples, u, v, fresh
+    kinds, shares, center, scale, key, first, k, b, values, data_at, step, groups, samples, u, v, fresh
 ):  # fmt: skip
     """Draw the samples b, b + 1, ... of each lane, of trajectories first, first + 1, ..., into the data registers."""
     lanes = width(values)
     for i in range(groups * samples * lanes):
         t, s = first + i // (samples * lanes) * lanes + i % lanes, i // lanes % samples
-        sample(kinds, shares, center, scale, seed, SAMPLE | (cell << 8), t, k, b + s, u, v, fresh)
+        sample(kinds, shares, center, scale, SAMPLE, key, t, k, b + s, u, v, fresh)
         for d in range(center.shape[1]):
             values[data_at + d * step + i] = fresh[d]
 
 
 @kernel
 def _samples(
-    law, rows, n, width_of_row, drawn, room, kinds, shares, center, scale, seed, cell, first, k, b, values, data_at,
-    step, groups, samples, u, v, fresh,
+    law, rows, n, width_of_row, drawn, room, kinds, shares, center, scale, key, first, k, b, values, data_at, step,
+    groups, samples, u, v, fresh,
 ):  # fmt: skip
     """Bring the samples b, b + 1, ... of each lane's minibatch of step k into the data registers."""
     if law == FULL:
         _spread(rows, n, width_of_row, b, values, data_at, step, groups, samples)
     elif law == STREAMED:
-        _stream(
-            kinds, shares, center, scale, seed, cell, first, k, b, values, data_at, step, groups, samples, u, v, fresh
-        )
+        _stream(kinds, shares, center, scale, key, first, k, b, values, data_at, step, groups, samples, u, v, fresh)
     else:
         _gather(rows, width_of_row, drawn, room, b, values, data_at, step, groups, samples)
 
@@ -136,7 +134,7 @@ def descend(
     sensitive_at, blocks, most_blocks,
     code, at, modes, numbers, branches, guards, constants, constant_values, seeds, clear,
     parameters, data_at, step, size_of_values, longest, groups, samples,
-    rows, n, law, batch, replace, largest, room, kinds, shares, center, scale, seed_of_streams, cell, first, start,
+    rows, n, law, batch, replace, largest, room, kinds, shares, center, scale, key, first, start,
     gamma, radius, epsilon, roundings, checkpoints, observed, status, stopped, tie_first, tie_count, tie_sample,
     sensitive_first, sensitive_point, smallest, final, objective, movement, snapshots,
 ):  # fmt: skip
@@ -188,7 +186,7 @@ def descend(
     )  # fmt: skip
     jumps = np.zeros(across, np.bool_)
     counter = np.zeros(7, np.int64)
-    counter[STREAM], counter[SEED] = WEIGHTS | (cell << 8), np.int64(seed_of_streams)
+    counter[PURPOSE], counter[KEY] = WEIGHTS, np.int64(key)
     counter[BLOCKS], counter[MOST_BLOCKS] = blocks, most_blocks
     one, none = splat(values, 1.0), splat(values, 0.0)
     infinity = splat(values, np.inf)
@@ -246,7 +244,7 @@ def descend(
                 most = 0
                 for g in range(groups):
                     _minibatches(
-                        values, law, n, batch, replace, seed_of_streams, cell, first + base, k, private, drawn,
+                        values, law, n, batch, replace, key, first + base, k, private, drawn,
                         g * most_drawn * lanes, running, sizes, g * lanes,
                     )  # fmt: skip
                 for t in range(here):
@@ -277,8 +275,8 @@ def descend(
                         store(margin, i, infinity)
                 if law != FULL or stale or most > samples:
                     _samples(
-                        law, rows, n, width_of_row, drawn, most_drawn, kinds, shares, center, scale, seed_of_streams,
-                        cell, first + base, k, b, values, data_at, step, groups, samples, u, v, fresh,
+                        law, rows, n, width_of_row, drawn, most_drawn, kinds, shares, center, scale, key,
+                        first + base, k, b, values, data_at, step, groups, samples, u, v, fresh,
                     )  # fmt: skip
                     stale = False
                 at_once = most <= samples and powers and k < steps - 1
@@ -336,7 +334,7 @@ def descend(
                             store(valid, i, select(load(limit, g * lanes) > splat(values, b + s), one, none))
                         _samples(
                             law, rows, n, width_of_row, drawn, most_drawn, kinds, shares, center, scale,
-                            seed_of_streams, cell, first + base, k, b, values, data_at, step, groups, samples, u, v,
+                            key, first + base, k, b, values, data_at, step, groups, samples, u, v,
                             fresh,
                         )  # fmt: skip
                     if most > samples or not KEEPS:
@@ -422,24 +420,24 @@ def descend(
 
 
 @entry
-def start(seed, cell, first, kind, center, scale, points, out):
+def start(key, first, kind, center, scale, points, out):
     """Write the initial points of a block: `streams.initial`, kept on disk."""
-    initial(seed, cell, first, kind, center, scale, points, out)
+    initial(key, first, kind, center, scale, points, out)
 
 
 @entry
-def draw(law, rows, batch, replace, seed, cell, trajectory, step, private, out):
+def draw(law, rows, batch, replace, key, trajectory, step, private, out):
     """Write the minibatch of one step and return its size: `streams.minibatch`, kept on disk."""
-    return minibatch(law, rows, batch, replace, seed, cell, trajectory, step, private, out, 0, 1)
+    return minibatch(law, rows, batch, replace, key, trajectory, step, private, out, 0, 1)
 
 
 @entry
-def stream(kinds, shares, center, scale, seed, purpose, cell, trajectory, step, out):
+def stream(kinds, shares, center, scale, purpose, key, trajectory, step, out):
     """Write the streamed samples of one step, (size, d): `streams.sample`, kept on disk."""
     u, v = np.zeros(width(shares)), np.zeros(width(shares))
     fresh = np.zeros(center.shape[1] + 2)
     for i in range(out.shape[0]):
-        sample(kinds, shares, center, scale, seed, purpose | (cell << 8), trajectory, step, i, u, v, fresh)
+        sample(kinds, shares, center, scale, purpose, key, trajectory, step, i, u, v, fresh)
         for d in range(out.shape[1]):
             out[i, d] = fresh[d]
 

@@ -49,7 +49,7 @@ class _Words:
 
 
 @intrinsic
-def distinct(typingctx, like, n, size, step, first, stream, seed, out, start):
+def distinct(typingctx, like, n, size, step, first, purpose, key, out, start):
     """Write a uniform subset of `size` indices below n for trajectories first, first + 1, ..., and return True.
 
     They are those of `streams._distinct`: index i of a lane goes to out[start + i * lanes + lane]. Where a word is
@@ -59,13 +59,13 @@ def distinct(typingctx, like, n, size, step, first, stream, seed, out, start):
 
     def code(context, builder, sig, args):
         b, words = builder, _Words(builder, lanes)
-        _, n, size, step, first, stream, seed, out, start = args
+        _, n, size, step, first, purpose, key, out, start = args
         data = cgutils.create_struct_proxy(sig.args[7])(context, b, out).data
         truth = ir.VectorType(ir.IntType(1), lanes)
-        key = words.splat(b.and_(seed, _INDEX(int(LOW)))), words.splat(b.lshr(seed, _INDEX(32)))
+        halves = words.splat(b.and_(key, _INDEX(int(LOW)))), words.splat(b.lshr(key, _INDEX(32)))
         ours = ir.Constant(words.vector, list(range(lanes)))
         trajectory = words.lower(b.add(words.splat(first), ours))
-        place, purpose = words.splat(step), words.splat(stream)
+        place, use = words.splat(step), words.splat(purpose)
         least = words.splat(n)
         rejected = cgutils.alloca_once(b, truth)
         b.store(_fill(truth, 0), rejected)
@@ -90,8 +90,8 @@ def distinct(typingctx, like, n, size, step, first, stream, seed, out, start):
             b.store(b.select(b.load(hit), j, index), row(i), align=8)
 
         with cgutils.for_range(b, b.lshr(b.add(size, _INDEX(3)), _INDEX(2))) as loop:
-            counter = words.splat(loop.index), place, trajectory, purpose
-            for word, room in zip(words.philox(counter, key), drawn, strict=True):
+            counter = words.splat(loop.index), place, trajectory, use
+            for word, room in zip(words.philox(counter, halves), drawn, strict=True):
                 b.store(word, room)
             for n_th, room in enumerate(drawn):
                 i = b.add(b.shl(loop.index, _INDEX(2)), _INDEX(n_th))
@@ -105,7 +105,7 @@ def distinct(typingctx, like, n, size, step, first, stream, seed, out, start):
 
 
 @intrinsic
-def weights(typingctx, out, start, block, step, first, stream, seed):
+def weights(typingctx, out, start, block, step, first, purpose, key):
     """Write the four random weights of a block, for trajectories first, first + 1, ..., as four lane vectors.
 
     A weight is an odd multiple of 2^-24 in (0, 1), made of the first 24 bits of a word. out: an array of the dtype.
@@ -114,13 +114,13 @@ def weights(typingctx, out, start, block, step, first, stream, seed):
 
     def code(context, builder, sig, args):
         b, words = builder, _Words(builder, fe.count)
-        _, start, block, step, first, stream, seed = args
+        _, start, block, step, first, purpose, key = args
         data = cgutils.create_struct_proxy(sig.args[0])(context, b, args[0]).data
-        key = words.splat(b.and_(seed, _INDEX(int(LOW)))), words.splat(b.lshr(seed, _INDEX(32)))
+        halves = words.splat(b.and_(key, _INDEX(int(LOW)))), words.splat(b.lshr(key, _INDEX(32)))
         ours = ir.Constant(words.vector, list(range(fe.count)))
         trajectory = words.lower(b.add(words.splat(first), ours))
-        counter = words.lower(words.splat(block)), words.splat(step), trajectory, words.splat(stream)
-        for n, word in enumerate(words.philox(counter, key)):
+        counter = words.lower(words.splat(block)), words.splat(step), trajectory, words.splat(purpose)
+        for n, word in enumerate(words.philox(counter, halves)):
             odd = b.or_(b.lshr(word, words.constant(8)), words.constant(1))
             number = b.fmul(b.sitofp(odd, _floats(fe)), _fill(_floats(fe), 2.0**-24))
             at = b.gep(data, [b.add(start, _INDEX(n * fe.count))])

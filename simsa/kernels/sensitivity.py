@@ -11,8 +11,8 @@ from simsa.kernels.lanes import any_lane, fabs, load, negative_zero, select, spl
 from simsa.kernels.nary import FIRST, SPLIT, permutation, place
 from simsa.kernels.options import kernel
 
-STEP, TRAJECTORY, STREAM, SEED, PLACE, BLOCKS, MOST = range(7)
-"""Entries of `counter`: the step, the first lane's trajectory, purpose + 256 cell, the seed, the place in the minibatch
+STEP, TRAJECTORY, PURPOSE, KEY, PLACE, BLOCKS, MOST = range(7)
+"""Entries of `counter`: the step, the first lane's trajectory, the purpose, the key, the place in the minibatch
 of the first sample, the random blocks of one sample, and the most of one instruction."""
 
 MOST_SIGNS = 4
@@ -26,7 +26,7 @@ def draw(draws, counter, block, count, g, s):
     start = (counter[PLACE] + s) * counter[BLOCKS] + block
     first = counter[TRAJECTORY] + g * lanes
     for n in range((count + 3) // 4):
-        weights(draws, 4 * n * lanes, start + n, counter[STEP], first, counter[STREAM], counter[SEED])
+        weights(draws, 4 * n * lanes, start + n, counter[STEP], first, counter[PURPOSE], counter[KEY])
 
 
 @kernel

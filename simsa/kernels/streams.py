@@ -3,12 +3,15 @@
 Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3; SC11) turns a counter of four
 words and a key of two into four random words of 32 bits. Here
 
-    key     = (seed mod 2^32, seed / 2^32)
-    counter = (block, step, trajectory, purpose + 256 cell)
+    key     = (lower, upper half of `key_of(seed, c)`)
+    counter = (block, step, trajectory, purpose)
 
-so a number depends on the seed, the cell, the trajectory, the step and its place in the step, and on nothing else: not
-on threads, blocks of trajectories or the order of the work. Ranges: block, step, trajectory < 2^32, cell < 2^24.
+so a number depends on the seed, the step scale c, the trajectory, the step and its place in the step, and on nothing
+else: not on what other c there are, on threads, blocks of trajectories or the order of the work. Ranges: block, step,
+trajectory < 2^32.
 """
+
+import hashlib
 
 import numpy as np
 from numba import uint32, uint64
@@ -38,6 +41,17 @@ MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 WEYL = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
 
 
+def key_of(seed, c):
+    """Return the key of the random numbers of a step scale, uint64.
+
+    The first 8 bytes, the lowest first, of the SHA-256 of the ASCII text "seed p/q", where p/q is c in lowest terms: c
+    is a `Fraction`, 0 <= seed < 2^64. So what is drawn for c is the same in whatever list c stands. Of a million
+    step scales some two share a key with probability 3e-8.
+    """
+    said = f"{seed} {c.numerator}/{c.denominator}"
+    return np.uint64(int.from_bytes(hashlib.sha256(said.encode("ascii")).digest()[:8], "little"))
+
+
 @kernel
 def philox(c0, c1, c2, c3, k0, k1):
     """Return the four words of Philox4x32-10 for a counter of four words and a key of two, as uint32."""
@@ -50,9 +64,9 @@ def philox(c0, c1, c2, c3, k0, k1):
 
 
 @kernel
-def block_of(block, step, trajectory, stream, seed):
-    """Return four words; stream is purpose + 256 cell."""
-    return philox(block, step, trajectory, stream, uint64(seed) & LOW, uint64(seed) >> HALF)
+def block_of(block, step, trajectory, purpose, key):
+    """Return the four words of a block."""
+    return philox(block, step, trajectory, purpose, uint64(key) & LOW, uint64(key) >> HALF)
 
 
 @kernel
@@ -62,7 +76,7 @@ def uniform53(u_high, u_low):
 
 
 @kernel
-def below(n, position, words, step, trajectory, stream, seed):
+def below(n, position, words, step, trajectory, purpose, key):
     """Return (i, position, words): a uniform integer 0 <= i < n, 1 <= n < 2^32, from word `position` of a step on.
 
     Exact: the product of a word and n is n equal parts of 2^32, up to a remainder that is rejected (Lemire: Fast
@@ -72,7 +86,7 @@ def below(n, position, words, step, trajectory, stream, seed):
     bound = uint64(n)
     while True:
         if position & 3 == 0:
-            words = block_of(position >> 2, step, trajectory, stream, seed)
+            words = block_of(position >> 2, step, trajectory, purpose, key)
         product = uint64(words[0]) * bound
         words = (words[1], words[2], words[3], words[0])
         position += 1
@@ -88,13 +102,13 @@ def _no_words():
 
 
 @kernel
-def _subset(n, step, trajectory, stream, seed, out, start, stride):
+def _subset(n, step, trajectory, purpose, key, out, start, stride):
     """Write one of the 2^n - 1 nonempty subsets of range(n), ascending: one bit for each index, again if all are 0."""
     block = 0
     while True:
         count = 0
         for base in range(0, n, 128):
-            words = block_of(block, step, trajectory, stream, seed)
+            words = block_of(block, step, trajectory, purpose, key)
             block += 1
             for i in range(base, min(base + 128, n)):
                 # Written in any case, kept if the bit is set: a branch would be mispredicted half of the time.
@@ -116,7 +130,7 @@ def _take(i, j, free, out, place):
 
 
 @kernel
-def _distinct(n, size, step, trajectory, stream, seed, free, out, start, stride):
+def _distinct(n, size, step, trajectory, purpose, key, free, out, start, stride):
     """Write a uniform subset of `size` indices (Floyd: Bentley, Programming pearls, CACM 30, 1987, p. 754).
 
     free: a bit for each index, all 1 before and after.
@@ -127,7 +141,7 @@ def _distinct(n, size, step, trajectory, stream, seed, free, out, start, stride)
     while j < n:
         if position & 3 == 0 and j + 4 <= n:
             # four at once, if none is rejected, which is rare
-            words = block_of(position >> 2, step, trajectory, stream, seed)
+            words = block_of(position >> 2, step, trajectory, purpose, key)
             first, second = uint64(words[0]) * uint64(j + 1), uint64(words[1]) * uint64(j + 2)
             third, fourth = uint64(words[2]) * uint64(j + 3), uint64(words[3]) * uint64(j + 4)
             if min(min(first & LOW, second & LOW), min(third & LOW, fourth & LOW)) >= uint64(n):
@@ -139,7 +153,7 @@ def _distinct(n, size, step, trajectory, stream, seed, free, out, start, stride)
                 position += 4
                 j += 4
                 continue
-        i, position, words = below(j + 1, position, words, step, trajectory, stream, seed)
+        i, position, words = below(j + 1, position, words, step, trajectory, purpose, key)
         _take(uint64(i), j, free, out, place)
         place += far
         j += 1
@@ -149,26 +163,29 @@ def _distinct(n, size, step, trajectory, stream, seed, free, out, start, stride)
 
 
 @kernel
-def _permutation(n, epoch, trajectory, stream, seed, out):
+def _permutation(n, epoch, trajectory, purpose, key, out):
     """Write a uniform permutation of range(n) into out[1:] (Fisher and Yates, from the last place down)."""
     for i in range(n):
         out[1 + i] = i
     position, words = 0, _no_words()
     for i in range(n - 1, 0, -1):
-        j, position, words = below(i + 1, position, words, epoch, trajectory, stream, seed)
+        j, position, words = below(i + 1, position, words, epoch, trajectory, purpose, key)
         out[1 + i], out[1 + j] = out[1 + j], out[1 + i]
 
 
 def scratch_size(law, n, size):
     """Return how many int64 of scratch `minibatch` needs for one trajectory.
 
-    Without replacement a bit for each sample; reshuffled, the epoch and its permutation; otherwise nothing.
+    Without replacement a bit for each sample; reshuffled, the epoch and its permutation; otherwise nothing. Raises
+    ValueError for an unknown law.
     """
+    if law not in range(6):
+        raise ValueError("unknown law of the minibatch")
     return {FIXED_SIZE: (n + 63) // 64, RESHUFFLED: n + 1}.get(law, 0)
 
 
 @kernel
-def minibatch(law, n, size, replace, seed, cell, trajectory, step, scratch, index_out, start, stride):
+def minibatch(law, n, size, replace, key, trajectory, step, scratch, index_out, start, stride):
     """Write the indices of the minibatch of one step, and return their number; nothing is allocated.
 
     Laws: 0 full, all n in order; 1 uniform_subset, each of the 2^n - 1 nonempty subsets with the same probability,
@@ -177,44 +194,45 @@ def minibatch(law, n, size, replace, seed, cell, trajectory, step, scratch, inde
     steps, in slices of `size`, the last of which may be shorter; 5 streamed: 0, 1, ..., size - 1, the places of the
     samples that `sample` draws for this step.
 
-    scratch: int64 (>= scratch_size(law, n, size),), -1 at first, then kept for the same trajectory, seed and cell. It
-    saves work only: the result is a function of seed, cell, trajectory and step. index_out: int64, written to start,
-    start + stride, ...; room for n indices (laws 0 and 1) or `size`. 1 <= n < 2^32.
+    scratch: int64 (>= scratch_size(law, n, size),), -1 at first, then kept for the same trajectory and key. It saves
+    work only: the result is a function of key, trajectory and step. index_out: int64, written to start,
+    start + stride, ...; room for n indices (laws 0 and 1) or `size`. 1 <= n < 2^32. Raises ValueError for another law.
     """
-    stream = MINIBATCH | (cell << 8)
     if law == FULL or law == STREAMED:
         count = n if law == FULL else size
         for i in range(count):
             index_out[start + i * stride] = i
         return count
     if law == UNIFORM_SUBSET:
-        return _subset(n, step, trajectory, stream, seed, index_out, start, stride)
+        return _subset(n, step, trajectory, MINIBATCH, key, index_out, start, stride)
     if law == RESHUFFLED:
         batches = (n + size - 1) // size
         epoch = step // batches
         if scratch[0] != epoch:
-            _permutation(n, epoch, trajectory, EPOCH | (cell << 8), seed, scratch)
+            _permutation(n, epoch, trajectory, EPOCH, key, scratch)
             scratch[0] = epoch
         first = (step - epoch * batches) * size
         count = min(size, n - first)
         for i in range(count):
             index_out[start + i * stride] = scratch[1 + first + i]
         return count
-    if law == FIXED_SIZE_REPLACED or replace:
+    if law == FIXED_SIZE_REPLACED or (law == FIXED_SIZE and replace):
         position, words = 0, _no_words()
         for i in range(size):
-            drawn, position, words = below(n, position, words, step, trajectory, stream, seed)
+            drawn, position, words = below(n, position, words, step, trajectory, MINIBATCH, key)
             index_out[start + i * stride] = drawn
         return size
+    if law != FIXED_SIZE:
+        raise ValueError("unknown law of the minibatch")
     count = min(size, n)
-    _distinct(n, count, step, trajectory, stream, seed, scratch, index_out, start, stride)
+    _distinct(n, count, step, trajectory, MINIBATCH, key, scratch, index_out, start, stride)
     return count
 
 
 @kernel
-def pair_of_uniforms(seed, cell, trajectory, pair, purpose):
+def pair_of_uniforms(key, trajectory, pair, purpose):
     """Return two independent uniforms on the multiples of 2^-53 in [0, 1)."""
-    a, b, c, d = block_of(pair, 0, trajectory, purpose | (cell << 8), seed)
+    a, b, c, d = block_of(pair, 0, trajectory, purpose, key)
     return uniform53(a, b), uniform53(c, d)
 
 
@@ -231,12 +249,12 @@ def _normals(u, v):
 
 
 @kernel
-def initial(seed, cell, first, kind, center, scale, points, out):
+def initial(key, first, kind, center, scale, points, out):
     """Write the initial points of trajectories first, first + 1, ..., one for each row of out (count, p), float64.
 
     Kinds: 0 points, trajectory t takes row t mod m of points (m, p); 1 normal, center + scale z; 2 uniform on
-    [center - scale, center + scale). center, scale: (p,). Coordinate r of trajectory t is a function of
-    (seed, cell, t, r).
+    [center - scale, center + scale). center, scale: (p,). Coordinate r of trajectory t is a function of (key, t, r).
+    Raises ValueError for another kind.
     """
     p = out.shape[1]
     if kind == POINTS:
@@ -244,11 +262,13 @@ def initial(seed, cell, first, kind, center, scale, points, out):
             for r in range(p):
                 out[t, r] = points[(first + t) % points.shape[0], r]
         return
+    if kind != NORMAL and kind != UNIFORM:
+        raise ValueError("unknown law of the initial point")
     u, v = np.zeros(width(center)), np.zeros(width(center))
     for t in range(out.shape[0]):
         for r in range(0, p, 2 * len(u)):
             for i in range(len(u)):
-                u[i], v[i] = pair_of_uniforms(seed, cell, first + t, r // 2 + i, INITIAL)
+                u[i], v[i] = pair_of_uniforms(key, first + t, r // 2 + i, INITIAL)
             if kind == NORMAL:
                 _normals(u, v)
             else:
@@ -265,7 +285,7 @@ def blocks_of_sample(d):
 
 
 @kernel
-def sample(kinds, shares, center, scale, seed, stream, trajectory, step, index, u, v, out):
+def sample(kinds, shares, center, scale, purpose, key, trajectory, step, index, u, v, out):
     """Write the streamed sample of one place in a minibatch into out[:d], d = center.shape[1].
 
     The law is a mixture of m components: j is drawn first, the least with w < shares[j], w uniform on the multiples of
@@ -273,24 +293,26 @@ def sample(kinds, shares, center, scale, seed, stream, trajectory, step, index, 
     up to rounding: the first d of d + 2 coordinates of a uniform point on the unit sphere of R^(d + 2), which is a
     Gaussian vector over its length, are uniform on the unit ball of R^d (Harman and Lacko: On decompositional
     algorithms for uniform sampling from n-spheres and n-balls; J. Multivariate Anal. 101, 2010). Nothing is rejected,
-    so a sample has always the same blocks, and is a function of (seed, cell, trajectory, step, index).
+    so a sample has always the same blocks, and is a function of (key, trajectory, step, index).
 
-    kinds, shares: (m,), shares increasing up to 1. center, scale: (m, d). stream: purpose + 256 cell. u, v: a float64
-    lane vector each; out: float64 (d + 2,); both are scratch. index * blocks_of_sample(d) < 2^32.
+    kinds, shares: (m,), shares increasing up to 1. center, scale: (m, d). u, v: a float64 lane vector each; out:
+    float64 (d + 2,); both are scratch. index * blocks_of_sample(d) < 2^32. Raises ValueError for another kind.
     """
     d = center.shape[1]
     block = index * (2 + (d + 1) // 2)
     j = 0
     if kinds.shape[0] > 1:
-        a, b, _, _ = block_of(block, step, trajectory, stream, seed)
+        a, b, _, _ = block_of(block, step, trajectory, purpose, key)
         w = uniform53(a, b)
         while w >= shares[j]:
             j += 1
+    if kinds[j] != GAUSSIAN and kinds[j] != BALL:
+        raise ValueError("unknown component of the law of samples")
     count = d + 2 if kinds[j] == BALL else d
     for r in range(0, count, 2 * len(u)):
         here = min(2 * len(u), count - r)
         for i in range((here + 1) // 2):
-            a, b, e, f = block_of(block + 1 + r // 2 + i, step, trajectory, stream, seed)
+            a, b, e, f = block_of(block + 1 + r // 2 + i, step, trajectory, purpose, key)
             u[i], v[i] = uniform53(a, b), uniform53(e, f)
         for i in range((here + 1) // 2, len(u)):
             u[i], v[i] = 0.0, 0.0

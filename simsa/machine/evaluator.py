@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from simsa.errors import known
 from simsa.primitives import ROWS
 from simsa.program.program import Branches, Program
 from simsa.tape import Tape, assemble
@@ -52,6 +53,7 @@ class Machine:
 
     def jacobian(self, program: Program, x: Array, data: Array, mode: str) -> Array:
         """Return the selection Jacobians, shape (batch, q, p)."""
+        known("mode", mode, ("backward", "forward"))
         if len(x) > FEW and mode == "backward":
             from simsa.machine.launch import evaluate
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.machine.launch import Descent, mark, smallest
+from simsa.machine.launch import Descent, Scale, mark, smallest
 from simsa.machine.reference import Arithmetic, Number
 from simsa.machine.replay import Walker
 from simsa.primitives import ROWS
@@ -94,24 +94,25 @@ def descend(
     descent: Descent,
     *,
     gamma: Sequence[Fraction],
-    cell: int,
+    c: Scale,
     first: int,
     count: int,
     bits: int,
 ) -> dict[str, NDArray[Any]]:
     """Run trajectories as `launch.descend` does, without rounding, and return the same records, rounded to float64.
 
-    gamma: the step sizes. bits: a trajectory stops, with status TOO_LONG, when a numerator or denominator of x_k needs
-    more. A margin is 0 only if it is 0. Where a quotient by 0 reaches the gradient, the trajectory stops as not finite.
+    gamma: the step sizes. c: the step scale, which names the random numbers. bits: a trajectory stops, with status
+    TOO_LONG, when a numerator or denominator of x_k needs more. A margin is 0 only if it is 0. Where a quotient by 0
+    reaches the gradient, the trajectory stops as not finite.
     """
     taken = walker(tape, rows, bits)
-    found = [taken.record(descent, gamma, cell=cell, trajectory=t) for t in range(first, first + count)]
+    found = [taken.record(descent, gamma, c=c, trajectory=t) for t in range(first, first + count)]
     return {name: np.array([one[name] for one in found]).reshape(count, *np.shape(found[0][name])) for name in found[0]}
 
 
 def warm_up() -> float:
     """Compile the random streams, or load them from disk; return the seconds that took."""
     began = time.perf_counter()
-    descend(*smallest(), gamma=[Fraction(1, 2)], cell=0, first=0, count=1, bits=64)
+    descend(*smallest(), gamma=[Fraction(1, 2)], c=0.5, first=0, count=1, bits=64)
     mark("exact").touch()
     return time.perf_counter() - began

@@ -4,18 +4,19 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.errors import DataError, TapeError
+from simsa.errors import DataError, TapeError, known
 from simsa.kernels.calls import types_of_sensitive
-from simsa.kernels.streams import EVALUATION, SAMPLE, blocks_of_sample, scratch_size
+from simsa.kernels.streams import EVALUATION, SAMPLE, blocks_of_sample, key_of, scratch_size
 from simsa.machine.generate import around, kernels
 from simsa.machine.layout import LANE_BYTES, Layout, laid_out, layout
 from simsa.machine.specialise import MARCHING, engine_text, is_straight
@@ -31,8 +32,15 @@ INITIAL = ("points", "normal", "uniform")
 COMPONENTS = ("normal", "ball")
 """Components of the law of streamed samples, by the number that stands for them in the kernels' streams."""
 
-INTERPRETER, SPECIALISED = "interpreter", "specialised"
+ENGINES = INTERPRETER, SPECIALISED = "interpreter", "specialised"
 """The engines."""
+
+PRECISIONS = ("float64", "float32")
+"""The formats of the kernels."""
+
+Law = Literal["full", "uniform_subset", "fixed_size", "reshuffled"]
+Scale = Fraction | float
+"""A step scale c, as it was written: a float stands for the shortest decimal number that reads as it."""
 
 LARGEST_SINGLE = 2**24
 """Most samples of a minibatch in float32, which counts them exactly."""
@@ -52,6 +60,9 @@ class Initial:
     scale: NDArray[np.float64]
     points: NDArray[np.float64]
 
+    def __post_init__(self) -> None:
+        known("law of x_0", self.kind, INITIAL)
+
 
 @dataclass(frozen=True)
 class Stream:
@@ -65,6 +76,12 @@ class Stream:
     shares: NDArray[np.float64]
     center: NDArray[np.float64]
     scale: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        for kind in self.kinds:
+            known("component of the law of samples", kind, COMPONENTS)
+        if len(self.shares) != len(self.kinds) or (self.kinds and self.shares[-1] != 1):
+            raise DataError(f"expected the shares of {len(self.kinds)} components up to 1, got {self.shares.tolist()}")
 
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
@@ -87,7 +104,7 @@ class Descent:
     """
 
     steps: int
-    law: Literal["full", "uniform_subset", "fixed_size", "reshuffled"]
+    law: Law
     size: int
     replace: bool
     alpha: NDArray[np.float64]
@@ -98,6 +115,14 @@ class Descent:
     objective_trajectories: int
     snapshots: bool = False
     stream: Stream | None = None
+
+    def __post_init__(self) -> None:
+        known("law of the minibatch", self.law, ("fixed_size",) if self.stream else get_args(Law))
+
+    def key(self, c: Scale) -> np.uint64:
+        """Return the key of the random numbers of a step scale: a function of its value and the seed alone."""
+        written = c if isinstance(c, Fraction) else Fraction(repr(float(c)))
+        return key_of(self.seed, written)  # type: ignore[no-any-return, no-untyped-call]
 
 
 Task = tuple[Tape, NDArray[np.float64], Descent]
@@ -114,8 +139,10 @@ def _arranged(
     tape: Tape, n: int, descent: Descent, precision: str, engine: str, count: int, shape: tuple[int, int] | None
 ) -> tuple[Layout, ModuleType]:
     """Return the layout and the kernels for a descent on n samples, `count` trajectories at a time."""
-    kind = np.dtype(precision)
-    batch = {"full": n, "uniform_subset": max(1, n // 2)}.get(descent.law, descent.size)
+    known("engine", engine, ENGINES)
+    kind = _format(precision)
+    size = descent.size
+    batch = {"full": n, "uniform_subset": max(1, n // 2), "fixed_size": size, "reshuffled": size}[descent.law]
     if engine == INTERPRETER:
         where = laid_out(tape, LANE_BYTES // kind.itemsize, *shape) if shape else layout(tape, kind, batch, count)
         return where, kernels()
@@ -131,8 +158,7 @@ def descend(
     rows: NDArray[np.float64],
     descent: Descent,
     *,
-    c: float,
-    cell: int,
+    c: Scale,
     first: int,
     count: int,
     precision: str = "float64",
@@ -141,7 +167,7 @@ def descend(
 ) -> dict[str, NDArray[Any]]:
     """Run the trajectories first, ..., first + count - 1 of a cell, and return their records.
 
-    rows: (n, d), the samples; if they are streamed, those of J. c: step scale. cell: number of the random stream.
+    rows: (n, d), the samples; if they are streamed, those of J. c: step scale, which names the random numbers as well.
     precision: "float64" or "float32". engine: "interpreter", or "specialised", which is compiled for the tape first
     (once per machine). shape: (groups, samples) of the layout, for tests. The result depends on neither of these two.
     The call releases the GIL. Each record has the trajectory as its first axis: status (0 finished, 1 left the ball,
@@ -150,7 +176,7 @@ def descend(
     movement (of the last step of one that finished), and snapshots (count, checkpoints, p) if wanted. Steps are -1,
     points and numbers NaN, where there is none.
     """
-    kind = np.dtype(precision)
+    kind = _format(precision)
     if len(tape.outputs) != 1:
         raise TapeError(f"descent needs a program with one output, this one has {len(tape.outputs)}")
     data = np.ascontiguousarray(rows, dtype=kind)
@@ -165,7 +191,7 @@ def descend(
     if descent.stream:
         _fits(descent.stream, descent.size, tape.data)
     where, package = _arranged(tape, n, descent, precision, engine, count, shape)
-    start = initial_points(descent, cell, first, count, p).astype(kind)
+    start = initial_points(descent, c, first, count, p).astype(kind)
     out: dict[str, NDArray[Any]] = {
         "status": np.empty(count, np.uint8),
         "stopped": np.empty(count, np.int32),
@@ -189,8 +215,8 @@ def descend(
         done = package.descent.descend(
             address, *blocks, *where.arrays, p, where.data_at, where.step, where.size, where.longest, where.groups,
             where.samples, data.ravel(), n, law, descent.size, descent.replace, largest, room, *stream.arrays,
-            np.uint64(descent.seed), cell, first, start, c * descent.alpha, _at_most(descent.radius, kind), eps,
-            tape.roundings, descent.checkpoints.astype(np.int64), descent.objective_trajectories, *out.values(),
+            descent.key(c), first, start, float(c) * descent.alpha, _at_most(descent.radius, kind), eps, tape.roundings,
+            descent.checkpoints.astype(np.int64), descent.objective_trajectories, *out.values(),
         )  # fmt: skip
         return bool(done)
 
@@ -217,6 +243,12 @@ def _sensitive(precision: str) -> int:
     return int(kernels().engine.sensitive.address(types_of_sensitive(precision)))  # type: ignore[no-untyped-call]
 
 
+def _format(precision: str) -> np.dtype[Any]:
+    """Return the dtype of a precision; raises SimsaError for a format that the kernels do not have."""
+    known("precision", precision, PRECISIONS)
+    return np.dtype(precision)
+
+
 def _at_most(bound: float, kind: np.dtype[Any]) -> float:
     """Return the largest finite number of a precision that is not above `bound`."""
     with np.errstate(over="ignore"):
@@ -224,50 +256,47 @@ def _at_most(bound: float, kind: np.dtype[Any]) -> float:
     return float(rounded if float(rounded) <= bound else np.nextafter(rounded, kind.type(0)))
 
 
-def initial_points(descent: Descent, cell: int, first: int, count: int, p: int) -> NDArray[np.float64]:
+def initial_points(descent: Descent, c: Scale, first: int, count: int, p: int) -> NDArray[np.float64]:
     """Return x_0 of trajectories first, ..., first + count - 1 of a cell, shape (count, p), in float64."""
     law = descent.initial
     points = np.empty((count, p))
     kernels().descent.start(
-        np.uint64(descent.seed), cell, first, INITIAL.index(law.kind), np.ascontiguousarray(law.center, np.float64),
+        descent.key(c), first, INITIAL.index(law.kind), np.ascontiguousarray(law.center, np.float64),
         np.ascontiguousarray(law.scale, np.float64), np.ascontiguousarray(law.points, np.float64), points,
     )  # fmt: skip
     return points
 
 
-def minibatches(descent: Descent, n: int, cell: int, trajectory: int, first: int = 0) -> Iterator[list[int]]:
+def minibatches(descent: Descent, n: int, c: Scale, trajectory: int, first: int = 0) -> Iterator[list[int]]:
     """Yield I_first, I_{first + 1}, ... of a trajectory: the samples out of n that `descend` draws, in its order."""
     law = law_of(descent)
     room = np.full(scratch_size(law, n, descent.size), -1, np.int64)  # type: ignore[no-untyped-call]
     out = np.empty(max(n, descent.size), np.int64)
+    key = descent.key(c)
     for k in range(first, descent.steps):
-        count = kernels().descent.draw(
-            law, n, descent.size, descent.replace, np.uint64(descent.seed), cell, trajectory, k, room, out
-        )
+        count = kernels().descent.draw(law, n, descent.size, descent.replace, key, trajectory, k, room, out)
         yield out[:count].tolist()
 
 
-def streamed(descent: Descent, cell: int, trajectory: int, step: int) -> NDArray[np.float64]:
+def streamed(descent: Descent, c: Scale, trajectory: int, step: int) -> NDArray[np.float64]:
     """Return the fresh samples of one step of a trajectory, (size, d), as `descend` draws them, in its order.
 
     In float32 the kernels take the nearest numbers of that format.
     """
     assert descent.stream is not None
-    return _drawn(descent.stream, descent.size, descent.seed, SAMPLE, cell, trajectory, step)
+    return _drawn(descent.stream, descent.size, SAMPLE, descent.key(c), trajectory, step)
 
 
 def evaluation(stream: Stream, count: int, seed: int) -> NDArray[np.float64]:
     """Return the samples that J is estimated on, (count, d): a function of the law, the seed and the row."""
-    return _drawn(stream, count, seed, EVALUATION, 0, 0, 0)
+    return _drawn(stream, count, EVALUATION, np.uint64(seed), 0, 0)
 
 
-def _drawn(
-    stream: Stream, count: int, seed: int, purpose: int, cell: int, trajectory: int, step: int
-) -> NDArray[np.float64]:
+def _drawn(stream: Stream, count: int, purpose: int, key: np.uint64, trajectory: int, step: int) -> NDArray[np.float64]:
     """Return samples 0, ..., count - 1 of one use of the law."""
     _fits(stream, count, stream.center.shape[1])
     out = np.empty((count, stream.center.shape[1]))
-    kernels().descent.stream(*stream.arrays, np.uint64(seed), purpose, cell, trajectory, step, out)
+    kernels().descent.stream(*stream.arrays, purpose, key, trajectory, step, out)
     return out
 
 
@@ -300,7 +329,7 @@ def evaluate(
 
     points: (b, p). rows: (b, d), one sample for each point. groups: of the layout, for tests.
     """
-    kind = np.dtype(precision)
+    kind = _format(precision)
     x, data = np.ascontiguousarray(points, kind), np.ascontiguousarray(rows, kind)
     b, p, q = len(x), tape.parameters, len(tape.outputs)
     if x.shape != (b, p) or data.shape != (b, tape.data):
@@ -332,7 +361,7 @@ def warm_up(precision: str = "float64", special: Task | None = None) -> float:
     tape, rows, descent = special or smallest()
     short = replace(descent, steps=0, alpha=np.zeros(0), checkpoints=np.zeros(0, np.int64))
     engine = SPECIALISED if special else INTERPRETER
-    descend(tape, rows, short, c=0.5, cell=0, first=0, count=1, precision=precision, engine=engine)
+    descend(tape, rows, short, c=0.5, first=0, count=1, precision=precision, engine=engine)
     return time.perf_counter() - began
 
 

@@ -47,6 +47,8 @@ def _floating(kind: Any) -> Arithmetic:
 
 
 FLOAT64, FLOAT32 = _floating(np.float64), _floating(np.float32)
+ARITHMETICS = {"float64": FLOAT64, "float32": FLOAT32}
+"""The arithmetics of the kernels, by precision."""
 
 
 @dataclass

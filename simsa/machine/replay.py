@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.machine.launch import Descent, initial_points, minibatches, streamed
+from simsa.machine.launch import Descent, Scale, initial_points, minibatches, streamed
 from simsa.machine.reference import FLOAT64, Arithmetic, Execution, Interpreter, Number
 from simsa.machine.sensitivity import Draw, difference, words
 from simsa.tape import Tape
@@ -169,40 +169,40 @@ class Walker:
         descent: Descent,
         gamma: Sequence[Number],
         *,
-        cell: int,
+        c: Scale,
         trajectory: int,
         first: int = 0,
         point: Sequence[Number] | None = None,
     ) -> Iterator[Step]:
         """Yield the steps of a trajectory, up to the last or to the one that stops it.
 
-        gamma: the step sizes. cell: number of the random stream. x_0 is the float64 that the stream gives, or nearest
-        to it in the arithmetic; the minibatches, and streamed samples, are those of the kernels. first, point: where to
-        begin, if not at x_0.
+        gamma: the step sizes. c: the step scale, which names the random numbers. x_0 is the float64 that they give, or
+        nearest to it in the arithmetic; the minibatches, and streamed samples, are those of the kernels. first, point:
+        where to begin, if not at x_0.
         """
-        x = self.start(descent, cell, trajectory) if point is None else [self.arithmetic.number(v) for v in point]
-        for k, minibatch in enumerate(minibatches(descent, len(self.rows), cell, trajectory, first), first):
-            fresh = streamed(descent, cell, trajectory, k) if descent.stream else None
-            words = self.words(descent, cell, trajectory, k)
+        x = self.start(descent, c, trajectory) if point is None else [self.arithmetic.number(v) for v in point]
+        for k, minibatch in enumerate(minibatches(descent, len(self.rows), c, trajectory, first), first):
+            fresh = streamed(descent, c, trajectory, k) if descent.stream else None
+            words = self.words(descent, c, trajectory, k)
             step = self.step(k, x, minibatch, self.arithmetic.number(gamma[k]), descent.radius, words, fresh)
             yield step
             if step.status != FINISHED:
                 return
             x = list(step.following)
 
-    def words(self, descent: Descent, cell: int, trajectory: int, k: int) -> Callable[[int], Draw]:
+    def words(self, descent: Descent, c: Scale, trajectory: int, k: int) -> Callable[[int], Draw]:
         """Return the random words that decide the ties of a step, by place in the minibatch."""
-        blocks = int(self.tape.draws[-1])
-        return lambda place: words(descent.seed, cell, trajectory, k, place, blocks)
+        key, blocks = int(descent.key(c)), int(self.tape.draws[-1])
+        return lambda place: words(key, trajectory, k, place, blocks)
 
-    def start(self, descent: Descent, cell: int, trajectory: int) -> list[Number]:
+    def start(self, descent: Descent, c: Scale, trajectory: int) -> list[Number]:
         """Return x_0 of a trajectory."""
-        x = initial_points(descent, cell, trajectory, 1, self.tape.parameters)[0]
+        x = initial_points(descent, c, trajectory, 1, self.tape.parameters)[0]
         return [self.arithmetic.number(v) for v in x]
 
-    def record(self, descent: Descent, gamma: Sequence[Number], *, cell: int, trajectory: int) -> dict[str, Any]:
+    def record(self, descent: Descent, gamma: Sequence[Number], *, c: Scale, trajectory: int) -> dict[str, Any]:
         """Return the records of a trajectory, as `launch.descend` does for many; numbers are rounded to float64."""
-        x: tuple[Number, ...] = tuple(self.start(descent, cell, trajectory))
+        x: tuple[Number, ...] = tuple(self.start(descent, c, trajectory))
         none = (np.nan,) * len(x)
         found: dict[str, Any] = {
             "status": FINISHED, "stopped": descent.steps, "tie_first": -1, "tie_count": 0, "tie_sample": -1,
@@ -220,7 +220,7 @@ class Walker:
                 if descent.snapshots:
                     found["snapshots"][i] = tuple(map(nearest, x))
 
-        for step in self.walk(descent, gamma, cell=cell, trajectory=trajectory):
+        for step in self.walk(descent, gamma, c=c, trajectory=trajectory):
             check(step.k)
             found["margin"] = min(found["margin"], step.margin)
             if step.ties:

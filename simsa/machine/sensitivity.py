@@ -253,14 +253,15 @@ def philox(counter: Sequence[int], key: Sequence[int]) -> tuple[int, int, int, i
     return a, b, c, d
 
 
-def words(seed: int, cell: int, trajectory: int, step: int, place: int, blocks: int) -> Draw:
+def words(key: int, trajectory: int, step: int, place: int, blocks: int) -> Draw:
     """Return the random words of one sample of a step, by 4 block + number, as the kernels draw them.
 
-    place: of the sample in its minibatch. blocks: of one sample, the last entry of `Tape.draws`.
+    key: of the random numbers of the step scale. place: of the sample in its minibatch. blocks: of one sample, the last
+    entry of `Tape.draws`.
     """
-    key, stream, low = (seed & 0xFFFFFFFF, seed >> 32), WEIGHTS | (cell << 8), 0xFFFFFFFF
+    halves, low = (key & 0xFFFFFFFF, key >> 32), 0xFFFFFFFF
 
     def word(n: int) -> int:
-        return philox(((place * blocks + n // 4) & low, step, trajectory, stream), key)[n % 4]
+        return philox(((place * blocks + n // 4) & low, step, trajectory, WEIGHTS), halves)[n % 4]
 
     return word

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal
@@ -297,6 +298,7 @@ class Scenario(Model):
         for i, claim in enumerate(self.claim):
             if claim.event not in events:
                 raise problem(f"expected {choices(events)}, got '{claim.event}'", "claim", i, "event")
+        self._distinct()
         if self.observe and self.record.checkpoints == ():
             raise problem("expected at least one, for the observables to be taken at", "record", "checkpoints")
         if EXACT in self.precisions and isinstance(why := self.sgd.step_size.exact(1), str):
@@ -309,6 +311,20 @@ class Scenario(Model):
                 late = f"expected steps up to {self.sgd.steps} (sgd.steps), got {listed[-1]}"
                 raise problem(late, "record", "checkpoints", len(listed) - 1)
         return self
+
+    def _distinct(self) -> None:
+        """Refuse an axis of the sweep on which a value stands twice: one of each is a cell. Cells tell c in float64."""
+        axes: tuple[tuple[str, Sequence[object]], ...] = (
+            ("c", self.c_values().tolist()),
+            ("convention", [one.label for one in self.conventions]),
+            ("precision", self.precisions),
+        )
+        for axis, values in axes:
+            first: dict[object, int] = {}
+            for i, value in enumerate(values):
+                if (j := first.setdefault(value, i)) < i:
+                    place = () if axis == "c" and isinstance(self.sweep.c, Scales) else (i,)
+                    raise problem(f"expected distinct values, numbers {j} and {i} are {value!r}", "sweep", axis, *place)
 
     @property
     def path(self) -> Path:
@@ -331,6 +347,11 @@ class Scenario(Model):
         if isinstance(self.sweep.c, Scales):
             return self.sweep.c.values(self.scenario.seed)
         return np.array([float(rational(c)) for c in self.sweep.c])
+
+    def scales(self) -> tuple[Fraction, ...]:
+        """Return the step scales as they were written; a law writes the shortest decimals that read as its float64."""
+        said = self.c_values().tolist() if isinstance(self.sweep.c, Scales) else self.sweep.c
+        return tuple(map(rational, said))
 
     def exact_steps(self) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...]]:
         """Return the step scales and alpha_0 .. alpha_{steps-1} without rounding.

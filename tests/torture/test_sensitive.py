@@ -148,7 +148,7 @@ def test_sensitive_is_what_all_decisions_say(programs):
         hand, program, points, rows = generated(number)
         tape, descent = tape_of(program), one_step(points)
         blocks = {
-            kind: descend(tape, rows, descent, c=0.5, cell=0, first=0, count=len(points), precision=kind)
+            kind: descend(tape, rows, descent, c=0.5, first=0, count=len(points), precision=kind)
             for kind in ("float64", "float32")
         }
         walker = Walker(tape, rows, EXACT)
@@ -157,7 +157,7 @@ def test_sensitive_is_what_all_decisions_say(programs):
             if blocks["float64"]["tie_first"][t] < 0 or any(a is None for a in answers):
                 continue
             expected = any(len({g for _, g in a}) > 1 or len({v for v, _ in a}) > 1 for a in answers)
-            exact = walker.record(descent, [Fraction(1, 2)], cell=0, trajectory=t)
+            exact = walker.record(descent, [Fraction(1, 2)], c=0.5, trajectory=t)
             found = [exact["sensitive_first"], *(int(block["sensitive_first"][t]) for block in blocks.values())]
             jumps = any(len({v for v, _ in a}) > 1 for a in answers)
             # A selection may jump where the output does not feel it: that is sensitive, and not told by the gradients.
@@ -188,10 +188,10 @@ def test_kernels_find_what_plain_python_finds(programs):
         tape = tape_of(program)
         for precision, kind in (("float64", FLOAT64), ("float32", FLOAT32)):
             shape = [None, (1, 1), (2, 1), (1, 2)][int(rng.integers(4))]
-            block = descend(tape, rows, descent, c=0.5, cell=2, first=3, count=4, precision=precision, shape=shape)
+            block = descend(tape, rows, descent, c=0.5, first=3, count=4, precision=precision, shape=shape)
             walker = Walker(tape, rows, kind)
             for t in range(4):
-                expected = walker.record(descent, 0.5 * descent.alpha, cell=2, trajectory=3 + t)
+                expected = walker.record(descent, 0.5 * descent.alpha, c=0.5, trajectory=3 + t)
                 if (block["tie_first"][t], block["sensitive_first"][t]) != (
                     expected["tie_first"], expected["sensitive_first"]
                 ):  # fmt: skip
