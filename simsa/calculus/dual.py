@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simsa.errors import ProgramError
 from simsa.machine.reference import FLOAT64, Arithmetic, Execution, Interpreter, formula
-from simsa.primitives import ROW
+from simsa.primitives import INNER, ROW
 from simsa.primitives.primitive import FUNCTIONS, OPERANDS
 from simsa.tape.tape import OUT, OUTS, Tape
 
@@ -124,7 +125,7 @@ def dual(value: Any) -> Dual:
 
 def _function(name: str) -> Callable[..., Dual]:
     """Return an elementary function of Duals; its derivative is what the table says."""
-    row, function = ROW[name], FLOAT64.functions[name]
+    row, function = (ROW | INNER)[name], FLOAT64.functions[name]
     partials = row.pieces[0].partials
 
     def apply(*args: Any) -> Dual:
@@ -142,7 +143,17 @@ def _function(name: str) -> Callable[..., Dual]:
     return apply
 
 
-DUAL = Arithmetic(dual, {name: _function(name) for name in sorted(FUNCTIONS)})
+def _norm(x: Sequence[Any]) -> Dual:
+    """Return the Euclidean norm of Duals; raises ProgramError where it is 0 and they move."""
+    numbers = [dual(v) for v in x]
+    v = FLOAT64.functions["norm"]([number.value for number in numbers])
+    moving = [number for number in numbers if number.tangent is not None]
+    if v == 0 and any(number.tangent.any() for number in moving if number.tangent is not None):
+        raise ProgramError("a norm is 0 here, and has no derivative")
+    return Dual(0.0)._linear(v, *((n.value / v if v else 0.0, n) for n in moving), curved=bool(moving))
+
+
+DUAL = Arithmetic(dual, {"norm": _norm} | {name: _function(name) for name in sorted(FUNCTIONS)})
 """The arithmetic of dual numbers for the reference interpreter."""
 
 

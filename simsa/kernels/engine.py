@@ -19,6 +19,8 @@ from simsa.kernels.nary import (
     extremes_back,
     logsumexp,
     logsumexp_back,
+    norm,
+    norm_back,
     seed,
     sort,
     sort_back,
@@ -26,7 +28,7 @@ from simsa.kernels.nary import (
 from simsa.kernels.options import walk
 from simsa.kernels.rows import row  # noqa: F401 - for the generated operations
 
-SUM, DOT, DENSE, LOGSUMEXP, MAX, MIN, SORT, SELECT = range(-8, 0)  # <opcodes>
+SUM, DOT, DENSE, LOGSUMEXP, NORM, MAX, MIN, SORT, SELECT = range(-9, 0)  # <opcodes>
 
 OP, OUT, OUTS, FIRST, COUNT, NUMBER, BRANCH, FLAGS, TIMES = range(9)
 GUARDED, ADJOINED, SHARED = 1, 2, 4
@@ -66,6 +68,8 @@ def forward(code, at, numbers, rows, guards, values, margin, step, groups, sampl
             dot(values, at, first, count, out, groups, samples)
         elif op == LOGSUMEXP:
             logsumexp(values, at, first, count, out, groups, samples)
+        elif op == NORM:
+            norm(values, margin, at, first, count, out, guarded, groups, samples)
         elif op == MAX or op == MIN:
             sign = 1 if op == MAX else -1
             extremes(values, margin, at, first, count, out, step, times, sign, guarded, groups, samples)
@@ -74,6 +78,8 @@ def forward(code, at, numbers, rows, guards, values, margin, step, groups, sampl
         elif op == SELECT:
             choose(values, margin, at, first, out, rows, guards, code[k, BRANCH], guarded, groups, samples)
         # <forward>
+        else:
+            raise ValueError("unknown opcode")
 
 
 @walk
@@ -108,6 +114,8 @@ def backward(code, at, modes, numbers, rows, guards, values, adjoints, step, tru
             dot_back(values, adjoints, at, modes, first, count, out, groups, samples)
         elif op == LOGSUMEXP:
             logsumexp_back(values, adjoints, at, modes, first, count, out, groups, samples)
+        elif op == NORM:
+            norm_back(values, adjoints, at, modes, numbers, first, count, number, out, groups, samples)
         elif op == MAX or op == MIN:
             rule = int(numbers[number])
             extremes_back(values, adjoints, at, modes, first, count, out, step, times, rule, groups, samples)
@@ -118,6 +126,8 @@ def backward(code, at, modes, numbers, rows, guards, values, adjoints, step, tru
             branch = code[k, BRANCH]
             choose_back(values, adjoints, at, modes, first, count, out, rows, guards, branch, groups, samples)
         # <backward>
+        else:
+            raise ValueError("unknown opcode")
 
 
 @walk

@@ -63,11 +63,11 @@ def _rows() -> list[Primitive]:
 
 def engine_text() -> str:
     """Return the engine with the table's rows printed into it."""
-    names = ("sum", "dot", "dense", "logsumexp", "max", "min", "sort", "select")
+    names = ("sum", "dot", "dense", "logsumexp", "norm", "max", "min", "sort", "select")
     text = (KERNELS / "engine.py").read_text(encoding="utf-8")
     opcodes = f"({', '.join(str(OPCODE[name]) for name in names)})"
     for marker, replacement in (
-        ("range(-8, 0)  # <opcodes>", opcodes),
+        ("range(-9, 0)  # <opcodes>", opcodes),
         ("# <operations>", _operations()),
         (
             "        # <forward>",

@@ -66,6 +66,10 @@ _LOOPS = {
         "logsumexp(values, at, {first}, {count}, {out}, groups, samples)",
         "logsumexp_back(values, adjoints, at, modes, {first}, {count}, {out}, groups, samples)",
     ),
+    "norm": (
+        "norm(values, margin, at, {first}, {count}, {out}, {guarded}, groups, samples)",
+        "norm_back(values, adjoints, at, modes, numbers, {first}, {count}, {number}, {out}, groups, samples)",
+    ),
     "convolution": (
         "convolution(values, at, {first}, {outs}, {inputs}, {bias}, {out}, step, {times}, groups, samples)",
         "places_back(values, adjoints, at, modes, {first}, {outs}, {inputs}, {bias}, {out}, step, {times}, "
@@ -95,7 +99,7 @@ _HEAD = '''"""The engine of one tape in one layout; see `simsa.machine.specialis
 from simsa.kernels.convolution import convolution, inputs_back, places_back, tame
 from simsa.kernels.nary import (
     add_up, add_up_back, choose, choose_back, dense, dense_back, dot, dot_back, extremes,
-    extremes_back, logsumexp, logsumexp_back, seed, sort, sort_back, tied,
+    extremes_back, logsumexp, logsumexp_back, norm, norm_back, seed, sort, sort_back, tied,
 )
 from simsa.kernels.options import kernel
 from simsa.kernels.rows import Row, Select
@@ -385,7 +389,7 @@ def _loop(layout: Layout, line: NDArray[np.int64]) -> Piece:
     numbers = {
         "first": line[FIRST], "count": count, "out": layout.places(line[OUT]), "outs": outs,
         "times": line[TIMES], "inputs": count // (outs + 1), "bias": count % (outs + 1) != 0,
-        "rule": f"int(numbers[{line[NUMBER]}])", "guarded": line[FLAGS] & GUARDED, "branch": line[BRANCH],
+        "number": line[NUMBER], "rule": f"int(numbers[{line[NUMBER]}])", "guarded": line[FLAGS] & GUARDED, "branch": line[BRANCH],
     }  # fmt: skip
     return Piece("", forward.format(**numbers), backward.format(**numbers) if line[FLAGS] & ADJOINED else "")
 

@@ -15,8 +15,10 @@ from functools import cached_property
 
 OPERANDS = ("x", "y", "z")
 FUNCTIONS = frozenset(
-    ("exp", "log", "expm1", "log1p", "sqrt", "sin", "cos", "tan", "tanh", "sigmoid", "softplus", "pow", "erf")
+    ("exp", "log", "log0", "expm1", "log1p", "sqrt", "sin", "cos", "tan", "tanh", "sigmoid", "softplus", "pow", "erf")
 )
+LOOPS = frozenset(("sum", "dot", "dense", "logsumexp", "norm", "max", "min", "sort", "select"))
+"""The rows with any number of operands: the engine and the reference hold a loop for each of these, and no other."""
 RELATIONS = ("<", "<=", "==", ">=", ">")
 
 
@@ -86,8 +88,9 @@ class Primitive:
     immediates: names of the numbers fixed when a program is built.
     pieces, branches: the selection (s, f_1..f_r); an elementary function has one piece and no branches.
     ties: for each framework spelling, the weights of the tied pieces (or, with any number of operands, the rule
-    "split", "first" or "last"), as measured on the versions that `conventions` names. domain: where the textbook
-    function is defined, as an interval of each operand; tests sample inside it.
+    "split", "first" or "last"), as measured on the versions that `conventions` names; of `norm`, whose pieces at 0 are
+    the vectors of the unit ball, each entry of the one that is taken. domain: where the textbook function is defined,
+    as an interval of each operand; tests sample inside it.
     """
 
     name: str
@@ -102,6 +105,8 @@ class Primitive:
     def __post_init__(self) -> None:
         """Refuse a row that contradicts itself."""
         if self.arity is None:
+            if self.name not in LOOPS or self.pieces:
+                raise ValueError(f"{self.name}: a row with any number of operands needs a loop, one of {sorted(LOOPS)}")
             return
         allowed = set(OPERANDS[: self.arity]) | set(self.immediates) | FUNCTIONS | {"v", "isnan"}
         for piece in self.pieces:
@@ -122,8 +127,19 @@ class Primitive:
 
     @property
     def selection(self) -> bool:
-        """Tell whether the primitive selects between pieces (and so can be tied)."""
-        return bool(self.branches) or bool(self.ties)
+        """Tell whether the primitive selects between finitely many pieces (and so can be tied)."""
+        return bool(self.branches) or (bool(self.ties) and not self.round)
+
+    @property
+    def round(self) -> bool:
+        """Tell whether it is the Euclidean norm: it selects nothing, but has a kink at 0, with the unit ball as pieces."""
+        return self.name == "norm"
+
+    def numbers(self, operands: int) -> int:
+        """Return how many numbers an instruction has: immediates, then a rule or tie weights."""
+        if self.arity is None:
+            return operands if self.round else int(bool(self.ties))
+        return len(self.immediates) + sum(len(row.between) for row in self.tie_rows)
 
     @property
     def tie_rows(self) -> tuple[Branch, ...]:

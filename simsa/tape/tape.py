@@ -121,6 +121,8 @@ class Tape:
                 ]
                 text.append(f"{' and '.join(guards) or 'otherwise'}: r{reads[piece]}")
             return "  [" + "; ".join(text) + "]"
+        if row.round:
+            return f"  tie at 0: slopes {self.numbers[line[NUMBER] : line[NUMBER] + line[COUNT]].tolist()}"
         if row.arity is None:
             return f"  tie {RULES[int(self.numbers[line[NUMBER]])]}" if row.ties else ""
         at = line[NUMBER]
@@ -152,6 +154,11 @@ class Tape:
         numbers, guards = np.stack([self.numbers] * 3), np.stack([self.guards] * 3)
         for line in self.code:
             row, at = ROWS[line[OP]], line[NUMBER]
+            if row.round:
+                # two opposite vectors of the ball, in no special direction: turns by the golden angle
+                inside = np.cos(2.399963229728653 * np.arange(1, line[COUNT] + 1)) / np.sqrt(line[COUNT])
+                numbers[1:, at : at + line[COUNT]] = inside, -inside
+                continue
             if row.arity is None and row.ties:
                 numbers[1:, at] = RULES.index("first"), RULES.index("last")
                 continue
