@@ -324,8 +324,8 @@ def softplus(x):
 def halves(largest):
     """Return powers of two (h, 1 / h) with largest h h in [1/4, 4), or above 2^-60 if it is subnormal or 0.
 
-    So scaled, numbers up to the largest have squares that neither overflow nor, if they count, underflow; scaling rounds
-    nothing else.
+    So scaled, numbers up to the largest have squares that neither overflow nor, if they count, underflow; and nothing
+    is rounded.
     """
     k = round_even(0.5 * exponent(largest))
     return pow2(-k), pow2(k)

@@ -44,19 +44,21 @@ def _norm(x: Sequence[Any]) -> Any:
     largest = abs(x[0])
     for v in x[1:]:
         largest = abs(v) if abs(v) > largest else largest
-    down, up = functions.halves(largest)
+    down, up = functions.halves(largest)  # type: ignore[no-untyped-call]
     scaled = [v * down * down for v in x]
-    return lanes.sqrt(_sum([v * v for v in scaled])) * up * up
+    return _FUNCTIONS["sqrt"](_sum([v * v for v in scaled])) * up * up
 
 
-_FUNCTIONS = {"norm": _norm} | {name: getattr(functions, name, None) or getattr(lanes, name) for name in sorted(FUNCTIONS)}
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    name: getattr(functions, name, None) or getattr(lanes, name) for name in sorted(FUNCTIONS)
+}
 UNITS = 256
 """Units of rounding of the largest entry of a gradient, below which two of its values differ by rounding alone."""
 
 
 def _floating(kind: Any) -> Arithmetic:
     """Return the arithmetic of a format."""
-    return Arithmetic(kind, _FUNCTIONS, rounding=float(UNITS * np.finfo(kind).eps))
+    return Arithmetic(kind, _FUNCTIONS | {"norm": _norm}, rounding=float(UNITS * np.finfo(kind).eps))
 
 
 FLOAT64, FLOAT32 = _floating(np.float64), _floating(np.float32)

@@ -389,7 +389,8 @@ def _loop(layout: Layout, line: NDArray[np.int64]) -> Piece:
     numbers = {
         "first": line[FIRST], "count": count, "out": layout.places(line[OUT]), "outs": outs,
         "times": line[TIMES], "inputs": count // (outs + 1), "bias": count % (outs + 1) != 0,
-        "number": line[NUMBER], "rule": f"int(numbers[{line[NUMBER]}])", "guarded": line[FLAGS] & GUARDED, "branch": line[BRANCH],
+        "number": line[NUMBER], "rule": f"int(numbers[{line[NUMBER]}])", "guarded": line[FLAGS] & GUARDED,
+        "branch": line[BRANCH],
     }  # fmt: skip
     return Piece("", forward.format(**numbers), backward.format(**numbers) if line[FLAGS] & ADJOINED else "")
 

@@ -24,8 +24,8 @@ class Convention:
     """A rule for every tie: a framework's, with single primitives overridden.
 
     base: "tensorflow", "pytorch" or "jax". overrides: primitive name to a framework spelling ("torch.fmax"), to a
-    rule ("split", "first", "last"; for `norm` "zero", "nan"), or to a number s, the derivative with respect to the first
-    operand at the tie (relu'(0) = s), for `norm` to each operand. Example: `Convention("tensorflow", {"relu": 0.5})`.
+    rule ("split", "first", "last"; for `norm` "zero", "nan"), or to a number s, the derivative with respect to the
+    first operand at the tie (relu'(0) = s), for `norm` to each. Example: `Convention("tensorflow", {"relu": 0.5})`.
     """
 
     base: str = "tensorflow"
@@ -67,9 +67,9 @@ def _named(row: Primitive, wish: str) -> Weights | str:
     if wish in row.ties:
         return row.ties[wish]
     if row.round:
-        if wish in (rules := {"zero": ZERO, "nan": NAN}):
-            return rules[wish]
-        expected: tuple[str, ...] = ("a number", *rules, *row.ties)
+        if wish in ("zero", "nan"):
+            return ZERO if wish == "zero" else NAN
+        expected: tuple[str, ...] = ("a number", "zero", "nan", *row.ties)
     elif row.arity is None:
         rules = ("first", "last") if row.name == "sort" else ("split", "first", "last")
         if wish in rules:

@@ -132,7 +132,7 @@ class Primitive:
 
     @property
     def round(self) -> bool:
-        """Tell whether it is the Euclidean norm: it selects nothing, but has a kink at 0, with the unit ball as pieces."""
+        """Tell whether it is the Euclidean norm: no selection of finitely many pieces, but with a kink at 0."""
         return self.name == "norm"
 
     def numbers(self, operands: int) -> int:
