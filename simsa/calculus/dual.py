@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.errors import ProgramError
 from simsa.machine.reference import FLOAT64, Arithmetic, Execution, Interpreter, formula
 from simsa.primitives import INNER, ROW
 from simsa.primitives.primitive import FUNCTIONS, OPERANDS
@@ -144,13 +143,11 @@ def _function(name: str) -> Callable[..., Dual]:
 
 
 def _norm(x: Sequence[Any]) -> Dual:
-    """Return the Euclidean norm of Duals; raises ProgramError where it is 0 and they move."""
+    """Return the Euclidean norm of Duals; its tangent is NaN where it is 0, for it has none there."""
     numbers = [dual(v) for v in x]
     v = FLOAT64.functions["norm"]([number.value for number in numbers])
-    moving = [number for number in numbers if number.tangent is not None]
-    if v == 0 and any(number.tangent.any() for number in moving if number.tangent is not None):
-        raise ProgramError("a norm is 0 here, and has no derivative")
-    return Dual(0.0)._linear(v, *((n.value / v if v else 0.0, n) for n in moving), curved=bool(moving))
+    terms = [(n.value / v if v else np.nan, n) for n in numbers if n.tangent is not None]
+    return Dual(0.0)._linear(v, *terms, curved=bool(terms))
 
 
 DUAL = Arithmetic(dual, {"norm": _norm} | {name: _function(name) for name in sorted(FUNCTIONS)})
