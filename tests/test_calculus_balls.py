@@ -29,8 +29,8 @@ def test_bounds_meet_at_known_distances() -> None:
 def test_bounds_hold_and_meet_for_random_sets(seed: int) -> None:
     """low <= distance <= norm, the distance by 200,000 directions d: the maximum of <d, w> less the support function.
 
-    The best of these is at an angle of at most pi / 200,000 to the best of all, so it is less by at most that angle times
-    the largest |g - w|.
+    The best of these is at an angle of at most pi / 200,000 to the best of all, so it is less by at most that angle
+    times the largest |g - w|.
     """
     rng = np.random.default_rng(seed)
     bodies = tuple(
