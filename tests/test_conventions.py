@@ -146,7 +146,7 @@ def test_departures(fact: Fact) -> None:
 
     torch.clamp gives nothing to bounds that meet above x, jax.lax.clamp none to those at x: no piece of the selection.
     tf.clip_by_value has another value where bounds cross, the lower one. F.softplus is x beyond 20. keras.ops.hypot is
-    wrong where its operands are equal. tf.sqrt passes zero where zero comes in, whatever its slope; so does tf.norm.
+    wrong where its operands are equal. tf.norm passes zero where zero comes in, as tf.sqrt does, whatever its slope.
     At 0 ** 0 PyTorch has a slope in x; below, JAX and TensorFlow have none in the exponent; TensorFlow takes 0 for the
     logarithm of a negative base. jax.lax.top_k takes 0.0 before -0.0, which are equal, so that it is a tie elsewhere.
     """

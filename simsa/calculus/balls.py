@@ -32,8 +32,8 @@ class Nearest:
     """The point of a set that is nearest to a vector w.
 
     point: of the set, shape (p,). norm: |point - w|, an upper bound of the distance, as the point is in the set. low: a
-    lower bound, from the plane that separates them: <d, g - w> >= low for all g of the set and a unit vector d. Both hold
-    up to rounding.
+    lower bound, from the plane that separates them: <d, g - w> >= low for all g of the set and a unit vector d. Both
+    hold up to rounding.
     """
 
     point: Array

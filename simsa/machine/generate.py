@@ -41,7 +41,7 @@ def _operations() -> str:
     for row in _rows():
         pieces = [(piece.value, piece.partials) for piece in row.pieces]
         branches = [(branch.guards, branch.piece, branch.between) for branch in row.branches]
-        made = f"row({row.arity}, {row.immediates!r}, {pieces!r}, {branches!r})"
+        made = f"row({row.arity}, {row.fixed!r}, {pieces!r}, {branches!r})"
         lines.append(f"forward_{row.name}, backward_{row.name} = {made}")
     return "\n".join(lines)
 

@@ -313,6 +313,8 @@ class Interpreter:
             for i, (r, mode) in enumerate(zip(self._lines[k][1], self.modes[k], strict=True)):
                 terms = [(table[j][i], adjoints[line[OUT] + j]) for j in outs if table[j][i] is not None]
                 if mode and terms:
+                    if ROWS[line[OP]].absorbs and self._lines[k][2][-1] == 0:
+                        terms = [(zero if g == 0 else d, g) for d, g in terms]
                     passed = [g / self.arithmetic.number(split) if split else g * d for d, g in terms]
                     adjoints[r], live[r] = adjoints[r] + _sum([zero, *passed]), True
         return adjoints, live

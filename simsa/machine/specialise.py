@@ -192,7 +192,7 @@ def engine_text(layout: Layout) -> str:
         if row.pieces:
             parts = [(piece.value, piece.partials) for piece in row.pieces]
             branches = [(branch.guards, branch.piece, branch.between) for branch in row.branches]
-            lines.append(f"row{op} = Row({row.arity}, {row.immediates!r}, {parts!r}, {branches!r})  # {row.name}")
+            lines.append(f"row{op} = Row({row.arity}, {row.fixed!r}, {parts!r}, {branches!r})  # {row.name}")
     lines.append(f"shape = ({layout.groups}, {layout.samples}, {layout.data_at}, {layout.step})")
     lines += [piece.made for piece in pieces if piece.made]
     forward = "\n".join(piece.forward for piece in pieces if piece.forward) or "pass"
@@ -331,7 +331,7 @@ def _line(layout: Layout, line: NDArray[np.int64], n: int) -> str:
     reads = slice(line[FIRST], line[FIRST] + line[COUNT])
     operands = tuple(layout.places(tape.operands[reads] + n * layout.strides(line)).tolist())
     out = int(layout.places(line[OUT] + n))
-    immediates = tape.numbers[line[NUMBER] : line[NUMBER] + len(row.immediates)].tolist()
+    immediates = tape.numbers[line[NUMBER] : line[NUMBER] + len(row.fixed)].tolist()
     numbers = ", ".join(f"float('{value}')" for value in immediates)
     flags = int(line[FLAGS])
     return (
@@ -346,7 +346,7 @@ def _run(layout: Layout, line: NDArray[np.int64] | None, forward: bool) -> str:
     if line is None:
         return "None"
     tape, row = layout.tape, ROWS[line[OP]]
-    immediates = tape.numbers[line[NUMBER] : line[NUMBER] + len(row.immediates)].tolist()
+    immediates = tape.numbers[line[NUMBER] : line[NUMBER] + len(row.fixed)].tolist()
     numbers = ", ".join(f"float('{value}')" for value in immediates)
     place = int(layout.places(line[OUT] if forward else tape.operands[line[FIRST]]))
     guarded = f", {bool(line[FLAGS] & GUARDED)}" if forward else ""

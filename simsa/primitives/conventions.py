@@ -66,10 +66,12 @@ def _named(row: Primitive, wish: str) -> Weights | str:
     """Return the rule that `wish` names: a spelling of the row, or split, first, last; of `norm`, zero or nan."""
     if wish in row.ties:
         return row.ties[wish]
-    if row.round:
+    if row.absorbs:
+        expected: tuple[str, ...] = tuple(row.ties)
+    elif row.round:
         if wish in ("zero", "nan"):
             return ZERO if wish == "zero" else NAN
-        expected: tuple[str, ...] = ("a number", "zero", "nan", *row.ties)
+        expected = ("a number", "zero", "nan", *row.ties)
     elif row.arity is None:
         rules = ("first", "last") if row.name == "sort" else ("split", "first", "last")
         if wish in rules:

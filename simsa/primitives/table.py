@@ -11,7 +11,7 @@ from simsa.primitives.primitive import Branch, Piece, Primitive
 INF = math.inf
 REAL = (-INF, INF)
 FIRST, SECOND, HALF = ((1.0, 0.0),), ((0.0, 1.0),), ((0.5, 0.5),)
-ZERO, NAN = ((0.0,),), ((math.nan,),)
+ZERO, NAN, CHAIN = ((0.0,),), ((math.nan,),), ((1.0,),)
 
 
 def _elementary(
@@ -50,7 +50,15 @@ ROWS: tuple[Primitive, ...] = (
     _elementary("log", "natural logarithm", "log(x)", "1 / x", domain=((0.0, INF),)),
     _elementary("expm1", "exponential minus one", "expm1(x)", "v + 1"),
     _elementary("log1p", "logarithm of one plus x", "log1p(x)", "1 / (1 + x)", domain=((-1.0, INF),)),
-    _elementary("sqrt", "square root", "sqrt(x)", "0.5 / v", domain=((0.0, INF),)),
+    # Of all functions with an infinite slope TensorFlow's sqrt alone passes zero where zero comes in.
+    Primitive(
+        "sqrt",
+        "square root",
+        1,
+        (Piece("sqrt(x)", ("0.5 / v",)),),
+        ties={"tf.sqrt": ZERO, "torch.sqrt": CHAIN, "jnp.sqrt": CHAIN},
+        domain=((0.0, INF),),
+    ),
     # All frameworks: 0^y has no slope in y for y >= 0, though log(0) is infinite.
     _elementary("pow", "power", "pow(x, y)", "y * pow(x, y - 1)", "v * log0(x, y)", domain=((0.0, INF), REAL)),
     _elementary("power", "constant power", "pow(x, a)", "a * pow(x, a - 1)", immediates=("a",), domain=((0.0, INF),)),

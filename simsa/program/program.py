@@ -91,7 +91,8 @@ class Branches:
     """The branches taken at one point.
 
     nodes: register of each selection node. pieces: what each selected (a piece number; for `max`, `min` the winning
-    operand; for `sort` the permutation). tied: whether a guard of the node is exactly zero.
+    operand; for `sort` the permutation). tied: whether a guard of the node is exactly zero. The norms that parameters
+    move come last, with piece 0; they are tied where they are 0.
     """
 
     nodes: tuple[int, ...]
