@@ -6,6 +6,7 @@ import pytest
 import simsa
 from simsa.calculus import Body, RoundSet, clarke, classify, is_clarke, round_clarke
 from simsa.errors import ProgramError
+from simsa.primitives import ROW
 
 SEGMENT = Body(np.array([0.0, 0.0]), (np.array([[1.0], [0.0]]),))
 DISC = Body(np.array([3.0, 0.0]), (np.eye(2),))
@@ -117,3 +118,10 @@ def test_norms_within_norms_are_refused() -> None:
 def test_an_untied_norm_is_smooth() -> None:
     program = simsa.trace(lambda x: np.linalg.norm(x) + simsa.relu(x[1]), 2)
     assert clarke(program, [3.0, 0.0]).vertices.tolist() == [[1.0, 0.0], [1.0, 1.0]]
+
+
+@pytest.mark.parametrize("spelling", [name for name, slopes in ROW["norm"].ties.items() if slopes[0][0] == slopes[0][0]])
+def test_what_a_framework_returns_at_the_kink_is_in_the_set(spelling: str) -> None:
+    builder = simsa.Builder(2, 0, simsa.Convention("pytorch", {"norm": spelling}))
+    program = builder.finish([builder.apply("norm", [0, 1])])
+    assert is_clarke(program, [0.0, 0.0], program.gradient([0.0, 0.0]))
