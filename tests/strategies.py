@@ -34,6 +34,8 @@ def rules(row):
     named = () if row.arity is not None and not row.tie_rows else RULES
     if row.name == "sort":
         named = RULES[1:]
+    elif row.round:
+        named = ("zero", "nan")
     return st.sampled_from([None, *named, *row.ties])
 
 
@@ -45,6 +47,7 @@ def overrides(draw):
     wishes = {name: wish for name, wish in wishes.items() if wish is not None}
     if draw(st.booleans()):
         wishes["relu"] = draw(st.floats(-1, 2))
+        wishes["norm"] = draw(st.floats(-1, 1))
     return Convention(draw(st.sampled_from(sorted(FRAMEWORKS))), wishes)
 
 

@@ -638,7 +638,7 @@ def test_bad_input_gives_one_clear_line(ask, message):
 
 
 KINKS = {"relu6": (0.0, 6.0), "hardtanh": (-1.0, 1.0), "hinge": (1.0,), "huber": (-1.0, 1.0), "elu": (0.0,)}
-CHOICES = [(row.name, rule) for row in ROW.values() for rule in row.ties]
+CHOICES = [(row.name, rule) for row in ROW.values() if row.selection for rule in row.ties]
 NUMBERS = [(name, slope) for name in ("relu", "abs", "maximum", "hinge") for slope in (0.5, -1.0, 2.0, 0.3)]
 
 

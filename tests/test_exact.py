@@ -22,7 +22,7 @@ from simsa.primitives import ROW
 from simsa.scenario import load
 from tests.strategies import programs
 
-ROOTS = "exp log expm1 log1p sqrt pow power sin cos tan tanh sigmoid softplus erf elu logsumexp".split()
+ROOTS = "exp log expm1 log1p sqrt pow power sin cos tan tanh sigmoid softplus erf elu logsumexp norm".split()
 RATIONAL = tuple(name for name in ROW if name not in ROOTS)
 
 
@@ -180,6 +180,7 @@ def test_numbers_that_double_their_length_stop_the_trajectory():
         ("x**0.5", "power with a = 0.5 (register r1) is no rational function"),
         ("where(x > 0, 1, elu(x))", "elu with a = 1 (register r2) is no rational function"),
         ("logsumexp(x, 2)", "logsumexp (register r2) is no rational function"),
+        ("norm(x, 0)", "norm (register r2) is no rational function"),
         ("minimum(x, inf)", "inf is no rational number"),
         ("x**3 + x**(-2) / (1 + relu(x))", None),
     ],

@@ -177,6 +177,18 @@ def test_a_piece_that_is_not_selected_passes_nothing(x: float) -> None:
     assert evaluate(tape_of(made), np.full((1, 1), x), np.zeros((1, 0)))[1].item() == 0.0
 
 
+@pytest.mark.parametrize(("base", "slope"), [("tensorflow", 0.0), ("pytorch", np.nan), ("jax", np.nan)])
+def test_a_square_root_that_receives_zero(base: str, slope: float) -> None:
+    """tf.sqrt passes zero, whatever its slope; the others multiply zero by infinity."""
+    made = simsa.trace(lambda x: 0 * np.sqrt(x[0]) + x[1], 2, convention=base)
+    same_slopes = np.testing.assert_array_equal
+    same_slopes(made.gradient([0.0, 3.0]), [slope, 1.0])
+    same_slopes(made.gradient([4.0, 3.0]), [0.0, 1.0])
+    points = np.array([[0.0, 1.0], [-0.0, 1.0], [4.0, 2.0]])
+    for precision in ("float64", "float32"):
+        assert_equal_bits(tape_of(made), points, np.zeros((3, 0)), precision, 1)
+
+
 def test_an_executed_infinity_is_not_hidden() -> None:
     """sqrt(x * x) at 0 is NaN in array frameworks, and honestly so: its chain rule multiplies 0 by infinity."""
     builder = Builder(1)

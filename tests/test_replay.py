@@ -229,7 +229,9 @@ def test_ties_are_named_with_their_guards(results):
         ("where(x >= y, x, 2 * y)", [1.0, 1.0], "at x = y"),
         ("leaky_relu(x, 0.25) + y", [0.0, 1.0], "leaky_relu(x) at x = 0"),
         ("huber(x, 2) + y", [2.0, 1.0], "huber(x) at x = 2"),
-        ("clip(x, -1, y)", [3.0, 3.0], "clip(x, -1, y) at x = y"),
+        ("clip(x, -1, 3) + y", [3.0, 3.0], "clip(x, -1, 3) at x = 3"),
+        ("clip(x, -1, y)", [3.0, 3.0], "minimum(r3, y) at r3 = y"),
+        ("norm(x, y)", [0.0, 0.0], "norm(x, y) at x = 0 and y = 0"),
     ],
 )
 def test_guards_in_words(tmp_path, formula, x, text):

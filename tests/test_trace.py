@@ -190,7 +190,7 @@ NODES = {
     "a sort is one node": (lambda x: np.sort(x), ["sort"]),
     "a median is a sort": (lambda x: np.median(x[:3]), ["sort"]),
     "top_k is a sort": (lambda x: simsa.top_k(x, 2), ["sort"]),
-    "a clip has its bounds as operands": (lambda x: np.clip(x[0], -1, x[1]), ["clip"]),
+    "a clip has its bounds as operands": (lambda x: np.clip(x[0], -1, x[1]), ["maximum", "minimum"]),
     "a where is one selection an entry": (lambda x: np.where(x > 0, x, 0), ["select"] * 4),
     "nested conditions are one selection": (
         lambda x: simsa.piecewise([(x[0] > 0, x[1]), ((x[1] < 0) | (x[2] < 0), x[2])], x[3]),

@@ -1,5 +1,6 @@
 """Set-valued derivatives of programs: what the gradient could have been, and whether a point is critical at all."""
 
+from simsa.calculus.balls import Body, Nearest, RoundSet, round_clarke
 from simsa.calculus.checks import Comparison, GradientCheck, check_gradient, compare, forward_backward_gap
 from simsa.calculus.clarke import (
     Classification,
@@ -20,6 +21,7 @@ from simsa.calculus.steps import BadStep, bad_steps
 
 __all__ = [
     "BadStep",
+    "Body",
     "Classification",
     "Comparison",
     "Conservativity",
@@ -29,7 +31,9 @@ __all__ = [
     "GradientCheck",
     "Membership",
     "MinNorm",
+    "Nearest",
     "Objective",
+    "RoundSet",
     "SetValue",
     "bad_steps",
     "check_conservative",
@@ -47,5 +51,6 @@ __all__ = [
     "min_norm_point",
     "minkowski_sum",
     "objective",
+    "round_clarke",
     "selection_operator",
 ]

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simsa.calculus import branches
+from simsa.calculus.balls import round_clarke
 from simsa.calculus.dual import Beside, seed
 from simsa.calculus.minnorm import min_norm_point
-from simsa.calculus.objective import Objective, executions, mean, numbers, point, resolve, scalar
+from simsa.calculus.objective import Objective, executions, mean, norms, numbers, point, resolve, scalar
 from simsa.calculus.sets import LIMIT, Assignment, SetValue, distinct, named, selection_operator
 from simsa.errors import ProgramError
 from simsa.machine.reference import Execution, Interpreter
@@ -218,6 +219,8 @@ def classify(
     """
     objective = scalar(resolve(subject, data))
     at = point(objective, x)
+    if any(norms(objective.interpreter, run) for run in objective.runs(at)):
+        return _classify_round(objective, at, tol, limit)
     selection = selection_operator(objective, at, closure, limit=limit)
     generalized, beside = _clarke(objective, at, limit, 0, cones=True)
     small = tol * max(1.0, float(np.abs(selection.vertices).max()))
@@ -229,6 +232,16 @@ def classify(
         wrong = np.abs(slopes - gradient).max(initial=0.0) > small
         tie = "Sing" if np.ptp(slopes, axis=0).max() > small else "C" if wrong else "harmless"
     return Classification(kind, near, far, tie, generalized.certified)
+
+
+def _classify_round(objective: Objective, x: Array, tol: float, limit: int) -> Classification:
+    """Return what a point is where a norm is 0: D_f has the whole ball there, and so has Clarke's set if certified."""
+    found, gradient = round_clarke(objective, x, limit=limit), objective.gradient(x)
+    small = tol * max(1.0, *(float(np.abs(body.center).max()) for body in found.bodies))
+    distance = found.nearest(np.zeros(objective.p)).norm
+    right = bool(np.abs(found.bodies[0].center - gradient).max() <= small)
+    tie = "Sing" if not found.single else "harmless" if right else "C"
+    return Classification("clarke" if distance <= small else "regular", distance, distance, tie, found.certified)
 
 
 @dataclass(frozen=True)
@@ -265,6 +278,13 @@ def is_clarke(
     """
     objective = scalar(resolve(subject, data))
     wanted = point(objective, v)
+    at = point(objective, x)
+    if any(norms(objective.interpreter, run) for run in objective.runs(at)):
+        ball = round_clarke(objective, at)
+        near = ball.nearest(wanted)
+        inside = near.norm <= tol * max(1.0, *(float(np.abs(body.center).max()) for body in ball.bodies))
+        away = None if inside else near.point - wanted
+        return Membership(inside, None, away, near.norm, "undecided", ball.certified)
     found = clarke(objective, x)
     nearest = min_norm_point(found.vertices - wanted, exact=True)
     small = tol * max(1.0, float(np.abs(found.vertices).max()))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsa.machine.reference import FLOAT64, Arithmetic, Execution, Interpreter, formula
-from simsa.primitives import ROW
+from simsa.primitives import INNER, ROW
 from simsa.primitives.primitive import FUNCTIONS, OPERANDS
 from simsa.tape.tape import OUT, OUTS, Tape
 
@@ -124,7 +124,7 @@ def dual(value: Any) -> Dual:
 
 def _function(name: str) -> Callable[..., Dual]:
     """Return an elementary function of Duals; its derivative is what the table says."""
-    row, function = ROW[name], FLOAT64.functions[name]
+    row, function = (ROW | INNER)[name], FLOAT64.functions[name]
     partials = row.pieces[0].partials
 
     def apply(*args: Any) -> Dual:
@@ -142,7 +142,15 @@ def _function(name: str) -> Callable[..., Dual]:
     return apply
 
 
-DUAL = Arithmetic(dual, {name: _function(name) for name in sorted(FUNCTIONS)})
+def _norm(x: Sequence[Any]) -> Dual:
+    """Return the Euclidean norm of Duals; its tangent is NaN where it is 0, for it has none there."""
+    numbers = [dual(v) for v in x]
+    v = FLOAT64.functions["norm"]([number.value for number in numbers])
+    terms = [(n.value / v if v else np.nan, n) for n in numbers if n.tangent is not None]
+    return Dual(0.0)._linear(v, *terms, curved=bool(terms))
+
+
+DUAL = Arithmetic(dual, {"norm": _norm} | {name: _function(name) for name in sorted(FUNCTIONS)})
 """The arithmetic of dual numbers for the reference interpreter."""
 
 

@@ -12,7 +12,9 @@ from simsa.calculus.dual import DUAL
 from simsa.errors import ProgramError
 from simsa.machine.evaluator import interpreter_of
 from simsa.machine.reference import Execution, Interpreter
+from simsa.primitives import ROWS
 from simsa.program.program import Program
+from simsa.tape.tape import ADJOINED, FLAGS, GUARDED, OP
 
 Array = NDArray[np.float64]
 
@@ -149,7 +151,21 @@ def executions(subject: Objective, x: Array) -> list[Execution]:
         if not np.isfinite(outputs).all():
             term = f" of row {i}" if len(runs) > 1 else ""
             raise ProgramError(f"the program's value{term} is {outputs.tolist()} at {x.tolist()}, not finite")
+        if norms(subject.interpreter, run):
+            raise ProgramError(
+                f"a norm is 0 at {x.tolist()}, and its gradients fill a ball: ask round_clarke, or classify"
+            )
     return runs
+
+
+def norms(interpreter: Interpreter, run: Execution) -> list[int]:
+    """Return the instructions of Euclidean norms that are 0, if parameters move them and an output needs them."""
+    needed = GUARDED | ADJOINED
+    return [
+        k
+        for k, line in enumerate(interpreter.code)
+        if ROWS[line[OP]].round and line[FLAGS] & needed == needed and run.margins[k] == 0
+    ]
 
 
 def point(subject: Objective, x: ArrayLike) -> Array:

@@ -175,6 +175,8 @@ class _Names:
             table = self.tape.table(tie.instruction)
             guards = [guard for first, count, _ in table for guard in self.tape.guards[first : first + count]]
             pairs = {(names[a], names[b]) for a, _, b, counts in guards if counts and x[a] == x[b]}
+        elif row.round:
+            pairs = {(name, "0") for name in names}
         elif row.arity is None:
             pairs = {(a, b) for i, a in enumerate(names) for j, b in enumerate(names[:i]) if x[i] == x[j]}
         else:

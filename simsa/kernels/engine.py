@@ -22,15 +22,17 @@ from simsa.kernels.nary import (
     extremes_back,
     logsumexp,
     logsumexp_back,
+    norm,
+    norm_back,
     seed,
     sort,
     sort_back,
 )
 from simsa.kernels.options import called, walk
 from simsa.kernels.rows import row, tied_row  # noqa: F401 - for the generated operations
-from simsa.kernels.sensitivity import MOST, PLACE, choose_sense, draw, extremes_sense, moves, sort_sense
+from simsa.kernels.sensitivity import MOST, PLACE, choose_sense, draw, extremes_sense, moves, norm_sense, sort_sense
 
-SUM, DOT, DENSE, LOGSUMEXP, MAX, MIN, SORT, SELECT = range(-8, 0)  # <opcodes>
+SUM, DOT, DENSE, LOGSUMEXP, NORM, MAX, MIN, SORT, SELECT = range(-9, 0)  # <opcodes>
 
 OP, OUT, OUTS, FIRST, COUNT, NUMBER, BRANCH, FLAGS, TIMES, DRAWS = range(10)
 GUARDED, ADJOINED, SHARED = 1, 2, 4
@@ -73,6 +75,8 @@ def forward(code, at, numbers, rows, guards, values, margin, step, groups, sampl
             dot(values, at, first, count, out, groups, samples)
         elif op == LOGSUMEXP:
             logsumexp(values, at, first, count, out, groups, samples)
+        elif op == NORM:
+            norm(values, margin, at, first, count, out, guarded, groups, samples)
         elif op == MAX or op == MIN:
             sign = 1 if op == MAX else -1
             extremes(values, margin, at, first, count, out, step, times, sign, guarded, groups, samples)
@@ -81,6 +85,8 @@ def forward(code, at, numbers, rows, guards, values, margin, step, groups, sampl
         elif op == SELECT:
             choose(values, margin, at, first, out, rows, guards, code[k, BRANCH], guarded, groups, samples)
         # <forward>
+        else:
+            raise ValueError("unknown opcode")
 
 
 @walk
@@ -115,6 +121,8 @@ def backward(code, at, modes, numbers, rows, guards, values, adjoints, step, tru
             dot_back(values, adjoints, at, modes, first, count, out, groups, samples)
         elif op == LOGSUMEXP:
             logsumexp_back(values, adjoints, at, modes, first, count, out, groups, samples)
+        elif op == NORM:
+            norm_back(values, adjoints, at, modes, numbers, first, count, number, out, groups, samples)
         elif op == MAX or op == MIN:
             rule = int(numbers[number])
             extremes_back(values, adjoints, at, modes, first, count, out, step, times, rule, groups, samples)
@@ -125,6 +133,8 @@ def backward(code, at, modes, numbers, rows, guards, values, adjoints, step, tru
             branch = code[k, BRANCH]
             choose_back(values, adjoints, at, modes, first, count, out, rows, guards, branch, groups, samples)
         # <backward>
+        else:
+            raise ValueError("unknown opcode")
 
 
 @walk
@@ -224,6 +234,14 @@ def sense(
                         values, adjoints, deltas, sizes, draws, counter, block, at, modes, first, count, out, step,
                         times, rule, groups, samples,
                     )  # fmt: skip
+            elif op == NORM:
+                if which == 0:
+                    norm_back(values, target, at, modes, numbers, first, count, number, out, groups, samples)
+                elif which == 1:
+                    norm_sense(
+                        values, adjoints, deltas, sizes, draws, counter, block, at, modes, numbers, first, count,
+                        number, out, groups, samples,
+                    )  # fmt: skip
             elif op == SORT:
                 rule = int(numbers[number])
                 if which == 0:
@@ -267,6 +285,8 @@ def sense(
             elif op == LOGSUMEXP:
                 logsumexp_back(values, target, at, modes, first, count, out, groups, samples)
             # <absolute>
+            else:
+                raise ValueError("unknown opcode")
 
 
 @called

@@ -320,6 +320,23 @@ def softplus(x):
     return select(x > 40.0, x, select(x < -40.0, whole, y + (e + low)))
 
 
+@helper
+def halves(largest):
+    """Return powers of two (h, 1 / h) with largest h h in [1/4, 4), or above 2^-60 if it is subnormal or 0.
+
+    So scaled, numbers up to the largest have squares that neither overflow nor, if they count, underflow; and nothing
+    is rounded.
+    """
+    k = round_even(0.5 * exponent(largest))
+    return pow2(-k), pow2(k)
+
+
+@elementary
+def log0(x, y):
+    """Return log(x), but 0 at x = 0 for y >= 0, where x^y has no slope in y."""
+    return select((x == 0.0) & (y >= 0.0), 0.0, log(x))
+
+
 # Powers: the logarithm to 68 bits, times y, into the exponential.
 
 

@@ -145,6 +145,7 @@ class Row:
 
     def __init__(self, arity, immediates, pieces, branches):
         self.arity, self.immediates, self.pieces = arity, immediates, pieces
+        self.absorbs = "s" in immediates
         self.branches = [Branch(*branch) for branch in branches]
         self.operands = ("x", "y", "z")[:arity]
         self.weights = sum(len(branch.between) for branch in self.branches)
@@ -224,7 +225,7 @@ class Row:
             partial = pieces[piece][1][i]
             if partial in ("0", "1"):
                 return grad if partial == "1" else nothing
-            return b.fadd(b.fmul(grad, text(partial)), zero)
+            return b.fadd(b.fmul(grad, self._factor(b, text, partial, grad)), zero)
 
         amount = of(branches[-1].piece if branches else 0)
         at = len(weights)
@@ -243,6 +244,14 @@ class Row:
             amount = b.select(text.all(branch.guards), passed, amount)
         return amount if simple else b.select(live, amount, nothing)
 
+    def _factor(self, b, text, partial, grad):
+        """Return a partial; 0 where the adjoint is 0, in place of infinity, if the number s of the row is 0."""
+        factor, zero = text(partial), text.constant(0.0)
+        if not self.absorbs:
+            return factor
+        absorbed = b.and_(b.fcmp_ordered("==", grad, zero), b.fcmp_ordered("==", text.names["s"], zero))
+        return b.select(absorbed, zero, factor)
+
     def product(self, b, text, i, grad):
         """Return what operand i gets where no row that mixes pieces holds: grad times its partial, or zero.
 
@@ -253,7 +262,7 @@ class Row:
             partial = self.pieces[piece][1][i]
             if partial in ("0", "1"):
                 return grad if partial == "1" else text.constant(-0.0)
-            return b.fmul(grad, text(partial))
+            return b.fmul(grad, self._factor(b, text, partial, grad))
 
         branches = [branch for branch in self.branches if not branch.between]
         amount = of(branches[-1].piece if branches else 0)

@@ -112,6 +112,47 @@ def _extreme_sense(values, adjoints, deltas, sizes, draws, at, modes, first, cou
 
 
 @kernel
+def norm_sense(
+    values,
+    adjoints,
+    deltas,
+    sizes,
+    draws,
+    counter,
+    block,
+    at,
+    modes,
+    numbers,
+    first,
+    count,
+    number,
+    out,
+    groups,
+    samples,
+):
+    """Norm: where it is 0, a random vector in place of the one of the unit ball that the numbers are."""
+    zero, nothing = splat(values, 0.0), splat(values, -0.0)
+    for g in range(groups):
+        for s in range(samples):
+            here = out + (g * samples + s) * width(values)
+            v, a, d, size = load(values, here), load(adjoints, here), load(deltas, here), load(sizes, here)
+            if not any_lane(~negative_zero(d) | ((~negative_zero(a)) & (v == zero))):
+                continue
+            draw(draws, counter, block, count, g, s)
+            for i in range(count):
+                if modes[first + i]:
+                    address = place(at, first + i, g, s)
+                    w = 2.0 * load(draws, i * width(values)) - 1.0
+                    far = mixed(a, d, w, splat(values, numbers[number + i]), nothing)
+                    most = contributed(a, size, w, splat(values, numbers[number + i]), nothing)
+                    partial = load(values, address) / v
+                    far = select(v == zero, far, select(negative_zero(d), nothing, d * partial + 0.0))
+                    most = select(v == zero, most, select(negative_zero(size), nothing, size * fabs(partial) + 0.0))
+                    store(deltas, address, load(deltas, address) + far)
+                    store(sizes, address, load(sizes, address) + most)
+
+
+@kernel
 def sort_sense(
     values, adjoints, deltas, sizes, draws, counter, block, at, modes, first, count, out, step, rule, groups, samples,
     order,

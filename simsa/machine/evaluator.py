@@ -95,8 +95,9 @@ def branches(tape: Tape, execution: "Execution") -> Branches:
             used = [piece for weight, piece in decision if weight != 0]
             mixed = [b.between for b in row.tie_rows].index(tuple(p for _, p in decision)) if len(used) > 1 else 0
             pieces.append(used[0] if len(used) == 1 else len(row.pieces) + mixed)
+    norms = [k for k in execution.margins if k not in execution.decisions]
     return Branches(
-        tuple(int(tape.nodes[k]) for k in execution.decisions),
-        tuple(pieces),
-        tuple(execution.margins.get(k, np.inf) == 0 for k in execution.decisions),
+        tuple(int(tape.nodes[k]) for k in (*execution.decisions, *norms)),
+        (*pieces, *(0 for _ in norms)),
+        tuple(execution.margins.get(k, np.inf) == 0 for k in (*execution.decisions, *norms)),
     )

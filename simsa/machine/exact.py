@@ -77,7 +77,7 @@ def refusal(tape: Tape) -> str | None:
         texts = [text for piece in row.pieces for text in (piece.value, *piece.partials)]
         used = {name for text in texts for name in names_in(text)} & FUNCTIONS
         whole = used == {"pow"} and all(a.is_integer() and abs(a) <= LARGEST_EXPONENT for a in numbers.tolist())
-        if (used and not whole) or row.name == "logsumexp":
+        if (used and not whole) or row.name in ("logsumexp", "norm"):
             given = "".join(f" with {name} = {a:g}" for name, a in zip(row.immediates, numbers, strict=True))
             return f"{row.name}{given} (register r{line[OUT]}) is no rational function"
     return "inf is no rational number" if np.isinf(tape.constant_values).any() else None

@@ -42,7 +42,7 @@ def _operations() -> str:
     for row in _rows():
         pieces = [(piece.value, piece.partials) for piece in row.pieces]
         branches = [(branch.guards, branch.piece, branch.between) for branch in row.branches]
-        given = f"({row.arity}, {row.immediates!r}, {pieces!r}, {branches!r})"
+        given = f"({row.arity}, {row.fixed!r}, {pieces!r}, {branches!r})"
         lines.append(f"forward_{row.name}, backward_{row.name} = row{given}")
         if branches:
             lines.append(f"tied_{row.name}, sense_{row.name} = tied_row{given}")
@@ -72,12 +72,12 @@ def _rows() -> list[Primitive]:
 
 def engine_text() -> str:
     """Return the engine with the table's rows printed into it."""
-    names = ("sum", "dot", "dense", "logsumexp", "max", "min", "sort", "select")
+    names = ("sum", "dot", "dense", "logsumexp", "norm", "max", "min", "sort", "select")
     text = (KERNELS / "engine.py").read_text(encoding="utf-8")
     opcodes = f"({', '.join(str(OPCODE[name]) for name in names)})"
     selecting = [row for row in _rows() if row.branches]
     for marker, replacement in (
-        ("range(-8, 0)  # <opcodes>", opcodes),
+        ("range(-9, 0)  # <opcodes>", opcodes),
         ("# <operations>", _operations()),
         ("        # <forward>", _cases(_FORWARD, _rows())),
         ("        # <backward>", _cases(_BACKWARD, _rows())),

@@ -141,7 +141,7 @@ def _continues(tape: Tape, run: NDArray[np.int64], line: NDArray[np.int64]) -> b
     next_one = line[OUT] == run[OUT] + n * run[OUTS] and line[FIRST] == run[FIRST] + n * run[COUNT]
     if not same or not next_one or np.isin(_operands(tape, line), np.arange(run[OUT], line[OUT] + line[OUTS])).any():
         return False
-    count = len(row.immediates) + (sum(len(b.between) for b in row.tie_rows) if row.arity else bool(row.ties))
+    count = row.numbers(line[COUNT])
     one, two = (tape.numbers[start : start + count].tobytes() for start in (run[NUMBER], line[NUMBER]))
     return one == two and (
         _steps_on(tape, run, line)

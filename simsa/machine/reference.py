@@ -38,12 +38,24 @@ class Arithmetic:
     epsilon: float = 0.0
 
 
-_FUNCTIONS = {name: getattr(functions, name, None) or getattr(lanes, name) for name in sorted(FUNCTIONS)}
+def _norm(x: Sequence[Any]) -> Any:
+    """Return the Euclidean norm of floats, scaled by `functions.halves`: 0 only if all are 0."""
+    largest = abs(x[0])
+    for v in x[1:]:
+        largest = abs(v) if abs(v) > largest else largest
+    down, up = functions.halves(largest)  # type: ignore[no-untyped-call]
+    scaled = [v * down * down for v in x]
+    return _FUNCTIONS["sqrt"](_sum([v * v for v in scaled])) * up * up
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    name: getattr(functions, name, None) or getattr(lanes, name) for name in sorted(FUNCTIONS)
+}
 
 
 def _floating(kind: Any) -> Arithmetic:
     """Return the arithmetic of a format."""
-    return Arithmetic(kind, _FUNCTIONS, epsilon=float(np.finfo(kind).eps))
+    return Arithmetic(kind, _FUNCTIONS | {"norm": _norm}, epsilon=float(np.finfo(kind).eps))
 
 
 FLOAT64, FLOAT32 = _floating(np.float64), _floating(np.float32)
@@ -104,8 +116,7 @@ class Interpreter:
     def _read(self, k: int) -> tuple[Primitive, list[int], list[Number]]:
         """Return the row, operand registers and numbers of instruction k."""
         line, row = self.tape.code[k], ROWS[self.tape.code[k, OP]]
-        rule = row.arity is None and bool(row.ties)
-        count = int(rule) + len(row.immediates) + sum(len(b.between) for b in row.tie_rows)
+        count = row.numbers(int(line[COUNT]))
         numbers = [self.arithmetic.number(v) for v in self.tape.numbers[line[NUMBER] : line[NUMBER] + count].tolist()]
         return row, self.tape.operand(k).tolist(), numbers
 
@@ -169,6 +180,12 @@ class Interpreter:
             shift = x[_extremes(x, operator.gt)[0]]
             shift = shift if abs(shift) < np.inf else self.arithmetic.number(0)
             execution.values[out] = shift + log(_sum([exp(v - shift) for v in x]))
+        elif row.name == "norm":
+            execution.values[out] = norm = self.arithmetic.functions["norm"](x)
+            if self.code[k][FLAGS] & GUARDED:
+                execution.margins[k] = _distance(norm) if norm == norm else np.inf
+        else:
+            raise AssertionError(f"no loop for {row.name}")
 
     def piece(self, row: Primitive, text: str, x: list[Number], v: Number, numbers: list[Number]) -> Number:
         """Evaluate one expression of a row with arity."""
@@ -249,6 +266,10 @@ class Interpreter:
             return [x[n // 2 :] + x[: n // 2]]
         if row.name == "logsumexp":
             return [[self.arithmetic.functions["exp"](u - v) for u in x]]
+        if row.name == "norm":
+            return [numbers if float(v) == 0 else [self.arithmetic.divide(u, v) for u in x]]
+        if row.name != "dense":
+            raise AssertionError(f"no loop for {row.name}")
         inputs = n // (outs + 1)
         table: list[list[Number | None]] = [[None] * n for _ in range(outs)]
         for j in range(outs):
@@ -291,6 +312,8 @@ class Interpreter:
             for i, (r, mode) in enumerate(zip(self._lines[k][1], self.modes[k], strict=True)):
                 terms = [(table[j][i], adjoints[line[OUT] + j]) for j in outs if table[j][i] is not None]
                 if mode and terms:
+                    if ROWS[line[OP]].absorbs and self._lines[k][2][-1] == 0:
+                        terms = [(zero if g == 0 else d, g) for d, g in terms]
                     passed = [g / self.arithmetic.number(split) if split else g * d for d, g in terms]
                     adjoints[r], live[r] = adjoints[r] + _sum([zero, *passed]), True
         return adjoints, live
@@ -299,7 +322,8 @@ class Interpreter:
         """Return the tangents of the outputs along a direction in parameter space (forward mode)."""
         tape, number = self.tape, self.arithmetic.number
         tangents: list[Number] = [number(v) for v in direction] + [number(0)] * (tape.registers - tape.parameters)
-        active = [r < tape.parameters for r in range(tape.registers)]
+        # a parameter that does not move passes nothing, not zero times an infinite partial
+        active = [tangent != 0 for tangent in tangents]
         with np.errstate(all="ignore"):
             for k in range(len(tape.code)):
                 reads, out = self._lines[k][1], self.code[k][OUT]

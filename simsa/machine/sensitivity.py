@@ -113,6 +113,9 @@ def _mixture(interpreter: Interpreter, k: int, run: Execution, draw: Draw) -> tu
     row, _, x, numbers = interpreter.line(k, run.values)
     number = interpreter.arithmetic.number
     one, zero = number(1), number(0)
+    if row.round:  # a norm at 0: each operand takes some share of its own
+        drawn = [number(2 * weight(draw(i)) - 1) for i in range(len(x))]
+        return [(0, i, w, share, one) for i, (w, share) in enumerate(zip(drawn, numbers, strict=True))], False
     if row.name == "sort":
         return list(_orders(interpreter, k, run, draw)), False
     if row.name in ("max", "min"):

@@ -66,6 +66,10 @@ _LOOPS = {
         "logsumexp(values, at, {first}, {count}, {out}, groups, samples)",
         "logsumexp_back(values, adjoints, at, modes, {first}, {count}, {out}, groups, samples)",
     ),
+    "norm": (
+        "norm(values, margin, at, {first}, {count}, {out}, {guarded}, groups, samples)",
+        "norm_back(values, adjoints, at, modes, numbers, {first}, {count}, {number}, {out}, groups, samples)",
+    ),
     "convolution": (
         "convolution(values, at, {first}, {outs}, {inputs}, {bias}, {out}, step, {times}, groups, samples)",
         "places_back(values, adjoints, at, modes, {first}, {outs}, {inputs}, {bias}, {out}, step, {times}, "
@@ -95,7 +99,7 @@ _HEAD = '''"""The engine of one tape in one layout; see `simsa.machine.specialis
 from simsa.kernels.convolution import convolution, inputs_back, places_back, tame
 from simsa.kernels.nary import (
     add_up, add_up_back, choose, choose_back, dense, dense_back, dot, dot_back, extremes,
-    extremes_back, logsumexp, logsumexp_back, seed, sort, sort_back, tied,
+    extremes_back, logsumexp, logsumexp_back, norm, norm_back, seed, sort, sort_back, tied,
 )
 from simsa.kernels.options import kernel
 from simsa.kernels.rows import Row, Select
@@ -188,7 +192,7 @@ def engine_text(layout: Layout) -> str:
         if row.pieces:
             parts = [(piece.value, piece.partials) for piece in row.pieces]
             branches = [(branch.guards, branch.piece, branch.between) for branch in row.branches]
-            lines.append(f"row{op} = Row({row.arity}, {row.immediates!r}, {parts!r}, {branches!r})  # {row.name}")
+            lines.append(f"row{op} = Row({row.arity}, {row.fixed!r}, {parts!r}, {branches!r})  # {row.name}")
     lines.append(f"shape = ({layout.groups}, {layout.samples}, {layout.data_at}, {layout.step})")
     lines += [piece.made for piece in pieces if piece.made]
     forward = "\n".join(piece.forward for piece in pieces if piece.forward) or "pass"
@@ -327,7 +331,7 @@ def _line(layout: Layout, line: NDArray[np.int64], n: int) -> str:
     reads = slice(line[FIRST], line[FIRST] + line[COUNT])
     operands = tuple(layout.places(tape.operands[reads] + n * layout.strides(line)).tolist())
     out = int(layout.places(line[OUT] + n))
-    immediates = tape.numbers[line[NUMBER] : line[NUMBER] + len(row.immediates)].tolist()
+    immediates = tape.numbers[line[NUMBER] : line[NUMBER] + len(row.fixed)].tolist()
     numbers = ", ".join(f"float('{value}')" for value in immediates)
     flags = int(line[FLAGS])
     return (
@@ -342,7 +346,7 @@ def _run(layout: Layout, line: NDArray[np.int64] | None, forward: bool) -> str:
     if line is None:
         return "None"
     tape, row = layout.tape, ROWS[line[OP]]
-    immediates = tape.numbers[line[NUMBER] : line[NUMBER] + len(row.immediates)].tolist()
+    immediates = tape.numbers[line[NUMBER] : line[NUMBER] + len(row.fixed)].tolist()
     numbers = ", ".join(f"float('{value}')" for value in immediates)
     place = int(layout.places(line[OUT] if forward else tape.operands[line[FIRST]]))
     guarded = f", {bool(line[FLAGS] & GUARDED)}" if forward else ""
@@ -385,7 +389,8 @@ def _loop(layout: Layout, line: NDArray[np.int64]) -> Piece:
     numbers = {
         "first": line[FIRST], "count": count, "out": layout.places(line[OUT]), "outs": outs,
         "times": line[TIMES], "inputs": count // (outs + 1), "bias": count % (outs + 1) != 0,
-        "rule": f"int(numbers[{line[NUMBER]}])", "guarded": line[FLAGS] & GUARDED, "branch": line[BRANCH],
+        "number": line[NUMBER], "rule": f"int(numbers[{line[NUMBER]}])", "guarded": line[FLAGS] & GUARDED,
+        "branch": line[BRANCH],
     }  # fmt: skip
     return Piece("", forward.format(**numbers), backward.format(**numbers) if line[FLAGS] & ADJOINED else "")
 

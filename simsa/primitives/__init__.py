@@ -2,10 +2,11 @@
 
 from simsa.primitives.conventions import FRAMEWORKS, Convention, convention
 from simsa.primitives.primitive import Branch, Piece, Primitive, Weights
-from simsa.primitives.table import OPCODE, ROW, ROWS
+from simsa.primitives.table import INNER, OPCODE, ROW, ROWS
 
 __all__ = [
     "FRAMEWORKS",
+    "INNER",
     "OPCODE",
     "ROW",
     "ROWS",

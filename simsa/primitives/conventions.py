@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from simsa.errors import ProgramError
 from simsa.primitives.primitive import Primitive, Weights
-from simsa.primitives.table import ROW
+from simsa.primitives.table import NAN, ROW, ZERO
 
 FRAMEWORKS: dict[str, tuple[str, ...]] = {
     "tensorflow": ("tf.", "keras."),
@@ -24,8 +24,8 @@ class Convention:
     """A rule for every tie: a framework's, with single primitives overridden.
 
     base: "tensorflow", "pytorch" or "jax". overrides: primitive name to a framework spelling ("torch.fmax"), to a
-    rule ("split", "first", "last"), or to a number s, the derivative with respect to the first operand at the tie
-    (relu'(0) = s). Example: `Convention("tensorflow", {"relu": 0.5})`.
+    rule ("split", "first", "last"; for `norm` "zero", "nan"), or to a number s, the derivative with respect to the
+    first operand at the tie (relu'(0) = s), for `norm` to each. Example: `Convention("tensorflow", {"relu": 0.5})`.
     """
 
     base: str = "tensorflow"
@@ -63,10 +63,16 @@ class Convention:
 
 
 def _named(row: Primitive, wish: str) -> Weights | str:
-    """Return the rule that `wish` names: a spelling of the row, or split, first, last."""
+    """Return the rule that `wish` names: a spelling of the row, or split, first, last; of `norm`, zero or nan."""
     if wish in row.ties:
         return row.ties[wish]
-    if row.arity is None:
+    if row.absorbs:
+        expected: tuple[str, ...] = tuple(row.ties)
+    elif row.round:
+        if wish in ("zero", "nan"):
+            return ZERO if wish == "zero" else NAN
+        expected = ("a number", "zero", "nan", *row.ties)
+    elif row.arity is None:
         rules = ("first", "last") if row.name == "sort" else ("split", "first", "last")
         if wish in rules:
             return wish
@@ -83,6 +89,8 @@ def _named(row: Primitive, wish: str) -> Weights | str:
 
 def _slope(row: Primitive, slope: float) -> Weights:
     """Return the weights that give the derivative `slope` with respect to x at every tie of `row`."""
+    if row.round:
+        return ((slope,),)
     weights = []
     for branch in row.tie_rows:
         slopes = row.slopes(branch)

@@ -15,8 +15,10 @@ from functools import cached_property
 
 OPERANDS = ("x", "y", "z")
 FUNCTIONS = frozenset(
-    ("exp", "log", "expm1", "log1p", "sqrt", "sin", "cos", "tan", "tanh", "sigmoid", "softplus", "pow", "erf")
+    ("exp", "log", "log0", "expm1", "log1p", "sqrt", "sin", "cos", "tan", "tanh", "sigmoid", "softplus", "pow", "erf")
 )
+LOOPS = frozenset(("sum", "dot", "dense", "logsumexp", "norm", "max", "min", "sort", "select"))
+"""The rows with any number of operands: the engine and the reference hold a loop for each of these, and no other."""
 RELATIONS = ("<", "<=", "==", ">=", ">")
 
 
@@ -86,8 +88,10 @@ class Primitive:
     immediates: names of the numbers fixed when a program is built.
     pieces, branches: the selection (s, f_1..f_r); an elementary function has one piece and no branches.
     ties: for each framework spelling, the weights of the tied pieces (or, with any number of operands, the rule
-    "split", "first" or "last"), as measured on the versions that `conventions` names. domain: where the textbook
-    function is defined, as an interval of each operand; tests sample inside it.
+    "split", "first" or "last"), as measured on the versions that `conventions` names; of `norm`, whose pieces at 0 are
+    the vectors of the unit ball, each entry of the one that is taken; of an elementary function whose partial may be
+    infinite, one number s, 0 if a zero adjoint passes zero all the same. domain: where the textbook function is
+    defined, as an interval of each operand; tests sample inside it.
     """
 
     name: str
@@ -102,6 +106,8 @@ class Primitive:
     def __post_init__(self) -> None:
         """Refuse a row that contradicts itself."""
         if self.arity is None:
+            if self.name not in LOOPS or self.pieces:
+                raise ValueError(f"{self.name}: a row with any number of operands needs a loop, one of {sorted(LOOPS)}")
             return
         allowed = set(OPERANDS[: self.arity]) | set(self.immediates) | FUNCTIONS | {"v", "isnan"}
         for piece in self.pieces:
@@ -114,16 +120,38 @@ class Primitive:
             raise ValueError(f"{self.name}: several pieces need a branch table, and one piece needs none")
         if self.branches and (self.branches[-1].guards or any(not row.guards for row in self.branches[:-1])):
             raise ValueError(f"{self.name}: exactly the last row of a branch table has no guard")
+        counts = [len(row.between) for row in self.tie_rows] if self.branches else [1]
         for spelling, weights in self.ties.items():
-            if isinstance(weights, str) or [len(w) for w in weights] != [len(b.between) for b in self.tie_rows]:
+            if isinstance(weights, str) or [len(w) for w in weights] != counts:
                 raise ValueError(f"{self.name}: the weights of {spelling} do not fit the tie rows")
-            if any(sum(w) != 1.0 for w in weights):
+            if self.branches and any(sum(w) != 1.0 for w in weights):
                 raise ValueError(f"{self.name}: the weights of {spelling} do not sum to one")
 
     @property
     def selection(self) -> bool:
-        """Tell whether the primitive selects between pieces (and so can be tied)."""
-        return bool(self.branches) or bool(self.ties)
+        """Tell whether the primitive selects between finitely many pieces (and so can be tied)."""
+        return bool(self.branches) or (self.arity is None and bool(self.ties) and not self.round)
+
+    @property
+    def absorbs(self) -> bool:
+        """Tell whether it is an elementary function of which frameworks differ on zero times an infinite partial."""
+        return bool(self.pieces and self.ties) and not self.branches
+
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """Return the names of the numbers that the partials need: the immediates, and s if it `absorbs`."""
+        return (*self.immediates, "s") if self.absorbs else self.immediates
+
+    @property
+    def round(self) -> bool:
+        """Tell whether it is the Euclidean norm: no selection of finitely many pieces, but with a kink at 0."""
+        return self.name == "norm"
+
+    def numbers(self, operands: int) -> int:
+        """Return how many numbers an instruction has: immediates, then a rule or tie weights."""
+        if self.arity is None:
+            return operands if self.round else int(bool(self.ties))
+        return len(self.fixed) + sum(len(row.between) for row in self.tie_rows)
 
     @property
     def tie_rows(self) -> tuple[Branch, ...]:

@@ -11,6 +11,7 @@ from simsa.primitives.primitive import Branch, Piece, Primitive
 INF = math.inf
 REAL = (-INF, INF)
 FIRST, SECOND, HALF = ((1.0, 0.0),), ((0.0, 1.0),), ((0.5, 0.5),)
+ZERO, NAN, CHAIN = ((0.0,),), ((math.nan,),), ((1.0,),)
 
 
 def _elementary(
@@ -49,8 +50,17 @@ ROWS: tuple[Primitive, ...] = (
     _elementary("log", "natural logarithm", "log(x)", "1 / x", domain=((0.0, INF),)),
     _elementary("expm1", "exponential minus one", "expm1(x)", "v + 1"),
     _elementary("log1p", "logarithm of one plus x", "log1p(x)", "1 / (1 + x)", domain=((-1.0, INF),)),
-    _elementary("sqrt", "square root", "sqrt(x)", "0.5 / v", domain=((0.0, INF),)),
-    _elementary("pow", "power", "pow(x, y)", "y * pow(x, y - 1)", "v * log(x)", domain=((0.0, INF), REAL)),
+    # Of all functions with an infinite slope TensorFlow's sqrt alone passes zero where zero comes in.
+    Primitive(
+        "sqrt",
+        "square root",
+        1,
+        (Piece("sqrt(x)", ("0.5 / v",)),),
+        ties={"tf.sqrt": ZERO, "torch.sqrt": CHAIN, "jnp.sqrt": CHAIN},
+        domain=((0.0, INF),),
+    ),
+    # All frameworks: 0^y has no slope in y for y >= 0, though log(0) is infinite.
+    _elementary("pow", "power", "pow(x, y)", "y * pow(x, y - 1)", "v * log0(x, y)", domain=((0.0, INF), REAL)),
     _elementary("power", "constant power", "pow(x, a)", "a * pow(x, a - 1)", immediates=("a",), domain=((0.0, INF),)),
     _elementary("sin", "sine", "sin(x)", "cos(x)"),
     _elementary("cos", "cosine", "cos(x)", "-sin(x)"),
@@ -226,6 +236,26 @@ ROWS: tuple[Primitive, ...] = (
     Primitive("dot", "x_1 y_1 + ... + x_n y_n, from left to right; operands x then y", None),
     Primitive("dense", "affine map: y_j = b_j + sum_i W_ji x_i; operands W by rows, x, then b (or no b)", None),
     Primitive("logsumexp", "log(exp x_1 + ... + exp x_n)", None),
+    # At 0, the entries of the vector of the unit ball that a framework returns. Where x is not 0, it is x / norm.
+    Primitive(
+        "norm",
+        "Euclidean norm, sqrt(x_1 x_1 + ... + x_n x_n), summed from left to right",
+        None,
+        ties={
+            "tf.norm": NAN,
+            "torch.linalg.norm": ZERO,
+            "jnp.linalg.norm": NAN,
+            "tf.math.reduce_euclidean_norm": NAN,
+            "tf.experimental.numpy.hypot": NAN,
+            "tf.math.reduce_std": NAN,
+            "torch.norm": ZERO,
+            "torch.cdist": ZERO,
+            "torch.hypot": NAN,
+            "torch.std": ZERO,
+            "jnp.hypot": ((0.5,),),
+            "jnp.std": NAN,
+        },
+    ),
     Primitive(
         "max",
         "largest of n",
@@ -258,6 +288,12 @@ ROWS: tuple[Primitive, ...] = (
 
 ROW: dict[str, Primitive] = {row.name: row for row in ROWS}
 """Every row by its name."""
+
+INNER: dict[str, Primitive] = {
+    row.name: row
+    for row in (_elementary("log0", "natural logarithm, but 0 at x = 0 for y >= 0", "log0(x, y)", "1 / x", "0"),)
+}
+"""Functions that stand in partials of the table, and in no program."""
 
 OPCODE: dict[str, int] = {row.name: code for code, row in enumerate(ROWS)}
 """The number that stands for a primitive in a tape: its place in the table."""

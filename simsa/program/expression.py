@@ -77,7 +77,9 @@ def _whole(value: Any) -> int:
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{row.name: _row(row.name, row.immediates) for row in ROWS if row.arity is not None and row.name != "copy"},
-    **{name: _several(getattr(np, name)) for name in ("max", "min", "sum", "mean", "prod", "sort", "median")},
+    **{name: _several(getattr(np, name)) for name in ("max", "min", "sum", "mean", "prod", "sort", "median", "std")},
+    "hypot": lambda x, y: np.hypot(x, y),
+    "norm": _several(np.linalg.norm),
     "logsumexp": _several(functions.logsumexp),
     "dot": lambda x, y: np.dot(x, y),
     "clip": functions.clip,

@@ -49,6 +49,8 @@ def apply(name: str, *operands: Any, tie: str | None = None, **immediates: Any) 
         raise ProgramError(f"{name}: {', '.join(row.immediates)} must be a number, not symbolic")
     if symbolic(operands):
         return elementwise(name, *operands, immediates=numbers, tie=tie)
+    if name == "clip":  # its bounds may cross
+        return np.clip(*operands)
     return _evaluate(row, [np.asarray(v, np.float64) for v in (*operands, *numbers)])
 
 

@@ -94,7 +94,6 @@ UFUNCS[np.log2] = lambda x: np.log(x) / math.log(2)
 UFUNCS[np.log10] = lambda x: np.log(x) / math.log(10)
 UFUNCS[np.sinh] = lambda x: (np.expm1(x) - np.expm1(-x)) / 2
 UFUNCS[np.cosh] = lambda x: (np.exp(x) + np.exp(-x)) / 2
-UFUNCS[np.hypot] = lambda x, y: np.sqrt(np.square(x) + np.square(y))
 UFUNCS[np.deg2rad] = UFUNCS[np.radians] = lambda x: x * (math.pi / 180)
 UFUNCS[np.rad2deg] = UFUNCS[np.degrees] = lambda x: x * (180 / math.pi)
 
@@ -108,6 +107,13 @@ def _fmax(x: Any, y: Any) -> Array:
 @implements(UFUNCS, np.fmin)
 def _fmin(x: Any, y: Any) -> Array:
     return elementwise("minimum", x, y, tie=spelling(builder_of(x, y), "minimum", ".fmin"))
+
+
+@implements(UFUNCS, np.hypot)
+def _hypot(x: Any, y: Any) -> Array:
+    builder = builder_of(x, y)
+    pairs = np.stack(np.broadcast_arrays(lift(x, builder), lift(y, builder)), axis=-1)
+    return norm(Array(builder, pairs), -1, tie=spelling(builder, "norm", ".hypot"))
 
 
 @implements(UFUNCS, np.power, np.float_power)
@@ -221,6 +227,16 @@ def reduce(
     return Array(a.builder, np.expand_dims(result, axes) if keepdims else result)
 
 
+def norm(a: Array, axis: Axis = None, keepdims: bool = False, tie: str | None = None) -> Array:
+    """Return the Euclidean norm over axes: a `norm` node per entry of the result, of a single operand too."""
+    lines, axes = _lines(a, axis)
+    if lines.shape[-1] == 0:
+        result = np.full(lines.shape[:-1], a.builder.constant(0.0))
+    else:
+        result = _fold(lines, lambda row: a.builder.apply("norm", row, tie=tie))
+    return Array(a.builder, np.expand_dims(result, axes) if keepdims else result)
+
+
 @implements(FUNCTIONS, np.sum)
 @implements(REDUCTIONS, np.add)
 def _sum(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Array:
@@ -271,7 +287,10 @@ def _var(a: Any, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) 
 
 @implements(FUNCTIONS, np.std)
 def _std(a: Any, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Any:
-    return np.sqrt(np.var(a, axis=axis, ddof=ddof, keepdims=keepdims))
+    count = _lines(a, axis)[0].shape[-1]
+    centered = _number(a - np.mean(a, axis=axis, keepdims=True))
+    tie = spelling(centered.builder, "norm", "std")
+    return norm(centered, axis, keepdims, tie) / math.sqrt(count - ddof)
 
 
 @implements(FUNCTIONS, np.ptp)
@@ -493,7 +512,7 @@ def _norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) ->
     elif axis is None and np.ndim(x) == 1:
         axis = 0
     if ord in (None, "fro", 2) and (ord != 2 or isinstance(axis, int)):
-        return np.sqrt(np.sum(np.square(x), axis=axis, keepdims=keepdims))
+        return norm(_number(x), axis, keepdims)
     if isinstance(axis, int) and ord == 1:
         return np.sum(np.abs(x), axis=axis, keepdims=keepdims)
     if isinstance(axis, int) and ord == math.inf:

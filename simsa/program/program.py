@@ -4,6 +4,8 @@ Registers are numbered from 0: the p parameters, then the data inputs (constants
 outputs of the nodes in order. Memory is never overwritten, and a node reads only registers before its own.
 """
 
+import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
@@ -89,7 +91,8 @@ class Branches:
     """The branches taken at one point.
 
     nodes: register of each selection node. pieces: what each selected (a piece number; for `max`, `min` the winning
-    operand; for `sort` the permutation). tied: whether a guard of the node is exactly zero.
+    operand; for `sort` the permutation). tied: whether a guard of the node is exactly zero. The norms that parameters
+    move come last, with piece 0; they are tied where they are 0.
     """
 
     nodes: tuple[int, ...]
@@ -221,6 +224,7 @@ class Builder:
         self.nodes: list[Node] = []
         self.registers = parameters + data
         self._constants: dict[bytes, int] = {}
+        self._values: dict[int, float] = {}
 
     def _add(self, node: Node) -> int:
         """Append a node, and return its first register."""
@@ -236,6 +240,7 @@ class Builder:
         bits = np.float64(value).tobytes()
         if bits not in self._constants:
             self._constants[bits] = self._add(Node("constant", immediates=(float(value),)))
+            self._values[self._constants[bits]] = float(value)
         return self._constants[bits]
 
     def apply(
@@ -250,6 +255,9 @@ class Builder:
 
         tie: a framework spelling ("torch.fmax") or rule ("first") for this node alone; a convention's override
         still wins. Raises ProgramError if the primitive is unknown or the counts do not fit.
+
+        A `clip` whose bounds are not two numbers low < high becomes the minimum of a maximum: where bounds meet there
+        are more ties than the row has, and where they cross that is its value in NumPy, PyTorch and JAX.
         """
         if primitive not in ROW:
             raise ProgramError(f"unknown primitive '{primitive}'; expected one of {', '.join(ROW)}")
@@ -261,7 +269,12 @@ class Builder:
         if len(immediates) != len(row.immediates):
             raise ProgramError(f"{primitive} takes the numbers ({', '.join(row.immediates)}), got {len(immediates)}")
         weights = self.convention.tie(primitive, tie) if row.ties else ()
-        return self._add(Node(primitive, tuple(map(int, operands)), tuple(map(float, immediates)), outputs, weights))
+        reads = tuple(map(int, operands))
+        if primitive == "clip" and not operator.lt(*(self._values.get(bound, math.nan) for bound in reads[1:])):
+            below, above = (tuple(map(float, tie_row)) for tie_row in weights)
+            larger = self._add(Node("maximum", reads[:2], tie=(below[::-1],)))
+            return self._add(Node("minimum", (larger, reads[2]), tie=(above,)))
+        return self._add(Node(primitive, reads, tuple(map(float, immediates)), outputs, weights))
 
     def select(self, rows: Sequence[tuple[Sequence[tuple[int, str, int]], int]], otherwise: int) -> int:
         """Return a selection written by the user: the piece of the first row whose guards all hold.

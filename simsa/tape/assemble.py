@@ -42,7 +42,7 @@ class _Line:
         if self.node.primitive == "select":
             sides = {side for branch in self.node.rows for g in branch.guards for side in (g.left, g.right)}
             return [self.operands[side] for side in sides]
-        return list(self.operands) if row.selection else []
+        return list(self.operands) if row.selection or row.round else []
 
 
 def assemble(program: Program) -> Tape:
@@ -190,6 +190,8 @@ def _flatten(
         numbers += node.immediates
         if isinstance(node.tie, str):
             numbers.append(float(RULES.index(node.tie)))
+        elif ROW[node.primitive].round:
+            numbers += node.tie[0] * len(line.operands)
         else:
             numbers += [weight for weights in node.tie for weight in weights]
         for row in node.rows:

@@ -124,11 +124,13 @@ class Tape:
                 ]
                 text.append(f"{' and '.join(guards) or 'otherwise'}: r{reads[piece]}")
             return "  [" + "; ".join(text) + "]"
+        if row.round:
+            return f"  tie at 0: slopes {self.numbers[line[NUMBER] : line[NUMBER] + line[COUNT]].tolist()}"
         if row.arity is None:
             return f"  tie {RULES[int(self.numbers[line[NUMBER]])]}" if row.ties else ""
         at = line[NUMBER]
-        numbers = self.numbers[at : at + len(row.immediates)]
-        note = "".join(f" {name}={value!r}" for name, value in zip(row.immediates, numbers.tolist(), strict=True))
+        numbers = self.numbers[at : at + len(row.fixed)]
+        note = "".join(f" {name}={value!r}" for name, value in zip(row.fixed, numbers.tolist(), strict=True))
         at += len(row.immediates)
         for branch in row.tie_rows:
             weights = self.numbers[at : at + len(branch.between)]
