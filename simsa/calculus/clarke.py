@@ -1,6 +1,6 @@
 """Clarke's subdifferential, and whether a point is critical for it, or for automatic differentiation alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -151,7 +151,7 @@ class Classification:
     distance_clarke: float
     tie: str | None
     certified: bool
-    why: str = ""
+    why: str = field(default="", repr=False)
 
 
 def classify(

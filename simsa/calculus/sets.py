@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from math import prod
 from typing import Any
@@ -41,7 +41,7 @@ class SetValue:
     assignments: tuple[Assignment, ...]
     closure: str
     certified: bool = True
-    why: str = ""
+    why: str = field(default="", repr=False)
 
     def __len__(self) -> int:
         return len(self.vertices)
