@@ -16,7 +16,7 @@ from simsa.errors import ProgramError
 from simsa.machine.reference import Execution, Interpreter
 from simsa.primitives import ROWS, Primitive
 from simsa.program.program import RELATIONS
-from simsa.tape.tape import COUNT, FLAGS, GUARDED, OP, OUT
+from simsa.tape.tape import COUNT, FLAGS, GUARDED, OP
 
 SIGNS = {"<": (-1,), "<=": (-1, 0), "==": (0,), ">=": (0, 1), ">": (1,)}
 """The signs of left - right for which a guard holds."""

@@ -9,7 +9,7 @@ programming in rational numbers.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property, cmp_to_key
+from functools import cached_property, cmp_to_key, partial
 from math import factorial, prod
 from typing import Any
 
@@ -258,7 +258,7 @@ def _decided(term: Term, cell: Cell, run: Execution) -> Any:
         return [best]
     for i, (guards, decision) in enumerate(branches.table(beside, k, run)):
         for j, (h, relation, counts) in enumerate(guards):
-            sign = oracle(h, lambda i=i, j=j: _guard(term, cell, i, j)) if counts else _plain_sign(h)
+            sign = oracle(h, partial(_guard, term, cell, i, j)) if counts else _plain_sign(h)
             if sign not in branches.SIGNS[relation]:
                 break
         else:
@@ -306,9 +306,7 @@ def _narrowed(cell: Cell, polynomial: Polynomial, sign: int) -> Cell | None:
     if polynomial.affine:
         normal = {i: sign * Fraction(v) for i, v in polynomial.slope.items()}
         if not _along(normal, narrowed.direction) > 0:
-            slopes = [
-                {i: s * Fraction(v) for i, v in p.slope.items()} for p, s in narrowed.signs.items() if p.affine
-            ]
+            slopes = [{i: s * Fraction(v) for i, v in p.slope.items()} for p, s in narrowed.signs.items() if p.affine]
             direction = inside(slopes)
             if direction is None:
                 return None
@@ -342,7 +340,7 @@ def inside(normals: list[dict[int, Fraction]]) -> Direction | None:
 def _candidates(unit: Array) -> Iterator[Array]:
     """Yield directions that are likely to be inside, the cheap ones first."""
     yield unit.sum(0)
-    yield np.linalg.lstsq(unit, np.ones(len(unit)), rcond=None)[0]
+    yield np.asarray(np.linalg.lstsq(unit, np.ones(len(unit)), rcond=None)[0], np.float64)
     yield min_norm_point(unit).point
 
 
@@ -386,12 +384,13 @@ def _refuse_at_once(terms: list[Term], limit: int) -> None:
         return
     rows: list[Slope] = []
     counts: list[int] = []
-    for count, slopes in _lone(terms):
-        if _rank([*rows, *slopes]) == len(rows) + len(slopes):
-            rows, counts = [*rows, *slopes], [*counts, count]
-    if prod(counts) > limit:
-        number = branches.spelled(counts)
-        raise ProgramError(f"at least {number} cells meet at this point, over the limit of {limit}; use limit=")
+    for term in terms:
+        for k, slopes in lone_guards(term).items():
+            if slopes and rank([*rows, *slopes]) == len(rows) + len(slopes):
+                rows, counts = [*rows, *slopes], [*counts, _most(term, k)]
+            if prod(counts) > limit:
+                number = branches.spelled(counts)
+                raise ProgramError(f"at least {number} cells meet at this point, over the limit of {limit}; use limit=")
 
 
 def _most(term: Term, k: int) -> int:
@@ -402,41 +401,55 @@ def _most(term: Term, k: int) -> int:
     return x.count(x[term.run.decisions[k][0]]) if row.arity is None and row.name != "select" else 2
 
 
-def _lone(terms: list[Term]) -> Iterator[tuple[int, list[Slope]]]:
-    """Yield the gradients of the first guards of tied selections that no other tied one is behind, and their cells."""
-    for term in terms:
-        cell = Cell(term=0, runs=[term.run], choices=[{}])
-        reached: set[int] = set()
-        tape = term.tape
-        for k, line in enumerate(term.beside.code):
-            reads = tape.operand(k).tolist()
-            if reached.intersection(reads) or k in term.tied:
-                reached.update(range(line[OUT], line[OUT] + line[OUTS]))
-            if k in term.tied and not reached.intersection(reads):
-                cell.k = k
-                yield from _first_guards(term, cell, k)
+def lone_guards(term: Term) -> dict[int, list[Slope]]:
+    """Return the gradients of the first guards of the tied selections of a term that no other tied one is behind."""
+    cell = Cell(term=0, runs=[term.run], choices=[{}])
+    found: dict[int, list[Slope]] = {}
+    reached: set[int] = set()
+    for k, line in enumerate(term.beside.code):
+        behind = not reached.isdisjoint(term.tape.operand(k).tolist())
+        if behind or k in term.tied:
+            reached.update(range(line[OUT], line[OUT] + line[OUTS]))
+        if k in term.tied and not behind:
+            cell.k = k
+            found[k] = list(_first_guards(term, cell, k))
+    return found
 
 
-def _first_guards(term: Term, cell: Cell, k: int) -> Iterator[tuple[int, list[Slope]]]:
-    """Yield the gradients of the first tied guards of a selection, and how many cells they cut if independent."""
+def two_sides(term: Term, k: int) -> list[Any]:
+    """Return the decisions of a tied selection with its one guard that is 0 below and above it; none if it has more.
+
+    None either if their values differ.
+    """
     row, _, x, _ = term.beside.line(k, term.run.values)
-    forms = _forms(term, cell)
+    if row.name == "sort":
+        return []
     if row.arity is None and row.name != "select":
+        best = [[i] for i, v in enumerate(x) if v == x[term.run.decisions[k][0]]]
+        return best if len(best) == 2 else []
+    zeros = [i for i, h in enumerate(branches.differences(term.beside, k, term.run, term.run.decisions[k])) if h == 0]
+    if len(zeros) != 1:
+        return []
+    sides = [branches.decided(term.beside, k, term.run, zeros[0], sign) for sign in (-1, 1)]
+    values = [branches.value(term.beside, k, term.run, side) for side in sides]
+    labels = [branches.label(term.beside, k, side) for side in sides]
+    return sides if values[0] == values[1] and labels[0] != labels[1] else []
+
+
+def _first_guards(term: Term, cell: Cell, k: int) -> Iterator[Slope]:
+    """Yield the gradients of the first tied guards of a selection, which every cell decides."""
+    row, _, x, _ = term.beside.line(k, term.run.values)
+    if row.arity is None and row.name != "select":
+        forms = _forms(term, cell)
         operands = [form(forms.values[r]) for r in term.tape.operand(k).tolist()]
-        best = x[term.run.decisions[k][0]]
-        levels = {float(v) for v in x} if row.name == "sort" else {float(best)}
-        for level in levels:
+        for level in set(x) if row.name == "sort" else {x[term.run.decisions[k][0]]}:
             block = [operands[i] for i, v in enumerate(x) if v == level]
-            slopes = [(h - block[0]).slope() for h in block[1:]]
-            if slopes:
-                yield factorial(len(block)) if row.name == "sort" else len(block), slopes
+            yield from ((h - block[0]).slope() for h in block[1:])
         return
     for i, (guards, _) in enumerate(branches.table(term.beside, k, term.run)):
         for j, (h, relation, counts) in enumerate(guards):
             if h == 0 and counts:
-                slopes = [p.slope for p in signs(_guard(term, cell, i, j))[1]][:1]
-                if slopes:
-                    yield 2, slopes
+                yield from [polynomial.slope for polynomial in signs(_guard(term, cell, i, j))[1]][:1]
                 return
             if _plain_sign(h) not in branches.SIGNS[relation]:
                 break
@@ -444,7 +457,8 @@ def _first_guards(term: Term, cell: Cell, k: int) -> Iterator[tuple[int, list[Sl
             return
 
 
-def _rank(slopes: list[Slope]) -> int:
+def rank(slopes: list[Slope]) -> int:
+    """Return the rank of gradients."""
     columns = sorted({i for slope in slopes for i in slope})
     dense = np.array([[plain(slope.get(i, 0)) for i in columns] for slope in slopes]).reshape(len(slopes), -1)
     return int(np.linalg.matrix_rank(dense)) if dense.size and np.isfinite(dense).all() else 0
@@ -586,7 +600,7 @@ def jumping(x: Array, terms: list[Term], cell: Cell) -> ProgramError:
             which = f"term {i} of the sum" if len(terms) > 1 else "the program"
             value = [float(v) for v in term.results(run)]
             return ProgramError(
-                f"{which} jumps at {x.tolist()}, from {term.outputs.tolist()} to {value} with {pieces}: it is no selection "
-                "function (Def. 3)"
+                f"{which} jumps at {x.tolist()}, from {term.outputs.tolist()} to {value} with {pieces}: it is no "
+                "selection function (Def. 3)"
             )
     raise AssertionError("no term of this cell has another value")

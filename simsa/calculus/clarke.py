@@ -1,5 +1,6 @@
 """Clarke's subdifferential, and whether a point is critical for it, or for automatic differentiation alone."""
 
+import operator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -9,18 +10,29 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simsa.calculus import branches
-from simsa.calculus.cells import Beside, Cell, Search, Term, cells, jumping, open_cone
+from simsa.calculus.cells import (
+    Beside,
+    Cell,
+    Search,
+    Term,
+    cells,
+    jumping,
+    lone_guards,
+    open_cone,
+    rank,
+    two_sides,
+)
 from simsa.calculus.dual import DUAL, Dual, seed
 from simsa.calculus.dual import dual as dual_of
 from simsa.calculus.forms import Form, Polynomial
 from simsa.calculus.minnorm import min_norm_point
 from simsa.calculus.mixed import mixed, plain, proved
 from simsa.calculus.objective import Objective, executions, mean, numbers, point, resolve, scalar
-from simsa.calculus.sets import LIMIT, Assignment, SetValue, named, selection_operator
+from simsa.calculus.sets import LIMIT, Assignment, SetValue, jacobians, named, selection_operator
 from simsa.errors import ProgramError
 from simsa.machine.reference import UNITS, Execution
-from simsa.primitives.primitive import FUNCTIONS
 from simsa.program.program import Program
+from simsa.tape.tape import OUT, OUTS
 
 Array = NDArray[np.float64]
 
@@ -227,8 +239,8 @@ class _Entries:
         sizes[interpreter.tape.outputs[0]] = 1.0
         with np.errstate(all="ignore"):
             for k in range(len(interpreter.code) - 1, -1, -1):
-                row, reads, _, _ = interpreter.line(k, run.values)
-                out, outs = interpreter.code[k][1], interpreter.code[k][2]
+                _, reads, _, _ = interpreter.line(k, run.values)
+                out, outs = interpreter.code[k][OUT], interpreter.code[k][OUTS]
                 if sizes[out : out + outs].any():
                     for j, slopes in enumerate(interpreter.partials(k, run)):
                         for r, d in zip(reads, slopes, strict=True):
@@ -273,7 +285,9 @@ class _Entries:
                 floats = self.objective.slopes(run)[0]
                 if not all(proved(a) and a == b for a, b in zip(exact, floats.tolist(), strict=True)):
                     return False
-        return any(sum(a) != sum(b) for a, b in zip(zip(*sides[0], strict=True), zip(*sides[1], strict=True), strict=True))
+        return any(
+            sum(a) != sum(b) for a, b in zip(zip(*sides[0], strict=True), zip(*sides[1], strict=True), strict=True)
+        )
 
 
 def _mixed_weights(decision: Any) -> Any:
@@ -286,7 +300,8 @@ def _mixed_weights(decision: Any) -> Any:
 class Membership:
     """Whether v is in conv(V). True if so as a bool, also where rounding leaves it undecided and the distance is tiny.
 
-    weights: λ with Σ λ_i g_i = v, if it is in. direction: w with <w, g − v> > 0 for every g of V, if it is out.
+    weights: λ with Σ λ_i g_i = v, if it is in, and the set was listed. direction: w with <w, g − v> > 0 for every g of
+    V, if it is out.
     proof: "in" or "out" in rational arithmetic on the vertices as computed, or "undecided". certified: of ∂^c f.
     """
 
@@ -306,7 +321,10 @@ def is_clarke(
 ) -> Membership:
     """Return whether v is in Clarke's subdifferential of f at x, with weights or a separating direction.
 
-    v: shape (p,). tol: where exact arithmetic does not decide, v is in if its distance is at most tol · max(1, |g|).
+    v: shape (p,). tol: where exact arithmetic does not decide, v is in if each entry of the nearest vector is at most
+    tol · max(1, |g|), with the largest |g| of that entry. Where more than 8 ties of two pieces each are independent
+    (none is behind another, and so are the gradients of their guards), the set is a sum of segments: it is not listed,
+    v is looked for in it by bounded least squares, and no weights are returned.
 
     >>> import simsa
     >>> program = simsa.trace(lambda x: abs(x[0]), 1)
@@ -316,11 +334,17 @@ def is_clarke(
     """
     objective = scalar(resolve(subject, data))
     wanted = point(objective, v)
+    at = point(objective, x)
+    terms = [Term(objective, at, i, run) for i, run in enumerate(executions(objective, at))]
+    product = _product(objective, terms)
+    if product is not None:
+        doubt = next((why for term in terms if (why := term.doubt())), "")
+        return _in_product(*product, wanted, tol, not doubt)
     found = clarke(objective, x)
     nearest = min_norm_point(found.vertices - wanted, exact=True)
-    small = tol * max(1.0, float(np.abs(found.vertices).max()))
+    small = tol * np.maximum(1.0, np.abs(found.vertices).max(0))
     proof = str(nearest.contains)
-    member = proof == "in" or (proof == "undecided" and nearest.norm <= small)
+    member = proof == "in" or (proof == "undecided" and bool((np.abs(nearest.point) <= small).all()))
     return Membership(
         member,
         nearest.weights if member else None,
@@ -329,6 +353,66 @@ def is_clarke(
         proof,
         found.certified,
     )
+
+
+SEVERAL = 8
+"""Independent ties beyond which a sum of segments is not listed."""
+
+
+def _product(objective: Objective, terms: list[Term]) -> tuple[Array, Array] | None:
+    """Return Clarke's set as a sum of segments, g + Σ [0, 1] δ_j, if the ties are many, of two pieces, and independent.
+
+    Then any signs of the guards have a cell beside x, each piece decides by itself what it adds to the gradient, and
+    the vertices are all sums.
+    """
+    if sum(len(term.tied) for term in terms) <= SEVERAL:
+        return None
+    slopes, sides = [], []
+    for term in terms:
+        lone = lone_guards(term)
+        pairs = {k: two_sides(term, k) for k in lone}
+        if set(lone) != set(term.tied) or not all(pairs.values()):
+            return None
+        slopes += [slope for k in lone for slope in lone[k]]
+        sides.append(pairs)
+    if len(slopes) != sum(map(len, sides)) or rank(slopes) < len(slopes):
+        return None
+    base, moves = np.zeros(objective.p), []
+    for term, pairs in zip(terms, sides, strict=True):
+        picks = np.vstack([np.zeros((1, len(pairs)), np.int64), np.eye(len(pairs), dtype=np.int64)])
+        found = jacobians(term.beside, term.run, pairs, picks)[:, 0]
+        base = base + found[0]
+        moves += list(found[1:] - found[0])
+    return base / len(terms), np.array(moves) / len(terms)
+
+
+def _in_product(base: Array, moves: Array, v: Array, tol: float, certified: bool) -> Membership:
+    """Return whether v is in the sum of segments g + Σ [0, 1] δ_j."""
+    from scipy.optimize import lsq_linear
+
+    size = np.abs(moves).sum(0) + np.abs(base) + np.abs(v)
+    unit = np.where(size > 0, size, 1.0)
+    answer = lsq_linear((moves / unit).T, (v - base) / unit, bounds=(0.0, 1.0), method="bvls")
+    shares = np.clip(answer.x, 0.0, 1.0)
+    shares = np.where(np.abs(shares - shares.round(12)) < 1e-13, shares.round(12), shares)
+    rest = [Fraction(a) - Fraction(b) for a, b in zip(base.tolist(), v.tolist(), strict=True)]
+    for w, row in zip(shares.tolist(), moves.tolist(), strict=True):
+        for i, d in enumerate(row):
+            if w and d:
+                rest[i] += Fraction(w) * Fraction(d)
+    if not any(rest):
+        return Membership(True, None, None, 0.0, "in", certified)
+    gap = np.array([float(r) for r in rest])
+    direction = gap / unit**2
+    least = sum((Fraction(a) * (Fraction(b) - Fraction(c)) for a, b, c in zip(
+        direction.tolist(), base.tolist(), v.tolist(), strict=True)), Fraction(0))  # fmt: skip
+    for row in moves.tolist():
+        along = sum((Fraction(a) * Fraction(d) for a, d in zip(direction.tolist(), row, strict=True) if d), Fraction(0))
+        least += min(along, Fraction(0))
+    if least > 0:
+        return Membership(False, None, direction, float(np.linalg.norm(gap)), "out", certified)
+    member = bool((np.abs(gap) <= tol * np.maximum(1.0, size)).all())
+    return Membership(member, None, None if member else direction, float(np.linalg.norm(gap)), "undecided", certified)
 
 
 def lexicographic(
@@ -382,9 +466,7 @@ def _unsettled(dual: Beside, k: int, run: Execution) -> bool:
         return False  # equal operands: their slopes are equal as well
     values = [dual_of(branches.value(dual, k, run, d)) for d in branches.options(dual, k, run, LIMIT)]
     moves = [np.zeros(1) if v.tangent is None else v.tangent for v in values]
-    return any(
-        v.value != values[0].value or (move != moves[0]).any() for v, move in zip(values, moves, strict=True)
-    )
+    return any(v.value != values[0].value or (move != moves[0]).any() for v, move in zip(values, moves, strict=True))
 
 
 def goldstein(
@@ -497,7 +579,7 @@ def _polynomial_at(polynomial: Polynomial, t: list[Dual]) -> Dual:
             else:
                 here = [_form_at(arg, t) for arg in variable.args]
                 base = [Dual(plain(arg.value())) for arg in variable.args]
-                apply = DUAL.functions[variable.name] if variable.name in FUNCTIONS else lambda a, b: a + b
+                apply: Any = DUAL.functions.get(variable.name, operator.add)
                 own = apply(*here) - apply(*base)
             for _ in range(power):
                 term = term * own

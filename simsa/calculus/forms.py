@@ -334,8 +334,8 @@ class Symbolic(Interpreter):
 def signs(guard: Form) -> tuple[int, list[Polynomial], bool]:
     """Return what the sign of a guard that is 0 at the point is beside it: a sign, times those of some polynomials.
 
-    These are 0 at the point, and what they are is to be decided. 0 if the guard is 0 everywhere. Last, whether the guard
-    is 0 without any rounding; if not, what it is more is left out.
+    These are 0 at the point, and what they are is to be decided. 0 if the guard is 0 everywhere. Last, whether the
+    guard is 0 without any rounding; if not, what it is more is left out.
     """
     value, exact = guard.value(), True
     if value != 0:
@@ -389,7 +389,8 @@ def _two_squares(polynomial: Polynomial) -> tuple[int, list[Polynomial]]:
     roots = [_root(abs(v)) for v in (c, d)]
     if None in roots:
         return 1, [polynomial]
-    sign, rest = 1 if c > 0 else -1, []
+    sign = 1 if c > 0 else -1
+    rest: list[Polynomial] = []
     for side in (1, -1):
         a, b = (frozenset((v, e // 2) for v, e in part) for part in (m, n))
         factor = _normal({a: roots[0], b: side * roots[1]})

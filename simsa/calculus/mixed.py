@@ -143,9 +143,9 @@ def _passed(
         return [float(finite.max(initial=0.0))] * outs
     if row.arity is None:
         table = interpreter.partials(k, run)
-        slopes = np.array([[0.0 if d is None else abs(float(d)) for d in line] for line in table])
-        sizes = slopes @ np.abs(np.array(x, np.float64))
-        return [float(v) for v in slopes @ own + unit * sizes]
+        steep = np.array([[0.0 if d is None else abs(float(d)) for d in line] for line in table])
+        sizes = steep @ np.abs(np.array(x, np.float64))
+        return [float(v) for v in steep @ own + unit * sizes]
     bounds = []
     for piece in row.pieces:
         value = float(interpreter.piece(row, piece.value, x, None, numbers))

@@ -1,11 +1,12 @@
 """Power series along a curve x(t), t → 0+: run through the reference interpreter, they decide every guard beside x.
 
-Numbers compare by the first coefficient in which they differ, as values do for all small t > 0. So the run along a curve
-executes one assignment, and if each of its guards has a coefficient that is not 0, an open set of points beside x
+Numbers compare by the first coefficient in which they differ, as values do for all small t > 0. So the run along a
+curve executes one assignment, and if each of its guards has a coefficient that is not 0, an open set of points beside x
 executes it too.
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ class Series:
         return series(other) - self
 
     def __rtruediv__(self, other: Any) -> "Series":
-        return divide(series(other), self)
+        return divide(other, self)
 
     def __float__(self) -> float:
         return plain(self.coefficients[0])
@@ -135,15 +136,15 @@ def series(value: Any) -> Series:
 
 def divide(x: Any, y: Any) -> Series:
     """Return the quotient of two series, term by term."""
-    x, y = series(x), series(y)
-    first, order = y.coefficients[0], min(x.order, y.order)
-    if len(y.coefficients) == 1:
-        return x._with(y, [MIXED.divide(c, first) for c in x.coefficients])
+    above, below = series(x), series(y)
+    first, order = below.coefficients[0], min(above.order, below.order)
+    if len(below.coefficients) == 1:
+        return above._with(below, [MIXED.divide(c, first) for c in above.coefficients])
     quotient: list[Any] = []
     for i in range(order + 1):
-        rest = x.known(i)
-        for j in range(1, min(i, len(y.coefficients) - 1) + 1):
-            rest = rest - quotient[i - j] * y.coefficients[j]
+        rest = above.known(i)
+        for j in range(1, min(i, len(below.coefficients) - 1) + 1):
+            rest = rest - quotient[i - j] * below.coefficients[j]
         quotient.append(MIXED.divide(rest, first))
     return Series(quotient, order, whole=False)
 
@@ -194,9 +195,10 @@ SERIES = Arithmetic(series, {name: _function(name) for name in sorted(FUNCTIONS)
 """The arithmetic of series for the reference interpreter."""
 
 
-def taylor(name: str, value: Any) -> list[Any]:
+@lru_cache(maxsize=1024)
+def taylor(name: str, value: Any) -> tuple[Any, ...]:
     """Return the Taylor coefficients of an elementary function of one operand at a value."""
-    return SERIES.functions[name](Series([value, mixed(1)])).coefficients
+    return tuple(SERIES.functions[name](Series([value, mixed(1)])).coefficients)
 
 
 class Along(Interpreter):

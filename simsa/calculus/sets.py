@@ -243,9 +243,7 @@ def _groups(term: Term, run: Execution, k: int, decisions: list[Any]) -> list[li
     return list(groups.values())
 
 
-def _full(
-    objective: Objective, terms: list[Term], local: Entries, tol: float, limit: int
-) -> Entries:
+def _full(objective: Objective, terms: list[Term], local: Entries, tol: float, limit: int) -> Entries:
     """Return the gradients of all assignments that have the value of the function, and the local ones.
 
     Values are compared as rational numbers where they are such.

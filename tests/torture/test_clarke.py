@@ -31,7 +31,11 @@ def leaf(rng, p, kind):
         u = ("affine", h[1], 0)
         if rng.random() < 0.5:
             u = ("sin", u)
-        return ("add", ("relu", u), ("scale", int(rng.choice([-1, 1])), ("relu", ("scale", int(rng.choice([-k, k])), u))))
+        return (
+            "add",
+            ("relu", u),
+            ("scale", int(rng.choice([-1, 1])), ("relu", ("scale", int(rng.choice([-k, k])), u))),
+        )
     if kind == "flat":
         guard = h
         for _ in range(int(rng.integers(0, 4))):
@@ -77,7 +81,7 @@ def generated(kind, number):
     """The tree and the point of a number."""
     rng = np.random.default_rng([KINDS[kind], number])
     p = int(rng.integers(1, 4)) if kind == "linear" else int(rng.integers(1, 3))
-    found = tree(rng, p, kind, int(rng.integers(1, 3)))
+    found = tree(rng, p, kind, int(rng.integers(1, 3)) if kind == "linear" else 1)
     return found, [int(v) for v in (rng.integers(-1, 2, size=p) if rng.random() < 0.2 else np.zeros(p, int))]
 
 
