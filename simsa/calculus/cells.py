@@ -69,6 +69,7 @@ class Term:
         self.beside = Beside(self.tape, run, self.bounds)
         self.symbolic = Symbolic(self.tape, run, self.bounds)
         self.exact = Exact(self.tape)
+        self.known: dict[Any, bool] = {}
         self.outputs = objective.outputs(run)
         self.tied = [k for k in run.decisions if branches.tied(interpreter, k, run)]
 
@@ -121,8 +122,12 @@ class Term:
 
     def verified(self, run: Execution, choices: dict[int, Any]) -> bool:
         """Tell whether, without rounding, decided guards are 0 and the outputs are the term's own."""
-        if not choices:
-            return True
+        key = tuple((k, branches.label(self.exact, k, decision)) for k, decision in choices.items())
+        if key not in self.known:
+            self.known[key] = not choices or self._verified(run, choices)
+        return self.known[key]
+
+    def _verified(self, run: Execution, choices: dict[int, Any]) -> bool:
         exact = self.run_exactly(run.decisions)
         for k, decision in choices.items():
             floats = branches.differences(self.beside, k, run, decision)

@@ -74,6 +74,11 @@ class Polynomial:
         return {i: v for i, v in total.items() if v != 0}
 
     @cached_property
+    def short(self) -> bool:
+        """Tell whether each term has one variable at most, not raised to a power."""
+        return all(len(m) <= 1 and all(e == 1 for _, e in m) for m in self.terms)
+
+    @cached_property
     def affine(self) -> bool:
         """Tell whether the polynomial is affine in the parameters."""
         return all(sum(e for _, e in m) <= 1 and all(isinstance(v, int) for v, _ in m) for m in self.terms)
@@ -86,28 +91,60 @@ def _add(total: Slope, other: Slope, factor: Any) -> None:
 
 
 class Form:
-    """scale · Π polynomial^power; a constant if there is no polynomial."""
+    """scale · Π polynomial^power; a constant if there is no polynomial.
 
-    __slots__ = ("_hash", "factors", "scale")
+    linear: a sum of linear terms, which is put into factors only when they are asked for, as long sums grow by one.
+    """
+
     __array_ufunc__ = None
 
-    def __init__(self, scale: Any, factors: dict[Polynomial, int] | None = None) -> None:
-        self.scale = short(scale)
-        self.factors = factors if factors and self.scale == self.scale and self.scale != 0 else {}
-        self._hash = hash((self.scale, frozenset(self.factors.items())))
+    def __init__(
+        self, scale: Any, factors: dict[Polynomial, int] | None = None, linear: dict[Monomial, Any] | None = None
+    ) -> None:
+        self.linear = linear
+        if linear is None:
+            self.scale = short(scale)
+            self.factors = factors if factors and self.scale == self.scale and self.scale != 0 else {}
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("scale", "factors") or self.linear is None:
+            raise AttributeError(name)
+        factored = _normal(self.linear)
+        self.scale, self.factors = factored.scale, factored.factors
+        return getattr(self, name)
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.scale, frozenset(self.factors.items())))
 
     def __hash__(self) -> int:
         return self._hash
 
-    def same(self, other: "Form") -> bool:
-        """Tell whether two forms are the same."""
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Form):
+            return False
         return self._hash == other._hash and self.scale == other.scale and self.factors == other.factors
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Form) and self.same(other)
+    @property
+    def short(self) -> bool:
+        """Tell whether the form is a sum of linear terms."""
+        if self.linear is not None or not self.factors:
+            return True
+        return len(self.factors) == 1 and all(e == 1 and polynomial.short for polynomial, e in self.factors.items())
+
+    def terms(self) -> dict[Monomial, Any]:
+        """Return the terms of a form that is a sum of linear ones."""
+        if self.linear is not None:
+            return self.linear
+        if not self.factors:
+            return {UNIT: self.scale} if self.scale != 0 else {}
+        (polynomial,) = self.factors
+        return {m: self.scale * c for m, c in polynomial.terms.items()}
 
     def value(self) -> Any:
         """Return the value at the point."""
+        if self.linear is not None:
+            return self.linear.get(UNIT, mixed(0))
         v = self.scale
         for polynomial, power in self.factors.items():
             v = v * MIXED.functions["pow"](polynomial.value, mixed(power))
@@ -115,6 +152,8 @@ class Form:
 
     def slope(self) -> Slope:
         """Return the gradient at the point, by parameter."""
+        if self.linear is not None:
+            return Polynomial(self.linear).slope
         total: Slope = {}
         for polynomial, power in self.factors.items():
             rest = Form(self.scale * power, _merged(self.factors, {polynomial: 1}, -1)).value()
@@ -123,11 +162,14 @@ class Form:
 
     def __add__(self, other: Any) -> "Form":
         other = form(other)
-        if not self.factors and not other.factors:
-            return Form(self.scale + other.scale)
-        for one, two in ((self, other), (other, self)):
-            if not one.factors and one.scale == 0:
-                return two
+        if self.short and other.short:
+            few, many = sorted((self.terms(), other.terms()), key=len)
+            total = dict(many)
+            for monomial, c in few.items():
+                total[monomial] = short(total.get(monomial, 0) + c)
+                if total[monomial] == 0:
+                    del total[monomial]
+            return Form(None, linear=total)
         shared = {}
         for polynomial in {*self.factors, *other.factors}:
             power = min(self.factors.get(polynomial, 0), other.factors.get(polynomial, 0))
@@ -137,12 +179,12 @@ class Form:
             terms = expanded(Form(self.scale, _merged(self.factors, shared, -1)))
             for monomial, c in expanded(Form(other.scale, _merged(other.factors, shared, -1))).items():
                 terms[monomial] = terms.get(monomial, 0) + c
-            total = _normal(terms)
+            found = _normal(terms)
         except LongError:
             slope = self.slope()
             _add(slope, other.slope(), mixed(1))
             return _opaque("add", (self, other), self.value() + other.value(), slope)
-        return Form(total.scale, _merged(total.factors, shared, 1))
+        return Form(found.scale, _merged(found.factors, shared, 1))
 
     def __mul__(self, other: Any) -> "Form":
         other = form(other)
@@ -153,6 +195,8 @@ class Form:
         return Form(MIXED.divide(self.scale, other.scale), _merged(self.factors, other.factors, -1))
 
     def __neg__(self) -> "Form":
+        if self.linear is not None:
+            return Form(None, linear={m: -c for m, c in self.linear.items()})
         return Form(-self.scale, self.factors)
 
     def __sub__(self, other: Any) -> "Form":
