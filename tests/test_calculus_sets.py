@@ -332,6 +332,105 @@ def test_piecewise_affine_programs_have_the_gradients_around_the_point(data):
     assert found.certified
 
 
+# Thin cells, flat guards, and pieces that jump: known answers.
+
+KNOWN = {
+    # relu(u) - relu(-u) = u: no point beside 0 has u > 0 in the one and in the other not.
+    "sin": (lambda x: simsa.relu(np.sin(x[0])) - simsa.relu(-np.sin(x[0])), 1, {(1,)}, "C"),
+    "sin of a form": (lambda x: simsa.relu(np.sin(x[0] + 3 * x[1])) - simsa.relu(-np.sin(x[0] + 3 * x[1])), 2,
+                      {(1, 3)}, "C"),
+    # Unit normals of (1, 3) and (7, 21) are not opposite in float64; the forms are.
+    "opposite": (lambda x: simsa.relu(x[0] + 3 * x[1]) - simsa.relu(-7 * x[0] - 21 * x[1]) / 7, 2, {(1, 3)}, "C"),
+    "parabola": (lambda x: simsa.relu(x[1] - x[0] * x[0]) - simsa.relu(x[0] * x[0] - x[1]), 2, {(0, 1)}, "C"),
+    # x³ > 0 is x > 0; x² > 0 is everywhere but at 0; x y² > 0 is x > 0 but on two lines.
+    "cube": (lambda x: np.where(x[0] ** 3 > 0, x[0], 0.0), 1, {(0,), (1,)}, "Sing"),
+    "square": (lambda x: np.where(x[0] ** 2 > 0, x[0], 0.0), 1, {(1,)}, "C"),
+    "product": (lambda x: np.where(x[0] * x[1] ** 2 > 0, x[0], 0.0), 2, {(0, 0), (1, 0)}, "Sing"),
+    "sum of squares": (lambda x: np.where(x[0] ** 2 + x[1] ** 2 > 0, x[0], 0.0), 2, {(1, 0)}, "C"),
+    "sine below its line": (lambda x: np.where(np.sin(x[0]) < x[0], x[0], 0.0), 1, {(0,), (1,)}, "Sing"),
+    # Nodes that jump: relu, x, relu², and the median of x, -x, 2x, which is x.
+    "x times step": (lambda x: x[0] * simsa.where(x[0] > 0, 1.0, 0.0), 1, {(0,), (1,)}, "Sing"),
+    "sign times abs": (lambda x: simsa.where(x[0] > 0, 1.0, simsa.where(x[0] < 0, -1.0, 0.0)) * abs(x[0]), 1,
+                       {(1,)}, "C"),
+    "double where": (lambda x: simsa.where(x[0] > 0, simsa.where(x[0] > 0, x[0], 1.0) ** 2, 0.0), 1,
+                     {(0,)}, "harmless"),
+    "median": (lambda x: simsa.median(np.stack([x[0], -x[0], 2 * x[0]])), 1, {(1,)}, "C"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_thin_cells_flat_guards_and_jumping_pieces(name):
+    function, p, known, tie = KNOWN[name]
+    program = trace(function, p)
+    found = calculus.clarke(program, [0.0] * p)
+    assert vertices(found) == known
+    assert found.certified, found.why
+    answer = calculus.classify(program, [0.0] * p)
+    assert answer.tie == tie
+    if {(0,) * p} & known == set() and in_hull(np.zeros(p), calculus.selection_operator(program, [0.0] * p, "local")):
+        assert answer.kind == "artificial"
+
+
+def test_no_entry_blinds_another():
+    """1000|y| + x − zero(x): Clarke's set is {1} × [−1000, 1000], at distance 1 from 0, and AD's entry for x is 0."""
+    program = trace(lambda x: 1000 * abs(x[1]) + x[0] - simsa.zero(x[0]), 2)
+    answer = calculus.classify(program, [0.0, 0.0])
+    assert (answer.kind, answer.distance_clarke) == ("artificial", 1.0)
+    assert calculus.classify(trace(lambda x: abs(x[0]) + 1e14 * x[1], 2), [0.0, 0.0]).tie == "Sing"
+    assert calculus.classify(trace(lambda x: abs(x[0]) + 1e14 * x[0]), [0.0]).tie == "Sing", "exact numbers"
+
+
+def test_the_local_set_away_from_ties_is_the_gradient():
+    """Relu as pieces 0, x and an unused x², at 1 where they meet: no guard is tied (Definition 5 says {1, 2})."""
+    program = trace(lambda x: simsa.piecewise([(x[0] <= 0, 0.0), (x[0] > 0, x[0])], x[0] ** 2))
+    assert selection(program, [1.0], "local") == {(1,)}
+
+
+def test_a_trap_of_sines_is_artificial():
+    """Theorem 7's scenario with zero(sin(x)) for zero(x): the same function, and the same tie."""
+    formula = "where(x >= 1, l * x**2 / 2, l * (x - 0.5)) - l * zero(sin(x))"
+    total = calculus.objective(simsa.expression(formula, ["x"], ["l"]), [[1.0], [2.0], [4.0]])
+    answer = calculus.classify(total, [0.0])
+    assert (answer.kind, answer.tie, answer.certified) == ("artificial", "C", True)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: simsa.where(x[0] > 0, 1.0, 0.0) + x[0],
+        lambda x: simsa.where(x[0] == 0, 1.0, 0.0) + x[0],
+        lambda x: simsa.where(x[0] ** 3 > 0, 1.0, 0.0),
+    ],
+)
+def test_a_program_that_jumps_where_it_stands_has_no_set(function):
+    program = trace(function)
+    for ask in (calculus.clarke, calculus.classify, calculus.selection_operator,
+                lambda P, x: calculus.selection_operator(P, x, "local")):  # fmt: skip
+        with pytest.raises(ProgramError, match=r"jumps at \[0.0\].*no selection function"):
+            ask(program, [0.0])
+
+
+def test_many_cells_are_refused_at_once_and_membership_is_decided_without_them():
+    """The set of Σ relu(x_i) at 0 is the cube [0, 1]^n."""
+    for n in (20, 300):
+        program = trace(lambda x: np.sum(simsa.relu(x)), n)
+        started = time.process_time()
+        with pytest.raises(ProgramError, match="cells meet at this point, over the limit of 65536"):
+            calculus.clarke(program, np.zeros(n))
+        answers = [calculus.is_clarke(program, np.zeros(n), np.full(n, v)) for v in (0.5, 1.0, 1.5)]
+        assert [(answer.member, answer.proof) for answer in answers] == [(True, "in"), (True, "in"), (False, "out")]
+        direction = answers[2].direction
+        assert direction @ np.full(n, 1.5) < np.minimum(direction, 0).sum(), "it separates"
+        assert time.process_time() - started < 10.0, "1 s where it was measured"
+
+
+def test_what_rounding_decides_is_not_certified():
+    """3 · 0.7 − 2.1 is 0 over the real numbers, and neither in float64 nor in the rational numbers that it has."""
+    found = calculus.clarke(trace(lambda x: abs(np.where(x[0] > 0.7, 3 * x[0] - 2.1, 0.0))), [0.7])
+    assert not found.certified
+    assert "rounding" in found.why
+
+
 # Sums.
 
 

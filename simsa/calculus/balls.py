@@ -132,7 +132,7 @@ def round_clarke(
     runs = list(objective.runs(at))
     kinks = [(i, k) for i, run in enumerate(runs) for k in norms(interpreter, run)]
     free = [
-        {k: options for k in run.decisions if len(options := branches.agreeing(interpreter, k, run, limit)) > 1}
+        {k: branches.options(interpreter, k, run, limit) for k in run.decisions if branches.tied(interpreter, k, run)}
         for run in runs
     ]
     if prod(len(options) for choices in free for options in choices.values()) > limit:

@@ -7,7 +7,6 @@ table, the row of a user's branch table, the winning operands of `max` and `min`
 import math
 import operator
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice, pairwise, permutations
 from typing import Any
 
@@ -17,20 +16,12 @@ from simsa.errors import ProgramError
 from simsa.machine.reference import Execution, Interpreter
 from simsa.primitives import ROWS, Primitive
 from simsa.program.program import RELATIONS
-from simsa.tape.tape import COUNT, FLAGS, GUARDED, OP, OUT
+from simsa.tape.tape import COUNT, FLAGS, GUARDED, OP
 
 SIGNS = {"<": (-1,), "<=": (-1, 0), "==": (0,), ">=": (0, 1), ">": (1,)}
 """The signs of left - right for which a guard holds."""
 
 ONE = np.float64(1)
-
-
-@dataclass(frozen=True)
-class Alternative:
-    """A decision that is executed beside a tie. signs: (index in `differences`, -1, 0 or 1) of the guards it needs."""
-
-    decision: Any
-    signs: tuple[tuple[int, int], ...]
 
 
 def primitive(interpreter: Interpreter, k: int) -> Primitive:
@@ -83,37 +74,10 @@ def value(interpreter: Interpreter, k: int, run: Execution, decision: Any) -> An
     return x[interpreter.tape.table(k)[decision, 2] if row.name == "select" else decision[0]]
 
 
-def agreeing(interpreter: Interpreter, k: int, run: Execution, limit: int, tol: float = 0.0) -> list[Any]:
-    """Return the decisions of selection k whose value, at its actual operands, is the value that it has.
-
-    Equality is within tol. Pieces that meet at a tied guard agree over the reals, and are there even if they differ by
-    their rounding. Raises ProgramError if there are more than `limit`.
-    """
-    row, _, x, _ = interpreter.line(k, run.values)
-    out = interpreter.code[k][OUT]
-    if row.name == "sort":
-        return orders(x, run.values[out : out + len(x)], limit, tol)
-    v, found = run.values[out], {}
-    for decision in pieces(interpreter, k):
-        candidate = value(interpreter, k, run, decision)
-        if float(candidate) == float(v) or abs(float(candidate) - float(v)) <= tol:
-            found[label(interpreter, k, decision)] = decision
-    if (row.arity is not None or row.name == "select") and tied(interpreter, k, run):
-        executed, adjacent = run.decisions[k], alternatives(interpreter, k, run, limit)
-        pure = [((ONE, j),) for weight, j in executed if weight != 0] if row.arity is not None else [executed]
-        for decision in (*pure, *(a.decision for a in adjacent)):
-            if row.name == "select" or len(decision) == 1:
-                found.setdefault(label(interpreter, k, decision), decision)
-        # A mixture is one more piece. It adds to the hull only if it is no convex one, such as relu'(0) = 2.
-        if row.arity is not None and min(weight for weight, _ in executed) < 0:
-            found[label(interpreter, k, executed)] = executed
-    return list(found.values())
-
-
-def orders(x: list[Any], values: list[Any], limit: int, tol: float = 0.0) -> list[tuple[int, ...]]:
+def orders(x: list[Any], values: list[Any], limit: int) -> list[tuple[int, ...]]:
     """Return the permutations that give the sorted values; refuses more than `limit`."""
     counts = [math.factorial(values.count(v)) for v in set(values)]
-    found = list(islice(_orders(x, values, tol), limit + 1)) if math.prod(counts) <= limit else None
+    found = list(islice(_orders(x, values), limit + 1)) if math.prod(counts) <= limit else None
     if found is None or len(found) > limit:
         raise ProgramError(f"{spelled(counts)} orders or more agree at a sort, over the limit of {limit}; use limit=")
     return found
@@ -127,15 +91,15 @@ def spelled(counts: Sequence[int]) -> str:
     return f"{short} = {number}" if len(factors) > 1 else str(number)
 
 
-def _orders(x: list[Any], values: list[Any], tol: float, taken: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
+def _orders(x: list[Any], values: list[Any], taken: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
     """Yield the permutations that give the sorted values."""
     if len(taken) == len(x):
         yield taken
         return
     v = values[len(taken)]
     for i, candidate in enumerate(x):
-        if i not in taken and (candidate == v or abs(candidate - v) <= tol):
-            yield from _orders(x, values, tol, (*taken, i))
+        if i not in taken and candidate == v:
+            yield from _orders(x, values, (*taken, i))
 
 
 def tied(interpreter: Interpreter, k: int, run: Execution) -> bool:
@@ -208,48 +172,42 @@ def identically_zero(h: Any) -> bool:
     return hasattr(h, "curved") and not h.curved and (tangent is None or not tangent.any())
 
 
-def alternatives(interpreter: Interpreter, k: int, run: Execution, limit: int) -> list[Alternative]:
-    """Return the decisions that selection k executes at and beside the point, each with the signs it needs.
+def options(interpreter: Interpreter, k: int, run: Execution, limit: int) -> list[Any]:
+    """Return the decisions of selection k that are reached by deciding its tied guards either way, executed ones first.
 
-    A guard that is not zero keeps its sign. One that is zero has either sign, and 0 where it is identically zero
-    or may be: a Dual execution tells. Beside a tie of `max`, `min` and `sort`, one operand wins, one order holds.
-    Raises ProgramError if there are more than `limit` such orders.
+    Of a branch table, those of the first rows that hold where each guard that is 0 is taken as below, at or above it.
+    Where a row mixes pieces by a convention, each of them; the mixture is one more piece, and adds to the hull only if
+    it is no convex one, such as relu'(0) = 2. Of `max` and `min` each largest operand, of `sort` each order. Raises
+    ProgramError if there are more than `limit` such orders.
     """
     row, _, x, _ = interpreter.line(k, run.values)
-    if row.arity is not None or row.name == "select":
-        return _explore(table(interpreter, k, run), {})
     if row.name == "sort":
         levels = [float(v) for v in x]
-        decisions: list[Any] = list(orders(levels, sorted(levels), limit))
-    else:
+        return list(orders(levels, sorted(levels), limit))
+    if row.arity is None and row.name != "select":
         best = float(x[run.decisions[k][0]])
-        decisions = [[i] for i, v in enumerate(x) if float(v) == best]
-    result = []
-    for decision in decisions:
-        leads = enumerate(differences(interpreter, k, run, decision))
-        result.append(
-            Alternative(decision, tuple((i, 1) for i, h in leads if float(h) == 0 and not identically_zero(h)))
-        )
-    return result
+        return [[i] for i, v in enumerate(x) if float(v) == best]
+    found: dict[Any, Any] = {}
+    for decision in (run.decisions[k], *_explore(table(interpreter, k, run), {})):
+        mixed = row.arity is not None and len(decision) > 1
+        if not mixed or min(weight for weight, _ in decision) < 0:
+            found.setdefault(label(interpreter, k, decision), decision)
+        if mixed:
+            for _, piece in decision:
+                found.setdefault(piece, ((ONE, piece),))
+    return list(found.values())
 
 
-def _explore(rows: list[tuple[list[tuple[Any, str, bool]], Any]], signs: dict[int, int]) -> list[Alternative]:
-    """Return the alternatives of a branch table, splitting on the sign of each zero guard when it is first asked."""
-    index = {id(h): i for i, h in enumerate(_distinct(rows))}
+def _explore(rows: list[tuple[list[tuple[Any, str, bool]], Any]], signs: dict[int, int]) -> list[Any]:
+    """Return the decisions of a branch table, splitting on the sign of each zero guard when it is first asked."""
     for guards, decision in rows:
-        holds = True
         for h, relation, counts in guards:
-            value, at = float(h), index[id(h)]
-            sign = int(np.sign(value)) if value == value else None
-            if sign == 0 and counts and not identically_zero(h):
-                if at not in signs:
-                    flat = hasattr(h, "curved") and not h.tangent.any()
-                    options = (-1, 1, 0) if flat else (-1, 1)
-                    return [a for s in options for a in _explore(rows, {**signs, at: s})]
-                sign = signs[at]
+            value = float(h)
+            sign = signs.get(id(h), int(np.sign(value)) if value == value else None)
+            if sign == 0 and counts and id(h) not in signs:
+                return [d for s in (0, -1, 1) for d in _explore(rows, {**signs, id(h): s})]
             if sign not in SIGNS[relation]:
-                holds = False
                 break
-        if holds:
-            return [Alternative(decision, tuple(signs.items()))]
+        else:
+            return [decision]
     raise AssertionError("the last row of a branch table has no guard")

@@ -5,16 +5,15 @@ Numbers compare lexicographically, first by value and then by tangent, as x + ε
 with that order a program chooses, at a tie, the pieces that it executes beside the tie in the directions d_1, d_2, ...
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.machine.reference import FLOAT64, Arithmetic, Execution, Interpreter, formula
+from simsa.machine.reference import FLOAT64, Arithmetic, formula
 from simsa.primitives import INNER, ROW
 from simsa.primitives.primitive import FUNCTIONS, OPERANDS
-from simsa.tape.tape import OUT, OUTS, Tape
 
 Tangent = NDArray[np.float64] | None
 
@@ -157,23 +156,3 @@ DUAL = Arithmetic(dual, {"norm": _norm} | {name: _function(name) for name in sor
 def seed(x: Sequence[float] | NDArray[np.float64], directions: NDArray[np.float64]) -> list[Dual]:
     """Return the parameters x as Duals that move along directions, shape (p, k)."""
     return [Dual(value, tangent) for value, tangent in zip(x, np.asarray(directions, np.float64), strict=True)]
-
-
-class Beside(Interpreter):
-    """Runs a tape in dual numbers at a point where it was run in float64, under other decisions at its ties.
-
-    Every register keeps the value that it has there, and only tangents follow the decisions: pieces that meet agree
-    over the reals, but not in their last bits, and a guard behind them that is 0 must stay so.
-    """
-
-    def __init__(self, tape: Tape, there: Execution) -> None:
-        """Set the execution whose values are kept."""
-        super().__init__(tape, DUAL)
-        self.there = there
-
-    def _evaluate(self, k: int, execution: Execution, choices: Mapping[int, Any]) -> None:
-        super()._evaluate(k, execution, choices)
-        out, outs = self.tape.code[k, OUT], self.tape.code[k, OUTS]
-        for r in range(out, out + outs):
-            moved = execution.values[r]
-            execution.values[r] = Dual(self.there.values[r], moved.tangent, moved.curved)

@@ -1,8 +1,8 @@
 """What the gradient could have been: D_f(x), the selection operator of Definition 5, as a finite set of gradients."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import product
 from math import prod
 from typing import Any
@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simsa.calculus import branches
+from simsa.calculus.cells import Term, check_jumps, copied
+from simsa.calculus.mixed import mixed
 from simsa.calculus.objective import Objective, executions, point, resolve, terms
 from simsa.errors import ProgramError
 from simsa.machine.reference import Execution, Interpreter
@@ -31,13 +33,15 @@ class SetValue:
 
     vertices: distinct gradients, shape (r, p), or Jacobians, shape (r, q, p), if q > 1; not all need be extreme.
     assignments: for each, one branch assignment that has it. closure: "full", "local", "clarke", "minkowski".
-    certified: for Clarke's set, whether first order decided (True) or points had to be sampled (False).
+    certified: for Clarke's set, whether it is proved (True), or points had to be sampled, or rounding left something
+    open (False); why says what.
     """
 
     vertices: Array
     assignments: tuple[Assignment, ...]
     closure: str
     certified: bool = True
+    why: str = field(default="", repr=False)
 
     def __len__(self) -> int:
         return len(self.vertices)
@@ -54,10 +58,13 @@ def selection_operator(
     """Return D_f(x) = conv{∇f_β(x) : f_β(x) = f(x)} (Def. 5).
 
     x: shape (p,). closure: "full", all assignments β of a piece to every selection, compared by the value of the
-    output, pieces that are never selected included; or "local", at every selection the pieces that agree with its
-    value at its actual operands, in all combinations: what AD could return under some tie convention. Local is a
-    subset of full; both are conservative. tol: two values are equal if they differ by no more; pieces that meet at a
-    tie agree whatever their rounding. limit: the number of assignments beyond which ProgramError is raised.
+    output, pieces that are never selected included; or "local", the rows that are reached by deciding each tied guard
+    either way, in all combinations: what AD could return under some tie convention. Ties are decided in the order of
+    the program, which is run on under each decision with the values that follow; guards behind may then be tied where
+    those executed are not, and are decided in turn. Both keep β if the program's value stays f(x), so local is a
+    subset of full; both are conservative. tol: two values of the program are equal if they differ by no more; pieces
+    that meet at a tie agree whatever their rounding. limit: the number of assignments beyond which ProgramError is
+    raised, as it is where f jumps at x: there is no such set.
 
     For an objective J it is D_J: an assignment decides the selections of each term by itself. Locally that is also the
     mean of the terms' sets; the full set of the mean may be larger, for values of terms may cancel.
@@ -75,17 +82,20 @@ def selection_operator(
         raise ProgramError(f"closure must be 'full' or 'local', got {closure!r}")
     if not tol >= 0:
         raise ProgramError(f"tol must be a number not below 0, got {tol!r}")
-    runs = executions(objective, at)
-    if closure == "local":
-        total = combine([_local(objective, i, at, run, tol, limit) for i, run in enumerate(runs)], limit)
-    else:
-        counts = [branches.count(objective.interpreter, k) for run in runs for k in run.decisions]
+    every = [Term(objective, at, i, run) for i, run in enumerate(executions(objective, at))]
+    if closure == "full":
+        counts = [branches.count(objective.interpreter, k) for term in every for k in term.run.decisions]
         if prod(counts) > limit:
             number = branches.spelled(counts)
             raise ProgramError(
                 f"{number} branch assignments, over the limit of {limit}; use closure='local', or limit="
             )
-        total = _full(objective, at, runs, tol, limit)
+    each = [_local(objective, i, at, term, tol, limit) for i, term in enumerate(every)]
+    if not all(whole for _, whole in each):
+        check_jumps(every, at, limit)
+    total = combine([entries for entries, _ in each], limit)
+    if closure == "full":
+        total = _full(objective, every, total, tol, limit)
     return _finished(objective, total, closure)
 
 
@@ -112,13 +122,14 @@ def minkowski_sum(
         named = [tuple((i, node, piece) for _, node, piece in entry) for entry in term.assignments]
         entries.append(list(zip(named, vertices, strict=True)))
     result = _finished(total, combine(entries, limit), "minkowski")
-    return dataclasses.replace(result, certified=all(term.certified for term in sets))
+    why = next((term.why for term in sets if term.why), "")
+    return dataclasses.replace(result, certified=all(term.certified for term in sets), why=why)
 
 
-Term = list[tuple[Assignment, Array]]
+Entries = list[tuple[Assignment, Array]]
 
 
-def distinct(entries: Iterable[tuple[Assignment, Array]]) -> Term:
+def distinct(entries: Iterable[tuple[Assignment, Array]]) -> Entries:
     """Return the entries with distinct gradients, -0 counted as 0."""
     found: dict[bytes, tuple[Assignment, Array]] = {}
     for assignment, gradient in entries:
@@ -127,7 +138,7 @@ def distinct(entries: Iterable[tuple[Assignment, Array]]) -> Term:
     return list(found.values())
 
 
-def combine(terms: list[Term], limit: int) -> Term:
+def combine(terms: list[Entries], limit: int) -> Entries:
     """Return the mean of one gradient of each term, in all combinations; sums run in order, as in a minibatch."""
     total = distinct(terms[0])
     for i, term in enumerate(terms[1:], 1):
@@ -139,7 +150,7 @@ def combine(terms: list[Term], limit: int) -> Term:
     return distinct((a, g / len(terms)) for a, g in total) if len(terms) > 1 else total
 
 
-def _finished(objective: Objective, entries: Term, closure: str) -> SetValue:
+def _finished(objective: Objective, entries: Entries, closure: str) -> SetValue:
     """Return the set, in the order of the gradients; refuses derivatives that are not finite."""
     jacobians = np.array([jacobian for _, jacobian in entries])
     if not np.isfinite(jacobians).all():
@@ -160,57 +171,111 @@ def named(objective: Objective, sample: int, choices: dict[int, Any]) -> Assignm
     )
 
 
-def _local(objective: Objective, sample: int, x: Array, run: Execution, tol: float, limit: int) -> Term:
-    """Return the gradients of one term in the combinations of the pieces that agree at each selection."""
-    interpreter = objective.interpreter
-    agree = {k: branches.agreeing(interpreter, k, run, limit, tol) for k in run.decisions}
-    options = {k: decisions for k, decisions in agree.items() if len(decisions) > 1}
-    counts = [len(decisions) for decisions in options.values()]
+def _local(objective: Objective, sample: int, x: Array, term: Term, tol: float, limit: int) -> tuple[Entries, bool]:
+    """Return the gradients of one term in the combinations of decisions that its ties allow, and whether all agree.
+
+    The program is run on under each; pieces of different values are followed one by one, pieces that meet together.
+    Combinations under which the term has another value are left out.
+    """
+    beside = term.beside
+    allowed = {k: branches.options(beside, k, term.run, limit) for k in term.tied}
+    counts = [len(decisions) for decisions in allowed.values()]
     if prod(counts) > limit:
         raise ProgramError(
             f"{branches.spelled(counts)} branch assignments agree locally, over the limit of {limit}; use limit="
         )
-    entries = []
-    if tol == 0:
+    entries: list[tuple[Assignment, Array]] = []
+    whole, total = True, 0
+    for run, options in _followed(term, limit):
+        total += prod(map(len, options.values()))
+        if total > limit:
+            raise ProgramError(f"over {limit} branch assignments agree locally, the limit; use limit=")
+        outputs = objective.outputs(run)
+        if not (term.agrees(run) or (np.abs(outputs - term.outputs) <= tol).all()):
+            whole = False
+            continue
+        counts = [len(decisions) for decisions in options.values()]
         picks = np.array(list(product(*map(range, counts))), np.int64).reshape(prod(counts), len(options))
         for block in np.array_split(picks, len(picks) // 1024 + 1):
-            for pick, jacobian in zip(block, jacobians(interpreter, run, options, block), strict=True):
+            for pick, jacobian in zip(block, jacobians(beside, run, options, block), strict=True):
                 choices = {k: options[k][i] for k, i in zip(options, pick, strict=True)}
                 entries.append((named(objective, sample, choices), jacobian))
-    else:
-        for combination in product(*options.values()):
-            choices = dict(zip(options, combination, strict=True))
-            forced = objective.run(x, sample, {**run.decisions, **choices})
-            entries.append((named(objective, sample, choices), objective.slopes(forced)))
-    return distinct(entries)
+    return distinct(entries), whole
 
 
-def _full(objective: Objective, x: Array, runs: list[Execution], tol: float, limit: int) -> Term:
-    """Return the gradients of all assignments that have the value of the function, or agree locally."""
-    interpreter, value = objective.interpreter, np.zeros(objective.q)
-    sums: dict[bytes, tuple[Assignment, Array, Array]] = {}
-    sums[b""] = ((), np.zeros(objective.q), np.zeros((objective.q, objective.p)))
-    for i, run in enumerate(runs):
-        value = value + objective.outputs(run)
-        term: dict[bytes, tuple[Assignment, Array, Array]] = {}
-        for combination in product(*(branches.pieces(interpreter, k) for k in run.decisions)):
-            choices = dict(zip(run.decisions, combination, strict=True))
-            forced = objective.run(x, i, choices)
-            outputs = objective.outputs(forced)
-            if np.isnan(outputs).any():
+def _followed(term: Term, limit: int) -> Iterator[tuple[Execution, dict[int, list[Any]]]]:
+    """Yield the executions of a term under the decisions of its ties, with those that have the values of each."""
+    stack: list[tuple[Execution, dict[int, list[Any]], int]] = [(term.begun(), {}, 0)]
+    if not term.tied:
+        yield term.run, {}
+        return
+    while stack:
+        run, options, k = stack.pop()
+        while k < len(term.tape.code):
+            term.step(run, k)
+            if k in run.decisions and branches.tied(term.beside, k, run):
+                groups = _groups(term, run, k, branches.options(term.beside, k, run, limit))
+                for group in groups[1:]:
+                    other = copied(run)
+                    term.step(other, k, group[0])
+                    stack.append((other, {**options, k: group}, k + 1))
+                term.step(run, k, groups[0][0])
+                options = {**options, k: groups[0]}
+            k += 1
+        yield run, {j: decisions for j, decisions in options.items() if len(decisions) > 1 or _forced(term, run, j)}
+
+
+def _forced(term: Term, run: Execution, k: int) -> bool:
+    """Tell whether a single decision of a tie is another than the one that is executed."""
+    return k not in term.run.decisions or branches.label(term.beside, k, run.decisions[k]) != branches.label(
+        term.beside, k, term.run.decisions[k]
+    )
+
+
+def _groups(term: Term, run: Execution, k: int, decisions: list[Any]) -> list[list[Any]]:
+    """Return the decisions of a tie by the value that they give, up to rounding."""
+    if branches.primitive(term.beside, k).name in ("sort", "max", "min"):
+        return [decisions]
+    groups: dict[float, list[Any]] = {}
+    for decision in decisions:
+        term.step(run, k, decision)
+        groups.setdefault(float(run.values[term.tape.code[k, OUT]]), []).append(decision)
+    return list(groups.values())
+
+
+def _full(objective: Objective, terms: list[Term], local: Entries, tol: float, limit: int) -> Entries:
+    """Return the gradients of all assignments that have the value of the function, and the local ones.
+
+    Values are compared as rational numbers where they are such.
+    """
+    interpreter = objective.interpreter
+    value: Any = (mixed(0),) * objective.q
+    sums: dict[Any, tuple[Assignment, Any, Array]] = {}
+    sums[b""] = ((), value, np.zeros((objective.q, objective.p)))
+    for i, term in enumerate(terms):
+        value = tuple(v + w for v, w in zip(value, term.results(term.run_exactly(term.run.decisions)), strict=True))
+        found: dict[Any, tuple[Assignment, Any, Array]] = {}
+        for combination in product(*(branches.pieces(interpreter, k) for k in term.run.decisions)):
+            choices = dict(zip(term.run.decisions, combination, strict=True))
+            outputs = tuple(term.results(term.run_exactly(choices)))
+            if any(v != v for v in outputs):
                 continue
-            slopes = objective.slopes(forced) + 0.0
-            term.setdefault(outputs.tobytes() + slopes.tobytes(), (named(objective, i, choices), outputs, slopes))
-        if len(sums) * len(term) > limit:
-            raise ProgramError(f"{len(sums) * len(term)} sums of the terms' values, over the limit of {limit}")
-        folded: dict[bytes, tuple[Assignment, Array, Array]] = {}
+            slopes = objective.slopes(interpreter.run(term.x, term.row, choices)) + 0.0
+            found.setdefault((outputs, slopes.tobytes()), (named(objective, i, choices), outputs, slopes))
+        if len(sums) * len(found) > limit:
+            raise ProgramError(f"{len(sums) * len(found)} sums of the terms' values, over the limit of {limit}")
+        folded: dict[Any, tuple[Assignment, Any, Array]] = {}
         for a, v, g in sums.values():
-            for b, w, h in term.values():
-                folded.setdefault((v + w).tobytes() + (g + h).tobytes(), (a + b, v + w, g + h))
+            for b, w, h in found.values():
+                both = tuple(s + t for s, t in zip(v, w, strict=True))
+                folded.setdefault((both, (g + h).tobytes()), (a + b, both, g + h))
         sums = folded
-    scale = len(runs)
-    equal = [(a, g / scale) for a, v, g in sums.values() if (np.abs(v - value) <= tol * scale).all()]
-    local = combine([_local(objective, i, x, run, tol, limit) for i, run in enumerate(runs)], limit)
+    scale = len(terms)
+    equal = [
+        (a, g / scale)
+        for a, v, g in sums.values()
+        if all(s == t or abs(s - t) <= tol * scale for s, t in zip(v, value, strict=True))
+    ]
     return distinct([*equal, *local])
 
 

@@ -1,0 +1,451 @@
+"""What a register is as a function of the parameters near a point, in factored form, so that signs can be proved.
+
+A form is a number times powers of polynomials, in t = x − x_0 and in what transcendental functions add to their values
+at x_0. Of a guard that is 0 at x_0, the factors that are not 0 there have a sign; of the others those with odd powers
+matter, and two guards that share one change sign together: x³, −sin(x) and x exp(y) are all about the sign of x.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from math import isqrt
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+
+from simsa.calculus.mixed import MIXED, begun, mixed, partial, plain, proved, short
+from simsa.calculus.series import FAINT, anchored, taylor
+from simsa.machine.reference import Arithmetic, Execution, Interpreter
+from simsa.primitives.primitive import FUNCTIONS, OPERANDS
+from simsa.tape.tape import OUT, OUTS, Tape
+
+Monomial = frozenset[tuple[Any, int]]
+Slope = dict[int, Any]
+UNIT: Monomial = frozenset()
+
+TERMS = 64
+"""Terms of a polynomial, besides linear ones, beyond which it is taken as one unknown function."""
+
+
+class Opaque:
+    """What a function that is no polynomial adds to its value at the point: a variable that is 0 there."""
+
+    def __init__(self, name: str, args: tuple[Any, ...], slope: Slope) -> None:
+        self.name, self.args, self.slope = name, args, slope
+        self._hash = hash((crc32(name.encode()), args))  # the same in every process, as the order of terms is
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return isinstance(other, Opaque) and (self._hash, self.name, self.args) == (other._hash, other.name, other.args)
+
+
+class Polynomial:
+    """Terms by monomial, none 0; the first in a fixed order is 1, so that multiples of one polynomial are one."""
+
+    def __init__(self, terms: dict[Monomial, Any]) -> None:
+        self.terms = terms
+        self._hash = hash(frozenset(terms.items()))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Polynomial) and self._hash == other._hash and self.terms == other.terms
+
+    @cached_property
+    def value(self) -> Any:
+        """Return the value at the point."""
+        return self.terms.get(UNIT, mixed(0))
+
+    @cached_property
+    def slope(self) -> Slope:
+        """Return the gradient at the point, by parameter."""
+        total: Slope = {}
+        for monomial, c in self.terms.items():
+            if len(monomial) == 1:
+                ((variable, power),) = monomial
+                if power == 1:
+                    moved = {variable: mixed(1)} if isinstance(variable, int) else variable.slope
+                    _add(total, moved, c)
+        return {i: v for i, v in total.items() if v != 0}
+
+    @cached_property
+    def short(self) -> bool:
+        """Tell whether each term has one variable at most, not raised to a power."""
+        return all(len(m) <= 1 and all(e == 1 for _, e in m) for m in self.terms)
+
+    @cached_property
+    def affine(self) -> bool:
+        """Tell whether the polynomial is affine in the parameters."""
+        return all(sum(e for _, e in m) <= 1 and all(isinstance(v, int) for v, _ in m) for m in self.terms)
+
+
+def _add(total: Slope, other: Slope, factor: Any) -> None:
+    """Add a multiple of a gradient to another."""
+    for i, v in other.items():
+        total[i] = total.get(i, 0) + factor * v
+
+
+class Form:
+    """scale · Π polynomial^power; a constant if there is no polynomial.
+
+    linear: a sum of linear terms, which is put into factors only when they are asked for, as long sums grow by one.
+    """
+
+    __array_ufunc__ = None
+
+    def __init__(
+        self, scale: Any, factors: dict[Polynomial, int] | None = None, linear: dict[Monomial, Any] | None = None
+    ) -> None:
+        self.linear = linear
+        if linear is None:
+            self.scale = short(scale)
+            self.factors = factors if factors and self.scale == self.scale and self.scale != 0 else {}
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("scale", "factors") or self.linear is None:
+            raise AttributeError(name)
+        factored = _normal(self.linear)
+        self.scale, self.factors = factored.scale, factored.factors
+        return getattr(self, name)
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.scale, frozenset(self.factors.items())))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Form):
+            return False
+        return self._hash == other._hash and self.scale == other.scale and self.factors == other.factors
+
+    @property
+    def short(self) -> bool:
+        """Tell whether the form is a sum of linear terms."""
+        if self.linear is not None or not self.factors:
+            return True
+        return len(self.factors) == 1 and all(e == 1 and polynomial.short for polynomial, e in self.factors.items())
+
+    def terms(self) -> dict[Monomial, Any]:
+        """Return the terms of a form that is a sum of linear ones."""
+        if self.linear is not None:
+            return self.linear
+        if not self.factors:
+            return {UNIT: self.scale} if self.scale != 0 else {}
+        (polynomial,) = self.factors
+        return {m: self.scale * c for m, c in polynomial.terms.items()}
+
+    def value(self) -> Any:
+        """Return the value at the point."""
+        if self.linear is not None:
+            return self.linear.get(UNIT, mixed(0))
+        v = self.scale
+        for polynomial, power in self.factors.items():
+            v = v * MIXED.functions["pow"](polynomial.value, mixed(power))
+        return short(v)
+
+    def slope(self) -> Slope:
+        """Return the gradient at the point, by parameter."""
+        if self.linear is not None:
+            return Polynomial(self.linear).slope
+        total: Slope = {}
+        for polynomial, power in self.factors.items():
+            rest = Form(self.scale * power, _merged(self.factors, {polynomial: 1}, -1)).value()
+            _add(total, polynomial.slope, rest)
+        return total
+
+    def __add__(self, other: Any) -> "Form":
+        other = form(other)
+        if self.short and other.short:
+            few, many = sorted((self.terms(), other.terms()), key=len)
+            total = dict(many)
+            for monomial, c in few.items():
+                total[monomial] = short(total.get(monomial, 0) + c)
+                if total[monomial] == 0:
+                    del total[monomial]
+            return Form(None, linear=total)
+        shared = {}
+        for polynomial in {*self.factors, *other.factors}:
+            power = min(self.factors.get(polynomial, 0), other.factors.get(polynomial, 0))
+            if power:
+                shared[polynomial] = power
+        try:
+            terms = expanded(Form(self.scale, _merged(self.factors, shared, -1)))
+            for monomial, c in expanded(Form(other.scale, _merged(other.factors, shared, -1))).items():
+                terms[monomial] = terms.get(monomial, 0) + c
+            found = _normal(terms)
+        except LongError:
+            slope = self.slope()
+            _add(slope, other.slope(), mixed(1))
+            return _opaque("add", (self, other), self.value() + other.value(), slope)
+        return Form(found.scale, _merged(found.factors, shared, 1))
+
+    def __mul__(self, other: Any) -> "Form":
+        other = form(other)
+        return Form(self.scale * other.scale, _merged(self.factors, other.factors, 1))
+
+    def __truediv__(self, other: Any) -> "Form":
+        other = form(other)
+        return Form(MIXED.divide(self.scale, other.scale), _merged(self.factors, other.factors, -1))
+
+    def __neg__(self) -> "Form":
+        if self.linear is not None:
+            return Form(None, linear={m: -c for m, c in self.linear.items()})
+        return Form(-self.scale, self.factors)
+
+    def __sub__(self, other: Any) -> "Form":
+        return self + -form(other)
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __rsub__(self, other: Any) -> "Form":
+        return form(other) - self
+
+    def __rtruediv__(self, other: Any) -> "Form":
+        return form(other) / self
+
+    def __float__(self) -> float:
+        return plain(self.value())
+
+    def __lt__(self, other: Any) -> bool:
+        return bool(self.value() < form(other).value())
+
+    def __gt__(self, other: Any) -> bool:
+        return bool(self.value() > form(other).value())
+
+    def __abs__(self) -> "Form":
+        return -self if self.value() < 0 else self
+
+
+class LongError(Exception):
+    """A polynomial has too many terms."""
+
+
+def form(value: Any) -> Form:
+    """Return a number as a form."""
+    return value if isinstance(value, Form) else Form(mixed(value))
+
+
+def _merged(a: Mapping[Polynomial, int], b: Mapping[Polynomial, int], sign: int) -> dict[Polynomial, int]:
+    """Return the powers of a product, or of a quotient."""
+    result = dict(a)
+    for polynomial, power in b.items():
+        result[polynomial] = result.get(polynomial, 0) + sign * power
+    return {polynomial: power for polynomial, power in result.items() if power}
+
+
+def expanded(product: Form) -> dict[Monomial, Any]:
+    """Return a product of polynomials as one; raises LongError if it has too many terms."""
+    terms: dict[Monomial, Any] = {UNIT: product.scale}
+    for polynomial, power in product.factors.items():
+        for _ in range(power):
+            found: dict[Monomial, Any] = {}
+            for m, a in terms.items():
+                for n, b in polynomial.terms.items():
+                    both = m | n if not (m and n) else _times(m, n)
+                    found[both] = found.get(both, 0) + a * b
+            terms = found
+            if sum(len(m) > 1 or any(e > 1 for _, e in m) for m in terms) > TERMS:
+                raise LongError
+    return terms
+
+
+def _times(m: Monomial, n: Monomial) -> Monomial:
+    """Return the product of two monomials."""
+    powers = dict(m)
+    for variable, power in n:
+        powers[variable] = powers.get(variable, 0) + power
+    return frozenset(powers.items())
+
+
+def _normal(terms: dict[Monomial, Any]) -> Form:
+    """Return a polynomial as a form: variables that all terms share are factors, and so is the rest."""
+    terms = {m: c for m, c in terms.items() if c != 0}
+    if not terms:
+        return Form(mixed(0))
+    monomials = iter(terms)
+    shared = dict(next(monomials))
+    for monomial in monomials:
+        powers = dict(monomial)
+        shared = {v: min(e, powers[v]) for v, e in shared.items() if v in powers}
+        if not shared:
+            break
+    factors = {Polynomial({frozenset({(v, 1)}): mixed(1)}): e for v, e in shared.items()}
+    if shared:
+        terms = {
+            frozenset((v, e - shared.get(v, 0)) for v, e in m if e > shared.get(v, 0)): c for m, c in terms.items()
+        }
+    first = min(terms, key=lambda m: (sum(e for _, e in m), hash(m)))
+    scale = terms[first]
+    if len(terms) > 1:
+        rest = Polynomial({m: mixed(1) if m == first else MIXED.divide(c, scale) for m, c in terms.items()})
+        factors = _merged(factors, {rest: 1}, 1)
+    return Form(scale, factors)
+
+
+def _opaque(name: str, args: tuple[Form, ...], value: Any, slope: Slope) -> Form:
+    """Return a function that is no polynomial: its value, and what it adds to it."""
+    return _normal({UNIT: value, frozenset({(Opaque(name, args, slope), 1)}): mixed(1)})
+
+
+def _function(name: str) -> Callable[..., Form]:
+    """Return an elementary function of forms."""
+
+    def apply(*args: Any) -> Form:
+        forms = tuple(form(arg) for arg in args)
+        if name == "pow" and not forms[1].factors and proved(forms[1].scale) and forms[1].scale.denominator == 1:
+            power = forms[1].scale.numerator
+            raised = {polynomial: e * power for polynomial, e in forms[0].factors.items()} if power else {}
+            return Form(MIXED.functions["pow"](forms[0].scale, mixed(power)), raised)
+        values = [f.value() for f in forms]
+        value = MIXED.functions[name](*values)
+        if not any(f.factors for f in forms):
+            return Form(value)
+        slope: Slope = {}
+        for i, f in enumerate(forms):
+            if f.factors:
+                d = partial(name, i, MIXED)(*values, *(None,) * (len(OPERANDS) - len(values)), value)
+                _add(slope, f.slope(), d)
+        return _opaque(name, forms, value, slope)
+
+    return apply
+
+
+FORMS = Arithmetic(form, {name: _function(name) for name in sorted(FUNCTIONS)}, lambda x, y: form(x) / form(y))
+"""The arithmetic of forms for the reference interpreter."""
+
+
+def parameter(i: int, value: float) -> Form:
+    """Return parameter i at a value."""
+    return _normal({UNIT: mixed(value), frozenset({(i, 1)}): mixed(1)})
+
+
+class Symbolic(Interpreter):
+    """Runs a tape in forms, those registers only that are asked for, under the decisions of a run in float64.
+
+    Values that agree with those of another such run up to rounding are taken as equal to them.
+    """
+
+    def __init__(self, tape: Tape, there: Execution, bounds: list[float]) -> None:
+        """Set the execution in float64 at the point, and how far its registers may be off."""
+        super().__init__(tape, FORMS)
+        self.there, self.bounds = there, bounds
+        self.writer = {r: k for k, line in enumerate(self.code) for r in range(line[OUT], line[OUT] + line[OUTS])}
+
+    def _margin(self, k: int, row: Any, x: list[Any], numbers: list[Any]) -> float:
+        return np.inf
+
+    def begin(self, x: list[float], data: list[float]) -> Execution:
+        """Return the run before its first instruction."""
+        return begun(self, [*(parameter(i, v) for i, v in enumerate(x)), *map(form, data)])
+
+    def need(self, execution: Execution, k: int, decisions: Mapping[int, Any]) -> None:
+        """Compute the operands of instruction k, and what they are made of, pieces that are not executed left out."""
+        wanted, stack = set(), list(self._lines[k][1])
+        while stack:
+            r = stack.pop()
+            if execution.values[r] is None and (j := self.writer[r]) not in wanted:
+                wanted.add(j)
+                stack += self._executed(j, decisions.get(j))
+        for j in sorted(wanted):
+            self._evaluate(j, execution, decisions)
+            out = self.code[j][OUT]
+            for r in range(out, out + self.code[j][OUTS]):
+                moved = form(execution.values[r])
+                value = moved.value()
+                kept = anchored(value, self.there.values[r], self.bounds[r])
+                execution.values[r] = moved if kept is value else moved + Form(kept - value)
+
+    def _executed(self, k: int, decision: Any) -> list[int]:
+        """Return the operands of instruction k that its executed piece reads."""
+        row, reads, _ = self._lines[k]
+        if row.name == "select":
+            return [reads[self.tape.table(k)[decision, 2]]]
+        if row.name in ("max", "min"):
+            return [reads[decision[0]]]
+        if row.branches:
+            return [r for i, r in enumerate(reads) if row.pieces[decision[0][1]].uses(i)]
+        return list(reads)
+
+
+def signs(guard: Form) -> tuple[int, list[Polynomial], bool]:
+    """Return what the sign of a guard that is 0 at the point is beside it: a sign, times those of some polynomials.
+
+    These are 0 at the point, and what they are is to be decided. 0 if the guard is 0 everywhere. Last, whether the
+    guard is 0 without any rounding; if not, what it is more is left out.
+    """
+    value, exact = guard.value(), True
+    if value != 0:
+        guard, exact = guard - Form(value), False
+    if guard.scale == 0:
+        return 0, [], exact
+    sign, open_signs = 1 if guard.scale > 0 else -1, []
+    for polynomial, power in guard.factors.items():
+        own, rest = _reduced(polynomial)
+        if power % 2:
+            sign *= own
+            open_signs += rest
+    odd = {p for p in open_signs if open_signs.count(p) % 2}
+    return sign, [p for p in dict.fromkeys(open_signs) if p in odd], exact
+
+
+def _reduced(polynomial: Polynomial) -> tuple[int, list[Polynomial]]:
+    """Return the sign of a polynomial beside the point as a sign times those of simpler ones, where that is known."""
+    if polynomial.value != 0:
+        return 1 if polynomial.value > 0 else -1, []
+    terms = polynomial.terms
+    if len(terms) == 1:
+        ((monomial, _),) = terms.items()
+        ((variable, _),) = monomial
+        if isinstance(variable, Opaque) and len(variable.args) == 1:
+            return _inner(polynomial, variable)
+    if all(e % 2 == 0 for m in terms for _, e in m):
+        if all(proved(c) and c > 0 for c in terms.values()):
+            return 1, []
+        if len(terms) == 2:
+            return _two_squares(polynomial)
+    return 1, [polynomial]
+
+
+def _inner(polynomial: Polynomial, variable: Opaque) -> tuple[int, list[Polynomial]]:
+    """Return the sign of f(u) − f(u_0) by that of u − u_0, and the first power of it that f has."""
+    inner = variable.args[0]
+    for power, c in enumerate(taylor(variable.name, inner.value())[1:], 1):
+        if abs(c) > (0 if proved(c) else FAINT):
+            sign, rest, _ = signs(inner - Form(inner.value()))
+            own = 1 if c > 0 else -1
+            return (own * sign, rest) if power % 2 else (own, [])
+        if not proved(c):
+            break
+    return 1, [polynomial]
+
+
+def _two_squares(polynomial: Polynomial) -> tuple[int, list[Polynomial]]:
+    """Return a² − b² as the factors a − b and a + b, if b is rational."""
+    (m, c), (n, d) = polynomial.terms.items()
+    roots = [_root(abs(v)) for v in (c, d)]
+    if None in roots:
+        return 1, [polynomial]
+    sign = 1 if c > 0 else -1
+    rest: list[Polynomial] = []
+    for side in (1, -1):
+        a, b = (frozenset((v, e // 2) for v, e in part) for part in (m, n))
+        factor = _normal({a: roots[0], b: side * roots[1]})
+        own, more, _ = signs(factor)
+        sign, rest = sign * own, rest + more
+    return sign, rest
+
+
+def _root(value: Any) -> Any:
+    """Return the rational square root, or None."""
+    if not proved(value):
+        return None
+    root = mixed(isqrt(value.numerator)) / isqrt(value.denominator)
+    return root if root * root == value else None

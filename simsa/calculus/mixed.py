@@ -1,0 +1,162 @@
+"""Numbers that are rational as long as they can be, and float64 where a transcendental function took part.
+
+Programs made of + - * / and selections are thus run without any rounding, and so are the exact values that other
+functions have at 0 and 1; a value that is a Fraction is proved, one that is a float is not.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from simsa.machine.reference import FLOAT64, Arithmetic, Execution, Interpreter, formula
+from simsa.primitives import ROW, Primitive
+from simsa.primitives.primitive import FUNCTIONS
+from simsa.tape.tape import OUT, OUTS, Tape
+
+LONGEST = 4096
+"""Bits of a numerator or denominator beyond which a number is rounded to float64."""
+
+KNOWN: Mapping[tuple[str, int], Fraction] = {
+    **{(name, 0): Fraction(0) for name in ("sin", "tan", "tanh", "erf", "expm1", "log1p", "sqrt")},
+    **{(name, 0): Fraction(1) for name in ("exp", "cos")},
+    ("sigmoid", 0): Fraction(1, 2),
+    ("log", 1): Fraction(0),
+}
+"""Rational values of functions that are not rational."""
+
+SLACK = 4
+"""Units of rounding by which each operation is taken to be off: twice what it is, for it and for the number given."""
+
+
+def mixed(value: Any) -> Any:
+    """Return a number without rounding; infinities, NaN, and what is too long, as float64."""
+    if isinstance(value, Fraction):
+        if max(value.numerator.bit_length(), value.denominator.bit_length()) <= LONGEST:
+            return value
+        return np.float64(plain(value))
+    number = float(value)
+    return Fraction(number) if math.isfinite(number) else np.float64(number)
+
+
+def short(value: Any) -> Any:
+    """Return a number as it is, or rounded if it is too long; a float stays one."""
+    return mixed(value) if isinstance(value, Fraction) else np.float64(value)
+
+
+def plain(value: Any) -> float:
+    """Return a number in float64, infinite where it is too large."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def proved(value: Any) -> bool:
+    """Tell whether a number is rational, so that nothing was rounded on the way to it."""
+    return isinstance(value, Fraction)
+
+
+def divide(x: Any, y: Any) -> Any:
+    """Return x / y; by 0 as float64 does."""
+    if y != 0:
+        return x / y
+    with np.errstate(all="ignore"):
+        return np.float64(plain(x)) / np.float64(plain(y))
+
+
+def _function(name: str) -> Callable[..., Any]:
+    """Return an elementary function, exact where its value is known to be rational."""
+
+    def apply(*args: Any) -> Any:
+        if all(map(proved, args)):
+            known = KNOWN.get((name, args[0]))
+            if known is not None and len(args) == 1:
+                return known
+            if name == "pow" and args[1].denominator == 1 and abs(args[1]) <= LONGEST and (args[0] or args[1] >= 0):
+                length = max(args[0].numerator.bit_length(), args[0].denominator.bit_length())
+                if length * abs(args[1]) <= 4 * LONGEST:
+                    return args[0] ** args[1].numerator
+            if name == "sqrt" and args[0] >= 0:
+                root = Fraction(math.isqrt(args[0].numerator), math.isqrt(args[0].denominator))
+                if root * root == args[0]:
+                    return root
+        with np.errstate(all="ignore"):
+            return FLOAT64.functions[name](*(np.float64(plain(arg)) for arg in args))
+
+    return apply
+
+
+MIXED = Arithmetic(mixed, {name: _function(name) for name in sorted(FUNCTIONS)}, divide)
+"""The arithmetic of these numbers for the reference interpreter."""
+
+
+class Exact(Interpreter):
+    """Runs a tape in these numbers, and shortens what is too long."""
+
+    def __init__(self, tape: Tape) -> None:
+        """Set the arithmetic."""
+        super().__init__(tape, MIXED)
+
+    def _evaluate(self, k: int, execution: Execution, choices: Mapping[int, Any]) -> None:
+        super()._evaluate(k, execution, choices)
+        out = self.code[k][OUT]
+        for r in range(out, out + self.code[k][OUTS]):
+            execution.values[r] = short(execution.values[r])
+
+
+def begun(interpreter: Interpreter, inputs: list[Any]) -> Execution:
+    """Return an execution before its first instruction. inputs: parameters, then data, as numbers of the arithmetic."""
+    values = [*inputs, *[None] * (interpreter.tape.registers - len(inputs))]
+    for register, value in interpreter._constants:
+        values[register] = value
+    return Execution(values)
+
+
+def errors(interpreter: Interpreter, run: Execution) -> list[float]:
+    """Return for each register of a run in float64 how far it may be from what it is over the real numbers.
+
+    Each operand passes its own error times the absolute slope, and each operation adds its rounding, the numbers given
+    included: so it is the rounding of the sum of absolute contributions. For a selection it is the largest over its
+    pieces, since those that meet are compared.
+    """
+    unit = SLACK * float(np.finfo(np.float64).eps)
+    found = [unit * abs(float(v)) if v is not None else 0.0 for v in run.values]
+    with np.errstate(all="ignore"):
+        for k, line in enumerate(interpreter.code):
+            row, reads, x, numbers = interpreter.line(k, run.values)
+            own = np.array([found[r] for r in reads])
+            for j, bound in enumerate(_passed(interpreter, k, run, row, x, own, numbers, unit)):
+                found[line[OUT] + j] = bound if bound == bound else np.inf
+    return found
+
+
+def _passed(
+    interpreter: Interpreter, k: int, run: Execution, row: Primitive, x: Any, own: Any, numbers: Any, unit: float
+) -> list[float]:
+    """Return the errors of the results of instruction k, of the errors of its operands."""
+    outs = interpreter.code[k][OUTS]
+    if row.arity is None and (row.ties or row.name == "select"):
+        finite = own[np.isfinite(own)]
+        return [float(finite.max(initial=0.0))] * outs
+    if row.arity is None:
+        table = interpreter.partials(k, run)
+        steep = np.array([[0.0 if d is None else abs(float(d)) for d in line] for line in table])
+        sizes = steep @ np.abs(np.array(x, np.float64))
+        return [float(v) for v in steep @ own + unit * sizes]
+    bounds = []
+    for piece in row.pieces:
+        value = float(interpreter.piece(row, piece.value, x, None, numbers))
+        slopes = [interpreter.piece(row, text, x, np.float64(value), numbers) for text in piece.partials]
+        passed = sum(abs(float(d)) * e for d, e in zip(slopes, own, strict=True) if e)
+        bounds.append(passed + unit * abs(value))
+    finite_bounds = [b for b in bounds if np.isfinite(b)]
+    return [max(finite_bounds, default=np.inf)]
+
+
+def partial(name: str, number: int, arithmetic: Arithmetic) -> Callable[..., Any]:
+    """Return the partial of an elementary function of the table, as a function of (x, y, z, v)."""
+    row = ROW[name]
+    return formula(row.pieces[0].partials[number], row, arithmetic)

@@ -1,0 +1,158 @@
+"""Clarke's sets of generated programs, beside exact answers that are found without simsa (tests/torture/germs.py)."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import simsa
+from simsa import calculus
+from simsa.errors import ProgramError
+from tests.torture import germs
+
+KINDS = {"linear": 1, "thin": 2, "flat": 3, "jumping": 4}
+
+
+def form(rng, p):
+    """An affine form that is 0 at 0, three times in four."""
+    coefficients = rng.integers(-3, 4, size=p)
+    if not coefficients.any():
+        coefficients[rng.integers(p)] = 1
+    return ("affine", tuple(coefficients.tolist()), int(rng.integers(-1, 2)) if rng.random() < 0.25 else 0)
+
+
+def leaf(rng, p, kind):
+    """A small function of the kind that is asked for."""
+    h, g = form(rng, p), form(rng, p)
+    if kind == "linear":
+        return h
+    if kind == "thin":
+        k = int(rng.integers(1, 4))
+        u = ("affine", h[1], 0)
+        if rng.random() < 0.5:
+            u = ("sin", u)
+        return (
+            "add",
+            ("relu", u),
+            ("scale", int(rng.choice([-1, 1])), ("relu", ("scale", int(rng.choice([-k, k])), u))),
+        )
+    if kind == "flat":
+        guard = h
+        for _ in range(int(rng.integers(0, 4))):
+            guard = ("mul", guard, h if rng.random() < 0.7 else g)
+        if rng.random() < 0.3:
+            guard = ("sin", ("affine", h[1], 0))
+        pieces = (("scale", int(rng.integers(-2, 3)), h), ("scale", int(rng.integers(-2, 3)), h))
+        return ("where", ("scale", int(rng.choice([-1, 1, 2])), guard), *pieces)
+    step = ("where", h, ("constant", int(rng.integers(-2, 3))), ("constant", int(rng.integers(-2, 3))))
+    return [
+        ("mul", step, h),
+        ("mul", ("sign", h), ("abs", h)),
+        ("where", h, ("mul", ("where", h, h, ("constant", 1)), ("where", h, h, ("constant", 1))), ("constant", 0)),
+        ("mul", ("mul", h, step), g),
+        ("mul", ("sign", ("mul", h, ("mul", h, h))), h),
+        ("add", ("mul", step, h), ("where", h, ("constant", 0), ("constant", int(rng.random() < 0.1)))),
+    ][rng.integers(6)]
+
+
+def tree(rng, p, kind, depth):
+    """A tree over such functions. Guards behind products would be no products of affine forms, so these are on top."""
+    if depth == 0:
+        return leaf(rng, p, kind)
+    a, b = (tree(rng, p, kind, depth - 1) for _ in range(2))
+    if kind == "linear":
+        c = tree(rng, p, kind, depth - 1)
+        h = form(rng, p)
+        return [
+            ("relu", a),
+            ("abs", a),
+            ("max", a, b),
+            ("min", a, b),
+            ("add", a, b),
+            ("scale", int(rng.integers(-3, 4)), a),
+            ("order", int(rng.integers(3)), a, b, c),
+            ("where", h, ("add", a, ("scale", int(rng.integers(-2, 3)), h)), a),
+            ("add", a, ("add", ("relu", b), ("scale", -1, ("relu", ("scale", -1, b))))),
+        ][rng.integers(9)]
+    return [("add", a, b), ("add", ("scale", int(rng.integers(-3, 4)), a), b)][rng.integers(2)]
+
+
+def generated(kind, number):
+    """The tree and the point of a number."""
+    rng = np.random.default_rng([KINDS[kind], number])
+    p = int(rng.integers(1, 4)) if kind == "linear" else int(rng.integers(1, 3))
+    found = tree(rng, p, kind, int(rng.integers(1, 3)) if kind == "linear" else 1)
+    return found, [int(v) for v in (rng.integers(-1, 2, size=p) if rng.random() < 0.2 else np.zeros(p, int))]
+
+
+def hull_holds(vertices, gradient):
+    """Whether a gradient is among some, or between them."""
+    if any(all(Fraction(a) == b for a, b in zip(v, gradient, strict=True)) for v in vertices.tolist()):
+        return True
+    if vertices.shape[1] == 1:
+        return vertices.min() <= gradient[0] <= vertices.max()
+    shifted = vertices - np.array([float(v) for v in gradient])
+    return calculus.min_norm_point(shifted, exact=True).contains == "in"
+
+
+def wrong(kind, number):
+    """What is wrong with a program, in a word, or "sampled"; empty if nothing is."""
+    found, x = generated(kind, number)
+    try:
+        at_zero = kind in ("thin", "flat") and any(x)
+        x = [0] * len(x) if at_zero else x
+        exact, jumps = germs.clarke(found, x)
+        program = simsa.trace(lambda v: germs.build(found, v) + 0.0 * v[0], len(x))
+    except TypeError:  # a constant
+        return ""
+    if jumps:
+        for ask in (calculus.clarke, lambda P, y: calculus.selection_operator(P, y, "local")):
+            try:
+                ask(program, x)
+            except ProgramError as error:
+                if "jumps" not in str(error):
+                    return f"jumps, and says {error}"
+            else:
+                return "jumps, and has a set"
+        return ""
+    answer = calculus.clarke(program, x)
+    listed = {tuple(map(Fraction, v)) for v in answer.vertices.tolist()}
+    if not listed <= exact:
+        return f"has {listed - exact} too much of {exact}"
+    if not all(hull_holds(answer.vertices, gradient) for gradient in exact):
+        return f"lacks {exact - listed}"
+    local = calculus.selection_operator(program, x, "local")
+    if not all(hull_holds(local.vertices, gradient) for gradient in exact):
+        return "local lacks some of Clarke's set"
+    if not hull_holds(local.vertices, [Fraction(v) for v in program.gradient(x).tolist()]):
+        return "local lacks AD's gradient"
+    try:
+        full = calculus.selection_operator(program, x, "full", limit=300)
+    except ProgramError as error:
+        if "over the limit" not in str(error):
+            return str(error)
+    else:
+        if not {tuple(v) for v in local.vertices.tolist()} <= {tuple(v) for v in full.vertices.tolist()}:
+            return "local is no subset of full"
+    try:
+        lexicographic = calculus.lexicographic(program, x)
+    except ProgramError as error:
+        if "to first order" not in str(error):
+            return str(error)
+    else:
+        if not hull_holds(answer.vertices, [Fraction(v) for v in lexicographic.tolist()]):
+            return f"lexicographic {lexicographic} is none of {exact}"
+    kind_of = calculus.classify(program, x)
+    ad = tuple(map(Fraction, program.gradient(x).tolist()))
+    if kind_of.tie is not None:
+        tie = "Sing" if len(exact) > 1 else "C" if {ad} != exact else "harmless"
+        if kind_of.tie != tie:
+            return f"tie {kind_of.tie}, not {tie}"
+    return "" if answer.certified else "sampled"
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("kind", KINDS)
+def test_clarke_sets_are_the_exact_ones(kind, programs):
+    said = {number: word for number in range(programs) if (word := wrong(kind, number))}
+    assert not said
