@@ -13,7 +13,7 @@ from zlib import crc32
 
 import numpy as np
 
-from simsa.calculus.mixed import MIXED, begun, mixed, partial, plain, proved, short
+from simsa.calculus.mixed import MIXED, begun, mixed, partial, plain, proved, short, with_norm
 from simsa.calculus.series import FAINT, anchored, taylor
 from simsa.machine.reference import Arithmetic, Execution, Interpreter
 from simsa.primitives.primitive import FUNCTIONS, OPERANDS
@@ -318,7 +318,9 @@ def _function(name: str) -> Callable[..., Form]:
     return apply
 
 
-FORMS = Arithmetic(form, {name: _function(name) for name in sorted(FUNCTIONS)}, lambda x, y: form(x) / form(y))
+FORMS = Arithmetic(
+    form, with_norm({name: _function(name) for name in sorted(FUNCTIONS)}), lambda x, y: form(x) / form(y)
+)
 """The arithmetic of forms for the reference interpreter."""
 
 

@@ -7,12 +7,14 @@ functions have at 0 and 1; a value that is a Fraction is proved, one that is a f
 import math
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
 
 from simsa.machine.reference import FLOAT64, Arithmetic, Execution, Interpreter, formula
-from simsa.primitives import ROW, Primitive
+from simsa.primitives import INNER, ROW, Primitive
 from simsa.primitives.primitive import FUNCTIONS
 from simsa.tape.tape import OUT, OUTS, Tape
 
@@ -89,7 +91,12 @@ def _function(name: str) -> Callable[..., Any]:
     return apply
 
 
-MIXED = Arithmetic(mixed, {name: _function(name) for name in sorted(FUNCTIONS)}, divide)
+def with_norm(functions: dict[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
+    """Return elementary functions, and the Euclidean norm as the root of a sum of squares, for where it is not 0."""
+    return {**functions, "norm": lambda x: functions["sqrt"](reduce(add, [v * v for v in x]))}
+
+
+MIXED = Arithmetic(mixed, with_norm({name: _function(name) for name in sorted(FUNCTIONS)}), divide)
 """The arithmetic of these numbers for the reference interpreter."""
 
 
@@ -158,5 +165,5 @@ def _passed(
 
 def partial(name: str, number: int, arithmetic: Arithmetic) -> Callable[..., Any]:
     """Return the partial of an elementary function of the table, as a function of (x, y, z, v)."""
-    row = ROW[name]
+    row = (ROW | INNER)[name]
     return formula(row.pieces[0].partials[number], row, arithmetic)

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from simsa.calculus.mixed import MIXED, mixed, partial, plain, proved, short
+from simsa.calculus.mixed import MIXED, mixed, partial, plain, proved, short, with_norm
 from simsa.machine.reference import Arithmetic, Execution, Interpreter
-from simsa.primitives import ROW
+from simsa.primitives import INNER, ROW
 from simsa.primitives.primitive import FUNCTIONS, OPERANDS
 from simsa.tape.tape import OUT, OUTS, Tape
 
@@ -151,7 +151,7 @@ def divide(x: Any, y: Any) -> Series:
 
 def _function(name: str) -> Callable[..., Series]:
     """Return an elementary function of series: y' = Σ ∂f(u, y) u', with the partials that the table has."""
-    partials = len(ROW[name].pieces[0].partials)
+    partials = len((ROW | INNER)[name].pieces[0].partials)
 
     def apply(*args: Any) -> Series:
         u = [series(arg) for arg in args]
@@ -191,7 +191,7 @@ def _power(x: Series, exponent: int) -> Series:
     return result
 
 
-SERIES = Arithmetic(series, {name: _function(name) for name in sorted(FUNCTIONS)}, divide)
+SERIES = Arithmetic(series, with_norm({name: _function(name) for name in sorted(FUNCTIONS)}), divide)
 """The arithmetic of series for the reference interpreter."""
 
 
