@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from simsa.machine.reference import FLOAT64, Arithmetic, Execution, Interpreter, formula
 from simsa.primitives import ROW
-from simsa.primitives.primitive import FUNCTIONS, OPERANDS
+from simsa.primitives.primitive import FUNCTIONS, OPERANDS, STEPS
 from simsa.tape.tape import OUT, OUTS, Tape
 
 Tangent = NDArray[np.float64] | None
@@ -142,7 +142,12 @@ def _function(name: str) -> Callable[..., Dual]:
     return apply
 
 
-DUAL = Arithmetic(dual, {name: _function(name) for name in sorted(FUNCTIONS)})
+def _step(name: str) -> Callable[..., Dual]:
+    """Return a function to the integers: it moves with nothing, and what it is beside a jump is another piece."""
+    return lambda x: Dual(FLOAT64.functions[name](dual(x).value))
+
+
+DUAL = Arithmetic(dual, {name: (_step if name in STEPS else _function)(name) for name in sorted(FUNCTIONS)})
 """The arithmetic of dual numbers for the reference interpreter."""
 
 

@@ -22,6 +22,7 @@ Branch = namedtuple("Branch", "guards piece between")
 """A row of a branch table: its guards, and the piece it selects or the pieces it mixes."""
 
 _RELATIONS = {ast.Lt: "<", ast.LtE: "<=", ast.Eq: "==", ast.GtE: ">=", ast.Gt: ">"}
+_INTRINSICS = {"sqrt": "sqrt", "floor": "floor", "round_even": "rint"}
 _ARITHMETIC = {ast.Add: "fadd", ast.Sub: "fsub", ast.Mult: "fmul", ast.Div: "fdiv"}
 
 
@@ -57,8 +58,8 @@ class _Text:
         args = [self.visit(arg) for arg in node.args]
         if node.func.id == "isnan":
             return b.fcmp_unordered("uno", args[0], args[0])
-        if node.func.id == "sqrt":
-            return _call(b, "sqrt", *args)
+        if node.func.id in _INTRINSICS:
+            return _call(b, _INTRINSICS[node.func.id], *args)
         kind = self.context.typing_context.resolve_value_type(getattr(functions, node.func.id))
         call = kind.get_call_type(self.context.typing_context, (self.fe,) * len(args), {})
         return self.context.get_function(kind, call)(b, args)

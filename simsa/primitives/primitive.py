@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 OPERANDS = ("x", "y", "z")
-FUNCTIONS = frozenset(
+STEPS = frozenset(("floor", "round_even"))
+FUNCTIONS = STEPS | frozenset(
     ("exp", "log", "expm1", "log1p", "sqrt", "sin", "cos", "tan", "tanh", "sigmoid", "softplus", "pow", "erf")
 )
+"""What texts may call; STEPS are the functions to the integers, which move with nothing between their jumps."""
 RELATIONS = ("<", "<=", "==", ">=", ">")
 
 
