@@ -706,6 +706,12 @@ def _has_table(interpreter: Interpreter, k: int) -> bool:
     return branches.guarded(interpreter, k) and (bool(row.branches) or row.name == "select")
 
 
+def jumps(interpreter: Interpreter) -> bool:
+    """Tell whether a program has selections that may jump: a user's, or a step."""
+    rows = {k: branches.primitive(interpreter, k).name for k in range(len(interpreter.tape.code))}
+    return any(branches.guarded(interpreter, k) for k, name in rows.items() if name == "select" or name in STEPS)
+
+
 def _watched(interpreter: Interpreter) -> list[_Guard]:
     """Return the guards of users' selections, each by its factors if it has any."""
     found = []
