@@ -143,9 +143,9 @@ class GradientCheck:
     """AD beside Clarke's subdifferential ∂^c f(x), and one-sided slopes along each coordinate axis.
 
     gradient: what AD says, shape (p,). left, right: the slopes f'(x; -e_i)·(-1) and f'(x; e_i), extrapolated. error:
-    bounds of those, as estimated. verdicts: for each coordinate "smooth" (∂^c f(x) has one number, AD's), "kink" (it has
-    several, and AD is in the set), "outside" (it has several, and AD is not in the set), "wrong" (it has one, and AD
-    another) or "undecided". why: what left a coordinate undecided, or empty. ok: no coordinate is wrong or outside.
+    bounds of those, as estimated. verdicts: for each coordinate "smooth" (∂^c f(x) has one number, AD's), "kink" (it
+    has several, and AD is in the set), "outside" (it has several, and AD is not in the set), "wrong" (it has one, and
+    AD another) or "undecided". why: what left a coordinate undecided, or empty. ok: no coordinate is wrong or outside.
     """
 
     gradient: Array

@@ -552,7 +552,7 @@ ENOUGH = 1000
 NEAR = (2.0**-24, 2.0**-30, 2.0**-36)
 """How far beside a point a program is executed for its limits there, relative to 1 + |x|."""
 
-DIRECTIONS = 4
+DIRECTIONS = 3
 """Random lines through a point on which limits are looked at."""
 
 MEETINGS = 4
@@ -603,8 +603,9 @@ class _Search:
         if not np.isfinite(self.total.outputs(here)).all():
             return  # not defined there, which is another matter
         decided = (sides[0][-1].decisions, at, here.decisions, sides[1][-1].decisions)
-        found = [self._limit(x, unit, sample, sides[0]), self._under(x, unit, sample, at)]
-        found += [self._under(x, unit, sample, here.decisions), self._limit(x, unit, sample, sides[1])]
+        left, right = (self._limit(x, unit, sample, side) for side in sides)
+        zero = self._under(x, unit, sample, at)
+        found = [left, zero, zero if at is here.decisions else self._under(x, unit, sample, here.decisions), right]
         gaps = {(i, j): self._gap(found[i], found[j]) for i, j in combinations(range(4), 2)}
         (i, j), jump = max(gaps.items(), key=lambda entry: float(entry[1].max()))
         if jump.max() <= 0 or self._agree(x, sample, decided[i], decided[j]):

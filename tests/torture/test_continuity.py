@@ -80,7 +80,8 @@ def jumping(rng):
     if how == 2:
         return f"where(x > -2, where({guard(rng)}, {f}, {f} + {height}), {smooth(rng)})"
     if how == 3:
-        return f"{f} + {height}*{rng.choice(['sign', 'floor', 'ceil', 'trunc'])}({rng.choice(['2*x', '3*y + x', '2*x - y'])})"
+        step, inner = rng.choice(["sign", "floor", "ceil", "trunc"]), rng.choice(["2*x", "3*y + x", "2*x - y"])
+        return f"{f} + {height}*{step}({inner})"
     return f"{f} + {height}*heaviside({curve(rng)}, {rng.choice(['0', '1', '0.5'])})"
 
 
