@@ -226,7 +226,9 @@ def summary():
 def test_the_summary_keeps_its_contract(summary):
     assert set(summary) >= {"scenario", "digest", "seed", "cells", "hypotheses", "timing"}
     assert (summary["scenario"], summary["digest"], summary["seed"]) == ("made_up", "abc", 7)
-    assert summary["hypotheses"] == HEADER["hypotheses"]
+    *planned, continuous = summary["hypotheses"]
+    assert planned == HEADER["hypotheses"]
+    assert (continuous["hypothesis"], continuous["held"]) == ("each f_i is continuous (Def. 3)", None)
     assert summary["timing"]["traj_steps_per_second"] == 1e6
     wanted = {"c", "convention", "precision", "trajectories", "steps", "tied", "landed", "unbounded"}
     for cell in summary["cells"]:

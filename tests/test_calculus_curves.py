@@ -160,6 +160,72 @@ def test_continuous_selections_pass_and_say_what_was_tried():
         assert found.met == found.nodes != ()
 
 
+JUMPS = {
+    "where(y*y*x*x > 0, x, x + 1)": 1.0,  # of issue 12: on both axes, where the guard changes no sign
+    "where((x - 0.3*y)**4 > 0, x, x + 1)": 1.0,
+    "where(abs(x - y) > 0, x, x + 1)": 1.0,
+    "where(x == y, x + 1, x)": 1.0,
+    "where(x*x + y*y > 0, x, x + 1)": 1.0,  # at a point
+    "where(x == 1/2 and y == 1/4, 1, 0)": 1.0,
+    "where(x == 1/2, where(y == 1/4, 1, 0), 0)": 1.0,
+    "where(x*x - 2*x*y + y*y > 0, x, x + 1)": 1.0,
+    "where(x > 0, where(y == 0, 1, 0), 0)": 1.0,  # on a ray
+    "where(sin(x)**2 > 0, x, x + 1)": 1.0,
+    "(x > 0)*(y > 0)": 1.0,
+    "sign(x)": 2.0,
+    "floor(x) - 2*round(y)": None,
+    "heaviside(x - y, 1)": 1.0,
+    "argmax(x, y)": 1.0,
+    "where(x > 0, 1/x, 0)": None,  # bounded by nothing
+    "where(x*y >= 0, x, -x)": None,
+}
+
+
+@pytest.mark.parametrize("text", JUMPS)
+def test_jumps_on_thin_sets_are_found(text):
+    found = calculus.check_continuity(simsa.expression(text, ["x", "y"]), (-1.0, 1.0), samples=20).counterexample
+    assert found is not None
+    if JUMPS[text] is not None:
+        assert found.jump == pytest.approx(JUMPS[text], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x*(x > 0)",
+        "sign(x)*abs(x)",
+        "where(x > 0, sqrt(x), 0)*(x > 0)",
+        "where(x*x >= 0, x, x + 1)",  # nothing is below 0
+        "where(x > 0, x*log(x), 0)",  # a piece that has no value at the tie, but a limit
+        "where(x == 0, 1, 0) - where(2*x == 0, 1, 0)",
+        "where(sign(x) + 0.5 == 0, 5, 0)",  # the guard jumps over 0
+        "(x - floor(x))*(1 - (x - floor(x)))",
+        "where(x > 0.1, 1e9*(x - 0.1), 0)",  # steep: the rounding of the root explains the difference
+        "where(x > 0.1, (x + 1e10) - 1e10, x)",  # over the reals it is x
+        "dot(one_hot(argmax(x, y), 2), [x, y])",
+        "where(y*y*x*x > 0, x*y, 0)",
+        "where(x**2 + 1e-20 > 0, x, x + 1)",
+    ],
+)
+def test_continuous_programs_whose_pieces_jump_pass(text):
+    """Definition 3 is about the program's function: each of these is continuous, by hand."""
+    program = simsa.expression(text, ["x", "y"])
+    assert calculus.check_continuity(program, (-1.0, 1.0), samples=5).counterexample is None
+
+
+def test_continuity_at_points_that_a_run_met():
+    program = simsa.expression("where(x*x*y*y > 0, x, x + a)", ["x", "y"], ["a"])
+    total = calculus.objective(program, [[0.0], [2.0]])
+    found = calculus.continuity_at(total, [[0.5, 0.5], [0.25, 0.0]])
+    assert (found.counterexample.sample, found.counterexample.jump) == (1, 2.0)
+    assert found.counterexample.point.tolist() == [0.25, 0.0]
+    near = calculus.continuity_at(simsa.expression("where(x > 1e-5, 1, 0)", ["x"]), [[0.0]])
+    assert near.counterexample.point == pytest.approx([1e-5], abs=1e-12)
+    assert calculus.continuity_at(simsa.expression("x*(x > 0)", ["x"]), [[0.0], [1.0]]).counterexample is None
+    with pytest.raises(ProgramError, match=r"finite points of shape \(k, 2\)"):
+        calculus.continuity_at(total, [[0.0]])
+
+
 # Checks.
 
 
@@ -219,6 +285,39 @@ def test_gradient_check_knows_kinks():
     np.testing.assert_allclose(found.left, [np.e, -1.0, 1.0, -1.0], atol=1e-6)
     np.testing.assert_allclose(found.right, [np.e, 1.0, 1.0, 1.0], atol=1e-6)
     assert calculus.check_gradient(program, [1.0, 2.0, 3.0, 4.0]).verdicts == ("smooth",) * 4
+
+
+def test_gradient_check_never_calls_a_clarke_element_wrong():
+    """One-sided slopes bound an entry only for regular functions.
+
+    median(x, y, 0) at 0: along both axes it is 0, and both slopes; beside 0 it is x, y or 0, so that Clarke's set is
+    the hull of (1, 0), (0, 1), (0, 0), and AD's (0, 1) is in it. max(min(x, y), z) at 0: along z the slopes are 0 and
+    1, along x they are 0 on both sides (min(x, 0) < 0 = z on the left, min(x, 0) = 0 on the right), while (1, 0, 0) is
+    a gradient where y > x > z.
+    """
+    median = simsa.expression("median(x, y, 0)", ["x", "y"])
+    found = calculus.check_gradient(median, [0.0, 0.0])
+    assert (found.gradient.tolist(), found.verdicts) == ([0.0, 1.0], ("kink", "kink"))
+    assert found.left.tolist() == found.right.tolist() == [0.0, 0.0]
+    nested = simsa.expression("maximum(minimum(x, y), z)", ["x", "y", "z"])
+    found = calculus.check_gradient(nested, [0.0, 0.0, 0.0])
+    assert (found.gradient.tolist(), found.verdicts) == ([1.0, 0.0, 0.0], ("kink",) * 3)
+    assert (found.left[0], found.right[0]) == (0.0, 0.0)
+
+
+def test_gradient_check_sees_what_no_coordinate_shows():
+    """|x + y| at 0: the segment from (-1, -1) to (1, 1); (1, -1) is not on it, though each entry could be."""
+    program = simsa.artificial(simsa.expression("abs(x + y)", ["x", "y"]), [0.0, 0.0], [1.0, -1.0])
+    found = calculus.check_gradient(program, [0.0, 0.0])
+    assert (found.gradient.tolist(), found.verdicts) == ([1.0, -1.0], ("outside", "outside"))
+
+
+def test_gradient_check_is_not_misled_where_nothing_is_tied():
+    """Kinks at ±1e-9 around 0, where f' = 0; a wave too fast for any quotient, with f'(0) = 1000."""
+    for text, slope in (("relu(x - 1e-9) - relu(-x - 1e-9)", 0.0), ("1e-6*sin(1e9*x)", 1000.0)):
+        found = calculus.check_gradient(simsa.expression(text, ["x"]), [0.0])
+        assert (found.gradient.tolist(), found.verdicts) == ([slope], ("undecided",))
+        assert "difference quotients" in found.why
 
 
 def test_gradient_check_says_where_it_cannot_tell():

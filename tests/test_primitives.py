@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import simsa
+from simsa.calculus import branches
 from simsa.errors import ProgramError
 from simsa.machine import Interpreter, tape_of
 from simsa.machine.launch import evaluate
@@ -18,6 +19,7 @@ from simsa.tape.tape import OP
 
 ELEMENTARY = [row for row in ROWS if row.pieces and not row.branches]
 SELECTIONS = [row for row in ROWS if row.branches]
+KINKS = [row for row in SELECTIONS if row.ties]
 SCALAR = ELEMENTARY + SELECTIONS
 
 
@@ -57,7 +59,7 @@ def test_values_are_the_textbook_function(row: Primitive) -> None:
         "leaky_relu": lambda x: max(x, a * x), "elu": lambda x: x if x > 0 else a * mpmath.expm1(x),
         "relu6": lambda x: min(max(x, 0), 6), "hardtanh": lambda x: min(max(x, -1), 1), "abs": abs, "maximum": max,
         "minimum": min, "clip": lambda x, y, z: min(max(x, y), z), "hinge": lambda x: max(0, 1 - x),
-        "huber": lambda x: x * x / 2 if abs(x) <= a else a * (abs(x) - a / 2),
+        "rint": mpmath.nint, "huber": lambda x: x * x / 2 if abs(x) <= a else a * (abs(x) - a / 2),
     }  # fmt: skip
     function = truth.get(row.name) or getattr(mpmath, row.name)
     program = applied(row)
@@ -73,7 +75,7 @@ TIES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("row", SELECTIONS, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", KINKS, ids=lambda row: row.name)
 def test_tied_pieces_meet_and_are_seen(row: Primitive) -> None:
     """Continuity (Def. 3): at each tie, the pieces that the tie row mixes have the same value."""
     program = applied(row)
@@ -90,6 +92,30 @@ def test_tied_pieces_meet_and_are_seen(row: Primitive) -> None:
             for piece in branch.between
         }
         assert len(values) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "sides"),
+    [
+        ("floor", 2.0, (1.0, 2.0)),
+        ("floor", 0.0, (-1.0, 0.0)),
+        ("rint", 0.5, (0.0, 1.0)),
+        ("rint", 1.5, (1.0, 2.0)),
+        ("rint", -0.5, (-1.0, -0.0)),
+        ("rint", -2.5, (-3.0, -2.0)),
+    ],
+)
+def test_pieces_beside_a_step_are_what_it_is_there(name: str, at: float, sides: tuple[float, float]) -> None:
+    """floor is n - 1 below an integer n, and n from there on; rint is n below n + 1/2, and n + 1 above."""
+    program = applied(ROW[name])
+    interpreter = Interpreter(tape_of(program))
+    run = interpreter.run([at])
+    assert run.margins == {0: 0.0}
+    for side, sign in zip(sides, (-1, 1), strict=True):
+        assert float(program.value([at + sign * 1e-9])) == side
+        index = next(i for i, h in enumerate(branches.differences(interpreter, 0, run, run.decisions[0])) if h == 0)
+        beside = branches.decided(interpreter, 0, run, index, sign)
+        assert float(interpreter.run([at], choices={0: beside}).values[interpreter.tape.outputs[0]]) == side
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.ties], ids=lambda row: row.name)

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simsa import primitives, scenario
-from simsa.ensemble.plan import program
-from simsa.errors import DataError, ScenarioError
+from simsa.ensemble.plan import plan, program
+from simsa.errors import DataError, ScenarioError, SimsaError
 from simsa.program import network
 from simsa.scenario import Scenario, hypotheses, json_schema, load, rows, warnings
 from simsa.scenario.batch import Batch
@@ -940,6 +940,65 @@ def test_initial_laws_that_do_not_fit_the_program(said, table, message):
     with pytest.raises(ScenarioError) as caught:
         ingredients(said, table)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("table", "key"),
+    [
+        ("{law='uniform', low=-1e308, high=1e308}", "initial.high"),
+        ("{law='uniform', low=1e308, high=1e308}", "initial.high"),  # the middle of the box is computed from its sum
+        ("{law='uniform', low=[0, -1.7e308], high=[1, 1e308]}", "initial.high"),
+        ("{law='normal', scale=1e308}", "initial.scale"),
+        ("{law='normal', center=1.7e308, scale=1e307}", "initial.scale"),
+        ("{law='he', bias=1e308}", "initial.bias"),
+    ],
+)
+def test_initial_laws_that_reach_beyond_float64_are_refused(said, table, key):
+    """Infinite starts were drawn, and a probability reported: a box from -1e308 to 1e308 is infinitely wide."""
+    with pytest.raises(ScenarioError) as caught:
+        said("", "", (f"initial={table}",))
+    expected = "expected a law that draws finite numbers, got one that reaches beyond float64"
+    assert str(caught.value) == f"--set initial={table}: {key}: {expected}"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ("sgd.step_size={family='constant', value=1e200}", "sweep.c=[1e200]"),
+            "sweep.c: the largest step c alpha_k is not finite",
+        ),
+        (
+            ("sweep.precision=['float32']", "sweep.c=[1e39]"),
+            "sweep.c: the step 1e+39 is infinite in float32 (sweep.precision)",
+        ),
+        (
+            ("sweep.precision=['float64', 'float32']", "initial={law='uniform', low=-1, high=1e39}"),
+            "initial: a point as far as 1e+39 is infinite in float32 (sweep.precision)",
+        ),
+        (
+            ("sweep.precision=['float32']", "data.rows=[[1.0, 1e39], [1.0, 2.0]]"),
+            "data: the number 1e+39 is infinite in float32 (sweep.precision)",
+        ),
+        (
+            ("sweep.precision=['float32']", "program.expression='1e39 * x + a'"),
+            "program: the constant 1e+39 is infinite in float32 (sweep.precision)",
+        ),
+        (
+            ("program.expression='9**9**9**9 * x'",),
+            'program: expression "9**9**9**9 * x", column 5: the constant inf is not finite',
+        ),
+    ],
+)
+def test_numbers_that_are_infinite_where_the_run_computes_are_refused(said, overrides, message):
+    with pytest.raises(SimsaError) as caught:
+        plan(said("", "", overrides))
+    assert str(caught.value) == f"x.toml: {message}"
+
+
+def test_data_too_large_to_standardise_are_refused(said):
+    with pytest.raises(DataError, match=r"standardise: the squares of numbers as large as 1e\+200 are beyond float64"):
+        rows(said("", "", ("data.rows=[[1e200, 1.0], [0.0, 2.0]]", "data.standardise=true")))
 
 
 # The hypotheses of the theorems.

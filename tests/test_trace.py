@@ -278,6 +278,75 @@ def test_a_condition_on_constants_needs_no_selection():
     assert nodes(lambda x: np.where(np.array([True, False]), x[:2], x[2:])) == []
 
 
+STEPS = {
+    "a condition times a number": lambda x: x * (x > 0),
+    "counted": lambda x: np.sum(x > 0) + np.mean(x <= 0) + np.max(x > 1) - np.min(x > 1) * np.prod(x == 0.5),
+    "as numbers": lambda x: (x > 0).astype(float) - (x > 1).astype(int),
+    "added and multiplied, which is or and and": lambda x: 1.0 * ((x > 0) + (x > 1)) + 2.0 * ((x > 0) * (x < 1)),
+    "of conditions": lambda x: np.where(((x > 0) == (x > 1)) & ((x > 0) != (x < 0)) & ((x > 0) <= (x < 2)), x, -x),
+    "compared with numbers": lambda x: np.where((x > 0) == 1, x, 0) + np.where(np.sign(x) >= 0, 1, 2),
+    "not, and, or": lambda x: 1.0 * ~(x > 0) + 2.0 * ((x > 0) & (x < 1)) + 4.0 * ((x < 0) | (x > 1)),
+    "sign": lambda x: np.sign(x) * abs(x) + np.sign(x),
+    "heaviside": lambda x: np.heaviside(x, 0.5) + np.heaviside(x, x),
+    "floor, ceil": lambda x: np.floor(x) + 10 * np.ceil(x) + 100 * np.floor(-x),
+    "trunc": lambda x: np.trunc(x) + 10 * np.fix(x),
+    "round": lambda x: np.round(x) + 10 * np.rint(x) + 100 * np.around(x / 2, 1) + x.round(-1),
+    "argmax": lambda x: np.argmax(x) + 10 * np.argmin(x) + 100 * np.argmax(x.reshape(-1, 2), axis=1)[0],
+    "one_hot": lambda x: (
+        simsa.one_hot(np.argmax(x[:3]), 3) @ x[:3] + np.sum((np.arange(3) == np.argmin(x[:3])) * x[:3])
+    ),
+    "stacked": lambda x: np.stack([x[0] > 0, x[1] > 0]) * x[:2] + np.stack([x[0] > 0, x[1]]),
+}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_conditions_and_steps_are_the_numbers_of_numpy(name):
+    """Bits of the value at ties and beside them; the derivative of a step is 0, so that x * (x > 0) has 1 or 0."""
+    function = STEPS[name]
+    made = simsa.trace(function, 6)
+    grid = np.array([-2.5, -2.0, -1.5, -1.0, -0.5, -5e-324, -0.0, 0.0, 0.49999999999999994, 0.5, 1.0, 1.5, 2.5, 3e18])
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        x = rng.choice(grid, 6)
+        expected = np.ravel(np.asarray(function(x.copy()), float))
+        assert np.atleast_1d(made.value(x)).tolist() == expected.tolist()
+
+
+def test_the_derivative_of_a_step_is_zero():
+    made = simsa.trace(lambda x: np.sum(np.sign(x) + np.floor(x) + np.round(x) + (x > 0) + np.argmax(x)), 3)
+    for x in ([0.0, 0.0, 0.0], [0.5, -1.0, 2.5], [0.3, 7.0, -9.0]):
+        for mode in ("forward", "backward"):
+            assert made.gradient(x, mode=mode).tolist() == [0.0, 0.0, 0.0]
+    assert simsa.trace(lambda x: np.sum(x * (x > 0)), 3).gradient([2.0, 0.0, -1.0]).tolist() == [1.0, 0.0, 0.0]
+
+
+def test_nan_reaches_the_value_of_a_step():
+    functions = (np.sign, np.floor, np.ceil, np.rint, np.trunc, lambda x: np.heaviside(x, 0.5), np.argmax, np.argmin)
+    for function in functions:
+        assert np.isnan(simsa.trace(function, 2).value([math.nan, math.nan])).all()
+
+
+def test_steps_compared_with_constants_are_no_guards_of_their_own():
+    """(x > 0) == 1 and sign(x) == 1 are x > 0: a guard 1 == 1 would be tied wherever x > 0."""
+    for function in (
+        lambda x: np.where((x[0] > 0) == 1, x[0], 0),
+        lambda x: np.where(np.sign(x[0]) == 1, x[0], 0),
+        lambda x: np.where((x[0] > 0) == (x[0] > -1), x[0], 0),
+        lambda x: np.where(np.argmax(np.stack([x[0], 0.0])) == 0, x[0], 0),
+    ):
+        made = simsa.trace(function, 1)
+        assert not any(made.branches([2.0]).tied)
+        assert made.branches([0.0]).tied[-1]
+
+
+def test_floor_is_tied_at_integers_and_rint_between_them():
+    for function, tied in ((np.floor, [-1.0, 0.0, 2.0]), (np.rint, [-1.5, -0.5, 0.5, 2.5])):
+        made = simsa.trace(lambda x, function=function: function(x[0]), 1)
+        for x in np.arange(-3, 3, 0.25):
+            expected = x % 1 == tied[0] % 1
+            assert made.branches([x]).tied == (expected,)
+
+
 def test_conditions_that_explode_are_refused():
     def function(x):
         pairs = [(x[2 * j] > 0) ^ (x[2 * j + 1] > 0) for j in range(10)]
@@ -521,7 +590,6 @@ NUMBER = (
     "write into np.zeros_like(x) or a copy of x, not into an array of NumPy's"
 )
 HOLD = "np.array cannot hold symbolic values; use np.stack([...]) or np.concatenate([...]), which can"
-CONDITION = "a condition is no number; use np.where(condition, a, b)"
 INDEX = "an index cannot depend on symbolic values; use np.where(condition, a, b) to choose between entries"
 
 
@@ -562,18 +630,31 @@ REFUSED = [
     (add_to_numpy, "np.add cannot write symbolic values into a NumPy array; assign its result"),
     (lambda x: x[x > 0], INDEX),
     (lambda x: x[x[0]], INDEX),
-    (lambda x: (x > 0) * x, CONDITION),
-    (lambda x: np.sum(x > 0), CONDITION),
+    (
+        lambda x: (x > 0) - (x > 1),
+        "NumPy does not subtract truth values; write 1.0 * (x > 0) for a number, & | ~ for logic",
+    ),
+    (lambda x: x * np.inf, "the constant inf is not finite"),
+    (lambda x: np.where(x > 0, x, np.nan), "the constant nan is not finite"),
+    (lambda x: x > np.nan, "the constant nan is not finite"),
+    (lambda x: x[0] ** np.inf, "the constant inf is not finite"),
+    (lambda x: x / 0, "a quotient by the constant 0 is not finite"),
+    (lambda x: x * 10**400, "the constant is too large for float64"),
+    (lambda x: np.maximum(x, np.inf), "the constant inf is not finite"),
+    (lambda x: np.pad(x, 1, constant_values=np.inf), "the constant inf is not finite"),
+    (lambda x: simsa.huber(x, np.inf), "the constant inf is not finite"),
+    (lambda x: x[np.argmax(x)], INDEX),
     (lambda x: np.where(x, 1, 2), "expected a condition such as x > 0; write x != 0 if that is meant"),
     (lambda x: ~x, "expected a condition such as x > 0; write x != 0 if that is meant"),
     (
-        lambda x: np.sign(x),
-        "np.sign cannot be traced; it is not continuous; a step that cancels elsewhere can be written with "
-        "np.where(condition, a, b)",
+        lambda x: np.floor_divide(x, 2),
+        "np.floor_divide cannot be traced; it is not continuous; what cancels elsewhere can be written with "
+        "np.where(condition, a, b), np.floor",
     ),
     (
-        lambda x: np.argmax(x),
-        "np.argmax cannot be traced; an index is not differentiable; np.sort, np.max, np.min and np.where give values",
+        lambda x: np.argsort(x),
+        "np.argsort cannot be traced; an index is not differentiable; np.sort, np.max, np.min, np.where and np.argmax "
+        "give values",
     ),
     (lambda x: np.arctan(x), "np.arctan cannot be traced; the table of primitives has no such row"),
     (lambda x: np.einsum("i,i", x, x), "np.einsum cannot be traced; use @, np.dot, np.outer or np.sum"),
@@ -600,7 +681,7 @@ REFUSED = [
     (lambda x: x @ x[:2], "@: the shapes (4,) and (2,) do not fit"),
     (lambda x: x @ 2.0, "@ needs vectors or matrices, not numbers; use *"),
     (lambda x: np.max(x[:0]), "max of no entries"),
-    (lambda x: np.max(x[:1] > 0), CONDITION),
+    (lambda x: np.argmax(x[:0]), "argmax of no entries"),
     (lambda x: x[0] + "a", "expected numbers, got 'a'"),
     (lambda x: x[0] + 1j, "expected numbers, got 1j"),
     (lambda x: x * [x[0], [1.0, 2.0]], "the entries of a list differ in shape"),
@@ -629,7 +710,6 @@ def test_what_no_program_can_do_is_refused_with_the_cure(function, expected):
 RESULTS = [
     (lambda x: None, "<lambda> must return a number or an array: expected numbers, got None"),
     (lambda x: "a", "<lambda> must return a number or an array: expected numbers, got 'a'"),
-    (lambda x: x > 0, f"<lambda> must return a number or an array: {CONDITION}"),
     (lambda x: [], "<lambda> must return a number or an array, it returned nothing"),
     (lambda x, a: x, "<lambda> must take one vector (parameters): missing a required argument: 'a'"),
     (lambda: 1, "<lambda> must take one vector (parameters): too many positional arguments"),
@@ -681,8 +761,8 @@ def test_types_stay_what_they_are():
 
 
 def test_methods_that_cannot_be_traced_say_what_can():
-    expected = "an index is not differentiable; np.sort, np.max, np.min and np.where give values"
-    assert message(lambda x: x.argmax()) == f"the method argmax cannot be traced; {expected}"
+    expected = "an index is not differentiable; np.sort, np.max, np.min, np.where and np.argmax give values"
+    assert message(lambda x: x.argsort()) == f"the method argsort cannot be traced; {expected}"
 
 
 def test_the_example_of_the_readme_says_what_happens():

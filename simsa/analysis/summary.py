@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from simsa.analysis import continuity
 from simsa.analysis.claims import Claim, evaluate
 from simsa.analysis.estimates import (
     EPSILONS,
@@ -52,11 +53,17 @@ def summarise(
     """
     described: list[dict[str, Any]] = []
     tallies: list[dict[str, Tally | None]] = []
+    sensitive: list[continuity.Question] = []
     for i, cell in enumerate(records):
-        found, counted = _cell(dict(cell), i, subject, header, level, len(records))  # a dict: read once
+        read = dict(cell)  # read once
+        found, counted = _cell(read, i, subject, header, level, len(records))
+        sensitive += [] if subject is None else continuity.sensitive(read, i, subject)
         described.append(found)
         tallies.append(counted)
     bad = bad_scales(subject, described, level) if subject is not None else None
+    held, why = continuity.tested(subject, sensitive)
+    continuous = {"theorem": "4 and 7", "hypothesis": continuity.CONTINUOUS, "held": held, "why": why}
+    hypotheses = [*header.get("hypotheses", []), continuous]
     summary: dict[str, Any] = _strict(
         {
             "scenario": header.get("name"),
@@ -68,8 +75,8 @@ def summarise(
             "bad_scales": bad,
             "plane": plane(records, subject, described) if subject is not None else None,
             "claims": evaluate(claims, described, tallies, level),
-            "verdicts": verdicts(described, header.get("hypotheses", []), bad, level),
-            "hypotheses": header.get("hypotheses", []),
+            "verdicts": verdicts(described, hypotheses, bad, level),
+            "hypotheses": hypotheses,
             "timing": dict(timing or {}),
         }
     )

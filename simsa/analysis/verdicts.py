@@ -7,6 +7,7 @@ real numbers and of limits, a run of finitely many steps in some arithmetic.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from simsa.analysis.continuity import CONTINUOUS
 from simsa.analysis.intervals import LEVEL, Tally
 
 CONSISTENT, CONTRADICTED = "consistent", "contradicted"
@@ -119,8 +120,8 @@ def _said(said: Mapping[str, Any], hypothesis: str) -> dict[str, Any]:
 
 
 def _finite(said: Mapping[str, Any]) -> Hypotheses:
-    """Return that J is no finite sum, if the scenario says so."""
-    return [_said(said, FINITE)] if FINITE in said else []
+    """Return that J is no finite sum, if the scenario says so, and whether its terms are continuous."""
+    return [_said(said, name) for name in (FINITE, CONTINUOUS) if name in said]
 
 
 def _bounded(cells: Cells) -> dict[str, Any]:

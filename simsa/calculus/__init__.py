@@ -12,7 +12,14 @@ from simsa.calculus.clarke import (
     is_clarke,
     lexicographic,
 )
-from simsa.calculus.curves import Conservativity, Continuity, Counterexample, check_conservative, check_continuity
+from simsa.calculus.curves import (
+    Conservativity,
+    Continuity,
+    Counterexample,
+    check_conservative,
+    check_continuity,
+    continuity_at,
+)
 from simsa.calculus.hessian import hessian, hessian_vector
 from simsa.calculus.minnorm import MinNorm, min_norm_point
 from simsa.calculus.objective import Objective, objective
@@ -42,6 +49,7 @@ __all__ = [
     "clarke",
     "classify",
     "compare",
+    "continuity_at",
     "forward_backward_gap",
     "goldstein",
     "hessian",

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simsa.calculus import branches
+from simsa.calculus.clarke import clarke
 from simsa.calculus.curves import ties_on
+from simsa.calculus.minnorm import min_norm_point
 from simsa.calculus.objective import Objective, box_of, executions, mean, point, resolve, scalar
 from simsa.errors import ProgramError
 from simsa.program.program import Program
@@ -138,13 +140,12 @@ def _candidates(
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """AD beside one-sided slopes along each coordinate axis.
+    """AD beside Clarke's subdifferential ∂^c f(x), and one-sided slopes along each coordinate axis.
 
     gradient: what AD says, shape (p,). left, right: the slopes f'(x; -e_i)·(-1) and f'(x; e_i), extrapolated. error:
-    bounds of those, as estimated. verdicts: for each coordinate "smooth" (the slopes agree, and AD with them), "kink"
-    (they differ, and AD is between them), "outside" (they differ, and AD is beyond), "wrong" (they agree, and AD is
-    another number) or "undecided" (the quotients have no limit as far as one can see, or f is not defined on a side).
-    ok: no coordinate is wrong or outside.
+    bounds of those, as estimated. verdicts: for each coordinate "smooth" (∂^c f(x) has one number, AD's), "kink" (it
+    has several, and AD is in the set), "outside" (it has several, and AD is not in the set), "wrong" (it has one, and
+    AD another) or "undecided". why: what left a coordinate undecided, or empty. ok: no coordinate is wrong or outside.
     """
 
     gradient: Array
@@ -152,20 +153,30 @@ class GradientCheck:
     right: Array
     error: Array
     verdicts: tuple[str, ...]
+    why: str = ""
 
     @property
     def ok(self) -> bool:
-        """Return whether AD is what a subgradient along every axis can be."""
+        """Return whether AD is an element of Clarke's subdifferential, as far as that was decided."""
         return not {"wrong", "outside"} & set(self.verdicts)
+
+
+AFFORDABLE = 1024
+"""Cells that may meet at a point whose Clarke subdifferential is asked for."""
 
 
 def check_gradient(
     subject: Program | Objective, x: ArrayLike, data: ArrayLike | None = None, tol: float = 1e-6
 ) -> GradientCheck:
-    """Compare AD with one-sided difference quotients, so that a kink is told from a mistake.
+    """Compare AD with Clarke's subdifferential, so that a kink is told from a mistake.
 
-    The quotients (f(x + h e_i) − f(x))/h for h = 2⁻⁸ ... 2⁻³² of the scale are extrapolated to h = 0 (Richardson), and
-    the extrapolation that moves least is taken. tol: relative to 1 + |slope|; the estimated error is added to it.
+    One-sided slopes bound the entries of Clarke elements for regular functions only: at a triple tie of a median both
+    may be 0 along an axis where elements have 1. So at a tie AD is compared with `clarke`, where that is certified and
+    no more than AFFORDABLE cells meet; a Clarke element is never called wrong. The slopes, quotients (f(x + h e_i) −
+    f(x))/h for h = 2⁻⁸ ... 2⁻³² of the scale extrapolated to h = 0 (Richardson), are a check of that set: a coordinate
+    along which they have no limit, or one beyond it, is undecided. Where nothing is tied AD is the gradient of f, and a
+    coordinate where the slopes do not say so is undecided as well. tol: of entries, relative to 1 + |entry|; the
+    estimated error of the slopes is added to it where these are compared.
 
     >>> import simsa
     >>> answer = check_gradient(simsa.trace(lambda x: abs(x[0]) + x[1] - simsa.zero(x[1]), 2), [0.0, 0.0])
@@ -179,16 +190,28 @@ def check_gradient(
     sides = [[_slope(objective, at, side * unit) for unit in np.eye(objective.p)] for side in (-1.0, 1.0)]
     left, right = (np.array([side * slope for slope, _ in row]) for side, row in zip((-1.0, 1.0), sides, strict=True))
     error = np.array([max(a[1], b[1]) for a, b in zip(*sides, strict=True)])
-    verdicts = []
-    for g, a, b, e in zip(gradient, left, right, error, strict=True):
-        small = e + tol * (1.0 + max(abs(a), abs(b)))
-        if not e <= 1e-3 * (1.0 + max(abs(a), abs(b))):
-            verdicts.append("undecided")
-        elif abs(a - b) <= 2 * small:
-            verdicts.append("smooth" if abs(g - (a + b) / 2) <= 2 * small else "wrong")
-        else:
-            verdicts.append("kink" if min(a, b) - small <= g <= max(a, b) + small else "outside")
-    return GradientCheck(gradient, left, right, error, tuple(verdicts))
+    vertices, why = gradient[None], ""
+    if not np.isfinite(gradient).all():
+        why = "AD is not finite"
+    elif _tied(objective, at):
+        try:
+            found = clarke(objective, at, limit=AFFORDABLE)
+            vertices, why = found.vertices, "" if found.certified else "Clarke's subdifferential was only sampled"
+        except ProgramError as problem:
+            why = str(problem)
+    if why:
+        return GradientCheck(gradient, left, right, error, ("undecided",) * objective.p, why)
+    low, high = vertices.min(axis=0), vertices.max(axis=0)
+    size = 1.0 + np.maximum(np.abs(low), np.abs(high))
+    small, slack = tol * size, error + tol * size
+    seen = (error <= 1e-3 * size) & (np.minimum(left, right) >= low - slack) & (np.maximum(left, right) <= high + slack)
+    single, beyond = high - low <= 2 * small, (gradient < low - small) | (gradient > high + small)
+    if not beyond.any() and min_norm_point((vertices - gradient) / size).norm > tol * objective.p**0.5:
+        beyond = ~single  # in each interval, and yet not in the set
+    names = np.where(single, np.where(beyond, "wrong", "smooth"), np.where(beyond, "outside", "kink"))
+    if not seen.all():
+        why = "the difference quotients have no limit in Clarke's subdifferential, as far as one can see"
+    return GradientCheck(gradient, left, right, error, tuple(np.where(seen, names, "undecided").tolist()), why)
 
 
 def _slope(objective: Objective, x: Array, direction: Array) -> tuple[float, float]:

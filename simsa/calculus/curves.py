@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import lru_cache
+from itertools import combinations, islice, pairwise
 from operator import itemgetter
 from typing import Any
 
@@ -10,13 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simsa.calculus import branches
-from simsa.calculus.dual import Dual
+from simsa.calculus.dual import Dual, seed
 from simsa.calculus.objective import Objective, box_of, mean, numbers, objective, resolve, scalar
 from simsa.calculus.sets import selection_operator
 from simsa.errors import ProgramError
+from simsa.machine.exact import EXACT, refusal
 from simsa.machine.reference import Execution, Interpreter
 from simsa.program.program import Program
-from simsa.tape.tape import OUT, OUTS
+from simsa.tape.tape import NUMBER, OUT, OUTS
 
 Array = NDArray[np.float64]
 
@@ -87,10 +89,16 @@ def _program_corners(inner: Objective) -> "Found":
 
 @dataclass(frozen=True)
 class _Guard:
-    """A guard of the frozen program: number `index` among the differences of selection k."""
+    """A guard of the frozen program: number `index` among the differences of selection k.
+
+    factor: what is watched in its place. None: the difference itself. A register: a factor of the difference, which
+    vanishes wherever that register does, and often without changing its sign, as x*x does. "sin" or "cos": of π times
+    the operand of `floor` or `rint`, which vanishes where these jump.
+    """
 
     k: int
     index: int
+    factor: int | str | None = None
 
 
 Found = dict[float, list[tuple[int, _Guard]]]
@@ -105,13 +113,78 @@ def _moving(total: Objective, curve: Curve, t: float, sample: int, choices: dict
 
 def _guards(total: Objective, run: Execution) -> dict[_Guard, Any]:
     """Return the differences that the guards of an execution are about."""
-    return {
-        _Guard(k, i): h
-        for k, decision in run.decisions.items()
-        if branches.guarded(total.dual, k)
-        for i, h in enumerate(branches.differences(total.dual, k, run, decision))
-        if not branches.identically_zero(h)
-    }
+    found = {}
+    for k, decision in run.decisions.items():
+        if branches.guarded(total.dual, k):
+            factors = _factors(total.interpreter, k)
+            split = {guard.index for guard in factors}
+            for i, h in enumerate(branches.differences(total.dual, k, run, decision)):
+                if i not in split and not branches.identically_zero(h):
+                    found[_Guard(k, i)] = h
+            for guard in factors:
+                found[guard] = _height(total.dual, run, guard, decision)
+    return found
+
+
+def _height(interpreter: Interpreter, run: Execution, guard: _Guard, decision: Any) -> Any:
+    """Return what is watched of a guard, under a decision of its selection."""
+    if guard.factor is None:
+        return branches.differences(interpreter, guard.k, run, decision)[guard.index]
+    if isinstance(guard.factor, int):
+        return run.values[guard.factor]
+    turned = run.values[int(interpreter.tape.operand(guard.k)[0])] * interpreter.arithmetic.number(np.pi)
+    return interpreter.arithmetic.functions[guard.factor](turned)
+
+
+STEPS = {"floor": "sin", "rint": "cos"}
+"""What vanishes, of π x, where a step jumps; its guard is 0 there, and jumps itself."""
+
+THROUGH = {"mul": (0, 1), "div": (0,), "neg": (0,), "copy": (0,), "square": (0,), "sqrt": (0,), "abs": (0,)}
+"""The operands of which a primitive is 0 wherever one of them is."""
+
+
+@lru_cache(maxsize=4096)
+def _factors(interpreter: Interpreter, k: int) -> list[_Guard]:
+    """Return what is watched besides the guards of selection k: factors of the sides that are compared with 0."""
+    row, tape = branches.primitive(interpreter, k), interpreter.tape
+    if row.name in STEPS:
+        return [_Guard(k, 0, STEPS[row.name])]
+    if row.name != "select":
+        return []
+    zero = set(tape.constant_registers[tape.constant_values == 0].tolist())
+    reads = tape.operand(k).tolist()
+    found = []
+    for index, pair in enumerate(_pairs(interpreter, k)):
+        sides = [reads[i] for i in pair]
+        if zero.intersection(sides):
+            watched = [r for side in sides if side not in zero for r in _divisors(interpreter, side)]
+            found += [_Guard(k, index, r) for r in dict.fromkeys(watched)]
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _pairs(interpreter: Interpreter, k: int) -> list[tuple[int, int]]:
+    """Return the operands that a user's selection compares, in the order of its differences."""
+    table, guards = interpreter.tape.table(k), interpreter.tape.guards
+    compared = [guards[at].tolist() for first, count, _ in table.tolist() for at in range(first, first + count)]
+    return list(dict.fromkeys((min(a, b), max(a, b)) for a, _, b, _ in compared))
+
+
+def _divisors(interpreter: Interpreter, register: int) -> list[int]:
+    """Return the registers that are factors of a register, itself left out if it has none."""
+    at = {int(line[OUT]): k for k, line in enumerate(interpreter.tape.code)}
+    leaves, stack = [], [register]
+    while stack:
+        r = stack.pop()
+        name = branches.primitive(interpreter, at[r]).name if r in at else ""
+        below = interpreter.tape.operand(at[r]).tolist() if r in at else []
+        if name in THROUGH:
+            stack += [below[i] for i in THROUGH[name]]
+        elif name == "power" and interpreter.tape.numbers[interpreter.tape.code[at[r], NUMBER]] > 0:
+            stack += below
+        elif r != register:
+            leaves.append(r)
+    return leaves
 
 
 def _labels(total: Objective, run: Execution) -> list[Any]:
@@ -270,11 +343,11 @@ def _root(
 
     def height(t: float) -> float:
         run = total.run(curve.at(t), sample, frozen)
-        return float(branches.differences(total.interpreter, guard.k, run, frozen[guard.k])[guard.index])
+        return float(_height(total.interpreter, run, guard, frozen[guard.k]))
 
     if height(a) * height(b) > 0:  # the dual numbers' values are these, unless one is a rounding away from 0
         return a
-    return float(brentq(height, a, b, xtol=1e-15, rtol=1e-15))
+    return float(brentq(height, a, b, xtol=1e-15, rtol=1e-15, disp=False))  # as near as 100 halvings come
 
 
 @dataclass(frozen=True)
@@ -360,10 +433,10 @@ def _integral(slope: Callable[[float], Array], a: float, b: float, tol: float, d
 
 @dataclass(frozen=True)
 class Counterexample:
-    """A tie at which a selection is not continuous: point x, sample, register of the node, and what its pieces are.
+    """A point at which a program is not continuous: point x, sample, register of the selection, and what it is there.
 
-    pieces: the piece selected with the guard below, at and above 0; values: what they are at x; jump: the largest
-    difference that the choice makes to the program's outputs.
+    pieces: those selected on one side of x, at x and on the other side; values: the program's first output that jumps,
+    as x is approached from one side, at x, and from the other side; jump: the largest difference of an output.
     """
 
     point: Array
@@ -378,7 +451,7 @@ class Counterexample:
 class Continuity:
     """What a search for discontinuities found. counterexample: the first one, or None.
 
-    samples: segments tried. ties: guards that were brought to 0 on them, each checked. nodes: registers of the
+    samples: segments tried, or points. ties: guards that were 0 there, each checked. nodes: registers of the
     selections with guards; met: those of which a tie was met, the others being untested.
     """
 
@@ -397,13 +470,18 @@ def check_continuity(
     data: ArrayLike | None = None,
     tol: float = 1e-8,
 ) -> Continuity:
-    """Search for a point at which a selection of a program is not continuous (Def. 3 demands that it is).
+    """Search for a point at which a program is not continuous (Def. 3 demands that its functions are).
 
-    On segments between random points of the box, every root of a guard is found; there the pieces that are selected
-    with this guard below, at and above 0 must agree. `max`, `min` and `sort` are continuous by nature.
+    It is the program's function that must be continuous, not each of its selections: x * (x > 0) is. Looked at are, for
+    each sample: roots of guards, and of factors of guards (x*x > 0 changes no sign, x does), on a segment between
+    random points of the box; points where several guards vanish together, by Gauss-Newton from a random point, if
+    floats are found at which they are exactly 0; and points with coordinates among the constants of the program and the
+    corners of the box. There the program's limits on both sides and its value must agree: each is f_β of the branch
+    assignment β executed there, run again as a whole.
 
-    box: (low, high), each a number or shape (p,). tol: two values agree if they differ by at most tol · (1 + |value|).
-    To find nothing proves nothing: `met` says which selections were tested at all.
+    box: (low, high), each a number or shape (p,). tol: two values agree if they differ by at most tol · (1 + |value|),
+    and by what the rounding of x explains; rational programs are compared without rounding. To find nothing proves
+    nothing: `met` says which selections were tested at all.
 
     >>> import simsa
     >>> step = simsa.trace(lambda x: np.where(x[0] > 0.5, x[0] + 1, x[0]), 1)
@@ -415,39 +493,262 @@ def check_continuity(
     low, high = box_of(total, box)
     if samples < 1:
         raise ProgramError(f"expected at least one sample, got {samples}")
-    interpreter, rng = total.interpreter, np.random.default_rng(seed)
-    nodes: set[int] = set()
-    met: set[int] = set()
-    done, ties, counterexample = 0, 0, None
-    while done < samples and counterexample is None:
+    rng = np.random.default_rng(seed)
+    search = _Search(total, tol)
+    watched = _watched(total.interpreter)
+    together = iter(_subsets(watched, total.p) * 2)
+    few = [v for v in {0.0, 1.0, -1.0, *total.interpreter.tape.constant_values.tolist()} if np.isfinite(v)]
+    done = 0
+    while done < samples and search.counterexample is None and search.ties < ENOUGH:
         done += 1
-        curve = _curve(total, low + (high - low) * rng.random((2, total.p)))
-        for run in total.runs(curve.at(0.5)):
-            nodes |= {k for k in run.decisions if _has_table(interpreter, k)}
+        ends = low + (high - low) * rng.random((2, total.p))
+        curve = _curve(total, ends)
         for t, vanishing in _breakpoints(total, curve, 0.0, 1.0).items():
-            for sample, guard in vanishing:
-                if _has_table(interpreter, guard.k):
-                    ties, met = ties + 1, met | {guard.k}
-                    counterexample = counterexample or _disagreement(total, curve.at(t), sample, guard, tol)
-    registers = [tuple(sorted(int(interpreter.tape.nodes[k]) for k in group)) for group in (nodes, met)]
-    return Continuity(counterexample, done, ties, registers[0], registers[1])
+            for sample in dict.fromkeys(sample for sample, _ in vanishing):
+                search.look(curve.at(t), ends[1] - ends[0], sample, {g.k for i, g in vanishing if i == sample})
+        lattice = np.array(
+            [rng.choice([a, b, *(v for v in few if a <= v <= b)]) for a, b in zip(low, high, strict=True)]
+        )
+        sets = [guards for guards in islice(together, MEETINGS) if len(guards) > 1 or guards[0].k not in search.met]
+        for x in [lattice, *(x for guards in sets for x in _meetings(total, guards, ends[0]))]:
+            if (low <= x).all() and (x <= high).all():
+                search.around(x, rng, DIRECTIONS)
+    return search.result(done)
+
+
+def continuity_at(
+    subject: Program | Objective, points: ArrayLike, seed: int = 0, data: ArrayLike | None = None, tol: float = 1e-8
+) -> Continuity:
+    """Test at given points, shape (k, p), whether each term of a program is continuous there, and close to them.
+
+    At each point it compares limits from some directions and the value, as `check_continuity` does, and does so at the
+    guards' roots on one segment through the point, 10⁻³ (1 + |x|) long. Some 100 executions for each point and term.
+
+    >>> import simsa
+    >>> continuity_at(simsa.trace(lambda x: np.where(x[0] * x[0] > 0, x[0], 1.0), 1), [[0.0]]).counterexample.jump
+    1.0
+    """
+    total = resolve(subject, data)
+    table = np.atleast_2d(numbers(points, "points"))
+    if table.shape[1:] != (total.p,) or not np.isfinite(table).all():
+        raise ProgramError(f"expected finite points of shape (k, {total.p}), got {table.shape}")
+    rng = np.random.default_rng(seed)
+    search = _Search(total, tol)
+    for x in table:
+        search.around(x, rng, DIRECTIONS)
+        half = 5e-4 * (1.0 + np.abs(x).max()) * rng.uniform(-1.0, 1.0, total.p)
+        curve = _curve(total, np.array([x - half, x + half]))
+        for t, vanishing in _breakpoints(total, curve, 0.0, 1.0).items():
+            for sample in dict.fromkeys(sample for sample, _ in vanishing):
+                search.look(curve.at(t), half, sample, {g.k for i, g in vanishing if i == sample})
+        if search.counterexample is not None:
+            break
+    return search.result(len(table))
+
+
+ENOUGH = 1000
+"""Ties that a search checks before it ends."""
+
+NEAR = (2.0**-24, 2.0**-30, 2.0**-36)
+"""How far beside a point a program is executed for its limits there, relative to 1 + |x|."""
+
+DIRECTIONS = 3
+"""Random lines through a point on which limits are looked at."""
+
+MEETINGS = 4
+"""Sets of guards that are brought to 0 together, for each segment."""
+
+SUBSETS = 400
+"""Most sets of guards that are brought to 0 together."""
+
+
+class _Search:
+    """Looks at points for a jump, and keeps what it met: the first counterexample, ties, selections."""
+
+    def __init__(self, total: Objective, tol: float) -> None:
+        self.total, self.tol = total, tol
+        self.counterexample: Counterexample | None = None
+        self.ties, self.met, self.seen = 0, set[int](), set[bytes]()
+        tape, interpreter = total.interpreter.tape, total.interpreter
+        self.nodes = {k for k in range(len(tape.code)) if _has_table(interpreter, k)}
+        self.steps = {k for k in self.nodes if branches.primitive(interpreter, k).name in STEPS}
+        self.exact = Interpreter(tape, EXACT) if refusal(tape) is None else None
+
+    def result(self, samples: int) -> Continuity:
+        """Return what was found."""
+        origin = self.total.interpreter.tape.nodes
+        nodes, met = (tuple(sorted(int(origin[k]) for k in group)) for group in (self.nodes, self.met))
+        return Continuity(self.counterexample, samples, self.ties, nodes, met)
+
+    def around(self, x: Array, rng: np.random.Generator, lines: int) -> None:
+        """Look at a point along random lines, if a guard of some term is 0 there; once, if it comes again."""
+        if (x + 0.0).tobytes() in self.seen:
+            return
+        self.seen.add((x + 0.0).tobytes())
+        for sample in range(len(self.total.rows)):
+            run = self.total.run(x, sample)
+            tied = {k for k in self.nodes if branches.tied(self.total.interpreter, k, run)}
+            for direction in rng.uniform(-1.0, 1.0, (lines if tied else 0, self.total.p)):
+                self.look(x, direction, sample, tied)
+
+    def look(self, x: Array, direction: Array, sample: int, tied: set[int]) -> None:
+        """Look at a point of one term along a line; tied: the selections whose guards are 0 there, or nearly."""
+        self.ties, self.met = self.ties + len(tied & self.nodes), self.met | (tied & self.nodes)
+        if self.counterexample is not None or not np.abs(direction).max() > 0:
+            return
+        unit = direction / np.abs(direction).max() * (1.0 + np.abs(x).max())
+        sides = [[self.total.run(x + sign * h * unit, sample) for h in NEAR] for sign in (-1.0, 1.0)]
+        here = self.total.run(x, sample)
+        at = self._at_zero(x, sample, here, self._vanishing(here, sides))
+        if not np.isfinite(self.total.outputs(here)).all():
+            return  # not defined there, which is another matter
+        decided = (sides[0][-1].decisions, at, here.decisions, sides[1][-1].decisions)
+        left, right = (self._limit(x, unit, sample, side) for side in sides)
+        zero = self._under(x, unit, sample, at)
+        found = [left, zero, zero if at is here.decisions else self._under(x, unit, sample, here.decisions), right]
+        gaps = {(i, j): self._gap(found[i], found[j]) for i, j in combinations(range(4), 2)}
+        (i, j), jump = max(gaps.items(), key=lambda entry: float(entry[1].max()))
+        if jump.max() <= 0 or self._agree(x, sample, decided[i], decided[j]):
+            return
+        changed = [k for k in sorted(self.nodes) if len({self._label(k, one) for one in decided}) > 1]
+        node = next(iter(changed or sorted(tied & self.nodes) or sorted(self.nodes)))
+        q = int(np.argmax(jump))
+        middle = 1 if 1 in (i, j) or 2 not in (i, j) else 2
+        shown = (0, middle, 3)
+        self.counterexample = Counterexample(
+            x,
+            sample,
+            int(self.total.interpreter.tape.nodes[node]),
+            tuple(self._label(node, decided[i]) for i in shown),
+            tuple(float(found[i][0][q]) for i in shown),
+            float(np.abs(found[i][0] - found[j][0]).max()),
+        )
+
+    def _label(self, k: int, decisions: dict[int, Any]) -> Any:
+        return branches.label(self.total.interpreter, k, decisions[k])
+
+    def _vanishing(self, here: Execution, sides: list[list[Execution]]) -> dict[int, set[int]]:
+        """Return the guards of users' selections that are 0 at the point: exactly, or by a change of sign beside it.
+
+        The guard, or its factor, must tend to 0 on both sides: one that jumps over 0 is not 0.
+        """
+        interpreter, found = self.total.interpreter, dict[int, set[int]]()
+        for k in self.nodes - self.steps:
+            if branches.primitive(interpreter, k).name != "select":
+                continue
+            guards = [_Guard(k, i) for i in range(len(_pairs(interpreter, k)))] + _factors(interpreter, k)
+            for guard in guards:
+                left, right = (
+                    [float(_height(interpreter, run, guard, run.decisions[k])) for run in (side[0], side[-1])]
+                    for side in sides
+                )
+                tends = all(abs(near) < abs(far) / 4 for far, near in (left, right))
+                changes = left[-1] * right[-1] < 0 or min(abs(left[-1]), abs(right[-1])) == 0
+                if (tends and changes) or float(_height(interpreter, here, guard, here.decisions[k])) == 0:
+                    found.setdefault(k, set()).add(guard.index)
+        return found
+
+    def _at_zero(self, x: Array, sample: int, here: Execution, zeros: dict[int, set[int]]) -> dict[int, Any]:
+        """Return the decisions at a point where these guards are 0, one selection after the other."""
+        interpreter, choices, run = self.total.interpreter, dict[int, Any](), here
+        for k in sorted(zeros):
+            rows = branches.table(interpreter, k, run)
+            differences = list({id(h): h for guards, _ in rows for h, _, _ in guards}.values())
+            signs = {id(h): int(np.sign(float(h))) for h in differences if float(h) == float(h)}
+            signs |= {id(differences[i]): 0 for i in zeros[k]}
+            holds = (all(signs.get(id(h)) in branches.SIGNS[r] for h, r, _ in guards) for guards, _ in rows)
+            choices[k] = next(decision for (_, decision), held in zip(rows, holds, strict=True) if held)
+            run = self.total.run(x, sample, choices)
+        return run.decisions
+
+    def _under(self, x: Array, unit: Array, sample: int, decisions: dict[int, Any]) -> tuple[Array, Array]:
+        """Return f_β(x), and by how much it moves within the rounding of x."""
+        value, *beside = (
+            self.total.outputs(self.total.run(x + h * unit, sample, decisions)) for h in (0.0, -4e-15, 4e-15)
+        )
+        return value, np.max([np.abs(other - value) for other in beside], axis=0)
+
+    def _limit(self, x: Array, unit: Array, sample: int, runs: list[Execution]) -> tuple[Array, Array]:
+        """Return the limit of the program on one side of x, and an estimate of its error.
+
+        It is f_β(x) where the same β is executed all along; where not, or where β has no value at x, it is the value
+        nearest to x, with what this moved by, or as it is if it grows beyond all bounds.
+        """
+        last = runs[-1].decisions
+        same = all(self._label(k, run.decisions) == self._label(k, last) for run in runs for k in self.nodes)
+        if same and not self.steps:
+            value, error = self._under(x, unit, sample, last)
+            if np.isfinite(value).all():
+                return value, error
+        first, before, value = (self.total.outputs(run) for run in runs)
+        grows = (np.abs(value) > 4.0 * np.abs(before)) & (np.abs(before) > 4.0 * np.abs(first))
+        return value, np.where(grows, 0.0, 2.0 * np.abs(value - before))
+
+    def _gap(self, a: tuple[Array, Array], b: tuple[Array, Array]) -> Array:
+        """Return by how much two values differ beyond the tolerance; 0 where they agree, or one is not finite."""
+        with np.errstate(invalid="ignore"):
+            gap = np.abs(a[0] - b[0])
+            slack = self.tol * (1.0 + np.maximum(np.abs(a[0]), np.abs(b[0]))) + 4.0 * (a[1] + b[1])
+        return np.where(gap > slack, gap, 0.0)
+
+    def _agree(self, x: Array, sample: int, one: dict[int, Any], two: dict[int, Any]) -> bool:
+        """Tell whether two assignments of a rational program have one value at x, where nothing is rounded."""
+        if self.exact is None or self.steps:
+            return False
+        runs = [self.exact.run(x.tolist(), self.total.rows[sample].tolist(), decisions) for decisions in (one, two)]
+        outputs = self.total.interpreter.tape.outputs
+        values = [[run.values[r] for r in outputs] for run in runs]
+        return all(abs(float(a - b)) <= self.tol * (1.0 + abs(float(a))) for a, b in zip(*values, strict=True))
 
 
 def _has_table(interpreter: Interpreter, k: int) -> bool:
     """Tell whether selection k has a branch table with guards that parameters move."""
     row = branches.primitive(interpreter, k)
-    return branches.guarded(interpreter, k) and (row.arity is not None or row.name == "select")
+    return branches.guarded(interpreter, k) and (bool(row.branches) or row.name == "select")
 
 
-def _disagreement(total: Objective, x: Array, sample: int, guard: _Guard, tol: float) -> Counterexample | None:
-    """Return a counterexample if the pieces beside a root of a guard differ there."""
-    interpreter, k = total.interpreter, guard.k
-    run = total.run(x, sample)
-    decisions = [branches.decided(interpreter, k, run, guard.index, sign) for sign in (-1, 0, 1)]
-    values = [float(branches.value(interpreter, k, run, decision)) for decision in decisions]
-    if max(values) - min(values) <= tol * (1.0 + max(map(abs, values))):
-        return None
-    outputs = [total.outputs(total.run(x, sample, {k: decision})) for decision in decisions]
-    jump = max(float(np.abs(a - b).max()) for a in outputs for b in outputs)
-    labels = tuple(branches.label(interpreter, k, decision) for decision in decisions)
-    return Counterexample(x, sample, int(interpreter.tape.nodes[k]), labels, tuple(values), jump)
+def jumps(interpreter: Interpreter) -> bool:
+    """Tell whether a program has selections that may jump: a user's, or a step."""
+    rows = {k: branches.primitive(interpreter, k).name for k in range(len(interpreter.tape.code))}
+    return any(branches.guarded(interpreter, k) for k, name in rows.items() if name == "select" or name in STEPS)
+
+
+def _watched(interpreter: Interpreter) -> list[_Guard]:
+    """Return the guards of users' selections, each by its factors if it has any."""
+    found = []
+    for k in range(len(interpreter.tape.code)):
+        if branches.guarded(interpreter, k) and branches.primitive(interpreter, k).name == "select":
+            factors = _factors(interpreter, k)
+            split = {guard.index for guard in factors}
+            found += [_Guard(k, i) for i in range(len(_pairs(interpreter, k))) if i not in split] + factors
+    return found
+
+
+def _subsets(guards: list[_Guard], p: int) -> list[tuple[_Guard, ...]]:
+    """Return sets of up to p guards, the small ones first."""
+    sets = (subset for size in range(1, p + 1) for subset in combinations(guards, size))
+    return list(islice(sets, SUBSETS))
+
+
+def _meetings(total: Objective, guards: tuple[_Guard, ...], start: Array) -> list[Array]:
+    """Return a point for each term at which guards vanish together, exactly; those of which none is found have none."""
+    found = []
+    for sample, row in enumerate(total.rows.tolist()):
+        x = start
+        for _ in range(40):
+            run = total.dual.run(seed(x, np.eye(total.p)), row)
+            heights = [_height(total.dual, run, g, run.decisions[g.k]) for g in guards]
+            values = np.array([float(h) for h in heights])
+            slopes = np.array([np.zeros(total.p) if h.tangent is None else h.tangent for h in heights])
+            if not (np.isfinite(values).all() and np.isfinite(slopes).all()) or not values.any():
+                break
+            step = np.linalg.lstsq(slopes, values)[0]
+            x = x - step
+            if np.abs(step).max() <= 1e-15 * (1.0 + np.abs(x).max()):
+                break
+        for candidate in (x, *(x.round(decimals) for decimals in (12, 9, 6, 4, 3))):
+            run = total.run(candidate, sample)
+            if all(float(_height(total.interpreter, run, g, run.decisions[g.k])) == 0 for g in guards):
+                found.append(candidate)
+                break
+    return found

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from simsa.machine.reference import FLOAT64, Arithmetic, formula
 from simsa.primitives import INNER, ROW
-from simsa.primitives.primitive import FUNCTIONS, OPERANDS
+from simsa.primitives.primitive import FUNCTIONS, OPERANDS, STEPS
 
 Tangent = NDArray[np.float64] | None
 
@@ -149,7 +149,14 @@ def _norm(x: Sequence[Any]) -> Dual:
     return Dual(0.0)._linear(v, *terms, curved=bool(terms))
 
 
-DUAL = Arithmetic(dual, {"norm": _norm} | {name: _function(name) for name in sorted(FUNCTIONS)})
+def _step(name: str) -> Callable[..., Dual]:
+    """Return a function to the integers: it moves with nothing, and what it is beside a jump is another piece."""
+    return lambda x: Dual(FLOAT64.functions[name](dual(x).value))
+
+
+DUAL = Arithmetic(
+    dual, {"norm": _norm} | {name: (_step if name in STEPS else _function)(name) for name in sorted(FUNCTIONS)}
+)
 """The arithmetic of dual numbers for the reference interpreter."""
 
 

@@ -13,10 +13,10 @@ from zlib import crc32
 
 import numpy as np
 
-from simsa.calculus.mixed import MIXED, begun, mixed, partial, plain, proved, short, with_norm
+from simsa.calculus.mixed import MIXED, begun, functions_of, mixed, partial, plain, proved, short
 from simsa.calculus.series import FAINT, anchored, taylor
 from simsa.machine.reference import Arithmetic, Execution, Interpreter
-from simsa.primitives.primitive import FUNCTIONS, OPERANDS
+from simsa.primitives.primitive import OPERANDS
 from simsa.tape.tape import OUT, OUTS, Tape
 
 Monomial = frozenset[tuple[Any, int]]
@@ -318,9 +318,12 @@ def _function(name: str) -> Callable[..., Form]:
     return apply
 
 
-FORMS = Arithmetic(
-    form, with_norm({name: _function(name) for name in sorted(FUNCTIONS)}), lambda x, y: form(x) / form(y)
-)
+def _step(name: str) -> Callable[..., Form]:
+    """Return a function to the integers: it moves with nothing, and what it is beside a jump is another piece."""
+    return lambda x: Form(MIXED.functions[name](form(x).value()))
+
+
+FORMS = Arithmetic(form, functions_of(_function, _step), lambda x, y: form(x) / form(y))
 """The arithmetic of forms for the reference interpreter."""
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from simsa.machine.reference import FLOAT64, Arithmetic, Execution, Interpreter, formula
 from simsa.primitives import INNER, ROW, Primitive
-from simsa.primitives.primitive import FUNCTIONS
+from simsa.primitives.primitive import FUNCTIONS, STEPS
 from simsa.tape.tape import OUT, OUTS, Tape
 
 LONGEST = 4096
@@ -74,6 +74,8 @@ def _function(name: str) -> Callable[..., Any]:
 
     def apply(*args: Any) -> Any:
         if all(map(proved, args)):
+            if name in STEPS:
+                return Fraction(math.floor(args[0]) if name == "floor" else round(args[0]))
             known = KNOWN.get((name, args[0]))
             if known is not None and len(args) == 1:
                 return known
@@ -91,12 +93,18 @@ def _function(name: str) -> Callable[..., Any]:
     return apply
 
 
-def with_norm(functions: dict[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
-    """Return elementary functions, and the Euclidean norm as the root of a sum of squares, for where it is not 0."""
-    return {**functions, "norm": lambda x: functions["sqrt"](reduce(add, [v * v for v in x]))}
+def functions_of(
+    function: Callable[[str], Callable[..., Any]], step: Callable[[str], Callable[..., Any]]
+) -> dict[str, Callable[..., Any]]:
+    """Return the functions of an arithmetic by name: elementary ones, steps, and the Euclidean norm.
+
+    The norm is the root of a sum of squares: it is asked for only where it is not 0.
+    """
+    found = {name: (step if name in STEPS else function)(name) for name in sorted(FUNCTIONS)}
+    return {**found, "norm": lambda x: found["sqrt"](reduce(add, [v * v for v in x]))}
 
 
-MIXED = Arithmetic(mixed, with_norm({name: _function(name) for name in sorted(FUNCTIONS)}), divide)
+MIXED = Arithmetic(mixed, functions_of(_function, _function), divide)
 """The arithmetic of these numbers for the reference interpreter."""
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from simsa.calculus.mixed import MIXED, mixed, partial, plain, proved, short, with_norm
+from simsa.calculus.mixed import MIXED, functions_of, mixed, partial, plain, proved, short
 from simsa.machine.reference import Arithmetic, Execution, Interpreter
 from simsa.primitives import INNER, ROW
-from simsa.primitives.primitive import FUNCTIONS, OPERANDS
+from simsa.primitives.primitive import OPERANDS
 from simsa.tape.tape import OUT, OUTS, Tape
 
 ORDER, ANALYTIC = 48, 7
@@ -178,6 +178,11 @@ def _function(name: str) -> Callable[..., Series]:
     return apply
 
 
+def _step(name: str) -> Callable[..., Series]:
+    """Return a function to the integers: it moves with nothing, and what it is beside a jump is another piece."""
+    return lambda x: Series([MIXED.functions[name](series(x).coefficients[0])])
+
+
 def _power(x: Series, exponent: int) -> Series:
     """Return an integer power."""
     if exponent < 0:
@@ -191,7 +196,7 @@ def _power(x: Series, exponent: int) -> Series:
     return result
 
 
-SERIES = Arithmetic(series, with_norm({name: _function(name) for name in sorted(FUNCTIONS)}), divide)
+SERIES = Arithmetic(series, functions_of(_function, _step), divide)
 """The arithmetic of series for the reference interpreter."""
 
 

@@ -177,6 +177,7 @@ def plan(scenario: Scenario) -> Plan:
     )
     if len({descent.key(cell.scale) for cell in cells}) < len({cell.scale for cell in cells}):
         raise ScenarioError(f"{scenario.path}: scenario.seed: two c have the same random numbers; choose another seed")
+    _finite(scenario, tapes, samples, descent)
     trajectories = scenario.sweep.trajectories
     points = scenario.record.points
     kept = 2 * 8 * some.p * trajectories * len(cells)
@@ -204,6 +205,27 @@ def plan(scenario: Scenario) -> Plan:
     seconds = whole.estimate().core_seconds / (len(cells) * trajectories)
     smallest = SMALLEST_BLOCK if exact is None else 1
     return replace(whole, layout=replace(layout, block=scenario.run.block or block_size(layout, seconds, smallest)))
+
+
+def _finite(scenario: Scenario, tapes: Mapping[str, Tape], samples: NDArray[np.float64], descent: Descent) -> None:
+    """Refuse step sizes that are infinite, and numbers that are so in the formats that the run computes with."""
+    path, initial = scenario.path, descent.initial
+    largest = float(scenario.c_values().max()) * float(descent.alpha.max())
+    if not math.isfinite(largest):
+        raise ScenarioError(f"{path}: sweep.c: the largest step c alpha_k is not finite")
+    if "float32" not in scenario.precisions:
+        return
+    constants = np.concatenate([part for tape in tapes.values() for part in (tape.constant_values, tape.numbers)])
+    starts = [np.abs(initial.center) + initial.scale, np.abs(initial.points).ravel()]
+    for what, numbers in {
+        "program: the constant": constants[np.isfinite(constants)],
+        "data: the number": samples.ravel(),
+        "initial: a point as far as": np.concatenate(starts),
+        "sweep.c: the step": np.array([largest]),
+    }.items():
+        beyond = numbers[np.abs(numbers) > np.finfo(np.float32).max]
+        if beyond.size:
+            raise ScenarioError(f"{path}: {what} {beyond[0]:g} is infinite in float32 (sweep.precision)")
 
 
 def observables(scenario: Scenario, of: Program) -> tuple[Tape, ...]:

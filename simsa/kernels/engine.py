@@ -40,6 +40,8 @@ GUARDED, ADJOINED, SHARED = 1, 2, 4
 
 PIECES = ()  # <pieces>
 """The number of pieces of each row that has expressions and selects, by opcode; 0 for the others."""
+JUMPS = ()  # <jumps>
+"""Whether tied pieces of a row differ in value, by opcode."""
 
 MARCHES = False
 """Whether `march` may take steps."""
@@ -165,11 +167,11 @@ def march(values, numbers, valid, pace, gamma, begin, end):
 
 @walk
 def _tied_row(op, values, at, numbers, number, first, n, g, s):
-    """Tell whether two sides of a guard of a row of the table are equal in some lane of one vector."""
+    """Return the lanes of one vector, a bit for each, in which two sides of a guard of a row of the table are equal."""
     if op < 0:
-        return False
+        return 0
     # <tied>
-    return False
+    return 0
 
 
 @walk
@@ -182,8 +184,8 @@ def _row_sense(op, values, adjoints, deltas, sizes, draws, at, modes, numbers, n
 
 @walk
 def _rows_sense(
-    op, values, adjoints, deltas, sizes, draws, counter, block, at, modes, numbers, number, first, out, step, times,
-    groups, samples,
+    op, values, adjoints, deltas, sizes, draws, jumps, counter, block, at, modes, numbers, number, first, out, step,
+    times, groups, samples,
 ):  # fmt: skip
     """Pass on what a run of like rows of the table has, under random weights at its ties."""
     pieces = PIECES[op]
@@ -192,6 +194,11 @@ def _rows_sense(
             for s in range(samples):
                 here = out + n * step + (g * samples + s) * width(values)
                 tied = _tied_row(op, values, at, numbers, number, first, n, g, s)
+                if tied and JUMPS[op]:
+                    for lane in range(width(values)):
+                        live = not (negative_zero(adjoints[here + lane]) and negative_zero(deltas[here + lane]))
+                        if live and tied >> lane & 1:
+                            jumps[g * width(values) + lane] = True
                 if tied:
                     draw(draws, counter, block + n * ((pieces + 3) // 4), pieces, g, s)
                 if tied or any_lane(~negative_zero(load(deltas, here))):
@@ -262,8 +269,8 @@ def sense(
                     )  # fmt: skip
             elif PIECES[op] and which == 1:
                 _rows_sense(
-                    op, values, adjoints, deltas, sizes, draws, counter, block, at, modes, numbers, number, first, out,
-                    step, times, groups, samples,
+                    op, values, adjoints, deltas, sizes, draws, jumps, counter, block, at, modes, numbers, number,
+                    first, out, step, times, groups, samples,
                 )  # fmt: skip
             elif PIECES[op] and which == 2:
                 continue

@@ -363,6 +363,11 @@ def copysign(x, y):
     return np.copysign(x, y)
 
 
+def floor(x):
+    """Return the largest integer up to x."""
+    return np.floor(x)
+
+
 def round_even(x):
     """Return the nearest integer, the even one of two."""
     return np.rint(x)
@@ -381,6 +386,7 @@ def negative_zero(x):
 _compile(fabs, _map, lambda c, b, fe, x: _call(b, "fabs", x))
 _compile(sqrt, _map, lambda c, b, fe, x: _call(b, "sqrt", x))
 _compile(copysign, _map, lambda c, b, fe, x, y: _call(b, "copysign", x, y))
+_compile(floor, _map, lambda c, b, fe, x: _call(b, "floor", x))
 _compile(round_even, _map, lambda c, b, fe, x: _call(b, "rint", x))
 _compile(isnan, _test, lambda c, b, fe, x: b.fcmp_unordered("uno", x, x))
 

@@ -22,6 +22,7 @@ Branch = namedtuple("Branch", "guards piece between")
 """A row of a branch table: its guards, and the piece it selects or the pieces it mixes."""
 
 _RELATIONS = {ast.Lt: "<", ast.LtE: "<=", ast.Eq: "==", ast.GtE: ">=", ast.Gt: ">"}
+_INTRINSICS = {"sqrt": "sqrt", "floor": "floor", "round_even": "rint"}
 _ARITHMETIC = {ast.Add: "fadd", ast.Sub: "fsub", ast.Mult: "fmul", ast.Div: "fdiv"}
 
 
@@ -57,8 +58,8 @@ class _Text:
         args = [self.visit(arg) for arg in node.args]
         if node.func.id == "isnan":
             return b.fcmp_unordered("uno", args[0], args[0])
-        if node.func.id == "sqrt":
-            return _call(b, "sqrt", *args)
+        if node.func.id in _INTRINSICS:
+            return _call(b, _INTRINSICS[node.func.id], *args)
         kind = self.context.typing_context.resolve_value_type(getattr(functions, node.func.id))
         call = kind.get_call_type(self.context.typing_context, (self.fe,) * len(args), {})
         return self.context.get_function(kind, call)(b, args)
@@ -413,9 +414,10 @@ def row(arity, immediates, pieces, branches):
 def tied_row(arity, immediates, pieces, branches):
     """Return the operations (tied, sense) of a table row that selects, for the walk of `kernels.sensitivity`.
 
-    tied(values, at, numbers, number, first, n, g, s) tells whether two sides of a guard are equal in some lane of one
-    vector: output n of the run, group g, sample s. sense(values, adjoints, deltas, sizes, draws, at, modes, numbers,
-    number, first, out, n, g, s) passes on, of that vector at place `out`, how far mixtures are from what is executed.
+    tied(values, at, numbers, number, first, n, g, s) returns the lanes, a bit for each, in which two sides of a guard
+    are equal, of one vector: output n of the run, group g, sample s. sense(values, adjoints, deltas, sizes, draws, at,
+    modes, numbers, number, first, out, n, g, s) passes on, of that vector at place `out`, how far mixtures are from
+    what is executed.
     draws: a lane vector of random weights for each piece; not read where nothing is tied.
     """
     it = Row(arity, immediates, pieces, branches)
@@ -439,8 +441,7 @@ def tied_row(arity, immediates, pieces, branches):
         found = text.mask(False)
         for guard in {guard for branch in it.branches for guard in branch.guards}:
             found = b.or_(found, text.equal(guard))
-        bits = ir.IntType(text.fe.count)
-        return b.icmp_unsigned("!=", b.bitcast(found, bits), bits(0))
+        return b.zext(b.bitcast(found, ir.IntType(text.fe.count)), ir.IntType(64))
 
     def sense_code(context, b, sig, args):
         memory, addresses, text = reader(context, b, sig, args, _SENSE)
@@ -488,7 +489,7 @@ def tied_row(arity, immediates, pieces, branches):
     @intrinsic
     def tied(typingctx, values, at, numbers, number, first, n, g, s):
         args = (values, at, numbers, number, first, n, g, s)
-        return types.boolean(*_signature(_TIED, args).args), tied_code
+        return types.intp(*_signature(_TIED, args).args), tied_code
 
     @intrinsic
     def sense(typingctx, values, adjoints, deltas, sizes, draws, at, modes, numbers, number, first, out, n, g, s):

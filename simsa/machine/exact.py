@@ -4,8 +4,9 @@ Exact are the arithmetic and the step sizes. The function is the one that the ke
 program, the samples and x_0 are float64, taken at their exact value.
 """
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -16,7 +17,7 @@ from simsa.machine.launch import Descent, Scale, mark, smallest
 from simsa.machine.reference import Arithmetic, Number
 from simsa.machine.replay import Walker
 from simsa.primitives import ROWS
-from simsa.primitives.primitive import FUNCTIONS, names_in
+from simsa.primitives.primitive import FUNCTIONS, STEPS, names_in
 from simsa.tape import Tape
 from simsa.tape.tape import NUMBER, OP, OUT
 
@@ -65,7 +66,12 @@ def power(x: Number, a: Fraction) -> Number:
     return x**a if x != 0 or a >= 0 else UNDEFINED
 
 
-EXACT = Arithmetic(rational, {"pow": power}, divide)
+def _whole(function: Callable[[Fraction], int]) -> Callable[[Number], Number]:
+    """Return a function to the integers as one of rational numbers, undefined where they are."""
+    return lambda x: x if x is UNDEFINED else Fraction(function(x))
+
+
+EXACT = Arithmetic(rational, {"pow": power, "floor": _whole(math.floor), "round_even": _whole(round)}, divide)
 """The rational numbers, with the quotients that are undefined."""
 
 
@@ -75,7 +81,7 @@ def refusal(tape: Tape) -> str | None:
         row = ROWS[line[OP]]
         numbers = tape.numbers[line[NUMBER] : line[NUMBER] + len(row.immediates)]
         texts = [text for piece in row.pieces for text in (piece.value, *piece.partials)]
-        used = {name for text in texts for name in names_in(text)} & FUNCTIONS
+        used = {name for text in texts for name in names_in(text)} & (FUNCTIONS - STEPS)
         whole = used == {"pow"} and all(a.is_integer() and abs(a) <= LARGEST_EXPONENT for a in numbers.tolist())
         if (used and not whole) or row.name in ("logsumexp", "norm"):
             given = "".join(f" with {name} = {a:g}" for name, a in zip(row.immediates, numbers, strict=True))

@@ -82,6 +82,7 @@ def engine_text() -> str:
         ("        # <forward>", _cases(_FORWARD, _rows())),
         ("        # <backward>", _cases(_BACKWARD, _rows())),
         ("()  # <pieces>", f"{tuple(len(row.pieces) if row.branches else 0 for row in ROWS)}"),
+        ("()  # <jumps>", f"{tuple(row.jumps for row in ROWS)}"),
         ("    # <tied>", _cases(_TIED, selecting, 4)),
         ("    # <sense>", _cases(_SENSE, selecting, 4)),
         ("            # <absolute>", _cases(_ABSOLUTE, _rows(), 12)),

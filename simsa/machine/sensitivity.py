@@ -140,7 +140,7 @@ def _mixture(interpreter: Interpreter, k: int, run: Execution, draw: Draw) -> tu
             if row.pieces[piece].uses(i):
                 partial = interpreter.piece(row, row.pieces[piece].partials[i], x, v, numbers)
                 terms.append((0, i, w, chosen.get(piece, zero), partial))
-    return terms, False
+    return terms, row.jumps
 
 
 def _weights(interpreter: Interpreter, reached: list[int], draw: Draw) -> list[tuple[int, Number]]:

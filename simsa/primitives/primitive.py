@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 OPERANDS = ("x", "y", "z")
-FUNCTIONS = frozenset(
+STEPS = frozenset(("floor", "round_even"))
+FUNCTIONS = STEPS | frozenset(
     ("exp", "log", "log0", "expm1", "log1p", "sqrt", "sin", "cos", "tan", "tanh", "sigmoid", "softplus", "pow", "erf")
 )
+"""What texts may call; STEPS are the functions to the integers, which move with nothing between their jumps."""
 LOOPS = frozenset(("sum", "dot", "dense", "logsumexp", "norm", "max", "min", "sort", "select"))
 """The rows with any number of operands: the engine and the reference hold a loop for each of these, and no other."""
 RELATIONS = ("<", "<=", "==", ">=", ">")
@@ -131,6 +133,11 @@ class Primitive:
     def selection(self) -> bool:
         """Tell whether the primitive selects between finitely many pieces (and so can be tied)."""
         return bool(self.branches) or (self.arity is None and bool(self.ties) and not self.round)
+
+    @property
+    def jumps(self) -> bool:
+        """Tell whether its tied pieces differ in value: a function to the integers."""
+        return any(names_in(piece.value) & STEPS for piece in self.pieces)
 
     @property
     def absorbs(self) -> bool:

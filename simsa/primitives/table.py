@@ -231,6 +231,23 @@ ROWS: tuple[Primitive, ...] = (
         ),
         domain=(REAL,),
     ),
+    # Steps: what they are beside a jump is a piece of its own, which only stands in a branch assignment.
+    Primitive(
+        "floor",
+        "largest integer up to x",
+        1,
+        (Piece("floor(x)", ("0",)), Piece("floor(x) - 1", ("0",))),
+        (Branch(("x < floor(x)",), 1), Branch((), 0)),
+        domain=(REAL,),
+    ),
+    Primitive(
+        "rint",
+        "nearest integer, the even one of two",
+        1,
+        (Piece("round_even(x)", ("0",)), Piece("round_even(x) + 1", ("0",)), Piece("round_even(x) - 1", ("0",))),
+        (Branch(("x - round_even(x) > 0.5",), 1), Branch(("x - round_even(x) < -0.5",), 2), Branch((), 0)),
+        domain=(REAL,),
+    ),
     # Any number of operands; the loops are the kernels' and the reference's, one for each of these rows.
     Primitive("sum", "x_1 + ... + x_n, from left to right", None),
     Primitive("dot", "x_1 y_1 + ... + x_n y_n, from left to right; operands x then y", None),

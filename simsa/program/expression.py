@@ -16,13 +16,13 @@ from simsa.errors import ProgramError
 from simsa.primitives import ROWS, Convention
 from simsa.program import functions
 from simsa.program.program import Builder, Program
-from simsa.program.symbolic import Array, Condition
+from simsa.program.symbolic import INFINITIES, Array, Condition, finite, symbolic
 from simsa.program.trace import finish
 
 LONGEST = 100
 """Characters of a formula that a message shows."""
 
-CONSTANTS = {"pi": math.pi, "inf": math.inf, "nan": math.nan}
+CONSTANTS = {"pi": math.pi, "inf": math.inf}
 
 OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Add: operator.add,
@@ -47,7 +47,7 @@ OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
 }
 """What a formula may do, besides calling functions and choosing entries of lists."""
 
-INSTEAD = {"^": "write ** for a power", "//": "it is not continuous", "%": "it is not continuous"}
+INSTEAD = {"^": "write ** for a power", "//": "write floor(x / y)", "%": "write x - floor(x / y) * y"}
 """What to say of operators that people try."""
 
 
@@ -68,6 +68,11 @@ def _row(name: str, keys: Sequence[str]) -> Callable[..., Any]:
     return function
 
 
+def _number(value: Any) -> Any:
+    """Return a condition as the number 1 or 0, and a number as it is."""
+    return value.astype(np.float64) if isinstance(value, Condition | np.bool_ | np.ndarray) else value
+
+
 def _whole(value: Any) -> int:
     """Return a count as an integer."""
     if float(value) != int(value):
@@ -80,6 +85,11 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{name: _several(getattr(np, name)) for name in ("max", "min", "sum", "mean", "prod", "sort", "median", "std")},
     "hypot": lambda x, y: np.hypot(x, y),
     "norm": _several(np.linalg.norm),
+    **{name: _several(getattr(functions, name)) for name in ("argmax", "argmin")},
+    **{name: getattr(np, name) for name in ("ceil", "sign", "trunc")},
+    "round": lambda x, decimals=0: np.round(x, _whole(decimals)),
+    "heaviside": lambda x, y: np.heaviside(x, y),
+    "one_hot": lambda index, count: functions.one_hot(index, _whole(count)),
     "logsumexp": _several(functions.logsumexp),
     "dot": lambda x, y: np.dot(x, y),
     "clip": functions.clip,
@@ -103,9 +113,10 @@ def expression(
 ) -> Program:
     """Return the program of a formula in named parameters and data; a number p of parameters are x[0] .. x[p-1].
 
-    The language: numbers, pi, inf; + - * / **; comparisons, which may be chained, with and, or, not (or & | ~);
-    a if condition else b; functions of `FUNCTIONS`; lists, as arguments, and entries and slices of them. The program
-    has one output. Raises ProgramError, in one line, with the formula and the column.
+    The language: numbers, pi, inf (to compare with, and as a bound); + - * / **; comparisons, which may be chained,
+    with and, or, not (or & | ~), and which are 1 and 0 where a number is expected; a if condition else b; functions of
+    `FUNCTIONS`; lists, as arguments, and entries and slices of them. The program has one output. Raises ProgramError,
+    in one line, with the formula and the column; so for a constant that is, or comes out as, infinite or NaN.
 
     >>> expression("relu(x) + a * x**2", ["x"], ["a"]).nodes[0].primitive
     'relu'
@@ -128,11 +139,8 @@ def expression(
         result = reader.read()
     if np.ndim(result):
         raise reader.error(None, f"expected one number, got {np.size(result)}")
-    if isinstance(result, Condition | bool | np.bool_):
-        raise reader.error(None, "expected a number, got a condition; use where(condition, a, b)")
-    if not isinstance(result, Array):
-        result = Array(builder, np.array(builder.constant(result)))
-    return finish(builder, result, "the expression", names=named)
+    program: Program = reader.do(None, finish, builder, _number(result), "the expression", names=named)
+    return program
 
 
 class _Reader:
@@ -185,11 +193,13 @@ class _Reader:
             case ast.Name(id=name):
                 if name in self.known:
                     return self.known[name]
+                if name == "nan":
+                    raise self.error(node, "the constant nan is not finite")
                 if name in FUNCTIONS:
                     raise self.error(node, f"{name} is a function; write {name}(...)")
                 raise self.error(node, functions.unknown("name", name, self.known))
             case ast.UnaryOp(op=op, operand=operand):
-                return self.do(node, OPERATORS[type(op)], self.value(operand))
+                return self.do(node, self.operation(node, op), self.value(operand))
             case ast.BinOp(left=left, op=op, right=right):
                 return self.do(node, self.operation(node, op), self.value(left), self.value(right))
             case ast.BoolOp(op=op, values=values):
@@ -234,11 +244,14 @@ class _Reader:
             pass
         raise self.error(node, "the number is too large")
 
-    def operation(self, node: ast.BinOp, op: ast.operator) -> Callable[..., Any]:
-        """Return what a binary operator does."""
-        if type(op) in OPERATORS:
+    def operation(self, node: ast.AST, op: ast.operator | ast.unaryop) -> Callable[..., Any]:
+        """Return what an operator does; those of arithmetic take a condition for the number 1 or 0."""
+        if isinstance(op, ast.BitAnd | ast.BitOr | ast.Invert | ast.Not):
             return OPERATORS[type(op)]
-        symbol = {ast.BitXor: "^", ast.FloorDiv: "//", ast.Mod: "%"}.get(type(op), type(op).__name__)
+        if type(op) in OPERATORS:
+            return lambda *values: OPERATORS[type(op)](*map(_number, values))
+        symbols: dict[type[ast.AST], str] = {ast.BitXor: "^", ast.FloorDiv: "//", ast.Mod: "%"}
+        symbol = symbols.get(type(op), type(op).__name__)
         raise self.error(node, f"{symbol} cannot be used; {INSTEAD.get(symbol, 'it is no arithmetic of numbers')}")
 
     def comparison(self, node: ast.Compare, ops: Sequence[ast.cmpop], values: Sequence[Any]) -> Any:
@@ -270,10 +283,14 @@ class _Reader:
                 return value
         raise self.error(node, "an index must be an integer")
 
-    def do(self, node: ast.AST, function: Callable[..., Any], *values: Any, **named: Any) -> Any:
-        """Return what `function` makes of values; put the place to its complaints."""
+    def do(self, node: ast.AST | None, function: Callable[..., Any], *values: Any, **named: Any) -> Any:
+        """Return what `function` makes of values; put the place to its complaints, and refuse what is not finite."""
         try:
-            return function(*values, **named)
+            result = function(*values, **named)
+            if not symbolic(result) and isinstance(result, float | np.ndarray):
+                infinite = any(not symbolic(value) and np.isinf(value).any() for value in values)
+                finite(np.asarray(result, np.float64), INFINITIES if infinite else ())
+            return result
         except ProgramError as error:
             raise self.error(node, str(error)) from None
         except (TypeError, ValueError, IndexError) as error:

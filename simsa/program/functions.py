@@ -65,8 +65,14 @@ def _space() -> dict[str, Any]:
     """Return NumPy's counterparts of the functions in the table's texts; SciPy is imported when first needed."""
     from scipy import special
 
-    names = ("exp", "log", "expm1", "log1p", "sqrt", "sin", "cos", "tan", "tanh", "isnan")
-    rest = {"pow": np.power, "erf": special.erf, "sigmoid": special.expit, "softplus": lambda x: np.logaddexp(0.0, x)}
+    names = ("exp", "log", "expm1", "log1p", "sqrt", "sin", "cos", "tan", "tanh", "isnan", "floor")
+    rest = {
+        "round_even": np.rint,
+        "pow": np.power,
+        "erf": special.erf,
+        "sigmoid": special.expit,
+        "softplus": lambda x: np.logaddexp(0.0, x),
+    }
     return {"__builtins__": {}, **{name: getattr(np, name) for name in names}, **rest}
 
 
@@ -210,6 +216,21 @@ def top_k(x: Any, k: int) -> Any:
         return np.sort(x)[..., ::-1][..., :k]
     # Ascending, equal entries in reverse: read backwards, they are in order.
     return numpy_api.sort(x, tie="last")[..., ::-1][..., :k]
+
+
+def one_hot(index: Any, count: int) -> Any:
+    """Return 1.0 at the place that an index names, and 0.0 at the `count` - 1 others, along a new last axis."""
+    return np.equal(np.expand_dims(index, -1), np.arange(count)).astype(np.float64)
+
+
+def argmax(x: Any, axis: Any = None) -> Any:
+    """Return the first place of the largest entry: a selection of constants."""
+    return np.argmax(gathered(x), axis=axis)
+
+
+def argmin(x: Any, axis: Any = None) -> Any:
+    """Return the first place of the smallest entry: a selection of constants."""
+    return np.argmin(gathered(x), axis=axis)
 
 
 def piecewise(rows: Iterable[tuple[Any, Any]], otherwise: Any) -> Any:

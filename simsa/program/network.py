@@ -13,7 +13,7 @@ from simsa.errors import ProgramError
 from simsa.primitives import ROW, Convention
 from simsa.program import functions
 from simsa.program.program import Builder, Layer, Program
-from simsa.program.symbolic import Array
+from simsa.program.symbolic import Array, builder_of, undefined
 from simsa.program.trace import finish
 
 Shape = tuple[int, ...]
@@ -29,7 +29,7 @@ def _labels(scores: Any, label: Any) -> list[Any]:
 
 def _pick(scores: Any, label: Any) -> Any:
     """Return the score of the sample's class, or NaN if there is no such class."""
-    return functions.piecewise(zip(_labels(scores, label), scores, strict=True), math.nan)
+    return functions.piecewise(zip(_labels(scores, label), scores, strict=True), undefined(builder_of(scores)))
 
 
 def cross_entropy(scores: Any, target: Any) -> Any:

@@ -5,6 +5,7 @@ the result. Whatever is not here raises ProgramError.
 """
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from simsa.program.symbolic import (
     FUNCTIONS,
     HINTS,
     REDUCTIONS,
+    TRUTHS,
     UFUNCS,
     Array,
     Condition,
@@ -30,9 +32,13 @@ from simsa.program.symbolic import (
     compare,
     decide,
     elementwise,
+    finite,
     lift,
     negate,
+    steps,
     symbolic,
+    truth,
+    undefined,
 )
 
 Registers = NDArray[np.int64]
@@ -41,14 +47,13 @@ Axis = int | tuple[int, ...] | None
 SPELLINGS = {"sub": "subtract", "mul": "multiply", "div": "divide", "neg": "negative", "abs": "absolute"}
 """NumPy's names of rows of the table, where they differ."""
 
-_DISCONTINUOUS = "it is not continuous; a step that cancels elsewhere can be written with np.where(condition, a, b)"
-_INDEX = "an index is not differentiable; np.sort, np.max, np.min and np.where give values"
+_DISCONTINUOUS = "it is not continuous; what cancels elsewhere can be written with np.where(condition, a, b), np.floor"
+_INDEX = "an index is not differentiable; np.sort, np.max, np.min, np.where and np.argmax give values"
 _MISSING = "the table of primitives has no such row"
 
 HINTS.update(
-    dict.fromkeys(("sign", "floor", "ceil", "rint", "round", "trunc", "heaviside", "copysign"), _DISCONTINUOUS)
-    | dict.fromkeys(("floor_divide", "remainder", "fmod", "divmod", "signbit", "modf"), _DISCONTINUOUS)
-    | dict.fromkeys(("argmax", "argmin", "argsort", "searchsorted", "nonzero", "argwhere", "unique"), _INDEX)
+    dict.fromkeys(("copysign", "floor_divide", "remainder", "fmod", "divmod", "signbit", "modf"), _DISCONTINUOUS)
+    | dict.fromkeys(("argsort", "searchsorted", "nonzero", "argwhere", "unique"), _INDEX)
     | dict.fromkeys(("arctan", "arcsin", "arccos", "arctan2", "arcsinh", "arccosh", "arctanh", "cbrt"), _MISSING)
     | dict.fromkeys(("einsum", "tensordot", "kron"), "use @, np.dot, np.outer or np.sum")
     | {"piecewise": "use np.where, np.select or simsa.piecewise", "erf": "use simsa.erf", "expit": "use simsa.sigmoid"}
@@ -98,6 +103,15 @@ UFUNCS[np.deg2rad] = UFUNCS[np.radians] = lambda x: x * (math.pi / 180)
 UFUNCS[np.rad2deg] = UFUNCS[np.degrees] = lambda x: x * (180 / math.pi)
 
 
+@implements(UFUNCS, np.divide)
+def _divide(x: Any, y: Any) -> Array:
+    builder = builder_of(x, y)
+    below = Array(builder, lift(y, builder))
+    if any((step := steps(builder, int(r))) and not step.rows and step.otherwise == 0 for r in below.cells.flat):
+        raise ProgramError("a quotient by the constant 0 is not finite")
+    return elementwise("div", x, below)
+
+
 @implements(UFUNCS, np.fmax)
 def _fmax(x: Any, y: Any) -> Array:
     # Differs from np.fmax at NaN, which reaches the value of every row of the table.
@@ -122,7 +136,8 @@ def power(x: Any, y: Any) -> Array:
     if symbolic(y):
         return elementwise("pow", x, y)
     builder = builder_of(x)
-    bases, exponents = np.broadcast_arrays(lift(x, builder), np.asarray(y, np.float64))
+    finite(given := np.asarray(y, np.float64))
+    bases, exponents = np.broadcast_arrays(lift(x, builder), given)
     result = np.empty(bases.shape, np.int64)
     for index, base in np.ndenumerate(bases):
         match exponent := float(exponents[index]):
@@ -179,6 +194,69 @@ def _not(x: Any) -> Condition:
     if not isinstance(x, Condition):
         decide(x, builder_of(x))
     return negate(x)
+
+
+# Truth values as numbers, and other selections of constants.
+
+TRUTHS[np.add] = TRUTHS[np.maximum] = TRUTHS[np.fmax] = _or
+TRUTHS[np.multiply] = TRUTHS[np.minimum] = TRUTHS[np.fmin] = _and
+
+
+@implements(TRUTHS, np.subtract, np.negative, np.positive, np.sign)
+def _no_number(*_: Any) -> Any:
+    raise ProgramError("NumPy does not subtract truth values; write 1.0 * (x > 0) for a number, & | ~ for logic")
+
+
+@implements(UFUNCS, np.sign)
+def _sign(x: Any) -> Array:
+    return choose([(x > 0, 1.0), (x < 0, -1.0), (x == 0, 0.0)], undefined(builder_of(x)))
+
+
+@implements(UFUNCS, np.heaviside)
+def _heaviside(x: Any, y: Any) -> Array:
+    return choose([(np.greater(x, 0), 1.0), (np.less(x, 0), 0.0), (np.equal(x, 0), y)], undefined(builder_of(x, y)))
+
+
+UFUNCS[np.ceil] = lambda x: -np.floor(-x)
+UFUNCS[np.trunc] = lambda x: choose([(x < 0, np.ceil(x))], np.floor(x))
+FUNCTIONS[np.fix] = UFUNCS[np.trunc]
+
+
+@implements(FUNCTIONS, np.round, np.around)
+def _round(a: Any, decimals: int = 0) -> Any:
+    if decimals == 0:
+        return np.rint(a)
+    scale = float(f"1e{abs(operator.index(decimals))}")
+    return np.rint(a * scale) / scale if decimals > 0 else np.rint(a / scale) * scale
+
+
+@implements(FUNCTIONS, np.argmax)
+def _argmax(a: Any, axis: int | None = None, *, keepdims: bool = False) -> Array:
+    return _place(a, axis, keepdims, np.greater_equal)
+
+
+@implements(FUNCTIONS, np.argmin)
+def _argmin(a: Any, axis: int | None = None, *, keepdims: bool = False) -> Array:
+    return _place(a, axis, keepdims, np.less_equal)
+
+
+def _place(a: Any, axis: int | None, keepdims: bool, before: Callable[[Any, Any], Any]) -> Array:
+    """Return the first place, along an axis, of the entry that comes before all; NaN if an entry is NaN."""
+    lines, axes = _lines(_number(a), axis)
+    n = lines.shape[-1]
+    if not n:
+        raise ProgramError("argmax of no entries")
+    entries = [Array(a.builder, lines[..., i]) for i in range(n)]
+    rows = [
+        (np.all(np.stack([before(entries[i], entries[j]) for j in range(n) if j != i]), axis=0), float(i))
+        for i in range(n if n > 1 else 0)
+    ]
+    result = (
+        choose(rows, undefined(a.builder))
+        if rows
+        else Array(a.builder, np.full(lines.shape[:-1], a.builder.constant(0.0)))
+    )
+    return Array(a.builder, np.expand_dims(result.cells, axes) if keepdims else result.cells)
 
 
 @implements(FUNCTIONS, np.where)
@@ -551,7 +629,7 @@ def _joining(function: Any) -> Callable[..., Any]:
     def handler(arrays: Any, *args: Any, **kwargs: Any) -> Any:
         parts = list(arrays)
         builder = builder_of(*parts)
-        if any(isinstance(part, Condition) for part in parts):
+        if all(map(truth, parts)):
             like: Symbolic = Condition(builder, np.empty(0, object))
             return _wrap(like, function([decide(part, builder) for part in parts], *args, **kwargs))
         like = Array(builder, np.empty(0, np.int64))
@@ -633,7 +711,7 @@ def _diag(v: Any, k: int = 0) -> Any:
 
 @implements(FUNCTIONS, np.pad)
 def _pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: float = 0.0) -> Any:
-    options: Any = {"constant_values": array.builder.constant(constant_values)} if mode == "constant" else {}
+    options: Any = {"constant_values": int(lift(constant_values, array.builder))} if mode == "constant" else {}
     if mode not in ("constant", "edge", "reflect", "symmetric", "wrap"):
         raise ProgramError(
             f"np.pad with mode='{mode}' cannot be traced; use constant, edge, reflect, symmetric or wrap"

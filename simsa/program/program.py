@@ -215,7 +215,7 @@ class Builder:
     """
 
     def __init__(self, parameters: int, data: int = 0, convention: Convention = TENSORFLOW) -> None:
-        """Start a program with its inputs and nothing else."""
+        """Start a program with its inputs and nothing else; `node` has each node by its first register."""
         if parameters < 1 or data < 0:
             raise ProgramError(
                 f"a program needs at least one parameter and no negative data count, got {parameters}, {data}"
@@ -225,6 +225,7 @@ class Builder:
         self.registers = parameters + data
         self._constants: dict[bytes, int] = {}
         self._values: dict[int, float] = {}
+        self.node: dict[int, Node] = {}
 
     def _add(self, node: Node) -> int:
         """Append a node, and return its first register."""
@@ -232,6 +233,7 @@ class Builder:
         if any(not 0 <= operand < first for operand in node.operands):
             raise ProgramError(f"{node.primitive}: an operand is not a register of this program")
         self.nodes.append(node)
+        self.node[first] = node
         self.registers += node.outputs
         return first
 

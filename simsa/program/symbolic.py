@@ -5,6 +5,9 @@ protocols (`__array_ufunc__`, `__array_function__`), so ordinary NumPy code work
 a program stands in `numpy_api`. Rearranging an array rearranges registers, and costs the program nothing.
 """
 
+import math
+import operator
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -38,9 +41,21 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 HINTS: dict[str, str] = {}
 """What to use instead of a NumPy function that cannot be traced, by its name."""
 
+TRUTHS: dict[Any, Callable[..., Any]] = {}
+"""What a ufunc does where all its operands are truth values, if NumPy then does not compute with numbers."""
+
+RELATIONS: dict[str, Callable[[Any, Any], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    "==": operator.eq,
+    ">=": operator.ge,
+    ">": operator.gt,
+}
+"""The relations of guards, between numbers."""
+
 METHODS = frozenset(
-    "all any clip cumprod cumsum diagonal dot max mean min prod ravel repeat squeeze std sum swapaxes take "
-    "trace var".split()
+    "all any argmax argmin clip cumprod cumsum diagonal dot max mean min prod ravel repeat round squeeze std sum "
+    "swapaxes take trace var".split()
 )
 """Methods that do what the function of NumPy of that name does."""
 
@@ -195,6 +210,8 @@ class Symbolic(NDArrayOperatorsMixin):
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = (), **options: Any) -> Any:
         """Do what a ufunc means for a program; with `out` (as in x += y), write it there."""
         table = {"__call__": UFUNCS, "reduce": REDUCTIONS}.get(method, {})
+        if method == "__call__" and ufunc in TRUTHS and all(map(truth, inputs)):
+            table = TRUTHS
         home = "np." if getattr(np, ufunc.__name__, None) is ufunc else ""
         name = f"{home}{ufunc.__name__}" + (f".{method}" if method != "__call__" else "")
         if method == "reduce":
@@ -232,7 +249,10 @@ class Array(Symbolic):
 
 
 class Condition(Symbolic):
-    """Symbolic truth values. cells: a `Decision` between True and False in each, of any shape."""
+    """Symbolic truth values. cells: a `Decision` between True and False in each, of any shape.
+
+    Where a number is expected, a condition is the selection of the constants 1 and 0.
+    """
 
     kind = "condition"
 
@@ -241,8 +261,19 @@ class Condition(Symbolic):
         """Return the type that NumPy's entries would have."""
         return np.dtype(np.bool_)
 
+    def astype(self, dtype: Any) -> Any:
+        """Return a copy, or as numbers 1 and 0 if the type is one of numbers."""
+        if np.dtype(dtype).kind in "iuf":
+            return Array(self.builder, lift(self, self.builder))
+        return super().astype(dtype)
+
     def __setitem__(self, key: Any, value: Any) -> None:
         self.cells[key] = decide(value, self.builder)[()]
+
+
+def truth(value: Any) -> bool:
+    """Tell whether a value is a condition, or an array of truth values."""
+    return isinstance(value, Condition) or (not isinstance(value, Symbolic) and np.asarray(value).dtype == np.bool_)
 
 
 def symbolic(value: Any) -> bool:
@@ -266,16 +297,20 @@ def builder_of(*values: Any) -> Builder:
     return next(iter(builders.values()))
 
 
-def lift(value: Any, builder: Builder) -> NDArray[np.int64]:
-    """Return the registers of a value; numbers become constants. Raises ProgramError for what is no number."""
+def lift(value: Any, builder: Builder, allowed: Sequence[float] = ()) -> NDArray[np.int64]:
+    """Return the registers of a value; numbers become constants, and conditions selections of the constants 1 and 0.
+
+    allowed: infinities that a number may be, as a side of a comparison may. Raises ProgramError for what is no number,
+    and for any other number that is not finite: what is computed from it is no function.
+    """
     if isinstance(value, Condition):
-        raise ProgramError("a condition is no number; use np.where(condition, a, b)")
+        return choose([(value, 1.0)], Array(builder, np.array(builder.constant(0.0)))).cells
     if isinstance(value, Array):
         if value.builder is not builder:
             builder_of(value, Array(builder, value.cells))
         return value.cells
     if isinstance(value, list | tuple):
-        parts = [lift(part, builder) for part in value]
+        parts = [lift(part, builder, allowed) for part in value]
         if len({part.shape for part in parts}) > 1:
             raise ProgramError("the entries of a list differ in shape")
         return np.array(parts, np.int64)
@@ -285,11 +320,21 @@ def lift(value: Any, builder: Builder) -> NDArray[np.int64]:
             raise TypeError
         numbers = numbers.astype(np.float64)
     except (TypeError, ValueError, OverflowError):
-        raise ProgramError(f"expected numbers, got {_named(value)}") from None
+        large = isinstance(value, int) and abs(value) > sys.float_info.max
+        what = "the constant is too large for float64" if large else f"expected numbers, got {_named(value)}"
+        raise ProgramError(what) from None
+    finite(numbers, allowed)
     registers = np.empty(numbers.shape, np.int64)
     for index, number in np.ndenumerate(numbers):
         registers[index] = builder.constant(number)
     return registers
+
+
+def finite(numbers: NDArray[np.float64], allowed: Sequence[float] = ()) -> None:
+    """Refuse a constant that is not finite, unless it is one of those `allowed`."""
+    wrong = ~np.isfinite(numbers) & ~np.isin(numbers, allowed)
+    if wrong.any():
+        raise ProgramError(f"the constant {numbers[wrong].flat[0]} is not finite")
 
 
 def _named(value: Any) -> str:
@@ -311,14 +356,27 @@ def decide(value: Any, builder: Builder) -> NDArray[Any]:
     return cells
 
 
+INFINITIES = (-math.inf, math.inf)
+
+UNBOUNDED: dict[str, tuple[tuple[float, ...], ...]] = {
+    "maximum": (INFINITIES[:1],) * 2,
+    "minimum": (INFINITIES[1:],) * 2,
+    "clip": ((), INFINITIES[:1], INFINITIES[1:]),
+}
+"""The infinities that operands of a primitive may be: bounds that never bind."""
+
+
 def elementwise(name: str, *operands: Any, immediates: Sequence[Any] = (), tie: str | None = None) -> Array:
     """Apply a primitive entry by entry, with NumPy's broadcasting.
 
     immediates: numbers, or arrays that are broadcast as well. tie: as in `Builder.apply`.
     """
     builder = builder_of(*operands)
-    registers = [lift(operand, builder) for operand in operands]
+    allowed = UNBOUNDED.get(name, ((),) * len(operands))
+    registers = [lift(operand, builder, bounds) for operand, bounds in zip(operands, allowed, strict=True)]
     given = [np.asarray(number, np.float64) for number in immediates]
+    for number in given:
+        finite(number)
     cells, *rest = np.broadcast_arrays(*registers, *given)
     result = np.empty(cells.shape, np.int64)
     for index in np.ndindex(cells.shape):
@@ -329,13 +387,42 @@ def elementwise(name: str, *operands: Any, immediates: Sequence[Any] = (), tie: 
 
 
 def compare(relation: str, left: Any, right: Any) -> Condition:
-    """Return the condition `left relation right`, entry by entry."""
+    """Return the condition `left relation right`, entry by entry.
+
+    Between constants, and selections of constants, it is decided by what these select: (x > 0) == 1 is x > 0, and not a
+    guard of its own that would be tied wherever x > 0.
+    """
     builder = builder_of(left, right)
-    a, b = np.broadcast_arrays(lift(left, builder), lift(right, builder))
+    a, b = np.broadcast_arrays(lift(left, builder, INFINITIES), lift(right, builder, INFINITIES))
     cells = np.empty(a.shape, object)
     for index in np.ndindex(a.shape):
-        cells[index] = Decision(((((int(a[index]), relation, int(b[index])),), True),), otherwise=False)
+        one, two = int(a[index]), int(b[index])
+        first, second = steps(builder, one), steps(builder, two)
+        if first is None or second is None:
+            cells[index] = Decision(((((one, relation, two),), True),), otherwise=False)
+        else:
+            cells[index] = _product(first, second, RELATIONS[relation])
     return Condition(builder, cells)
+
+
+def steps(builder: Builder, register: int) -> Decision[float] | None:
+    """Return a constant, or a selection of constants, as the table of its values; None for any other register."""
+    node = builder.node.get(register)
+    if node is None:
+        return None
+    if node.primitive == "constant":
+        return Decision((), node.immediates[0])
+    if node.primitive != "select":
+        return None
+    pieces = [builder.node.get(node.operands[row.piece]) for row in node.rows]
+    if any(piece is None or piece.primitive != "constant" for piece in pieces):
+        return None
+    *rows, last = [
+        (tuple((node.operands[g.left], g.relation, node.operands[g.right]) for g in row.guards), piece.immediates[0])
+        for row, piece in zip(node.rows, pieces, strict=True)
+        if piece is not None
+    ]
+    return Decision(tuple(rows), last[1])
 
 
 def combine(left: Any, right: Any, both: Callable[[bool, bool], bool]) -> Condition:
@@ -350,13 +437,15 @@ def combine(left: Any, right: Any, both: Callable[[bool, bool], bool]) -> Condit
     return Condition(builder, cells)
 
 
-def _product(a: Decision[bool], b: Decision[bool], both: Callable[[bool, bool], bool]) -> Decision[bool]:
-    """Return the decision of `both`; where the first truth decides alone, the second is not asked."""
+def _product(a: Decision[Any], b: Decision[Any], both: Callable[[Any, Any], bool]) -> Decision[bool]:
+    """Return the decision of `both`; where the first outcome decides alone, the second is not asked."""
 
-    def follow(first: bool) -> Decision[bool]:
-        if both(first, True) == both(first, False):
-            return Decision((), both(first, True))
-        return Decision(tuple((guards, both(first, second)) for guards, second in b.rows), both(first, b.otherwise))
+    def follow(first: Any) -> Decision[bool]:
+        found = {bool(both(first, second)) for _, second in b}
+        if len(found) == 1:
+            return Decision((), found.pop())
+        rows = tuple((guards, bool(both(first, second))) for guards, second in b.rows)
+        return Decision(rows, bool(both(first, b.otherwise)))
 
     return a.then(follow).trimmed()
 
@@ -385,6 +474,11 @@ def choose(rows: Iterable[tuple[Any, Any]], otherwise: Any) -> Array:
             table = _case(decision, int(value), table)
         result[index] = builder.select(table.rows, table.otherwise) if table.rows else table.otherwise
     return Array(builder, result)
+
+
+def undefined(builder: Builder) -> Array:
+    """Return NaN, for the last row of a table that nothing comes to but NaN and what is no datum."""
+    return Array(builder, np.array(builder.constant(math.nan)))
 
 
 def _case(decision: Decision[bool], value: int, rest: Decision[int]) -> Decision[int]:

@@ -7,6 +7,7 @@ Every source gives the same thing: named columns of finite float64, one row a sa
 import csv
 import math
 import re
+import sys
 from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
@@ -179,6 +180,9 @@ def finish(columns: Columns, limit: int | None, standardise: bool, place: str) -
             f"{place}: row {i + 1}, column '{columns.names[j]}': expected a finite number, got {rows[i, j]}"
         )
     if standardise:
+        largest = float(np.abs(rows).max(initial=0.0))
+        if largest * largest * len(rows) > sys.float_info.max:
+            raise DataError(f"{place}: standardise: the squares of numbers as large as {largest:g} are beyond float64")
         rows = rows.copy()
         for j in range(rows.shape[1] - columns.target):
             mean = math.fsum(rows[:, j]) / len(rows)

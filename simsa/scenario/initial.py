@@ -11,10 +11,10 @@ from typing import Annotated, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from simsa.errors import ScenarioError
-from simsa.scenario.model import Count, Items, Model, spelling
+from simsa.scenario.model import LONGEST_DRAW, Count, Items, Model, bounded, spelling
 from simsa.scenario.reals import line
 
 _GRID_LIMIT = 10**7
@@ -107,6 +107,11 @@ class Normal(Model):
     scale: NonNegativeNumber = 1.0
     """The standard deviation, likewise; 0 fixes a coordinate."""
 
+    @model_validator(mode="after")
+    def _bounded(self) -> "Normal":
+        bounded(self.center, self.scale, "scale", LONGEST_DRAW)
+        return self
+
     @property
     def density(self) -> tuple[bool, str]:
         """Tell whether x_0 has a density (the theorems speak of almost all x_0), and why."""
@@ -127,6 +132,11 @@ class Uniform(Model):
     """The lower corner: one number for all parameters, or a list with one for each."""
     high: Number = 1.0
     """The upper corner, likewise; equal to `low` it fixes a coordinate."""
+
+    @model_validator(mode="after")
+    def _bounded(self) -> "Uniform":
+        bounded(self.low, self.high, "high")
+        return self
 
     @property
     def density(self) -> tuple[bool, str]:
@@ -197,6 +207,11 @@ class _Network(Model):
     """The law of each weight; both have the same variance."""
     bias: Annotated[float, Field(ge=0)] = 0.0
     """The scale of the biases (standard deviation, or half the width); 0 starts them at 0."""
+
+    @model_validator(mode="after")
+    def _bounded(self) -> "_Network":
+        bounded(0.0, self.bias, "bias", LONGEST_DRAW)
+        return self
 
     def variance(self, layer: Layer) -> float:
         """Return the variance of a weight of `layer`."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any, TypeVar
 
+import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, GetCoreSchemaHandler, Tag
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
@@ -88,6 +89,25 @@ Probability = Annotated[
     Annotated[float, Field(ge=0, le=1), Tag("a number")] | Annotated[Ratio, Tag("a string")], Discriminator(spelling)
 ]
 """A number from 0 to 1, or a fraction; that it is at most 1 is for the table to check."""
+
+
+LONGEST_DRAW = 10.0
+"""Standard normal numbers are drawn from uniform ones with 53 bits, and so none is longer than 8.6."""
+
+
+def bounded(
+    center: float | tuple[float, ...], scale: float | tuple[float, ...], key: str, longest: float = 1.0
+) -> None:
+    """Refuse a law that can draw a number beyond float64: one of |center| + longest · |scale|; `key` is at fault.
+
+    Lists of lengths that do not fit each other are refused elsewhere.
+    """
+    middle, spread = (np.abs(np.atleast_1d(np.asarray(side, np.float64))) for side in (center, scale))
+    with np.errstate(over="ignore"):
+        fits = len({middle.size, spread.size} - {1}) < 2
+        finite = not fits or bool(np.isfinite(middle + longest * spread).all())
+    if not finite:
+        raise problem("expected a law that draws finite numbers, got one that reaches beyond float64", key)
 
 
 class OneOf:

@@ -13,7 +13,18 @@ from numpy.typing import NDArray
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from simsa.errors import ScenarioError
-from simsa.scenario.model import Count, Items, Model, Positive, PositiveRatio, problem, rational, spelling
+from simsa.scenario.model import (
+    LONGEST_DRAW,
+    Count,
+    Items,
+    Model,
+    Positive,
+    PositiveRatio,
+    bounded,
+    problem,
+    rational,
+    spelling,
+)
 
 Number = Annotated[Annotated[float, Tag("a number")] | Annotated[Items[float], Tag("a list")], Discriminator(spelling)]
 PositiveNumber = Annotated[
@@ -43,6 +54,11 @@ class NormalSample(Model):
     scale: PositiveNumber = 1.0
     """The standard deviation, likewise."""
 
+    @model_validator(mode="after")
+    def _bounded(self) -> "NormalSample":
+        bounded(self.center, self.scale, "scale", LONGEST_DRAW)
+        return self
+
     def mixed(self, d: int, place: str) -> Mixed:
         """Return the law on R^d; raises ScenarioError if a list does not have d entries."""
         center, scale = _each(self.center, d, f"{place}.center"), _each(self.scale, d, f"{place}.scale")
@@ -57,6 +73,11 @@ class BallSample(Model):
     """The center: one number for all columns, or a list with one for each."""
     radius: Positive = 1.0
     """The radius."""
+
+    @model_validator(mode="after")
+    def _bounded(self) -> "BallSample":
+        bounded(self.center, self.radius, "radius")
+        return self
 
     def mixed(self, d: int, place: str) -> Mixed:
         """Return the law on R^d; raises ScenarioError if a list does not have d entries."""

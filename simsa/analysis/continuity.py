@@ -1,0 +1,85 @@
+"""Whether each f_i is continuous, as Definition 3 demands: tested where AD depended on a tie, and where runs begin."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from simsa import calculus
+from simsa.analysis.kinds import EFFORT, Subject
+from simsa.calculus.curves import jumps
+from simsa.ensemble.store import NOT_RUN
+from simsa.errors import ProgramError
+
+CONTINUOUS = "each f_i is continuous (Def. 3)"
+
+POINTS, OF_A_CELL = 20, 3
+"""Points of a run, and of each cell, that are tested: the first that differ in point, minibatch or convention."""
+
+SEGMENTS, ROWS = 4, 8
+"""Segments of the box around x_0 on which jumps are looked for, and samples whose f_i are."""
+
+EXECUTIONS = 200
+"""Executions of each term that a point or segment costs, roughly."""
+
+Question = tuple[str, tuple[Any, ...], bytes]
+"""The label of the convention, the minibatch as `Subject.drawn` returns it, and a point."""
+
+
+def sensitive(cell: Mapping[str, Any], index: int, subject: Subject) -> list[Question]:
+    """Return some points of a cell at which AD depended on a tie, each with the minibatch of that step."""
+    if "sensitive_point" not in cell:
+        return []
+    first, label = np.asarray(cell["sensitive_first"]), str(np.asarray(cell["convention"]))
+    found: dict[Question, None] = {}
+    for t in np.flatnonzero((np.asarray(cell["status"]) != NOT_RUN) & (first >= 0))[: 10 * OF_A_CELL]:
+        point = np.asarray(cell["sensitive_point"][t]).astype(np.float64)
+        if np.isfinite(point).all():
+            found[label, subject.drawn(cell, index, int(t), int(first[t])), point.tobytes()] = None
+        if len(found) == OF_A_CELL:
+            break
+    return list(found)
+
+
+def tested(subject: Subject | None, questions: list[Question]) -> tuple[bool | None, str]:
+    """Return whether each f_i is continuous (None: not decided), and why, in a sentence that stands on its own.
+
+    It is known if each selection is a continuous row of the table. Else `calculus.continuity_at` tests it at the points
+    of `questions` and close to them, and `calculus.check_continuity` on segments of the box around x_0.
+    """
+    if subject is None:
+        return None, "not tested: only the records were read"
+    whole = next(iter(subject.objectives.values()))
+    if not jumps(whole.interpreter):
+        return True, "the program selects with continuous functions of the table alone"
+    cost = EXECUTIONS * len(whole.interpreter.tape.operands) * (1 + whole.p / 100)
+    rows = min(len(whole.rows), ROWS, int(EFFORT / (SEGMENTS * cost)))
+    if rows < 1:
+        return None, "not tested: the program is too large"
+    ties, points = 0, 0
+    left = EFFORT
+    for label, minibatch, point in list(dict.fromkeys(questions))[:POINTS]:
+        left -= cost * len(minibatch)
+        if left < 0:
+            break
+        objective = subject.objectives[label]
+        f = calculus.objective(objective.program, minibatch) if subject.fresh else objective.minibatch(minibatch)
+        try:
+            found = calculus.continuity_at(f, [np.frombuffer(point)])
+        except ProgramError:
+            continue  # not finite there
+        points, ties = points + 1, ties + found.ties
+        if found.counterexample is not None:
+            return False, _said(found.counterexample)
+    found = calculus.check_continuity(whole.minibatch(range(rows)), subject.box, samples=SEGMENTS)
+    if found.counterexample is not None:
+        return False, _said(found.counterexample)
+    where = f"{points} points where AD depended on a tie, and in the box around x_0"
+    return None, f"tested, not proved: no jump at {ties + found.ties} ties, at {where}"
+
+
+def _said(found: calculus.Counterexample) -> str:
+    """Return a counterexample in words."""
+    values = ", ".join(f"{v:.6g}" for v in found.values)
+    at = ", ".join(f"{v:.6g}" for v in found.point[:6]) + (", ..." if len(found.point) > 6 else "")
+    return f"it jumps by {found.jump:.6g} at x = ({at}): on one side, there, and on the other side it is {values}"
