@@ -352,7 +352,8 @@ KNOWN = {
     "x times step": (lambda x: x[0] * simsa.where(x[0] > 0, 1.0, 0.0), 1, {(0,), (1,)}, "Sing"),
     "sign times abs": (lambda x: simsa.where(x[0] > 0, 1.0, simsa.where(x[0] < 0, -1.0, 0.0)) * abs(x[0]), 1,
                        {(1,)}, "C"),
-    "double where": (lambda x: simsa.where(x[0] > 0, simsa.where(x[0] > 0, x[0], 1.0) ** 2, 0.0), 1, {(0,)}, "harmless"),
+    "double where": (lambda x: simsa.where(x[0] > 0, simsa.where(x[0] > 0, x[0], 1.0) ** 2, 0.0), 1, {(0,)},
+                     "harmless"),
     "median": (lambda x: simsa.median(np.stack([x[0], -x[0], 2 * x[0]])), 1, {(1,)}, "C"),
 }  # fmt: skip
 
