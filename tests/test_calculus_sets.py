@@ -352,8 +352,8 @@ KNOWN = {
     "x times step": (lambda x: x[0] * simsa.where(x[0] > 0, 1.0, 0.0), 1, {(0,), (1,)}, "Sing"),
     "sign times abs": (lambda x: simsa.where(x[0] > 0, 1.0, simsa.where(x[0] < 0, -1.0, 0.0)) * abs(x[0]), 1,
                        {(1,)}, "C"),
-    "double where": (lambda x: simsa.where(x[0] > 0, simsa.where(x[0] > 0, x[0], 1.0) ** 2, 0.0), 1,
-                     {(0,)}, "harmless"),
+    "double where": (lambda x: simsa.where(x[0] > 0, simsa.where(x[0] > 0, x[0], 1.0) ** 2, 0.0), 1, {(0,)},
+                     "harmless"),
     "median": (lambda x: simsa.median(np.stack([x[0], -x[0], 2 * x[0]])), 1, {(1,)}, "C"),
 }  # fmt: skip
 
@@ -737,7 +737,7 @@ def test_bad_input_gives_one_clear_line(ask, message):
 
 
 KINKS = {"relu6": (0.0, 6.0), "hardtanh": (-1.0, 1.0), "hinge": (1.0,), "huber": (-1.0, 1.0), "elu": (0.0,)}
-CHOICES = [(row.name, rule) for row in ROW.values() if row.selection for rule in row.ties]
+CHOICES = [(row.name, rule) for row in ROW.values() for rule in row.ties]
 NUMBERS = [(name, slope) for name in ("relu", "abs", "maximum", "hinge") for slope in (0.5, -1.0, 2.0, 0.3)]
 
 

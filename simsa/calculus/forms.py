@@ -162,6 +162,9 @@ class Form:
 
     def __add__(self, other: Any) -> "Form":
         other = form(other)
+        for one, two in ((self, other), (other, self)):
+            if one.linear is None and not one.factors and one.scale == 0:
+                return two
         if self.short and other.short:
             few, many = sorted((self.terms(), other.terms()), key=len)
             total = dict(many)
