@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simsa import calculus
-from simsa.analysis.intervals import LEVEL, interval
+from simsa.analysis.intervals import LEVEL
+from simsa.analysis.landings import joined, landed
 from simsa.errors import ProgramError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def bad_scales(subject: "Subject", cells: Sequence[dict[str, Any]], level: float
 
     A step is bad if it is 1/lambda for an eigenvalue lambda > 0 of the Hessian of some f_I that is constant on an open
     set (`calculus.bad_steps`, at SAMPLES points of the box of `subject`), so c is bad if c alpha_k = 1/lambda for some
-    k before the last: where the last step leads is not looked at. cells: c, trajectories and landed of each. `steps`
+    k before the last: where the last step leads is not looked at. cells: those of the summary. `steps`
     are the bad steps; `scales` the bad c between the least and the largest of the sweep, each with the first step k it
     concerns, and the cells that are there: with long runs every c is close to one. `at` and `elsewhere` are means over
     cells. computed is False, with the reason, if the program is too large; an atom in a brick that no point was in is
@@ -101,10 +102,11 @@ def _atoms(subject: "Subject") -> tuple[list[dict[str, Any]], str]:
 
 def _pooled(cells: Sequence[dict[str, Any]], level: float) -> dict[str, Any]:
     """Return what was counted in several cells together; the interval is of the mean of their probabilities."""
-    trajectories, landed = (sum(cell[key] for cell in cells) for key in ("trajectories", "landed"))
+    tally = joined([landed(cell) for cell in cells])
     return {
         "cells": len(cells),
-        "trajectories": trajectories,
-        "landed": landed,
-        **asdict(interval(landed, trajectories, level)),
+        "trajectories": tally.total,
+        "sensitive": sum(cell["sensitive"] for cell in cells),
+        "landed": tally.hits,
+        **asdict(tally.interval(level)),
     }
