@@ -43,7 +43,7 @@ def transcript(replay: Replay, *, exact: bool = False, full: bool = False) -> It
         yield f"    g = {_vector(step.gradient, full)}"
         yield from _ties(step, replay, names, full)
         if beside is not None and beside.landed != step.landed:
-            yield f"    exactly, it {'has' if beside.landed else 'has not'} landed here"
+            yield f"    exactly, this step is {'sensitive' if beside.landed else 'not sensitive'}"
     if step is not None:
         yield ""
         yield f"x_{step.k + 1} = {_vector(step.following, full)}"
@@ -61,7 +61,7 @@ def _heading(replay: Replay) -> Iterator[str]:
     )
     events = [
         f"first tie at step {int(record['tie_first'])}" if record["tie_first"] >= 0 else "no tie",
-        f"landed at step {int(record['sensitive_first'])}" if record["sensitive_first"] >= 0 else "not landed",
+        f"sensitive at step {int(record['sensitive_first'])}" if record["sensitive_first"] >= 0 else "not landed",
         f"smallest |guard| {float(record['margin']):.3g}",
     ]
     yield ", ".join(events)
@@ -80,9 +80,9 @@ def _ties(step: Step, replay: Replay, names: "_Names", full: bool) -> Iterator[s
     if not full and len(step.ties) > SHOWN:
         yield f"    ... {len(step.ties)} ties in all"
     if step.landed:
-        yield "    landed: another choice at the tie changes g"
+        yield "    sensitive: another choice at the ties changes g"
     elif step.ties:
-        yield "    harmless: another choice at the tie gives the same g"
+        yield "    harmless: every choice at the ties gives the same g"
 
 
 def _parting(replay: Replay, names: "_Names") -> Iterator[str]:

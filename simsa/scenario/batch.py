@@ -59,8 +59,8 @@ class FixedSize(Model):
             return WHOLE
         functions = "means over multisets of samples" if self.replace else "f_I"
         return COVERED, (
-            f"minibatches of a fixed size are iid, draw from finitely many {functions}, and have the selection gradient "
-            "of J as their mean; the proofs use no more of the law"
+            f"minibatches of a fixed size are iid, draw from finitely many {functions}, and have the selection "
+            "gradient of J as their mean; the proofs use no more of the law"
         )
 
 
@@ -79,8 +79,8 @@ class Reshuffled(Model):
         if self.size == n:
             return WHOLE
         return NOT_MET, (
-            "reshuffled minibatches are not independent within an epoch, so their mean given the past is not that of J, "
-            "which the proof on limits needs; that almost no x_0 lands is proved for every sequence of subsets"
+            "reshuffled minibatches are not independent within an epoch, so their mean given the past is not that of "
+            "J, which the proof on limits needs; that almost no x_0 lands is proved for every sequence of subsets"
         )
 
 

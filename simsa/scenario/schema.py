@@ -417,8 +417,8 @@ def hypotheses(scenario: Scenario) -> tuple[Hypothesis, ...]:
     """Return what Theorems 4 and 7 ask, and how this scenario meets it: what warnings, tables and verdicts say.
 
     Read from the proofs (Sections D and E of the paper): both take any f_I from a finite set, iid with the selection
-    gradient of J as their mean, and any steps gamma_k = o(1/log k). That almost no x_0 lands in finite time needs no law
-    of I_k at all.
+    gradient of J as their mean, and any steps gamma_k = o(1/log k). That almost no x_0 lands in finite time needs no
+    law of I_k at all.
     """
     c = scenario.c_values()
     drawn = isinstance(scenario.sweep.c, Scales) and scenario.sweep.c.drawn
