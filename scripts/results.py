@@ -31,8 +31,8 @@ CLAIMS = """
 
 A claim is that an event has the probability *known*, for trajectories with the step scales *c*. *Hits* are the
 trajectories with the event; "examined" is said where a sample was classified. *Measured* is their share in a cell and
-its exact two-sided interval; for several cells, the range of the shares, and that of the intervals. All intervals of a scenario
-hold together with 95 %, and so do its tests (Holm).
+its exact two-sided interval; for several cells, the range of the shares, and that of the intervals. All intervals of a
+scenario hold together with 95 %, and so do its tests (Holm).
 """
 
 VERDICTS = """

@@ -11,8 +11,8 @@ from simsa.analysis.intervals import LEVEL
 SHARE, MOST, LEAST = 0.05, 200, 40
 """The slope is fitted to the nearest twentieth of the positive margins, at most so many and at least so many."""
 
-WINDOWS = (1, 2, 4)
-"""The interval is the hull of those from the nearest margins, the nearest half and the nearest quarter of them."""
+WINDOWS = (1, 2, 4, 8)
+"""The interval is the hull of those from the nearest margins, and from the nearest half, quarter and eighth of them."""
 
 DECADE = 10.0
 """The nearest margin is at most the largest that is fitted over this: so near must runs have come."""
@@ -68,10 +68,11 @@ def codimension(margins: ArrayLike, precision: str = "float64", level: float = L
     Whether it is a power law is tested: by the test of Anderson and Darling for that density, whose statistic is
     independent of the estimate (Basu), so that the test does not bias it; and the nearest margin has to be a DECADE
     below epsilon_high. A gap, however steep the margins fall towards it, passes neither for long; nor does a law whose
-    slope changes much over the range. What is left of such a change is what the interval is widened for: it is the
-    hull of the likelihood-ratio intervals from the nearest margins, half and a quarter of them (WINDOWS), and few
-    enough are used (MOST) that the interval is never narrow. Trajectories are independent, so margins are; steps of one
-    trajectory need not be. Source: Hill, Annals of Statistics 3 (1975). Raises KeyError for an unknown precision.
+    slope changes much over the range. What is left of such a change is what the interval is widened for: it is the hull
+    of the likelihood-ratio intervals from the nearest margins, and from a half, a quarter and an eighth of them
+    (WINDOWS), and few enough are used (MOST) that the interval is never narrow. Trajectories are independent, so
+    margins are; steps of one trajectory need not be. Source: Hill, Annals of Statistics 3 (1975). Raises KeyError for
+    an unknown precision.
 
     >>> rng = np.random.default_rng(0)
     >>> found = codimension(rng.random(20000) ** 0.5)  # P(margin <= eps) = eps^2
@@ -112,7 +113,7 @@ def codimension(margins: ArrayLike, precision: str = "float64", level: float = L
         edge = float(near[k])
         found.append(_truncated_exponential(np.log(edge / near[:k]), float(np.log(edge / floor)), level))
     low, high = max(min(one[1] for one in found), 0.0), max(one[2] for one in found)
-    method = "maximum likelihood of a power law; hull of the likelihood-ratio intervals of three ranges"
+    method = "maximum likelihood of a power law; hull of the likelihood-ratio intervals of four ranges"
     return Slope(slope, low, high, level, method, "", floor, end, wanted, zeros, smallest)
 
 

@@ -1,5 +1,6 @@
 """How near the runs came to a tie, and the codimension that this tells."""
 
+import textwrap
 from typing import Any
 
 import matplotlib as mpl
