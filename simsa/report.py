@@ -357,7 +357,12 @@ def _hypotheses(summary: Mapping[str, Any]) -> Iterator[str]:
         for (found, hypothesis), reasons in said.items():
             if found == state:
                 yield from _wrapped(f"- {state}: {hypothesis}: {'; '.join(reasons)}")
-    plain = [hypothesis for (state, hypothesis) in said if state == "as stated"]
+    elsewhere = {hypothesis for state, hypothesis in said if state != "as stated"}
+    plain = [
+        f"{hypothesis} ({'; '.join(reasons)})" if hypothesis in elsewhere else hypothesis
+        for (state, hypothesis), reasons in said.items()
+        if state == "as stated"
+    ]
     if plain:
         yield from _wrapped(f"- as stated: {'; '.join(plain)}")
 

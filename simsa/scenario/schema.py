@@ -202,8 +202,8 @@ class Claim(Model):
     """A known answer: the probability of an event in some cells. It is tested on the records, and changes none."""
 
     event: str
-    """What happens to a trajectory: landed, tied, unbounded, not_finite, artificial, clarke, settled; or the name of an
-    observable with `hit_below`, which it hits."""
+    """What happens to a trajectory: landed, sensitive, tied, unbounded, not_finite, artificial, clarke, settled; or the
+    name of an observable with `hit_below`, which it hits."""
     c: Annotated[Items[PositiveRatio], Field(min_length=1)] | None = None
     """The step scales it is about, numbers or fractions such as "1/3"; all if left out."""
     convention: Annotated[Items[Convention], Field(min_length=1)] | None = None
