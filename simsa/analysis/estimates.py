@@ -59,7 +59,8 @@ def still(cell: Mapping[str, Any], tolerance: float = SETTLED) -> NDArray[np.boo
     """Tell which trajectories ended, and moved no parameter by more than tolerance c alpha_K in their last step."""
     with np.errstate(invalid="ignore"):
         settled: NDArray[np.bool_] = np.asarray(cell["movement"]) <= tolerance * float(cell["last_step_size"])
-    return settled & (np.asarray(cell["status"]) == FINISHED)
+    ended: NDArray[np.bool_] = np.asarray(cell["status"]) == FINISHED
+    return settled & ended
 
 
 def final_states(cell: Mapping[str, Any], tolerance: float = SETTLED) -> dict[str, int]:

@@ -8,8 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from simsa.analysis.intervals import LEVEL
 
-SHARE, MOST, LEAST = 0.05, 200, 40
-"""The slope is fitted to the nearest twentieth of the positive margins, at most so many and at least so many."""
+SHARE, MOST, LEAST = 2.5, 200, 40
+"""The slope is fitted to the nearest sqrt(SHARE n) of n margins, at most so many and at least so many: a lesser share
+the more there are, as the law bends with the distance."""
 
 WINDOWS = (1, 2, 4, 8)
 """The interval is the hull of those from the nearest margins, and from the nearest half, quarter and eighth of them."""
@@ -62,7 +63,7 @@ def codimension(margins: ArrayLike, precision: str = "float64", level: float = L
     margins: the smallest |guard| of each trajectory, >= 0; inf and nan count as never near. Given that a margin is in
     (epsilon_low, epsilon_high], u = log(epsilon_high/margin) has under a power law the density proportional to
     exp(-d u) on [0, log(epsilon_high/epsilon_low)); without the lower end its maximum-likelihood estimate is Hill's.
-    epsilon_high is the smallest margin outside of the nearest SHARE of the trajectories; epsilon_low is SPACINGS units
+    epsilon_high is the smallest margin outside of the nearest sqrt(SHARE n); epsilon_low is SPACINGS units
     of rounding.
 
     Whether it is a power law is tested: by the test of Anderson and Darling for that density, whose statistic is
@@ -86,7 +87,7 @@ def codimension(margins: ArrayLike, precision: str = "float64", level: float = L
     positive = np.sort(every[np.isfinite(every) & (every > 0)])
     floor = SPACINGS * UNIT[precision]
     near = positive[positive > floor]
-    wanted = min(int(SHARE * near.size), MOST)
+    wanted = min(int((SHARE * near.size) ** 0.5), MOST)
     end = float(near[wanted]) if near.size else floor
     smallest = float(positive[0]) if positive.size else None
 
@@ -97,7 +98,7 @@ def codimension(margins: ArrayLike, precision: str = "float64", level: float = L
         return refused("no margin is positive and finite")
     if wanted < LEAST:
         return refused(
-            f"{near.size} margins above the grain of {precision} are too few to fit: {LEAST / SHARE:.0f} are needed"
+            f"{near.size} margins above the grain of {precision} are too few to fit: {LEAST**2 / SHARE:.0f} are needed"
         )
     if near[0] * DECADE > end:
         return refused(f"not approached: the smallest margin is {smallest:.3g}")

@@ -51,7 +51,7 @@ def test_landings_are_those_of_the_slopes(programs):
         def loss(x, s, terms=terms):
             return sum(s[j] * PIECES[name][0](x[0] - at) for j, (name, at) in enumerate(terms))
 
-        count = 40
+        count = 6
         points = rng.integers(-1, 2, count)
         batches = [tuple(np.flatnonzero(rng.random(3) < 0.6).tolist()) or (0,) for _ in range(count)]
         step = np.where(rng.random(count) < 0.7, 5, -1)
