@@ -292,9 +292,9 @@ def _bad_scales(summary: Mapping[str, Any]) -> Iterator[str]:
         f"scale(s) in the range of the sweep; taken: {listed}"
     )
     for where in ("at", "elsewhere"):
-        p = bad[where]
-        if p["trajectories"]:
-            yield f"  {where}: landed {p['landed']} of {p['trajectories']}, {_interval(p)}"
+        for p in bad[where]:
+            family = f", {p['convention']}, {p['precision']}" if len(bad[where]) > 1 else ""
+            yield f"  {where}{family}: landed {p['landed']} of {p['trajectories']}, {_interval(p)}"
 
 
 def _interval(p: Mapping[str, Any]) -> str:

@@ -79,9 +79,7 @@ def summary_of(c, landed, conventions=("tensorflow",), trajectories=1000, title=
             )
     met = [i for i, cell in enumerate(cells) if cell["landed"]]
     scales = [{"c": cells[i]["c"], "cells": [i]} for i in met] + [{"c": scale, "cells": []} for scale in bad]
-    away = [cell for cell in cells if not cell["landed"]]
-    elsewhere = {"cells": len(away), "landed": 0, "trajectories": sum(cell["trajectories"] for cell in away)}
-    bad_scales = {"scales": scales, "scales_in_all": len(scales), "elsewhere": elsewhere, "cells": met}
+    bad_scales = {"scales": scales, "scales_in_all": len(scales), "cells": met}
     return {"scenario": "made_up", "title": title, "cells": cells, "bad_scales": bad_scales}
 
 
@@ -163,6 +161,13 @@ def test_the_bound_after_no_hit_is_on_its_law():
     assert len({line.get_marker() for line in points}) == len(points)
     together = {line.get_label(): line.get_xdata().tolist() for line in plots.zero_hits(CASES["zero"]).axes[0].lines}
     assert together["no landing, all c together"] == together["no artificial end, all c together"] == [3000]
+
+
+def test_cells_that_share_their_random_numbers_are_not_counted_together():
+    """Two conventions at three c, one of them bad: 2000 trajectories that are not at it, and not 4000."""
+    (_, *points) = plots.zero_hits(summary_of([0.1, 0.2, 0.5], [0, 0, 9], ("tensorflow", "jax"))).axes[0].lines
+    found = {line.get_label(): line.get_xdata().tolist() for line in points}
+    assert found["no landing, all c that are not bad"] == [2000]
 
 
 def test_ends_that_were_not_all_classified_have_no_bound_of_their_number():

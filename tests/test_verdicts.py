@@ -571,8 +571,12 @@ def test_bad_scales_are_predicted_and_looked_up():
     known = {(k + 1) / curvature for k in range(10) for curvature in (1, 4, 2.5) if 0.25 <= (k + 1) / curvature <= 0.8}
     assert {round(s["c"], 9) for s in found["scales"]} == {round(c, 9) for c in known}
     assert [s["step"] for s in found["scales"] if s["cells"] == [3]] == [1]
-    assert (found["at"]["landed"], found["at"]["trajectories"]) == (55, 300)
-    assert (found["elsewhere"]["landed"], found["elsewhere"]["bound"]) == (0, analysis.upper_bound(100))
+    assert [(p["landed"], p["trajectories"]) for p in found["at"]] == [(55, 300)]
+    assert [(p["landed"], p["bound"]) for p in found["elsewhere"]] == [(0, analysis.upper_bound(100))]
+    paired = scales.bad_scales(quadratic_subject(), [*cells, a_cell(100, c=0.3, precision="float64")])
+    assert [(p["precision"], p["bound"]) for p in paired["elsewhere"]] == [
+        (precision, analysis.upper_bound(100)) for precision in ("exact", "float64")
+    ], "these share their random numbers"
 
 
 def test_long_runs_list_the_cells_that_are_hit_and_count_the_rest():
@@ -587,7 +591,7 @@ def test_bad_scales_that_cost_too_much_are_not_computed():
     assert "too many minibatches" in scales.bad_scales(subject_of_none(), cells)["why"]
     wide = subject_of(simsa.trace(lambda x: np.sum(x**2), 400))
     found = scales.bad_scales(wide, cells)
-    assert "too large" in found["why"] and not found["computed"] and found["elsewhere"]["trajectories"] == 100
+    assert "too large" in found["why"] and not found["computed"] and found["elsewhere"][0]["trajectories"] == 100
 
 
 def subject_of_none():
@@ -689,7 +693,7 @@ def test_the_control_falls_short():
     covered = 0
     for seed in range(100):
         near = np.sort(product(np.random.default_rng([9, seed]), 100_000))
-        slope, low, high = scaling._truncated_exponential(np.log(near[1000] / near[:1000]), 25.0, 0.95)
+        _, low, high = scaling._truncated_exponential(np.log(near[1000] / near[:1000]), 25.0, 0.95)
         covered += low <= 1 <= high
     assert covered < 50
 
@@ -846,7 +850,7 @@ def test_the_claims_of_a_scenario_are_tested_on_its_run(scenarios, tmp_path, mon
     assert at[1.0]["final_kinds"]["kinds"]["artificial"]["count"] == at[1.0]["landed"]
     means = [1, 2, 4, 3 / 2, 5 / 2, 3, 7 / 3]
     assert [step["step"] for step in found["bad_scales"]["steps"]] == pytest.approx(sorted(1 / m for m in means)[::-1])
-    assert found["bad_scales"]["elsewhere"]["landed"] == 0
+    assert [p["landed"] for p in found["bad_scales"]["elsewhere"]] == [0]
     assert {found["cells"][i]["c"] for i in found["bad_scales"]["cells"]} == {
         c for c in at if min(abs(c * m - 1) for m in means) < 1e-9
     }

@@ -61,7 +61,7 @@ def _heading(replay: Replay) -> Iterator[str]:
     )
     events = [
         f"first tie at step {int(record['tie_first'])}" if record["tie_first"] >= 0 else "no tie",
-        f"sensitive at step {int(record['sensitive_first'])}" if record["sensitive_first"] >= 0 else "not landed",
+        f"sensitive at step {int(record['sensitive_first'])}" if record["sensitive_first"] >= 0 else "not sensitive",
         f"smallest |guard| {float(record['margin']):.3g}",
     ]
     yield ", ".join(events)

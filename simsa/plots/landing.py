@@ -115,8 +115,8 @@ def zero_hits(summary: Summary, width: float = WIDE) -> Figure | None:
 
     The line is 1 - 0.05^(1/N), one-sided. A marker is a cell without a landing, all sensitive points classified, or
     without an end at an artificial critical point if all ends were classified. Cells are put together only in groups
-    that do not depend on what was seen: all cells of a convention and precision, and all at no predicted bad scale.
-    None if there was a hit wherever one was looked for.
+    that do not depend on what was seen: all cells of a convention and precision, and those of them at no predicted bad
+    scale. None if there was a hit wherever one was looked for.
     """
     found = _bounds(summary)
     if not found:
@@ -147,20 +147,21 @@ def _bounds(summary: Summary) -> dict[str, list[int]]:
     """Return the numbers of trajectories in which there was no hit, by what was looked for and where."""
     cells = [cell for cell in summary["cells"] if cell["trajectories"]]
     groups = [group for group in families(cells).values() if len(group) > 1]
-    bad = summary["bad_scales"] or {"cells": [], "elsewhere": {"cells": 0}}
-    elsewhere = bad["elsewhere"]
-    away = [cell for i, cell in enumerate(summary["cells"]) if i not in bad["cells"]]
+    at_bad = {id(summary["cells"][i]) for i in (summary["bad_scales"] or {"cells": []})["cells"]}
+    away = [[cell for cell in group if id(cell) not in at_bad] for group in groups]
     found = {
         "no landing, one cell": [cell["trajectories"] for cell in cells if _none(cell["tie_kinds"]["strata"])],
         "no landing, all c together": [
             _total(group) for group in groups if all(_none(cell["tie_kinds"]["strata"]) for cell in group)
         ],
-        "no landing, all c that are not bad": [],
+        "no landing, all c that are not bad": [
+            _total(some)
+            for some, group in zip(away, groups, strict=True)
+            if 1 < len(some) < len(group) and all(_none(cell["tie_kinds"]["strata"]) for cell in some)
+        ],
         "no artificial end, one cell": [cell["trajectories"] for cell in cells if _no_artificial(cell)],
         "no artificial end, all c together": [_total(group) for group in groups if all(map(_no_artificial, group))],
     }
-    if 1 < elsewhere["cells"] < len(cells) and all(_none(cell["tie_kinds"]["strata"]) for cell in away):
-        found["no landing, all c that are not bad"] = [elsewhere["trajectories"]]
     return {name: numbers for name, numbers in found.items() if numbers}
 
 
