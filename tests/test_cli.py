@@ -84,7 +84,7 @@ def test_a_run_writes_everything_and_prints_a_table(here, capsys, monkeypatch):
     assert sweep("--workers", 2) == 0
     folder = here / "results" / "identity_trap"
     files = {path.name for path in folder.iterdir()}
-    assert files >= FIGURES | {"first_passage.png"}
+    assert files >= FIGURES and "first_passage.png" not in files, "classify = 0: it is not known who landed"
     assert {name for name in files if name[-4:] not in (".png", ".pdf")} == {
         "provenance.json", "records.zarr", "scenario.toml", "summary.json", "tasks"
     }  # fmt: skip
@@ -131,7 +131,7 @@ def test_the_summary_keeps_its_contract(here):
         "estimate": 0.2,
         "low": pytest.approx(0.0905, abs=1e-4),
         "high": pytest.approx(0.3565, abs=1e-4),
-        "bound": pytest.approx(0.3329, abs=1e-4),
+        "bound": pytest.approx(0.3320, abs=1e-4),
         "level": 0.95,
         "method": "Clopper-Pearson",
     }

@@ -195,8 +195,8 @@ class Record(Model):
     points: Literal["auto", "all", "none"] = "auto"
     """Whether final points and points of ties are kept; "auto" keeps them while they are small."""
     classify: Annotated[int, Field(ge=0)] = 100
-    """At most so many sensitive points, and so many final points, of each cell are classified afterwards, equal ones once;
-    0 for none."""
+    """At most so many sensitive points, and so many final points, of each cell are classified afterwards; 0 for none.
+    Equal ones are one."""
 
 
 class Claim(Model):
