@@ -99,7 +99,7 @@ def test_a_run_writes_everything_and_prints_a_table(here, capsys, monkeypatch):
         ).split()
     )
     assert lines[2].split() == "0.3 40 1 0 0 0 0 .. 0.0881 0.0722 1 0 0 39".split()
-    assert lines[3].split() == "0.5 40 9 8 0 to 8 - 0 .. 0.3565 0.333 1 0 8 31".split(), "classify = 0"
+    assert lines[3].split() == "0.5 40 9 8 0 to 8 - 0 .. 0.3565 0.332 1 0 8 31".split(), "classify = 0"
     assert lines[4].startswith(
         "P(landed): two-sided exact interval; at most: one-sided exact bound, after no landing 1 -"
     )
