@@ -194,6 +194,16 @@ def test_counts_leave_out_what_has_not_run():
     }
 
 
+def test_unknown_states_and_precisions_fall_into_no_default():
+    with pytest.raises(ValueError, match=r"unknown status \[7\]"):
+        analysis.counts(cell_of(status=[FINISHED, 7]))
+    cell = cell_of(status=[FINISHED]).assign_coords(precision="float16")
+    with pytest.raises(KeyError, match="float16"):
+        analysis.summarise(records_of(cell), HEADER)
+    with pytest.raises(KeyError, match="float16"):
+        kink().objective(cell)
+
+
 def test_final_states_are_exclusive_and_cover_all():
     cell = cell_of(
         status=[FINISHED, FINISHED, FINISHED, FINISHED, UNBOUNDED, NOT_FINITE, NOT_RUN],

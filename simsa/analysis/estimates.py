@@ -45,6 +45,8 @@ def counts(cell: Mapping[str, Any]) -> dict[str, int]:
     would have met later is not known.
     """
     status = _values(cell, "status")
+    if unknown := set(np.unique(status).tolist()) - {FINISHED, UNBOUNDED, NOT_FINITE, TOO_LONG}:
+        raise ValueError(f"the records have an unknown status {sorted(unknown)}")
     return {
         "trajectories": int(status.size),
         "tied": int(np.count_nonzero(_values(cell, "tie_first") >= 0)),

@@ -100,9 +100,14 @@ class Subject:
         return self._ties[question]
 
 
+HELD: dict[str, type[np.floating[Any]]] = {"float64": np.float64, "float32": np.float32, "exact": np.float64}
+"""What a cell of each precision holds its samples as."""
+
+
 def _held(rows: NDArray[np.float64], cell: Mapping[str, Any]) -> NDArray[np.float64]:
     """Return samples as the format of a cell holds them, in float64."""
-    return rows.astype(np.float32).astype(np.float64) if _precision(cell) == "float32" else rows
+    held = HELD[_precision(cell)]
+    return rows if held is np.float64 else rows.astype(held).astype(np.float64)
 
 
 def _precision(cell: Mapping[str, Any]) -> str:
