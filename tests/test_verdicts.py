@@ -769,6 +769,7 @@ def test_a_share_of_exact_ties_and_too_few_margins_are_said():
         analysis.codimension([]).why == analysis.codimension([np.inf] * 100).why == "no margin is positive and finite"
     )
     assert "not approached" in analysis.codimension([0.5] * 1000).why
+    assert all("too few" in analysis.codimension(np.arange(1.0, n + 1)).why for n in range(1, 50))
 
 
 # ---------------------------------------------------------------- all together

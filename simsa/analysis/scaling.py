@@ -88,7 +88,7 @@ def codimension(margins: ArrayLike, precision: str = "float64", level: float = L
     floor = SPACINGS * UNIT[precision]
     near = positive[positive > floor]
     wanted = min(int((SHARE * near.size) ** 0.5), MOST)
-    end = float(near[wanted]) if near.size else floor
+    end = float(near[wanted]) if near.size > wanted else floor
     smallest = float(positive[0]) if positive.size else None
 
     def refused(why: str) -> Slope:
