@@ -31,8 +31,8 @@ CLAIMS = """
 
 A claim is that an event has the probability *known*, for trajectories with the step scales *c*. *Hits* are the
 trajectories with the event; "examined" is said where a sample was classified. *Measured* is their share in a cell and
-its exact interval; for several cells, the range of the shares, and that of the intervals. All intervals of a scenario
-hold together with 95 %, and so do its tests (Holm).
+its exact two-sided interval; for several cells, the range of the shares, and that of the intervals. All intervals of a
+scenario hold together with 95 %, and so do its tests (Holm).
 """
 
 VERDICTS = """
@@ -41,8 +41,19 @@ VERDICTS = """
 For each part of Theorems 4 and 7, convention and precision. *Hits* are trajectories that speak against the part: that
 landed (Theorem 7); that had not come near a critical point, or that ended at an artificial one (Theorem 4). "In a
 sample of" is said where not all of them were classified. *Probability* is theirs, averaged over the cells, with the
-exact interval at 95 %.
+exact two-sided interval at 95 %, and after no hit the one-sided bound 1 - 0.05^(1/N) as well. The last column has the
+hypotheses that are not met; or that are open; or that the proof covers, though they are not met as the theorem states
+them.
 """
+
+
+REASONS = {
+    "consistent": "covered by the proof",
+    "contradicted": "covered by the proof",
+    "not decided": "open",
+    "hypothesis not met": "not met",
+}
+"""The hypotheses that are named beside a verdict."""
 
 
 def stale(name: str, summary: Mapping[str, Any] | None) -> str:
@@ -69,7 +80,18 @@ def read(name: str) -> dict[str, Any] | None:
 def page(names: Sequence[str]) -> str:
     """Return the text of the page: the claims of each scenario, then its verdicts."""
     claims = [["scenario", "claim", "event", "c", "known", "hits", "measured", "verdict"]]
-    verdicts = [["scenario", "part", "cells", "steps", "hits", "probability", "verdict", "not met, or open"]]
+    verdicts = [
+        [
+            "scenario",
+            "part",
+            "cells",
+            "steps",
+            "hits",
+            "probability",
+            "verdict",
+            "not met; open; or covered by the proof",
+        ]
+    ]
     for name in names:
         link = f"[{name}](../scenarios/{name}.toml)"
         summary = read(name)
@@ -94,7 +116,7 @@ def claimed(summary: Mapping[str, Any]) -> Iterator[list[str]]:
             continue
         total, found = sum(entry["trajectories"] for entry in tested), sum(entry["hits"] for entry in tested)
         looked = total
-        if first["event"] in ("clarke", "artificial"):
+        if first["event"] in ("clarke", "artificial", "landed"):
             looked = sum(examined(summary["cells"][entry["cell"]], first["event"]) for entry in tested)
         hits = f"{found:,} of {looked:,}" + (f" examined, of {total:,}" if looked < total else "")
         rejected = sum(not entry["holds"] for entry in tested)
@@ -103,9 +125,12 @@ def claimed(summary: Mapping[str, Any]) -> Iterator[list[str]]:
 
 
 def examined(cell: Mapping[str, Any], kind: str) -> int:
-    """Return of how many trajectories of a cell it is known whether they ended as `kind`; those that cannot count."""
-    strata = cell["final_kinds"]["kinds"][kind]["strata"]
-    left_out: int = sum(size - looked for size, looked, _ in strata)
+    """Return of how many trajectories of a cell it was looked at whether they landed, or ended as `kind`.
+
+    Those that cannot have, count: nothing needs to be looked at.
+    """
+    strata = cell["tie_kinds"]["strata"] if kind == "landed" else cell["final_kinds"]["kinds"][kind]["strata"]
+    left_out: int = sum(stratum[0] - stratum[1] for stratum in strata)
     return int(cell["trajectories"]) - left_out
 
 
@@ -114,18 +139,18 @@ def judged(summary: Mapping[str, Any]) -> Iterator[list[str]]:
     several = {(one["convention"], one["precision"]) for one in summary["verdicts"]}
     for one in summary["verdicts"]:
         where = f", {one['convention']}, {one['precision']}" if len(several) > 1 else ""
-        held = {"hypothesis not met": False, "not decided": None}.get(one["verdict"], True)
-        reasons = [h["hypothesis"] for h in one["hypotheses"] if h["held"] is held and held is not True]
+        wanted = REASONS[one["verdict"]]
+        reasons = [h["hypothesis"] for h in one["hypotheses"] if h["state"] == wanted]
         sampled = "hypergeometric" in one["method"]
         hits = "not computed"
-        if one["estimate"] is not None:
+        if one["examined"]:
             hits = f"{one['hits']:,} {'in a sample of' if sampled else 'of'} {one['trajectories']:,}"
         yield [
             f"{one['theorem']}, {one['part']}{where}",
             str(one["cells"]),
             f"{summary['cells'][0]['steps']:,}",
             hits,
-            "" if one["estimate"] is None else measured([one]),
+            measured([one]) if one["examined"] else "",
             one["verdict"],
             "; ".join(reasons),
         ]
@@ -138,12 +163,15 @@ def scales(entries: Sequence[Mapping[str, Any]]) -> str:
 
 
 def measured(entries: Sequence[Mapping[str, Any]]) -> str:
-    """Return the range of some estimates and of their intervals; of zeros alone, the largest upper end."""
-    least, largest = (f"{pick(entry['estimate'] for entry in entries):.4g}" for pick in (min, max))
+    """Return the range of some estimates and of their two-sided intervals; and of one, the one-sided bound after none.
+
+    Where something is undecided there is no estimate.
+    """
     low, high = min(entry["low"] for entry in entries), max(entry["high"] for entry in entries)
-    if largest == "0":
-        return f"0, at most {high:.2g}"
-    return f"{least if least == largest else f'{least} to {largest}'} ({low:.4g} to {high:.4g})"
+    estimates = [entry["estimate"] for entry in entries if entry["estimate"] is not None]
+    least, largest = (f"{pick(estimates):.4g}" if estimates else "undecided" for pick in (min, max))
+    bound = f"; at most {entries[0]['bound']:.2g}" if len(entries) == 1 and largest == "0" else ""
+    return f"{least if least == largest else f'{least} to {largest}'} ({low:.4g} to {high:.4g}{bound})"
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -227,7 +227,7 @@ def _report(
         say(f"done in {drive.duration(outcome.seconds)}: {speed:.3g} traj-steps/s on {workers} threads")
     else:  # nothing was timed: what was said before still holds
         timing = (store.read_json(folder / "summary.json") or {}).get("timing", timing)
-    say("reading the records, and classifying first ties and final points ...")
+    say("reading the records, and classifying sensitive and final points ...")
     summary = analysis.summarise(
         store.cells(folder),
         store.attributes(folder),

@@ -1,6 +1,7 @@
 """Between a run and its reader: what the analysis is asked, and its answers as text."""
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, combinations_with_replacement
 from math import comb
@@ -83,8 +84,10 @@ def drawable(descent: "Descent", n: int) -> list[tuple[int, ...]] | None:
         case "fixed_size" if descent.replace:
             few = comb(n + size - 1, size) <= MOST_MINIBATCHES
             return list(combinations_with_replacement(range(n), size)) if few else None
-        case _:
+        case "fixed_size":
             sizes = [size]
+        case law:
+            raise ValueError(f"unknown law of minibatches '{law}'")
     if sum(comb(n, k) for k in sizes) > MOST_MINIBATCHES:
         return None
     return [batch for k in sizes for batch in combinations(range(n), k)]
@@ -118,7 +121,7 @@ def text(summary: Mapping[str, Any], folder: Path) -> str:
         _bad_scales(summary),
         _claims(summary),
         _verdicts(summary),
-        _broken(summary),
+        _hypotheses(summary),
     )
     return "\n".join([line for section in sections for line in section] + [f"results: {folder}"])
 
@@ -128,26 +131,27 @@ def _table(summary: Mapping[str, Any]) -> Iterator[str]:
     cells = summary["cells"]
     level = cells[0]["probability"]["landed"]["level"]
     shown = [key for key in ("convention", "precision") if len({cell[key] for cell in cells}) > 1]
-    ties = any(cell.get("tie_kinds", {}).get("classified") for cell in cells)
+    ties = any(cell["tie_kinds"]["classified"] for cell in cells)
     ends = any(cell.get("final_kinds", {}).get("classified") for cell in cells)
-    header = ["c", *shown, "trajectories", "tied", "landed", "P(landed)", f"{level:.0%} interval"]
-    header += ["unbounded", "not finite", "settled", "moving"]
-    header += ["harmless/C/Sing"] * ties + ["Clarke/artificial"] * ends
+    header = ["c", *shown, "trajectories", "tied", "sensitive", "landed", "P(landed)", f"{level:.0%} interval"]
+    header += ["at most", "unbounded", "not finite", "settled", "moving"]
+    header += ["harmless/C/Sing", "certified"] * ties + ["Clarke/artificial"] * ends
     rows = [header]
     listed = _listed(sorted(cells, key=lambda cell: float(cell["c"])))
     for cell in listed:
         p = cell["probability"]["landed"]
-        bound = "<= {high:.2e} *" if p["estimate"] == 0 else "{low:.4g} .. {high:.4g}"
         rows.append(
             [
                 f"{cell['c']:.6g}",
                 *(cell[key] for key in shown),
-                *(str(cell[key]) for key in ("trajectories", "tied", "landed")),
+                *(str(cell[key]) for key in ("trajectories", "tied", "sensitive")),
+                _landed(cell["tie_kinds"]),
                 "-" if p["estimate"] is None else f"{p['estimate']:.4g}",
-                bound.format_map(p),
+                "{low:.4g} .. {high:.4g}".format_map(p),
+                f"{p['bound']:.3g}",
                 *(str(cell[key]) for key in ("unbounded", "not_finite")),
                 *(str(cell["final"][key]) for key in ("settled", "moving")),
-                *([_kinds(cell["tie_kinds"], ("harmless", "C", "Sing"))] * ties),
+                *([_kinds(cell["tie_kinds"], ("harmless", "C", "Sing")), _certified(cell["tie_kinds"])] * ties),
                 *([_kinds(cell["final_kinds"], ("clarke", "artificial"))] * ends),
             ]
         )
@@ -156,18 +160,61 @@ def _table(summary: Mapping[str, Any]) -> Iterator[str]:
     yield ", ".join([summary["title"] or summary["scenario"], *shared, f"seed {summary['seed']}"])
     yield from ("  ".join(entry.rjust(width) for entry, width in zip(row, widths, strict=True)) for row in rows)
     if len(listed) < len(cells):
-        rest = sum(cell["landed"] for cell in cells) - sum(cell["landed"] for cell in listed)
-        yield f"and {len(cells) - len(listed)} cells more, with {rest} landings; summary.json has them all"
-    if any(cell["probability"]["landed"]["estimate"] == 0 for cell in cells):
-        yield f"* nothing landed: one-sided exact upper bound, 1 - {1 - level:.2g}^(1/trajectories)"
-    if any(" of " in entry for row in rows[1:] for entry in row[len(header) - ties - ends :]):
-        yield "of n: the first ties, or final points, of n trajectories were classified, a sample of those there are"
+        rest = sum(cell["sensitive"] for cell in cells) - sum(cell["sensitive"] for cell in listed)
+        yield f"and {len(cells) - len(listed)} cells more, with {rest} sensitive trajectories; summary.json has them"
+    yield from _wrapped(
+        f"P(landed): two-sided exact interval; at most: one-sided exact bound, after no landing 1 - {1 - level:.2g}^"
+        f"(1/trajectories). Each holds with {level:.0%}."
+    )
+    if any(" of " in entry for row in rows[1:] for entry in row[len(header) - 2 * ties - ends :]):
+        yield "of n: the sensitive, or final, points of n trajectories were classified, a sample of those there are"
+    for why, concerned in _reasons(cells).items():
+        yield from _wrapped(f"not classified in {concerned} of {len(cells)} cells: {why}; at most the sensitive landed")
+    open_ones = [cell for cell in cells if any(stratum[3] for stratum in cell["tie_kinds"]["strata"])]
+    if open_ones:
+        later = sum(cell["tie_kinds"]["later"] for cell in open_ones)
+        many = sum(stratum[3] for cell in open_ones for stratum in cell["tie_kinds"]["strata"])
+        yield from _wrapped(
+            f"{many} trajectories may have landed or not, which the intervals allow for: {later} met a later tie after "
+            f"a sensitive one that was no landing, {many - later} first ones are undecided"
+        )
+    yield from _same_bits(summary)
+
+
+def _landed(found: Mapping[str, Any]) -> str:
+    """Return how many landed: "3"; "3 to 5", some undecided; "3 in 10 of 60", a sample; "0 to 60", not classified."""
+    size, examined, hits, unknown = (sum(stratum[j] for stratum in found["strata"]) for j in range(4))
+    counted = f"{hits} to {hits + unknown}" if unknown else str(hits)
+    if size and not examined:
+        return f"0 to {size}"
+    return f"{counted} in {examined} of {size}" if examined < size else counted
+
+
+def _reasons(cells: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Return why sensitive points were not classified, and in how many cells."""
+    return dict(Counter(cell["tie_kinds"]["why"] for cell in cells if cell["tie_kinds"]["why"]))
+
+
+def _certified(found: Mapping[str, Any]) -> str:
+    """Return of how many of the classified points the calculus is certain."""
+    return f"{found['certified']} of {found['classified']}" if found["classified"] else "-"
+
+
+def _same_bits(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Yield in how many comparisons the records of all conventions are the same bits."""
+    found = summary.get("same_bits")
+    if found and found["same"]:
+        where = (
+            "everywhere" if found["same"] == found["compared"] else f"in {found['same']} of {found['compared']} pairs"
+        )
+        names = ", ".join(found["conventions"])
+        yield from _wrapped(f"same bits under all conventions ({names}) {where} of c and precision")
 
 
 def _listed(cells: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the cells that are printed: all, or LINES of them: those in which most landed, and the outermost."""
+    """Return the cells that are printed: all, or LINES of them: the most sensitive ones, and the outermost."""
     middle = (len(cells) - 1) / 2
-    order = sorted(range(len(cells)), key=lambda i: (-cells[i]["landed"], -abs(i - middle)))
+    order = sorted(range(len(cells)), key=lambda i: (-cells[i]["sensitive"], -abs(i - middle)))
     return [cells[i] for i in sorted(order[:LINES])]
 
 
@@ -206,14 +253,14 @@ def _observables(summary: Mapping[str, Any]) -> Iterator[str]:
 def _rounding(summary: Mapping[str, Any]) -> Iterator[str]:
     """Yield how landings with and without rounding compare on the same starts, and what exact runs left open."""
     found = sorted(summary.get("pairs") or [], key=lambda pair: float(pair["c"]))
-    felt = [pair for pair in found if pair["both"] or pair["only_exact"] or pair["only_float"]]
+    keys = ("both", "only_exact", "only_float", "neither", "unclassified")
+    felt = [pair for pair in found if any(pair[key] for key in keys if key != "neither")]
     if found:
         yield "landed exactly and in floating point, on the same starts and minibatches:"
     if felt:
         shown = ["convention"] if len({pair["convention"] for pair in found}) > 1 else []
-        header = ["c", *shown, "precision", "both", "only exactly", "only in float", "neither"]
-        keys = (*shown, "precision", "both", "only_exact", "only_float", "neither")
-        rows = [[f"{pair['c']:.6g}", *(str(pair[key]) for key in keys)] for pair in felt]
+        header = ["c", *shown, "precision", "both", "only exactly", "only in float", "neither", "not classified"]
+        rows = [[f"{pair['c']:.6g}", *(str(pair[key]) for key in (*shown, "precision", *keys))] for pair in felt]
         widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
         yield from ("  ".join(e.rjust(w) for e, w in zip(row, widths, strict=True)) for row in (header, *rows))
     if rest := len(found) - len(felt):
@@ -245,14 +292,15 @@ def _bad_scales(summary: Mapping[str, Any]) -> Iterator[str]:
         f"scale(s) in the range of the sweep; taken: {listed}"
     )
     for where in ("at", "elsewhere"):
-        p = bad[where]
-        if p["estimate"] is not None:
-            yield f"  {where}: landed {p['landed']} of {p['trajectories']}, {_interval(p)}"
+        for p in bad[where]:
+            family = f", {p['convention']}, {p['precision']}" if len(bad[where]) > 1 else ""
+            yield f"  {where}{family}: landed {p['landed']} of {p['trajectories']}, {_interval(p)}"
 
 
 def _interval(p: Mapping[str, Any]) -> str:
-    """Return an estimate with its interval."""
-    return f"<= {p['high']:.2e}" if p["estimate"] == 0 else f"{p['estimate']:.4g} ({p['low']:.4g} .. {p['high']:.4g})"
+    """Return an estimate with its two-sided interval, and the one-sided bound."""
+    estimate = "" if p["estimate"] is None else f"{p['estimate']:.4g} "
+    return f"{estimate}({p['low']:.4g} .. {p['high']:.4g}; at most {p['bound']:.3g})"
 
 
 def _claims(summary: Mapping[str, Any]) -> Iterator[str]:
@@ -282,22 +330,41 @@ def event(summary: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
 
 
 def _verdicts(summary: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the verdicts with their words."""
-    found = summary.get("verdicts") or []
+    """Yield the verdicts with their words; one line for conventions of which the same is to be said."""
+    found: dict[str, list[str]] = {}
+    for verdict in summary["verdicts"]:
+        line = f"Theorem {verdict['theorem']}, {verdict['part']}: {verdict['verdict']}. {verdict['words']}"
+        mark = f", {verdict['convention']}, {verdict['precision']})"
+        found.setdefault(line.replace(mark, f", {{}}, {verdict['precision']})"), []).append(verdict["convention"])
     if found:
         yield "verdicts (Bolte and Pauwels 2020):"
-    for verdict in found:
-        part = f"Theorem {verdict['theorem']}, {verdict['part']}"
-        yield from _wrapped(f"- {part}: {verdict['verdict']}. {verdict['words']}")
+    for line, conventions in found.items():
+        yield from _wrapped(f"- {line.replace('{}', ' and '.join(conventions))}")
 
 
-def _broken(summary: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the hypotheses that the scenario does not meet."""
-    broken = [h for h in summary["hypotheses"] if h["held"] is False]
-    if broken:
-        yield "hypotheses that do not hold:"
-    for h in broken:
-        yield from _wrapped(f"- Theorem {h['theorem']}: {h['hypothesis']}: {h['why']}")
+def _hypotheses(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how the hypotheses are met, each reason once: those that are not met first, those as stated in one line."""
+    said: dict[tuple[str, str], list[str]] = {}
+    named = {one["hypothesis"] for verdict in summary["verdicts"] for one in verdict["hypotheses"]}
+    scenario = [one for one in summary["hypotheses"] if one["hypothesis"] not in named]
+    for one in (*scenario, *(one for verdict in summary["verdicts"] for one in verdict["hypotheses"])):
+        entries = said.setdefault((one["state"], one["hypothesis"]), [])
+        if one["why"] not in entries:
+            entries.append(one["why"])
+    if said:
+        yield "hypotheses:"
+    for state in ("not met", "open", "covered by the proof"):
+        for (found, hypothesis), reasons in said.items():
+            if found == state:
+                yield from _wrapped(f"- {state}: {hypothesis}: {'; '.join(reasons)}")
+    elsewhere = {hypothesis for state, hypothesis in said if state != "as stated"}
+    plain = [
+        f"{hypothesis} ({'; '.join(reasons)})" if hypothesis in elsewhere else hypothesis
+        for (state, hypothesis), reasons in said.items()
+        if state == "as stated"
+    ]
+    if plain:
+        yield from _wrapped(f"- as stated: {'; '.join(plain)}")
 
 
 def _wrapped(line: str) -> list[str]:

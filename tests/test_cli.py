@@ -84,7 +84,7 @@ def test_a_run_writes_everything_and_prints_a_table(here, capsys, monkeypatch):
     assert sweep("--workers", 2) == 0
     folder = here / "results" / "identity_trap"
     files = {path.name for path in folder.iterdir()}
-    assert files >= FIGURES | {"first_passage.png"}
+    assert files >= FIGURES and "first_passage.png" not in files, "classify = 0: it is not known who landed"
     assert {name for name in files if name[-4:] not in (".png", ".pdf")} == {
         "provenance.json", "records.zarr", "scenario.toml", "summary.json", "tasks"
     }  # fmt: skip
@@ -92,15 +92,23 @@ def test_a_run_writes_everything_and_prints_a_table(here, capsys, monkeypatch):
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert lines[0] == "A convex loss with a planted artificial critical point, tensorflow, float64, seed 7"
-    assert lines[1].split() == (
-        "c trajectories tied landed P(landed) 95% interval unbounded not finite settled moving".split()
+    assert (
+        lines[1].split()
+        == (
+            "c trajectories tied sensitive landed P(landed) 95% interval at most unbounded not finite settled moving"
+        ).split()
     )
-    assert lines[2].split() == "0.3 40 1 0 0 <= 7.22e-02 * 1 0 0 39".split()
-    assert lines[3].split() == "0.5 40 9 8 0.2 0.09052 .. 0.3565 1 0 8 31".split()
-    assert lines[4] == "* nothing landed: one-sided exact upper bound, 1 - 0.05^(1/trajectories)"
-    assert lines[5].startswith("bad step scales: ")
+    assert lines[2].split() == "0.3 40 1 0 0 0 0 .. 0.0881 0.0722 1 0 0 39".split()
+    assert lines[3].split() == "0.5 40 9 8 0 to 8 - 0 .. 0.3565 0.332 1 0 8 31".split(), "classify = 0"
+    assert lines[4].startswith(
+        "P(landed): two-sided exact interval; at most: one-sided exact bound, after no landing 1 -"
+    )
+    said = " ".join(out.split())
+    assert "not classified in 1 of 2 cells: not asked for (record.classify); at most the sensitive landed" in said
+    assert any(line.startswith("bad step scales: ") for line in lines)
     assert "- Theorem 7, finite time: hypothesis not met." in out
-    assert "hypotheses that do not hold:" in lines
+    why = "almost all x_0: x_0 is chosen, not drawn; finitely many points have measure zero"
+    assert said.count(why) == 1 and f"- not met: {why}" in said and why in err
     assert lines[-1] == "results: results/identity_trap"
     assert len({len(line) for line in lines[1:4]}) == 1, "columns are aligned"
     assert "identity_trap: 2 cells x 40 trajectories x 20 steps = 1.6e+03 traj-steps (1 parameters, 2 samples)" in err
@@ -117,16 +125,17 @@ def test_the_summary_keeps_its_contract(here):
     assert found["scenario"] == "identity_trap" and found["seed"] == 7 and len(found["digest"]) == 64
     assert [cell["c"] for cell in found["cells"]] == [0.3, 0.5]
     cell = found["cells"][1]
-    assert (cell["trajectories"], cell["steps"], cell["tied"], cell["landed"]) == (40, 20, 9, 8)
+    assert (cell["trajectories"], cell["steps"], cell["tied"], cell["sensitive"]) == (40, 20, 9, 8)
     assert (cell["unbounded"], cell["not_finite"]) == (1, 0)
-    assert cell["probability"]["landed"] == {
+    assert cell["probability"]["sensitive"] == {
         "estimate": 0.2,
         "low": pytest.approx(0.0905, abs=1e-4),
         "high": pytest.approx(0.3565, abs=1e-4),
+        "bound": pytest.approx(0.3320, abs=1e-4),
         "level": 0.95,
         "method": "Clopper-Pearson",
     }
-    assert all(set(h) == {"theorem", "hypothesis", "held", "why"} for h in found["hypotheses"])
+    assert all(set(h) == {"theorem", "hypothesis", "state", "why", "c"} for h in found["hypotheses"])
     assert found["timing"]["traj_steps_per_second"] > 0
 
 
@@ -196,7 +205,7 @@ def test_a_network_learns_digits_from_end_to_end(tmp_path, capsys):
     assert cli.main(["sweep", str(small), "--out", str(tmp_path / "out"), "--workers", "2"]) == 0
     first, last = json.loads((tmp_path / "out" / "summary.json").read_text())["cells"]
     assert first["landed"] == last["landed"] == 0
-    assert first["probability"]["landed"]["high"] == pytest.approx(1 - 0.05 ** (1 / 96))
+    assert first["probability"]["landed"]["bound"] == pytest.approx(1 - 0.05 ** (1 / 96))
     medians = last["objective"]["quantiles"]["0.5"]
     assert medians[0] > 2.3 and medians[-1] < 0.9 * medians[0]
     assert {path.name for path in (tmp_path / "out").iterdir()} >= FIGURES

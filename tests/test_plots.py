@@ -15,6 +15,7 @@ from matplotlib.image import imread
 import simsa
 from simsa import plots
 from simsa.analysis import clopper_pearson, codimension, interval, upper_bound
+from simsa.analysis.intervals import Stratum, Tally
 from simsa.analysis.scaling import nearness
 from simsa.cli import main
 from simsa.plots.paper import paper_figure_1
@@ -57,7 +58,9 @@ def summary_of(c, landed, conventions=("tensorflow",), trajectories=1000, title=
                     "precision": "float64",
                     "trajectories": trajectories,
                     "steps": STEPS,
+                    "sensitive": hits,
                     "landed": hits,
+                    "tie_kinds": {"strata": [[hits, hits, hits, 0]]},
                     "probability": {"landed": asdict(interval(hits, trajectories))},
                     "first_passage": {
                         "step": step.tolist(),
@@ -69,16 +72,14 @@ def summary_of(c, landed, conventions=("tensorflow",), trajectories=1000, title=
                     "codimension": {**asdict(codimension(margin)), "curve": nearness(margin)},
                     "final_kinds": {
                         "why": "",
-                        "kinds": {"artificial": {"strata": [[hits, hits, hits]]}},
+                        "kinds": {"artificial": {"strata": [[hits, hits, hits, 0]]}},
                         "points": ENDS[p],
                     },
                 }
             )
     met = [i for i, cell in enumerate(cells) if cell["landed"]]
     scales = [{"c": cells[i]["c"], "cells": [i]} for i in met] + [{"c": scale, "cells": []} for scale in bad]
-    away = [cell for cell in cells if not cell["landed"]]
-    elsewhere = {"cells": len(away), "landed": 0, "trajectories": sum(cell["trajectories"] for cell in away)}
-    bad_scales = {"scales": scales, "scales_in_all": len(scales), "elsewhere": elsewhere}
+    bad_scales = {"scales": scales, "scales_in_all": len(scales), "cells": met}
     return {"scenario": "made_up", "title": title, "cells": cells, "bad_scales": bad_scales}
 
 
@@ -125,13 +126,15 @@ def test_every_figure_of_every_case_is_drawn_at_its_width(case, name, width):
 
 def test_a_cell_without_landings_is_an_open_marker_at_its_upper_bound():
     figure = plots.landing(CASES["zero"])
-    bound = CASES["zero"]["cells"][0]["probability"]["landed"]["high"]
+    bound = CASES["zero"]["cells"][0]["probability"]["landed"]["bound"]
     points = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
     assert len(figure.axes[0].lines) == 3, "no bad scale is marked where none is predicted"
     assert [tuple(line.get_ydata()) for line in points] == [(bound,)] * 3
     assert {line.get_markerfacecolor() for line in points} == {"white"}
     assert len(figure.axes[0].texts) == 3, "an arrow each"
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["nothing landed: 95% upper bound"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "no known landing: 95% exact one-sided bound"
+    ]
 
 
 def test_predicted_bad_scales_are_marked_where_the_summary_has_them():
@@ -160,10 +163,29 @@ def test_the_bound_after_no_hit_is_on_its_law():
     assert together["no landing, all c together"] == together["no artificial end, all c together"] == [3000]
 
 
+def test_cells_that_share_their_random_numbers_are_not_counted_together():
+    """Two conventions at three c, one of them bad: 2000 trajectories that are not at it, and not 4000."""
+    (_, *points) = plots.zero_hits(summary_of([0.1, 0.2, 0.5], [0, 0, 9], ("tensorflow", "jax"))).axes[0].lines
+    found = {line.get_label(): line.get_xdata().tolist() for line in points}
+    assert found["no landing, all c that are not bad"] == [2000]
+
+
 def test_ends_that_were_not_all_classified_have_no_bound_of_their_number():
     summary = summary_of([0.1], [0])
-    summary["cells"][0]["final_kinds"]["kinds"]["artificial"]["strata"] = [[900, 100, 0]]
+    summary["cells"][0]["final_kinds"]["kinds"]["artificial"]["strata"] = [[900, 100, 0, 0]]
     assert [line.get_label() for line in plots.zero_hits(summary).axes[0].lines][1:] == ["no landing, one cell"]
+
+
+def test_sensitive_points_that_nobody_classified_have_a_bound_and_no_estimate():
+    """83 of 1000 are sensitive: at most that many landed, so the marker is the one-sided bound at 83."""
+    summary = summary_of([0.1, 0.2], [0, 0])
+    tally = Tally(1000, (Stratum(83, 0, 0),))
+    summary["cells"][0] |= {"sensitive": 83, "tie_kinds": {"strata": [[83, 0, 0, 0]]}}
+    summary["cells"][0]["probability"]["landed"] = asdict(tally.interval())
+    points = [line for line in plots.landing(summary).axes[0].lines if line.get_marker() == "o"]
+    assert [line.get_ydata()[0] for line in points] == [upper_bound(1000, hits=83), upper_bound(1000)]
+    found = {line.get_label(): line.get_xdata().tolist() for line in plots.zero_hits(summary).axes[0].lines}
+    assert found["no landing, one cell"] == [1000] and "no landing, all c together" not in found
 
 
 def test_margins_have_their_share_and_the_fitted_slope():

@@ -218,7 +218,7 @@ def test_ties_are_named_with_their_guards(results):
     found = simsa.replay(results, 2, int(landed[0]))
     text = "\n".join(transcript(found))
     assert " = relu(x) at x = 0\n" in text
-    assert "    landed: another choice at the tie changes g" in text
+    assert "    sensitive: another choice at the ties changes g" in text
 
 
 @pytest.mark.parametrize(

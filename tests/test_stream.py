@@ -268,7 +268,7 @@ def test_shares_are_those_of_the_weights(tmp_path):
     file.write_text(TEXT.replace(SAMPLE, MIXED), encoding="utf-8")
     assert plan(load(file)).descent.stream.shares.tolist() == [0.5, 1.0]
     assert plan(load(file)).layout.digest != made.layout.digest
-    assert [h.held for h in hypotheses(load(file)) if h.hypothesis == "J is a finite sum"] == [False]
+    assert [h.state for h in hypotheses(load(file)) if h.hypothesis == "J is a finite sum"] == ["not met"]
 
 
 def test_the_scenario_holds_and_is_replayed(scenarios, tmp_path, capsys):

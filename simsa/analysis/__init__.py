@@ -9,7 +9,8 @@ from simsa.analysis.estimates import (
     objective_quantiles,
 )
 from simsa.analysis.intervals import Interval, Tally, clopper_pearson, holm, interval, upper_bound
-from simsa.analysis.kinds import Subject
+from simsa.analysis.kinds import Subject, tie_kinds
+from simsa.analysis.landings import Landings
 from simsa.analysis.scaling import Slope, codimension
 from simsa.analysis.summary import summarise
 from simsa.analysis.verdicts import verdicts
@@ -17,6 +18,7 @@ from simsa.analysis.verdicts import verdicts
 __all__ = [
     "Claim",
     "Interval",
+    "Landings",
     "Slope",
     "Subject",
     "Tally",
@@ -30,6 +32,7 @@ __all__ = [
     "margins",
     "objective_quantiles",
     "summarise",
+    "tie_kinds",
     "upper_bound",
     "verdicts",
 ]

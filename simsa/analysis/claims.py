@@ -42,7 +42,8 @@ def evaluate(
     that could not be done. With m entries to test, `low` and `high` are the exact two-sided interval at level
     1 - (1 - level)/m: with probability at least `level`, all m hold at once. `p_value` is of the exact two-sided
     test, `adjusted` Holm's; `holds` is whether it is above 1 - level. With probability at least `level` no true claim
-    is rejected, and a claim that holds lies in its interval. An entry is None in `holds` if there was nothing to test.
+    is rejected, and a claim that holds lies in its interval. An entry is None in `holds` if there was nothing to
+    test; one whose event is unknown of some trajectories has no estimate, and is rejected only if they do not matter.
     """
     entries: list[dict[str, Any]] = []
     tested: list[tuple[dict[str, Any], Tally]] = []
@@ -60,12 +61,12 @@ def evaluate(
                 **{key: None if i is None else cells[i][key] for key in ("c", "convention", "precision")},
                 "trajectories": tally.total if tally else 0,
                 "hits": tally.hits if tally else 0,
-                "estimate": None, "low": 0.0, "high": 1.0, "level": level,
+                "estimate": None, "low": 0.0, "high": 1.0, "bound": 1.0, "level": level,
                 "method": "no such cell" if i is None else "not computed",
                 "p_value": None, "adjusted": None, "holds": None,
             }  # fmt: skip
             entries.append(entry)
-            if tally is not None and tally.total and tally.estimate is not None:
+            if tally is not None and tally.total and tally.examined:
                 tested.append((entry, tally))
     adjusted = holm([tally.p_value(entry["claimed"]) for entry, tally in tested])
     for (entry, tally), corrected in zip(tested, adjusted.tolist(), strict=True):
@@ -74,6 +75,7 @@ def evaluate(
             estimate=found.estimate,
             low=found.low,
             high=found.high,
+            bound=found.bound,
             method=f"{found.method}, Bonferroni over {len(tested)}; exact test, Holm",
             p_value=tally.p_value(entry["claimed"]),
             adjusted=corrected,

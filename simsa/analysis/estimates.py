@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.analysis.intervals import LEVEL, clopper_pearson, interval
+from simsa.analysis.intervals import LEVEL, interval
+from simsa.analysis.landings import NOT_LANDED, Landings
 from simsa.ensemble.store import FINISHED, NOT_FINITE, NOT_RUN, TOO_LONG, UNBOUNDED
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -23,8 +24,9 @@ EPSILONS = tuple(10.0**e for e in range(-16, 1))
 SETTLED = 1e-3
 """Largest |gradient|_inf of the last minibatch for a final point to count as settled."""
 
-POINTS = 200
-"""Most points of a first-passage curve; more cannot be seen in a figure."""
+POINTS, FEW_POINTS = 200, 40
+"""Most points of a first-passage curve, as more cannot be seen in a figure; and of one from a sample, as each of its
+intervals takes some milliseconds."""
 
 
 def _values(cell: Mapping[str, Any], name: str) -> NDArray[Any]:
@@ -35,22 +37,32 @@ def _values(cell: Mapping[str, Any], name: str) -> NDArray[Any]:
 
 
 def counts(cell: Mapping[str, Any]) -> dict[str, int]:
-    """Return how many trajectories were run, tied, landed, left the ball, met a NaN or infinity, or were too long.
+    """Return how many trajectories were run, tied, were sensitive, left the ball, met a NaN, or were too long.
 
-    tied: at least one guard was exactly zero in a step. landed: one of these ties was decisive, that is,
-    another piece that the tie allows would have changed the gradient of the step; the point is then in Sing
-    or in C of some minibatch, as far as the values at one point can tell. too_long: an exact trajectory stopped because
-    its numbers had too many bits; what it would have met later is not known.
+    tied: at least one guard was exactly zero in a step. sensitive: in one of these steps the minibatch's gradient
+    depends on how its ties are decided. Only such a trajectory can have landed on Sing or C of a minibatch: whether it
+    has is for `Landings` to say. too_long: an exact trajectory stopped because its numbers had too many bits; what it
+    would have met later is not known.
     """
     status = _values(cell, "status")
+    if unknown := set(np.unique(status).tolist()) - {FINISHED, UNBOUNDED, NOT_FINITE, TOO_LONG}:
+        raise ValueError(f"the records have an unknown status {sorted(unknown)}")
     return {
         "trajectories": int(status.size),
         "tied": int(np.count_nonzero(_values(cell, "tie_first") >= 0)),
-        "landed": int(np.count_nonzero(_values(cell, "sensitive_first") >= 0)),
+        "sensitive": int(np.count_nonzero(_values(cell, "sensitive_first") >= 0)),
         "unbounded": int(np.count_nonzero(status == UNBOUNDED)),
         "not_finite": int(np.count_nonzero(status == NOT_FINITE)),
         "too_long": int(np.count_nonzero(status == TOO_LONG)),
     }
+
+
+def still(cell: Mapping[str, Any], tolerance: float = SETTLED) -> NDArray[np.bool_]:
+    """Tell which trajectories ended, and moved no parameter by more than tolerance c alpha_K in their last step."""
+    with np.errstate(invalid="ignore"):
+        settled: NDArray[np.bool_] = np.asarray(cell["movement"]) <= tolerance * float(cell["last_step_size"])
+    ended: NDArray[np.bool_] = np.asarray(cell["status"]) == FINISHED
+    return settled & ended
 
 
 def final_states(cell: Mapping[str, Any], tolerance: float = SETTLED) -> dict[str, int]:
@@ -59,54 +71,57 @@ def final_states(cell: Mapping[str, Any], tolerance: float = SETTLED) -> dict[st
     settled: the run ended, and its last step moved no parameter by more than `tolerance` times the last step
     size c alpha_k, so that no entry of its last minibatch gradient exceeded `tolerance`. moving: it ended and
     moved more. unbounded: it left the ball and was stopped. not_finite: it met a NaN or an infinity. too_long: an exact
-    run whose numbers had too many bits. The five are exclusive and cover every run. landed_settled: those that landed
-    and have settled, where an artificial critical point would show.
+    run whose numbers had too many bits. The five are exclusive and cover every run.
 
     A settled point need not be critical (its last minibatch may be kind), nor a moving one far from a
     critical point (minibatches may disagree there).
     """
-    status, movement = _values(cell, "status"), _values(cell, "movement")
-    with np.errstate(invalid="ignore"):
-        still = (status == FINISHED) & (movement <= tolerance * float(cell["last_step_size"]))
+    status, settled = np.asarray(cell["status"]), still(cell, tolerance)
     return {
-        "settled": int(np.count_nonzero(still)),
-        "moving": int(np.count_nonzero((status == FINISHED) & ~still)),
+        "settled": int(np.count_nonzero(settled)),
+        "moving": int(np.count_nonzero((status == FINISHED) & ~settled)),
         "unbounded": int(np.count_nonzero(status == UNBOUNDED)),
         "not_finite": int(np.count_nonzero(status == NOT_FINITE)),
         "too_long": int(np.count_nonzero(status == TOO_LONG)),
-        "landed_settled": int(np.count_nonzero(still & (_values(cell, "sensitive_first") >= 0))),
     }
 
 
 @dataclass(frozen=True)
 class Curve:
-    """P(landed by step k), with pointwise exact intervals; arrays of equal length, `step` increasing."""
+    """P(landed by step k), with pointwise exact intervals; arrays of equal length, `step` increasing.
+
+    landed: of those that were examined. The estimate is nan where there is nothing to estimate it from.
+    """
 
     step: NDArray[np.int64]
     landed: NDArray[np.int64]
     estimate: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
+    method: str
 
 
-def first_passage(cell: Mapping[str, Any], steps: int, level: float = LEVEL, points: int = POINTS) -> Curve:
+def first_passage(landings: Landings, steps: int, level: float = LEVEL, points: int | None = None) -> Curve:
     """Return the estimated distribution function of the first landing, k -> P(landed by step k).
 
-    The curve is constant between the steps that it lists: 0, steps - 1, and the steps of first landings, or
-    `points` of them at equal shares of the landings. Intervals are Clopper-Pearson, pointwise: not a band for
-    the whole curve. A run that stopped early counts as not landed after that. Without trajectories the
-    estimate is nan.
+    The curve is constant between the steps that it lists: 0, steps - 1, and the first sensitive steps of those that
+    have landed or may have, or `points` of them at equal shares. Intervals are those of `Tally`, pointwise: not a band
+    for the whole curve. A run that stopped early counts as not landed after that.
     """
-    first = _values(cell, "sensitive_first")
-    total, first = first.size, np.sort(first[first >= 0]).astype(np.int64)
-    events = np.unique(first)
-    if events.size > points:
-        events = np.unique(first[np.linspace(0, first.size - 1, points).astype(np.int64)])
-    step = np.unique(np.concatenate([[0], events, [max(steps - 1, 0)]]))
-    landed = np.searchsorted(first, step, side="right")
-    low, high = clopper_pearson(landed, total, level) if total else (np.zeros(step.size), np.ones(step.size))
-    estimate = landed / total if total else np.full(step.size, np.nan)
-    return Curve(step, landed, estimate, low, high)
+    whole = landings.tally()
+    if points is None:
+        points = POINTS if whole.complete else FEW_POINTS
+    events = np.sort(landings.step[landings.outcome != NOT_LANDED])
+    some = np.unique(events)
+    if some.size > points:
+        some = np.unique(events[np.linspace(0, events.size - 1, points).astype(np.int64)])
+    step = np.unique(np.concatenate([[0], some, [max(steps - 1, 0)]]))
+    tallies = [landings.tally(landings.step <= k) for k in step]
+    found = [tally.interval(level) for tally in tallies]
+    estimate = np.array([np.nan if one.estimate is None else one.estimate for one in found])
+    low, high = (np.array([getattr(one, end) for one in found]) for end in ("low", "high"))
+    hits = np.array([tally.hits for tally in tallies])
+    return Curve(step, hits, estimate, low, high, f"{whole.interval(level).method}, pointwise")
 
 
 def objective_quantiles(

@@ -5,7 +5,7 @@ root finder is loose for rare events (6e-6 relative at 37 of 1e9).
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,18 +14,25 @@ LEVEL = 0.95
 """Confidence level, unless another is asked for."""
 
 TWO_SIDED = "Clopper-Pearson"
-ONE_SIDED = "one-sided upper bound for zero hits"
 SAMPLED = "hypergeometric within Clopper-Pearson"
+OPEN = "Clopper-Pearson, whatever the undecided are"
 NO_TRIALS = "no trials"
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate of a probability with its confidence interval; estimate is None if there were no trials."""
+    """An estimate of a probability with its limits; the estimate is None if there is nothing to estimate it from.
+
+    low, high: two-sided. bound: one-sided, from above; after no hit it is 1 - d^(1/n), d = 1 - level. Each of the two
+    is computed by one rule whatever was seen, so the pair (low, high) covers with probability at least `level`, and so
+    does `bound`; both together with at least 1 - 3d/2, and so does who looks at `bound` after no hit and at the pair
+    after some.
+    """
 
     estimate: float | None
     low: float
     high: float
+    bound: float
     level: float
     method: str
 
@@ -55,91 +62,104 @@ def clopper_pearson(
     return low, high
 
 
-def upper_bound(trials: int, level: float = LEVEL) -> float:
-    """Return the exact one-sided upper bound after no hit in n trials, 1 - d^(1/n) with d = 1 - level.
+def upper_bound(trials: int, level: float = LEVEL, hits: int = 0) -> float:
+    """Return the exact one-sided upper bound after k hits in n trials; after none it is 1 - d^(1/n), d = 1 - level.
 
-    It is the p at which no hit has probability d: (1 - p)^n = d. For d = 0.05 it is close to 3/n.
+    It is the p at which k hits or fewer have probability d; without hits (1 - p)^n = d. For d = 0.05 that is close to
+    3/n. It covers with probability at least `level`, whatever the true value.
 
     >>> round(upper_bound(1000), 6)
     0.002991
     """
-    return float(-np.expm1(np.log1p(-level) / trials)) if trials else 1.0
+    from scipy.special import betaincinv
+
+    if hits >= trials:
+        return 1.0
+    return float(betaincinv(hits + 1, trials - hits, level) if hits else -np.expm1(np.log1p(-level) / trials))
 
 
 def interval(hits: int, trials: int, level: float = LEVEL) -> Interval:
-    """Return the estimate k/n with its headline interval, and the name of the method.
+    """Return the estimate k/n with its two-sided Clopper-Pearson interval and its one-sided upper bound.
 
-    With hits it is the two-sided Clopper-Pearson interval; without any, the one-sided upper bound, which says
-    more about the only end that is in doubt. Each of the two covers with probability at least `level`. Choosing
-    between them by the data costs something where the expected number of hits is about 3: there the whole rule
-    covers with at least 93.8 % for a level of 95 %, and with 1 - 3d/2 for any level 1 - d. Intervals that are
-    called simultaneous, and all tests, are two-sided throughout and pay nothing.
-
-    >>> interval(0, 1000).method
-    'one-sided upper bound for zero hits'
+    >>> found = interval(0, 1000)
+    >>> round(found.high, 6), round(found.bound, 6)
+    (0.003682, 0.002991)
     """
-    if not trials:
-        return Interval(None, 0.0, 1.0, level, NO_TRIALS)
-    if not hits:
-        return Interval(0.0, 0.0, upper_bound(trials, level), level, ONE_SIDED)
-    low, high = clopper_pearson(hits, trials, level)
-    return Interval(hits / trials, float(low), float(high), level, TWO_SIDED)
+    return Tally.of(hits, trials).interval(level)
+
+
+class Stratum(NamedTuple):
+    """A group of `size` trajectories, of which `examined` were drawn without replacement and looked at.
+
+    hits: of those, how many had the event. unknown: of those, how many may have had it or not.
+    """
+
+    size: int
+    examined: int
+    hits: int
+    unknown: int = 0
 
 
 @dataclass(frozen=True)
 class Tally:
     """How often an event was found among `total` trajectories, when it had to be looked for.
 
-    strata: (size, examined, hits) of disjoint groups of trajectories; in each, `examined` of the `size` were drawn
-    without replacement and looked at, and `hits` of them had the event. In the trajectories of no group it is known not
-    to have happened. An event that is recorded of every trajectory is one stratum with size = examined.
+    strata: disjoint groups of trajectories. In the trajectories of no group it is known not to have happened. An event
+    that is recorded of every trajectory is one stratum with size = examined.
     """
 
     total: int
-    strata: tuple[tuple[int, int, int], ...]
+    strata: tuple[Stratum, ...]
 
     @classmethod
     def of(cls, hits: int, total: int) -> "Tally":
         """Return the tally of an event that is known of every trajectory."""
-        return cls(total, ((total, total, hits),))
+        return cls(total, (Stratum(total, total, hits),))
 
     @property
     def hits(self) -> int:
         """Return how many trajectories were found to have the event."""
-        return sum(hits for _, _, hits in self.strata)
+        return sum(stratum.hits for stratum in self.strata)
+
+    @property
+    def unknown(self) -> int:
+        """Return of how many trajectories that were looked at it is not known."""
+        return sum(stratum.unknown for stratum in self.strata)
+
+    @property
+    def examined(self) -> bool:
+        """Tell whether some trajectories of every stratum were looked at."""
+        return all(stratum.examined or not stratum.size for stratum in self.strata)
 
     @property
     def complete(self) -> bool:
-        """Tell whether every trajectory that may have the event was examined."""
-        return all(size == examined for size, examined, _ in self.strata)
+        """Tell whether it is known of every trajectory."""
+        return all(size == examined and not unknown for size, examined, _, unknown in self.strata)
 
     @property
     def estimate(self) -> float | None:
-        """Return the estimated probability; None if there is nothing to estimate it from."""
-        if not self.total or any(size and not examined for size, examined, _ in self.strata):
+        """Return the estimated probability; None if there is nothing to estimate it from, or some are unknown."""
+        if not self.total or not self.examined or self.unknown:
             return None
-        return sum(size * hits / examined for size, examined, hits in self.strata if size) / self.total
+        return sum(s.size * s.hits / s.examined for s in self.strata if s.size) / self.total
 
-    def interval(self, level: float = LEVEL, one_sided: bool = False) -> Interval:
-        """Return the estimate with an interval that covers with probability at least `level`.
+    def interval(self, level: float = LEVEL) -> Interval:
+        """Return the estimate with limits that cover with probability at least `level`.
 
-        If all were examined it is Clopper-Pearson. Else the number of hits in each stratum is bounded by exact
-        hypergeometric limits, which share half of the error, and Clopper-Pearson at the bounds has the other half.
-        one_sided: after no hit, the headline's upper bound (`interval`) in place of two sides.
+        If it is known of all they are those of Clopper and Pearson. What is unknown counts as no hit for the lower
+        limit, and as a hit for the upper ones. If some strata are sampled, the number of hits in each is bounded by
+        exact hypergeometric limits, which share half of the error, and Clopper-Pearson at these has the other half.
         """
         if not self.total:
-            return Interval(None, 0.0, 1.0, level, NO_TRIALS)
-        if self.complete:
-            if one_sided:
-                return interval(self.hits, self.total, level)
-            low, high = clopper_pearson(self.hits, self.total, level)
-            return Interval(self.estimate, float(low), float(high), level, TWO_SIDED)
-        sampled = sum(size > examined for size, examined, _ in self.strata)
-        error = (1 - level) / 2
-        bounds = [_population(*stratum, error / sampled) for stratum in self.strata]
-        low, _ = clopper_pearson(sum(least for least, _ in bounds), self.total, 1 - error)
-        _, high = clopper_pearson(sum(most for _, most in bounds), self.total, 1 - error)
-        return Interval(self.estimate, float(low), float(high), level, SAMPLED)
+            return Interval(None, 0.0, 1.0, 1.0, level, NO_TRIALS)
+        sampled = sum(0 < stratum.examined < stratum.size for stratum in self.strata)
+        share = (1 - level) / (2 * sampled) if sampled else 0.0
+        rest = 1 - (1 - level) / 2 if sampled else level
+        low, _ = clopper_pearson(sum(_fewest_hits(s, share / 2) for s in self.strata), self.total, rest)
+        _, high = clopper_pearson(sum(_most_hits(s, share / 2) for s in self.strata), self.total, rest)
+        bound = upper_bound(self.total, rest, sum(_most_hits(s, share) for s in self.strata))
+        method = SAMPLED if sampled else TWO_SIDED if self.complete else OPEN
+        return Interval(self.estimate, float(low), float(high), bound, level, method)
 
     def p_value(self, probability: float) -> float:
         """Return the smallest error at which the two-sided interval leaves the probability out: an exact test.
@@ -163,15 +183,15 @@ class Tally:
         return outside
 
 
-def _population(size: int, examined: int, hits: int, error: float) -> tuple[int, int]:
-    """Return exact two-sided limits of the hits among `size`, given those among `examined` drawn from them."""
-    if size == examined:
-        return hits, hits
-    if not examined:
-        return 0, size
-    misses = examined - hits
-    # So few misses are as many hits: the upper limit is the lower one of the misses.
-    return _fewest(size, examined, hits, error / 2), size - _fewest(size, examined, misses, error / 2)
+def _fewest_hits(stratum: Stratum, error: float) -> int:
+    """Return the exact one-sided lower limit of the hits in a stratum, given those among the examined."""
+    return stratum.hits if stratum.examined == stratum.size else _fewest(*stratum[:3], error)
+
+
+def _most_hits(stratum: Stratum, error: float) -> int:
+    """Return the exact one-sided upper limit: so few misses are as many hits."""
+    misses = stratum.examined - stratum.hits - stratum.unknown
+    return stratum.size - (misses if stratum.examined == stratum.size else _fewest(*stratum[:2], misses, error))
 
 
 def _fewest(size: int, examined: int, hits: int, error: float) -> int:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from simsa import calculus
 from simsa.analysis.kinds import ASSIGNMENTS, DUAL, Subject
+from simsa.analysis.landings import LANDED, NOT_LANDED, Landings
 from simsa.calculus.curves import crossings
 from simsa.errors import ProgramError
 
@@ -22,7 +23,7 @@ CLASSIFIED = 3e5
 LINES, FEWEST = 31, 9
 """Most lines of the grid in each direction, and fewest with which there is a map."""
 
-PATHS, LANDED = 6, 3
+PATHS, CAUGHT = 6, 3
 """Trajectories that are drawn of a cell, and those that landed among them."""
 
 NEAR = 1e-9
@@ -30,7 +31,10 @@ NEAR = 1e-9
 
 
 def plane(
-    records: Sequence[Mapping[str, Any]], subject: Subject, cells: Sequence[dict[str, Any]]
+    records: Sequence[Mapping[str, Any]],
+    subject: Subject,
+    cells: Sequence[dict[str, Any]],
+    landings: Sequence[Landings],
 ) -> dict[str, Any] | None:
     """Return the map of a sweep of a program with two parameters; None if it has others, or is too large.
 
@@ -51,7 +55,7 @@ def plane(
         return None
     chosen = _chosen(cells)
     objective = subject.objectives[cells[chosen[0]]["convention"]]
-    drawn = [_drawn(records[i], i, subject) for i in chosen]
+    drawn = [_drawn(records[i], i, subject, landings[i]) for i in chosen]
     low, high = _box([np.array(path["points"]) for entry in drawn for path in entry["paths"]])
     x, y = (np.linspace(low[j], high[j], lines) for j in (0, 1))
     nodes = np.stack(np.meshgrid(x, y), axis=-1)
@@ -82,17 +86,20 @@ def _chosen(cells: Sequence[dict[str, Any]]) -> list[int]:
     floating = [i for i, cell in enumerate(cells) if cell["precision"] != "exact"] or list(range(len(cells)))
     best = max(floating, key=lambda i: (cells[i]["landed"], -abs(i - len(cells) // 2)))
     family = [i for i in floating if all(cells[i][key] == cells[best][key] for key in ("convention", "precision"))]
-    calm = [i for i in family if not cells[i]["landed"] and i != best]
+    calm = [i for i in family if not cells[i]["sensitive"] and i != best]
     if not cells[best]["landed"] or not calm:
         return [best]
     return [best, min(calm, key=lambda i: abs(cells[i]["c"] - cells[best]["c"]))]
 
 
-def _drawn(cell: Mapping[str, Any], index: int, subject: Subject) -> dict[str, Any]:
-    """Return some trajectories of a cell: the first few, and the first few that landed."""
+def _drawn(cell: Mapping[str, Any], index: int, subject: Subject, landings: Landings) -> dict[str, Any]:
+    """Return some trajectories of a cell: the first few, and the first few that are known to have landed."""
     assert subject.path is not None
-    landed = np.asarray(cell["sensitive_first"]) >= 0
-    who = [*np.flatnonzero(landed)[:LANDED].tolist(), *np.flatnonzero(~landed)[:PATHS].tolist()][:PATHS]
+    landed = landings.outcomes() == LANDED
+    who = [
+        *np.flatnonzero(landed)[:CAUGHT].tolist(),
+        *np.flatnonzero(landings.outcomes() == NOT_LANDED)[:PATHS].tolist(),
+    ][:PATHS]
     paths = []
     for trajectory in who:
         points = subject.path(index, trajectory)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simsa import calculus
-from simsa.analysis.intervals import LEVEL, interval
+from simsa.analysis.intervals import LEVEL
+from simsa.analysis.landings import joined, landed
 from simsa.errors import ProgramError
 
 if TYPE_CHECKING:
@@ -31,11 +32,11 @@ def bad_scales(subject: "Subject", cells: Sequence[dict[str, Any]], level: float
 
     A step is bad if it is 1/lambda for an eigenvalue lambda > 0 of the Hessian of some f_I that is constant on an open
     set (`calculus.bad_steps`, at SAMPLES points of the box of `subject`), so c is bad if c alpha_k = 1/lambda for some
-    k before the last: where the last step leads is not looked at. cells: c, trajectories and landed of each. `steps`
-    are the bad steps; `scales` the bad c between the least and the largest of the sweep, each with the first step k it
-    concerns, and the cells that are there: with long runs every c is close to one. `at` and `elsewhere` are means over
-    cells. computed is False, with the reason, if the program is too large; an atom in a brick that no point was in is
-    missed.
+    k before the last: where the last step leads is not looked at. cells: those of the summary. `steps` are the bad
+    steps; `scales` the bad c between the least and the largest of the sweep, each with the first step k it concerns,
+    and the cells that are there: with long runs every c is close to one. `at` and `elsewhere` are means over cells, for
+    each convention and precision. computed is False, with the reason, if the program is too large; an atom in a brick
+    that no point was in is missed.
     """
     found, why = _atoms(subject)
     scales = np.array([cell["c"] for cell in cells])
@@ -99,12 +100,25 @@ def _atoms(subject: "Subject") -> tuple[list[dict[str, Any]], str]:
     return atoms, ""
 
 
-def _pooled(cells: Sequence[dict[str, Any]], level: float) -> dict[str, Any]:
-    """Return what was counted in several cells together; the interval is of the mean of their probabilities."""
-    trajectories, landed = (sum(cell[key] for cell in cells) for key in ("trajectories", "landed"))
-    return {
-        "cells": len(cells),
-        "trajectories": trajectories,
-        "landed": landed,
-        **asdict(interval(landed, trajectories, level)),
-    }
+def _pooled(cells: Sequence[dict[str, Any]], level: float) -> list[dict[str, Any]]:
+    """Return what was counted in several cells together; the interval is of the mean of their probabilities.
+
+    An entry for each convention and precision: cells that differ in these share their random numbers, and are no more
+    trajectories than one of them.
+    """
+    entries = []
+    for convention, precision in dict.fromkeys((cell["convention"], cell["precision"]) for cell in cells):
+        mine = [cell for cell in cells if (cell["convention"], cell["precision"]) == (convention, precision)]
+        tally = joined([landed(cell) for cell in mine])
+        entries.append(
+            {
+                "convention": convention,
+                "precision": precision,
+                "cells": len(mine),
+                "trajectories": tally.total,
+                "sensitive": sum(cell["sensitive"] for cell in mine),
+                "landed": tally.hits,
+                **asdict(tally.interval(level)),
+            }
+        )
+    return entries

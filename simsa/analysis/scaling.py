@@ -4,30 +4,44 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from simsa.analysis.intervals import LEVEL
 
-SHARE, MOST, LEAST = 0.05, 1000, 10
-"""The slope is fitted to the nearest twentieth of the trajectories, at most so many and at least so many. Over that
-range F = 1 - exp(-a eps), the law of a minimum over many steps, has a mean slope of 0.99: less bias than noise."""
+SHARE, MOST, LEAST = 2.5, 200, 40
+"""The slope is fitted to the nearest sqrt(SHARE n) of n margins, at most so many and at least so many: a lesser share
+the more there are, as the law bends with the distance."""
 
-UNIT = {"float64": 2.0**-53, "float32": 2.0**-24}
-"""Unit roundoffs; formats that are not named are taken as float64."""
+WINDOWS = (1, 2, 4, 8)
+"""The interval is the hull of those from the nearest margins, and from the nearest half, quarter and eighth of them."""
 
-POINTS = 60
-"""Most points of the empirical curve, at equal ratios of the number of trajectories."""
+DECADE = 10.0
+"""The nearest margin is at most the largest that is fitted over this: so near must runs have come."""
+
+UNIT = {"float64": 2.0**-53, "float32": 2.0**-24, "exact": 2.0**-53}
+"""Unit roundoffs; exact margins are rounded to float64 when they are stored."""
 
 SPACINGS = 64
 """Margins below so many units of rounding (of numbers near 1) are grains of the format, and are not fitted."""
 
+GRAIN = 4.0
+"""Slope times log(epsilon_high/epsilon_low), at least: then no more than e^-4 of the margins are hidden by grains."""
+
+FIT = 1.062
+"""Anderson and Darling's statistic from which the tail is called no power law: a true one is, with probability 10 %.
+For exponentials of unknown mean; D'Agostino and Stephens, Goodness-of-Fit Techniques (1986), Table 4.14."""
+
+POINTS = 60
+"""Most points of the empirical curve, at equal ratios of the number of trajectories."""
+
 
 @dataclass(frozen=True)
 class Slope:
-    """The exponent d of P(min |guard| <= eps) ~ eps^d, None if too few came near; with its interval.
+    """The exponent d of P(0 < min |guard| <= eps) ~ eps^d as eps falls to 0, with its interval; None if `why` says so.
 
     epsilon_low, epsilon_high: the range of the fit. used: margins in it. zeros: trajectories whose margin was exactly
-    0, which are no part of it: a positive share of them means codimension 0, whatever the slope of the rest.
+    0, which are no part of it: a positive share of them means codimension 0, whatever the slope of the rest. smallest:
+    the smallest positive margin, None if there is none.
     """
 
     slope: float | None
@@ -35,41 +49,83 @@ class Slope:
     high: float | None
     level: float
     method: str
+    why: str
     epsilon_low: float
     epsilon_high: float
     used: int
     zeros: int
+    smallest: float | None
 
 
 def codimension(margins: ArrayLike, precision: str = "float64", level: float = LEVEL) -> Slope:
-    """Return the slope of log P(margin <= eps) against log eps as eps falls to 0.
+    """Return the slope of log P(0 < margin <= eps) against log eps as eps falls to 0, where the tail is a power law.
 
-    margins: the smallest |guard| of each trajectory, >= 0; inf and nan count as never near. Maximum likelihood given
-    that a margin is in (epsilon_low, epsilon_high]: then u = log(epsilon_high/margin) has the density proportional to
-    exp(-d u) on [0, log(epsilon_high/epsilon_low)), an exponential family; without the lower end it is Hill's
-    estimator. epsilon_high is the smallest margin outside of the nearest SHARE of the trajectories; epsilon_low is
-    SPACINGS units of rounding. The interval is that of the likelihood ratio, whose level is asymptotic. Trajectories
-    are independent, so margins are; steps of one trajectory need not be. Source: Hill, Annals of Statistics 3 (1975).
+    margins: the smallest |guard| of each trajectory, >= 0; inf and nan count as never near. Given that a margin is in
+    (epsilon_low, epsilon_high], u = log(epsilon_high/margin) has under a power law the density proportional to
+    exp(-d u) on [0, log(epsilon_high/epsilon_low)); without the lower end its maximum-likelihood estimate is Hill's.
+    epsilon_high is the smallest margin outside of the nearest sqrt(SHARE n); epsilon_low is SPACINGS units
+    of rounding.
+
+    Whether it is a power law is tested: by the test of Anderson and Darling for that density, whose statistic is
+    independent of the estimate (Basu), so that the test does not bias it; and the nearest margin has to be a DECADE
+    below epsilon_high. A gap, however steep the margins fall towards it, passes neither for long; nor does a law whose
+    slope changes much over the range. What is left of such a change is what the interval is widened for: it is the hull
+    of the likelihood-ratio intervals from the nearest margins, and from a half, a quarter and an eighth of them
+    (WINDOWS), and few enough are used (MOST) that the interval is never narrow. Trajectories are independent, so
+    margins are; steps of one trajectory need not be. Source: Hill, Annals of Statistics 3 (1975). Raises KeyError for
+    an unknown precision.
 
     >>> rng = np.random.default_rng(0)
     >>> found = codimension(rng.random(20000) ** 0.5)  # P(margin <= eps) = eps^2
     >>> found.low < 2 < found.high
     True
+    >>> codimension(1 + rng.random(20000)).why
+    'not approached: the smallest margin is 1'
     """
-    all_margins = np.asarray(margins, np.float64)
-    all_margins = all_margins[~np.isnan(all_margins)]
-    zeros = int(np.count_nonzero(all_margins == 0))
-    floor = SPACINGS * UNIT.get(precision, UNIT["float64"])
-    near = np.sort(all_margins[all_margins > floor])
-    near = near[np.isfinite(near)]
-    wanted = min(max(int(SHARE * all_margins.size), LEAST), MOST)
-    method = "maximum likelihood given epsilon_low < margin <= epsilon_high, likelihood-ratio interval"
-    if near.size <= wanted or near[wanted] <= near[0]:
-        return Slope(None, None, None, level, f"fewer than {LEAST} margins to fit", floor, floor, 0, zeros)
-    end = float(near[wanted])
-    fitted = near[:wanted]
-    slope, low, high = _truncated_exponential(np.log(end / fitted), float(np.log(end / floor)), level)
-    return Slope(slope, low, high, level, method, floor, end, int(wanted), zeros)
+    every = np.asarray(margins, np.float64)
+    zeros = int(np.count_nonzero(every == 0))
+    positive = np.sort(every[np.isfinite(every) & (every > 0)])
+    floor = SPACINGS * UNIT[precision]
+    near = positive[positive > floor]
+    wanted = min(int((SHARE * near.size) ** 0.5), MOST)
+    end = float(near[wanted]) if near.size > wanted else floor
+    smallest = float(positive[0]) if positive.size else None
+
+    def refused(why: str) -> Slope:
+        return Slope(None, None, None, level, "none", why, floor, end, 0, zeros, smallest)
+
+    if smallest is None:
+        return refused("no margin is positive and finite")
+    if wanted < LEAST:
+        return refused(
+            f"{near.size} margins above the grain of {precision} are too few to fit: {LEAST**2 / SHARE:.0f} are needed"
+        )
+    if near[0] * DECADE > end:
+        return refused(f"not approached: the smallest margin is {smallest:.3g}")
+    u, width = np.log(end / near[:wanted]), float(np.log(end / floor))
+    slope, _, _ = _truncated_exponential(u, width, level)
+    if slope * width < GRAIN:
+        return refused(f"the range from {floor:.2g} to {end:.2g} is too near the grain of {precision}")
+    if _misfit(u, slope, width) > FIT:
+        return refused(f"no power law from {near[0]:.2g} to {end:.2g}: the slope changes there")
+    found = []
+    for part in WINDOWS:
+        k = wanted // part
+        edge = float(near[k])
+        found.append(_truncated_exponential(np.log(edge / near[:k]), float(np.log(edge / floor)), level))
+    low, high = max(min(one[1] for one in found), 0.0), max(one[2] for one in found)
+    method = "maximum likelihood of a power law; hull of the likelihood-ratio intervals of four ranges"
+    return Slope(slope, low, high, level, method, "", floor, end, wanted, zeros, smallest)
+
+
+def _misfit(u: NDArray[np.float64], slope: float, width: float) -> float:
+    """Return Anderson and Darling's statistic of descending u for the density ~ exp(-d u) on [0, width)."""
+    n = u.size
+    below = -np.expm1(-slope * u[::-1]) / -np.expm1(-slope * width)
+    below = np.clip(below, 1e-300, 1 - 2.0**-53)
+    odd = 2 * np.arange(1, n + 1) - 1
+    squared = -n - float(np.sum(odd * (np.log(below) + np.log1p(-below[::-1])))) / n
+    return squared * (1 + 0.6 / n)
 
 
 def nearness(margins: ArrayLike) -> dict[str, list[float]]:

@@ -17,17 +17,19 @@ from simsa.analysis.estimates import (
     margins,
     objective_quantiles,
     observables,
+    still,
 )
-from simsa.analysis.intervals import LEVEL, Tally, clopper_pearson, interval
+from simsa.analysis.intervals import LEVEL, Tally
 from simsa.analysis.kinds import Subject, final_kinds, tie_kinds
-from simsa.analysis.pairs import pairs
+from simsa.analysis.landings import Landings
+from simsa.analysis.pairs import pairs, same_bits
 from simsa.analysis.plane import plane
 from simsa.analysis.scales import bad_scales
 from simsa.analysis.scaling import codimension, nearness
-from simsa.analysis.verdicts import verdicts
+from simsa.analysis.verdicts import CONTINUOUS, verdicts
 
-EVENTS = ("landed", "tied", "unbounded", "not_finite", "settled")
-"""What a probability is estimated for from what is recorded of every trajectory."""
+EVENTS = ("landed", "sensitive", "tied", "unbounded", "not_finite", "settled")
+"""What a probability is estimated for, besides kinds of final points."""
 
 
 def summarise(
@@ -41,28 +43,32 @@ def summarise(
 ) -> dict[str, Any]:
     """Return the summary of records, as strict JSON can hold it: no nan, no infinity.
 
-    Of each cell: c, convention, precision; counts of trajectories, and of those that tied, landed, became
-    unbounded or not finite; `probability` of these events, each with estimate, low, high, level, method. The
-    interval of a cell holds for this cell; `simultaneous` gives, for landings, two-sided intervals that hold for all
-    cells at once (Bonferroni). Further `final` (`estimates.final_states`), `first_passage`, `objective`,
-    `observables`, `margin`, `codimension` (`scaling`), and, if the subject is given, `tie_kinds` and `final_kinds`
-    (`kinds`). Of the run: `pairs` (`pairs`: exact cells beside the others), `claims` (`claims.evaluate`), `bad_scales`
-    (`scales`), `plane` (a map, if there are two parameters), `verdicts` (`verdicts`), and the hypotheses recorded when
-    it was planned. records: of each cell, arrays by their names (`store.cells`). header: the attributes of the records
-    (`store.attributes`). timing: passed through.
+    Of each cell: c, convention, precision; counts of trajectories, and of those that tied, were sensitive, landed,
+    became unbounded or not finite; `probability` of these events, each with estimate, low, high, bound, level, method.
+    Who landed is decided once (`kinds.tie_kinds`), and taken from there by all that count landings; without the subject
+    it is not known of those that were sensitive. The interval of a cell holds for this cell; `simultaneous` gives, for
+    landings, two-sided intervals that hold for all cells at once (Bonferroni). Further `final`
+    (`estimates.final_states`, and how many that have settled landed), `first_passage`, `objective`, `observables`,
+    `margin`, `codimension` (`scaling`), `tie_kinds`, and, if the subject is given, `final_kinds` (`kinds`). Of the run:
+    `pairs` (exact cells beside the others), `same_bits` (conventions beside each other), `claims` (`claims.evaluate`),
+    `bad_scales` (`scales`), `plane` (a map, if there are two parameters), `verdicts` (`verdicts`), and the hypotheses
+    recorded when it was planned. records: of each cell, arrays by their names (`store.cells`). header: the attributes
+    of the records (`store.attributes`). timing: passed through.
     """
     described: list[dict[str, Any]] = []
     tallies: list[dict[str, Tally | None]] = []
+    landings: list[Landings] = []
     sensitive: list[continuity.Question] = []
     for i, cell in enumerate(records):
         read = dict(cell)  # read once
-        found, counted = _cell(read, i, subject, header, level, len(records))
+        found, counted, landed = _cell(read, i, subject, header, level, len(records))
         sensitive += [] if subject is None else continuity.sensitive(read, i, subject)
         described.append(found)
         tallies.append(counted)
+        landings.append(landed)
     bad = bad_scales(subject, described, level) if subject is not None else None
-    held, why = continuity.tested(subject, sensitive)
-    continuous = {"theorem": "4 and 7", "hypothesis": continuity.CONTINUOUS, "held": held, "why": why}
+    state, why = continuity.tested(subject, sensitive)
+    continuous = {"theorem": "4 and 7", "hypothesis": CONTINUOUS, "state": state, "why": why, "c": None}
     hypotheses = [*header.get("hypotheses", []), continuous]
     summary: dict[str, Any] = _strict(
         {
@@ -71,9 +77,10 @@ def summarise(
             "digest": header["digest"],
             "seed": header.get("seed"),
             "cells": described,
-            "pairs": pairs(records),
+            "pairs": pairs(records, landings),
+            "same_bits": same_bits(records),
             "bad_scales": bad,
-            "plane": plane(records, subject, described) if subject is not None else None,
+            "plane": plane(records, subject, described, landings) if subject is not None else None,
             "claims": evaluate(claims, described, tallies, level),
             "verdicts": verdicts(described, hypotheses, bad, level),
             "hypotheses": hypotheses,
@@ -85,23 +92,25 @@ def summarise(
 
 def _cell(
     cell: Mapping[str, Any], index: int, subject: Subject | None, header: Mapping[str, Any], level: float, cells: int
-) -> tuple[dict[str, Any], dict[str, Tally | None]]:
-    """Return the summary of one cell out of `cells`, and what was counted of the events that a claim may name."""
+) -> tuple[dict[str, Any], dict[str, Tally | None], Landings]:
+    """Return the summary of one cell out of `cells`, the tallies of events that a claim may name, and who landed."""
     steps = header["steps"]
     count, final = counts(cell), final_states(cell)
     total = count["trajectories"]
-    together = 1 - (1 - level) / cells
-    low, high = clopper_pearson(count["landed"], total, together) if total else (0.0, 1.0)
-    tallies: dict[str, Tally | None] = {event: Tally.of({**final, **count}[event], total) for event in EVENTS}
+    ties, landings = tie_kinds(cell, index, subject, cells, level)
+    landed = landings.tally()
+    known: dict[str, Tally] = {
+        event: landed if event == "landed" else Tally.of({**final, **count}[event], total) for event in EVENTS
+    }
     observed = observables(cell, level)
     hits = {name: found["hit"]["hits"] for name, found in observed.items() if "hit" in found}
-    tallies |= {name: Tally.of(many, total) for name, many in hits.items()}
-    kinds: dict[str, Any] = {}
+    tallies: dict[str, Tally | None] = {**known, **{name: Tally.of(many, total) for name, many in hits.items()}}
+    kinds: dict[str, Any] = {"tie_kinds": ties}
     if subject is not None:
-        kinds["tie_kinds"] = tie_kinds(cell, index, subject, cells, level)
-        kinds["final_kinds"], ends = final_kinds(cell, index, subject, cells, level)
+        kinds["final_kinds"], ends = final_kinds(cell, subject, landings, cells, level)
         tallies |= ends
-    curve, margin = first_passage(cell, steps, level), cell["margin"]
+    curve, margin = first_passage(landings, steps, level), cell["margin"]
+    together = landed.interval(1 - (1 - level) / cells)
     objective: dict[str, Any] = {
         "step": [],
         "trajectories": 0,
@@ -121,23 +130,28 @@ def _cell(
         "precision": str(cell["precision"]),
         "steps": steps,
         **count,
-        "probability": {event: asdict(interval({**final, **count}[event], total, level)) for event in EVENTS},
+        "landed": landed.hits,
+        "probability": {event: asdict(tally.interval(level)) for event, tally in known.items()},
         "simultaneous": {
             "landed": {
-                "low": float(low),
-                "high": float(high),
+                "low": together.low,
+                "high": together.high,
                 "level": level,
-                "method": f"Clopper-Pearson, Bonferroni over {cells} cells",
+                "method": f"{together.method}, Bonferroni over {cells} cells",
             }
         },
-        "final": {**final, "tolerance": SETTLED},
+        "final": {
+            **final,
+            "landed_settled": landings.tally(still(cell)[landings.who]).hits,
+            "tolerance": SETTLED,
+        },
         "first_passage": {
             "step": curve.step.tolist(),
             "estimate": curve.estimate.tolist(),
             "low": curve.low.tolist(),
             "high": curve.high.tolist(),
             "level": level,
-            "method": "Clopper-Pearson, pointwise",
+            "method": curve.method,
         },
         "objective": objective,
         "observables": observed,
@@ -148,7 +162,7 @@ def _cell(
         },
         **kinds,
     }
-    return described, tallies
+    return described, tallies, landings
 
 
 def _strict(value: Any) -> Any:

@@ -4,14 +4,17 @@ A verdict is a pure function of a summary: nothing is looked at again here. It i
 real numbers and of limits, a run of finitely many steps in some arithmetic.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from simsa.analysis.continuity import CONTINUOUS
-from simsa.analysis.intervals import LEVEL, Tally
+from simsa.analysis.intervals import LEVEL, Interval, Stratum, Tally
+from simsa.analysis.landings import joined, landed
 
 CONSISTENT, CONTRADICTED = "consistent", "contradicted"
 NOT_MET, NOT_DECIDED = "hypothesis not met", "not decided"
+
+AS_STATED, COVERED, BROKEN, OPEN = "as stated", "covered by the proof", "not met", "open"
+"""How a hypothesis is met (`simsa.scenario.model.Hypothesis`); open: it cannot be decided."""
 
 VANISHING, DIVERGENT = "alpha_k = o(1/log k)", "the sum of alpha_k is infinite (used for limits to be critical)"
 UNIT, DRAWN = "c in (0, 1]", "almost all c"
@@ -19,31 +22,38 @@ BATCHES, STARTS = "I_k iid uniform over the nonempty subsets", "almost all x_0"
 BOUNDED, FINITE = "x_k is bounded", "J is a finite sum"
 """Hypotheses as scenarios name them (`simsa.scenario.hypotheses`); the last is named where it does not hold."""
 
+CONTINUOUS = "each f_i is continuous (Def. 3)"
+"""The hypothesis that a run tests (`analysis.continuity`)."""
+
 REALS, GOOD, AT_BAD = "real numbers", "no step in F", "no step in F (the bad steps)"
 """Hypotheses that the cells tell."""
 
 Cells = Sequence[Mapping[str, Any]]
 Hypotheses = list[dict[str, Any]]
+Said = Sequence[Mapping[str, Any]]
 
 
 def verdicts(
     cells: Cells,
-    hypotheses: Iterable[Mapping[str, Any]],
+    hypotheses: Said,
     bad: Mapping[str, Any] | None = None,
     level: float = LEVEL,
 ) -> list[dict[str, Any]]:
     """Return the verdicts on Theorems 4 and 7, for each convention and precision of a run.
 
     cells: those of the summary. hypotheses: those of the scenario. bad: the summary's `bad_scales`, or None. Each
-    verdict has theorem, part, verdict, words, convention, precision, the number of cells and trajectories, `hits` (runs
-    that speak against the part), estimate, low, high, level and method of their probability, averaged over the
-    cells, and `hypotheses`: those that this part needs, each with held (None: not decided) and why.
+    verdict has theorem, part, verdict, words, convention, precision, c, the number of cells and trajectories, `hits`
+    (runs that speak against the part), estimate, low, high, bound, level and method of their probability, averaged over
+    the cells, and `hypotheses`: those that this part needs, each with state and why.
 
-    The rule: `hypothesis not met` if one did not hold, whatever was seen. Else `consistent` if nothing was found that
-    speaks against the part; `contradicted` if something was, and every hypothesis is known to hold; `not decided` in
-    all other cases. So a landing in floating point contradicts nothing: rounding may have made it.
+    Hypotheses are decided for each cell. Cells at predicted bad step scales have verdicts of their own, and so, on
+    limits, have cells with c above 1, and cells in which a run left the ball.
+
+    The rule: `hypothesis not met` if one is not met, whatever was seen. Else `consistent` if nothing was found that
+    speaks against the part; `contradicted` if something was, and every hypothesis is met, as stated or as the proof
+    covers it; `not decided` in all other cases. So a landing in floating point contradicts nothing: rounding may have
+    made it.
     """
-    said = {h["hypothesis"]: dict(h) for h in hypotheses}
     at_bad = set(bad["cells"]) if bad else set()
     found = []
     for key in dict.fromkeys((cell["convention"], cell["precision"]) for cell in cells):
@@ -52,83 +62,117 @@ def verdicts(
         good = [cells[i] for i in group if i not in at_bad]
         trapping = [cells[i] for i in group if i in at_bad]
         if good:
-            found.append(_finite_time(good, said, bad, level))
+            found.append(_finite_time(good, hypotheses, bad, level))
         if trapping:
-            found.append(_bad_steps(trapping, said, level))
-        found.append(_limits(mine, said, level))
-        found.append(_artificial(good or trapping, said, not good, level))
+            found.append(_bad_steps(trapping, hypotheses, level))
+        found += [_limits(part, hypotheses, level) for part in _alike(mine)]
+        found += [_artificial(part, hypotheses, not good, level) for part in _alike(good or trapping)]
     return found
 
 
-def _finite_time(cells: Cells, said: Mapping[str, Any], bad: Mapping[str, Any] | None, level: float) -> dict[str, Any]:
+def _alike(cells: Cells) -> list[Cells]:
+    """Return the cells by what is decided for each: whether c is above 1, and whether its runs stayed in the ball."""
+    parts: dict[tuple[bool, bool], list[Mapping[str, Any]]] = {}
+    for cell in cells:
+        parts.setdefault((cell["c"] > 1, bool(_left([cell]))), []).append(cell)
+    return [parts[key] for key in sorted(parts)]
+
+
+def _left(cells: Cells) -> int:
+    """Return how many runs left the ball, or met a number that is not finite."""
+    return sum(cell["unbounded"] + cell["not_finite"] for cell in cells)
+
+
+def _finite_time(cells: Cells, said: Said, bad: Mapping[str, Any] | None, level: float) -> dict[str, Any]:
     """Theorem 7, in finite time: off finitely many steps, almost no x_0 ever lands in Sing or C."""
-    avoids = _held(GOOD, None, "the bad steps were not computed")
-    if said.get(DRAWN, {}).get("held"):
-        avoids = _held(GOOD, True, "c is drawn from a density, and bad c are countably many")
+    avoids = _met(GOOD, OPEN, "the bad steps were not computed")
+    if any(one["hypothesis"] == DRAWN and one["state"] == AS_STATED for one in said):
+        avoids = _met(GOOD, AS_STATED, "c is drawn from a density, and bad c are countably many")
     elif bad and bad["computed"]:
         why = "no bad step that was found is taken; others may be in bricks that were not sampled"
-        avoids = _held(GOOD, None, why)
-    needs = [*_finite(said), _said(said, STARTS), avoids, _reals(cells)]
-    tally = _sum(cells, "landed")
+        avoids = _met(GOOD, OPEN, why)
+    needs = [*_finite(said), _said(said, STARTS, cells), avoids, _reals(cells)]
     event = f"landed where AD's answer depends on a tie (Sing or C) within {cells[0]['steps']} steps"
-    return _verdict("7", "finite time", cells, needs, tally, event, level)
+    return _verdict("7", "finite time", cells, needs, joined(map(landed, cells)), event, _certified(cells), level)
 
 
-def _bad_steps(cells: Cells, said: Mapping[str, Any], level: float) -> dict[str, Any]:
+def _bad_steps(cells: Cells, said: Said, level: float) -> dict[str, Any]:
     """Theorem 7's exception: at a bad step, landing may have positive probability."""
     needs = [
         *_finite(said),
-        _said(said, STARTS),
-        _held(AT_BAD, False, "some c alpha_k is 1/lambda for a constant eigenvalue lambda"),
+        _said(said, STARTS, cells),
+        _met(AT_BAD, BROKEN, "some c alpha_k is 1/lambda for a constant eigenvalue lambda"),
     ]
     event = f"landed in Sing or C within {cells[0]['steps']} steps, at predicted bad step scales"
-    return _verdict("7", "bad steps", cells, needs, _sum(cells, "landed"), event, level)
+    return _verdict("7", "bad steps", cells, needs, joined(map(landed, cells)), event, _certified(cells), level)
 
 
-def _limits(cells: Cells, said: Mapping[str, Any], level: float) -> dict[str, Any]:
+def _limits(cells: Cells, said: Said, level: float) -> dict[str, Any]:
     """Theorem 4, first part: for every x_0, J(x_k) converges and limits are selection critical.
 
     What speaks against it is a run that has not settled. It may yet, so that this part is never contradicted.
     """
-    needs = [*_finite(said), *(_said(said, name) for name in (VANISHING, DIVERGENT, UNIT, BATCHES)), _bounded(cells)]
-    tallies = [_of_kind(cell, "not_settled") for cell in cells]
-    needs.append(_held("infinitely many steps", None, "the run is finite: a run that has not settled may do so later"))
+    names = (VANISHING, DIVERGENT, UNIT, BATCHES)
+    needs = [*_finite(said), *(_said(said, name, cells) for name in names), _bounded(cells)]
+    needs.append(_met("infinitely many steps", OPEN, "the run is finite: a run that has not settled may do so later"))
     event = "had not come near a selection critical point at the end"
-    return _verdict("4", "limits are selection critical", cells, needs, _joined(tallies), event, level)
+    tally = _joined([_of_kind(cell, "not_settled") for cell in cells])
+    return _verdict("4", "limits are selection critical", cells, needs, tally, event, "", level)
 
 
-def _artificial(cells: Cells, said: Mapping[str, Any], at_bad: bool, level: float) -> dict[str, Any]:
+def _artificial(cells: Cells, said: Said, at_bad: bool, level: float) -> dict[str, Any]:
     """Theorem 4, second part: for almost all c and x_0 limits are Clarke critical, so none is artificial."""
     names = (VANISHING, DIVERGENT, UNIT, DRAWN, BATCHES, STARTS)
-    needs = [*_finite(said), *(_said(said, name) for name in names), _bounded(cells), _reals(cells)]
+    needs = [*_finite(said), *(_said(said, name, cells) for name in names), _bounded(cells), _reals(cells)]
     if at_bad:
-        needs.append(_held(AT_BAD, False, "every step scale is a predicted bad one"))
-    tallies = [_of_kind(cell, "artificial") if cell["landed"] else Tally.of(0, cell["trajectories"]) for cell in cells]
+        needs.append(_met(AT_BAD, BROKEN, "every step scale is a predicted bad one"))
+    tallies = [
+        Tally.of(0, cell["trajectories"]) if _none_landed(cell) else _of_kind(cell, "artificial") for cell in cells
+    ]
     event = "ended at an artificial critical point"
-    return _verdict("4", "limits are Clarke critical", cells, needs, _joined(tallies), event, level)
+    return _verdict(
+        "4",
+        "limits are Clarke critical",
+        cells,
+        needs,
+        _joined(tallies),
+        event,
+        _certified(cells, "final_kinds"),
+        level,
+    )
 
 
-def _held(hypothesis: str, held: bool | None, why: str) -> dict[str, Any]:
-    """Return a hypothesis, whether it held, and why."""
-    return {"hypothesis": hypothesis, "held": held, "why": why}
+def _none_landed(cell: Mapping[str, Any]) -> bool:
+    """Tell whether it is known that no trajectory of a cell landed."""
+    tally = landed(cell)
+    return tally.complete and not tally.hits
 
 
-def _said(said: Mapping[str, Any], hypothesis: str) -> dict[str, Any]:
-    """Return a hypothesis as the scenario has it; undecided if it does not speak of it."""
-    known = said.get(hypothesis, {"held": None, "why": "the records do not say"})
-    return _held(hypothesis, known["held"], known["why"])
+def _met(hypothesis: str, state: str, why: str) -> dict[str, Any]:
+    """Return a hypothesis, how it is met, and why."""
+    return {"hypothesis": hypothesis, "state": state, "why": why}
 
 
-def _finite(said: Mapping[str, Any]) -> Hypotheses:
+def _said(said: Said, hypothesis: str, cells: Cells) -> dict[str, Any]:
+    """Return a hypothesis as the scenario has it for these cells; open if it does not speak of it."""
+    scales = {cell["c"] for cell in cells}
+    for one in said:
+        if one["hypothesis"] == hypothesis and (one["c"] is None or scales <= set(one["c"])):
+            return _met(hypothesis, one["state"], one["why"])
+    return _met(hypothesis, OPEN, "the records do not say")
+
+
+def _finite(said: Said) -> Hypotheses:
     """Return that J is no finite sum, if the scenario says so, and whether its terms are continuous."""
-    return [_said(said, name) for name in (FINITE, CONTINUOUS) if name in said]
+    names = (FINITE, CONTINUOUS)
+    return [_met(name, one["state"], one["why"]) for name in names for one in said if one["hypothesis"] == name]
 
 
 def _bounded(cells: Cells) -> dict[str, Any]:
     """Return whether all runs stayed in the ball, and finite."""
-    left, total = sum(cell["unbounded"] + cell["not_finite"] for cell in cells), sum(c["trajectories"] for c in cells)
+    left, total = _left(cells), sum(c["trajectories"] for c in cells)
     why = f"{left} of {total} runs left the ball or were not finite" if left else f"all {total} runs stayed in the ball"
-    return _held(BOUNDED, not left, why)
+    return _met(BOUNDED, BROKEN if left else AS_STATED, why)
 
 
 def _reals(cells: Cells) -> dict[str, Any]:
@@ -136,12 +180,17 @@ def _reals(cells: Cells) -> dict[str, Any]:
     precision = cells[0]["precision"]
     exact = precision == "exact"
     why = "rational arithmetic" if exact else f"{precision}: rounding both makes and destroys landings"
-    return _held(REALS, exact or None, why)
+    return _met(REALS, AS_STATED if exact else OPEN, why)
 
 
-def _sum(cells: Cells, event: str) -> Tally:
-    """Return the tally of an event that is recorded of every trajectory, over cells."""
-    return Tally.of(sum(cell[event] for cell in cells), sum(cell["trajectories"] for cell in cells))
+def _certified(cells: Cells, key: str = "tie_kinds") -> str:
+    """Return of how many points that were classified the calculus is certain; empty if there were none."""
+    sure, classified = (sum(cell.get(key, {}).get(name, 0) for cell in cells) for name in CERTAIN[key])
+    return f" The classification is certified for {sure:,} of {classified:,}." if classified else ""
+
+
+CERTAIN = {"tie_kinds": ("certified", "classified"), "final_kinds": ("certified", "stuck")}
+"""Where a summary has of how many points the calculus is certain, and of how many it was asked."""
 
 
 def _of_kind(cell: Mapping[str, Any], kind: str) -> Tally | None:
@@ -149,35 +198,31 @@ def _of_kind(cell: Mapping[str, Any], kind: str) -> Tally | None:
     finals = cell.get("final_kinds")
     if not finals or finals["why"]:
         return None
-    return Tally(cell["trajectories"], tuple(map(tuple, finals["kinds"][kind]["strata"])))
+    return Tally(cell["trajectories"], tuple(Stratum(*stratum) for stratum in finals["kinds"][kind]["strata"]))
 
 
 def _joined(tallies: Sequence[Tally | None]) -> Tally | None:
-    """Return one tally for several cells; None if one is missing.
-
-    Strata that are sampled in the same way are one stratum: drawn apart they vary less than drawn together (Hoeffding
-    1956, as for the mean over cells).
-    """
+    """Return one tally for several cells; None if one is missing."""
     known = [tally for tally in tallies if tally is not None]
-    if len(known) < len(tallies):
-        return None
-    alike: dict[tuple[int, int], list[int]] = {}
-    for size, examined, hits in (stratum for tally in known for stratum in tally.strata):
-        alike.setdefault((size, examined), []).append(hits)
-    strata = ((len(hits) * size, len(hits) * examined, sum(hits)) for (size, examined), hits in alike.items())
-    return Tally(sum(tally.total for tally in known), tuple(strata))
+    return None if len(known) < len(tallies) else joined(known)
 
 
 def _verdict(
-    theorem: str, part: str, cells: Cells, needs: Hypotheses, tally: Tally | None, event: str, level: float
+    theorem: str,
+    part: str,
+    cells: Cells,
+    needs: Hypotheses,
+    tally: Tally | None,
+    event: str,
+    certified: str,
+    level: float,
 ) -> dict[str, Any]:
     """Return a verdict by the rule of `verdicts`, with its words."""
-    broken = [h for h in needs if h["held"] is False]
-    unknown = [h for h in needs if h["held"] is None]
-    found = None if tally is None or tally.estimate is None else tally.interval(level, one_sided=True)
+    broken, unknown = ([h for h in needs if h["state"] == state] for state in (BROKEN, OPEN))
+    found = None if tally is None else tally.interval(level)
     if broken:
         verdict = NOT_MET
-    elif tally is None or found is None:
+    elif tally is None or not tally.total or not tally.examined or (tally.unknown and not tally.hits):
         verdict = NOT_DECIDED
     elif not tally.hits:
         verdict = CONSISTENT
@@ -190,23 +235,28 @@ def _verdict(
     if len(scales) > 1:
         c = f"{len(scales)} step scales c from {scales[0]:.4g} to {scales[-1]:.4g}"
     where = f"{c}, {cells[0]['convention']}, {cells[0]['precision']}"
-    if tally is None or found is None:
+    if tally is None or found is None or not total:
         words = f"It was not computed how many of {total:,} trajectories ({where}) {event}."
+    elif not tally.examined:
+        may = sum(stratum.size for stratum in tally.strata)
+        words = (
+            f"It was not computed how many of {total:,} trajectories ({where}) {event}; {may:,} may have: {which} is "
+            f"at most {found.bound:.2g} ({level:.0%} confidence)."
+        )
     else:
         who = f"{tally.hits:,} of {total:,} trajectories" if tally.hits else f"none of {total:,} trajectories"
-        if not tally.complete:
-            may, many = (sum(stratum[i] for stratum in tally.strata) for i in (0, 1))
+        may, many = (sum(stratum[i] for stratum in tally.strata) for i in (0, 1))
+        if may > many:
             who = f"{tally.hits or 'none'} of {many:,} examined, of {may:,} candidates among {total:,} trajectories"
-        bound = f"at most {found.high:.2g}"
-        if tally.hits:
-            bound = f"{found.estimate:.4g}, between {found.low:.4g} and {found.high:.4g}"
-        words = f"{who[0].upper()}{who[1:]} ({where}) {event}: {which} is {bound} (exact, {level:.0%} confidence)."
+        if tally.unknown:
+            who += f", and perhaps {tally.unknown:,} more,"
+        words = f"{who[0].upper()}{who[1:]} ({where}) {event}: {which} is {limits(found)}.{certified}"
     early = sum(cell["unbounded"] + cell["not_finite"] + cell["too_long"] for cell in cells)
     if early:
         words += f" {early:,} of them stopped early."
     reasons = broken or (unknown if verdict == NOT_DECIDED and tally is not None and tally.hits else [])
     if reasons:
-        listed = "; ".join(f"{h['hypothesis']} ({h['why']})" for h in reasons)
+        listed = "; ".join(h["hypothesis"] for h in reasons)
         words += f" {'Not met' if broken else 'Left open by'}: {listed}."
     return {
         "theorem": theorem,
@@ -215,13 +265,25 @@ def _verdict(
         "words": words,
         "convention": cells[0]["convention"],
         "precision": cells[0]["precision"],
+        "c": [scales[0], scales[-1]],
         "cells": len(cells),
         "trajectories": total,
+        "examined": tally is not None and tally.examined,
         "hits": tally.hits if tally else None,
         "estimate": found.estimate if found else None,
         "low": found.low if found else 0.0,
         "high": found.high if found else 1.0,
+        "bound": found.bound if found else 1.0,
         "level": level,
         "method": found.method if found else "not computed",
         "hypotheses": needs,
     }
+
+
+def limits(found: Interval) -> str:
+    """Return the limits of a probability in words: the two-sided interval, and the one-sided bound."""
+    estimate = "" if found.estimate is None else f"{found.estimate:.4g}, "
+    return (
+        f"{estimate}between {found.low:.4g} and {found.high:.4g}, or one-sided at most {found.bound:.2g} "
+        f"({found.level:.0%} confidence each)"
+    )

@@ -43,7 +43,7 @@ def transcript(replay: Replay, *, exact: bool = False, full: bool = False) -> It
         yield f"    g = {_vector(step.gradient, full)}"
         yield from _ties(step, replay, names, full)
         if beside is not None and beside.sensitive != step.sensitive:
-            yield f"    exactly, it is {'' if beside.sensitive else 'not '}sensitive here"
+            yield f"    exactly, this step is {'sensitive' if beside.sensitive else 'not sensitive'}"
     if step is not None:
         yield ""
         yield f"x_{step.k + 1} = {_vector(step.following, full)}"
@@ -61,7 +61,7 @@ def _heading(replay: Replay) -> Iterator[str]:
     )
     events = [
         f"first tie at step {int(record['tie_first'])}" if record["tie_first"] >= 0 else "no tie",
-        f"sensitive at step {int(record['sensitive_first'])}" if record["sensitive_first"] >= 0 else "never sensitive",
+        f"sensitive at step {int(record['sensitive_first'])}" if record["sensitive_first"] >= 0 else "not sensitive",
         f"smallest |guard| {float(record['margin']):.3g}",
     ]
     yield ", ".join(events)
@@ -82,7 +82,7 @@ def _ties(step: Step, replay: Replay, names: "_Names", full: bool) -> Iterator[s
     if step.sensitive:
         yield "    sensitive: another choice at the ties changes g"
     elif step.ties:
-        yield "    harmless: another choice at the tie gives the same g"
+        yield "    harmless: every choice at the ties gives the same g"
 
 
 def _parting(replay: Replay, names: "_Names") -> Iterator[str]:

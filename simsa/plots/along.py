@@ -51,8 +51,8 @@ def objective(summary: Summary, width: float = WIDE) -> Figure | None:
 def first_passage(summary: Summary, width: float = WIDE) -> Figure | None:
     """Draw the probability of having landed by step k, with pointwise exact intervals for few values of c.
 
-    Only cells in which something landed have a curve; the others are counted, with their largest upper bound. None if
-    nothing landed at all.
+    Only cells in which something is known to have landed have a curve; the others are counted, with their largest upper
+    bound, one-sided. None if nothing is known to have landed at all.
     """
     if not any(cell["landed"] for cell in summary["cells"]):
         return None
@@ -74,10 +74,10 @@ def first_passage(summary: Summary, width: float = WIDE) -> Figure | None:
             ax.fill_between(step, curve["low"], curve["high"], step="post", **panels.band(style))
     for ax, cells in zip(panels.axes, panels.families.values(), strict=True):
         none = [cell for cell in cells if not cell["landed"] and cell["trajectories"]]
-        bound = max((cell["probability"]["landed"]["high"] for cell in none), default=0.0)
+        bound = max((cell["probability"]["landed"]["bound"] for cell in none), default=0.0)
         highest = max(highest, bound if len(none) == len(cells) else 0.0)
         if none:
-            text = f"nothing landed for {len(none)} of {len(cells)} c\n(hatched: P <= {bound:.2g})"
+            text = f"no known landing for {len(none)} of {len(cells)} c\n(hatched: P <= {bound:.2g})"
             ax.axhspan(0, bound, facecolor="0.93", edgecolor="0.6", hatch="////", linewidth=0, zorder=0.5)
             ax.text(0.02, 0.98, text, transform=ax.transAxes, va="top", fontsize=6.5, in_layout=False)
         if logarithmic:

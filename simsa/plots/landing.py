@@ -1,6 +1,6 @@
 """Landings against the step scale c, and what their absence says."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -30,10 +30,10 @@ from simsa.plots.style import (
 def landing(summary: Summary, width: float = WIDE) -> Figure:
     """Draw the probability of landing against c, with the exact interval of each cell.
 
-    A filled marker is an estimate with its interval. An open marker with an arrow is the upper bound of a
-    cell in which nothing landed. Points are not joined: the probability may be positive at single values of
-    c. Ticks along the top are the predicted bad scales of Theorem 7; a dashed line goes down from those that the sweep
-    took.
+    A filled marker is an estimate with its two-sided interval. An open marker with an arrow is the one-sided upper
+    bound of a cell in which nothing is known to have landed. Points are not joined: the probability may be positive at
+    single values of c. Ticks along the top are the predicted bad scales of Theorem 7; a dashed line goes down from
+    those that the sweep took.
     """
     groups = families(summary["cells"])
     entries_below = 0.0 if width > NARROW else 0.15 * (len(groups) + 1)
@@ -52,18 +52,21 @@ def landing(summary: Summary, width: float = WIDE) -> Figure:
         }
         for cell in cells:
             p = cell["probability"]["landed"]
-            if p["estimate"] is None:
+            if not cell["trajectories"]:
                 continue
             level = p["level"]
             x, low, middle, high = cell["c"], p["low"], p["estimate"], p["high"]
-            shown.append((max(low, middle / 10) if middle else high, high))
+            if middle is None and cell["landed"]:
+                middle = (low + high) / 2  # the middle of what is known, as some are undecided
             kinds.add(bool(middle))
-            if middle == 0:
-                ax.plot([x], [high], markerfacecolor="white", **place)
+            if not middle:
+                shown.append((p["bound"], p["bound"]))
+                ax.plot([x], [p["bound"]], markerfacecolor="white", **place)
                 arrow = {"arrowstyle": "<-", "color": place["color"], "lw": 0.8, "shrinkA": 0, "shrinkB": 2}
                 behind: Any = {"xycoords": place["transform"], "textcoords": "offset points"}
-                ax.annotate("", (x, high), (0, -15), arrowprops=arrow, **behind)
+                ax.annotate("", (x, p["bound"]), (0, -15), arrowprops=arrow, **behind)
             else:
+                shown.append((max(low, middle / 10), high))
                 ax.errorbar([x], [middle], [[middle - low], [high - middle]], elinewidth=1, capsize=2, **place)
     ax.set_xlabel("step scale c")
     ax.set_ylabel("P(landed on Sing or C)")
@@ -77,9 +80,9 @@ def landing(summary: Summary, width: float = WIDE) -> Figure:
     entries = [key(i, name) for i, name in enumerate(names)]
     grey: Any = {"color": "0.35", "linestyle": "none", "marker": "o"}
     if True in kinds:
-        entries.append(Line2D([], [], label=f"estimate, {level:.0%} exact interval", **grey))
+        entries.append(Line2D([], [], label=f"estimate, {level:.0%} exact two-sided interval", **grey))
     if False in kinds:
-        bound = f"nothing landed: {level:.0%} upper bound"
+        bound = f"no known landing: {level:.0%} exact one-sided bound"
         entries.append(Line2D([], [], label=bound, markerfacecolor="white", **grey))
     entries += marks
     figure.legend(handles=entries, loc="outside lower left", ncols=3 if width > NARROW else 1)
@@ -110,9 +113,10 @@ def _bad_scales(ax: Axes, summary: Summary) -> list[Line2D]:
 def zero_hits(summary: Summary, width: float = WIDE) -> Figure | None:
     """Draw the upper bound after no hit against the number of trajectories, with the cells of the run on it.
 
-    The line is 1 - 0.05^(1/N). A marker is a cell without a landing, or without an end at an artificial critical point
-    if all ends were classified. Cells are put together only in groups that do not depend on what was seen: all cells of
-    a convention and precision, and all at no predicted bad scale. None if there was a hit wherever one was looked for.
+    The line is 1 - 0.05^(1/N), one-sided. A marker is a cell without a landing, all sensitive points classified, or
+    without an end at an artificial critical point if all ends were classified. Cells are put together only in groups
+    that do not depend on what was seen: all cells of a convention and precision, and those of them at no predicted bad
+    scale. None if there was a hit wherever one was looked for.
     """
     found = _bounds(summary)
     if not found:
@@ -143,16 +147,21 @@ def _bounds(summary: Summary) -> dict[str, list[int]]:
     """Return the numbers of trajectories in which there was no hit, by what was looked for and where."""
     cells = [cell for cell in summary["cells"] if cell["trajectories"]]
     groups = [group for group in families(cells).values() if len(group) > 1]
-    elsewhere = (summary.get("bad_scales") or {}).get("elsewhere") or {"landed": 1, "cells": 0}
+    at_bad = {id(summary["cells"][i]) for i in (summary["bad_scales"] or {"cells": []})["cells"]}
+    away = [[cell for cell in group if id(cell) not in at_bad] for group in groups]
     found = {
-        "no landing, one cell": [cell["trajectories"] for cell in cells if not cell["landed"]],
-        "no landing, all c together": [_total(group) for group in groups if not any(c["landed"] for c in group)],
-        "no landing, all c that are not bad": [],
+        "no landing, one cell": [cell["trajectories"] for cell in cells if _none(cell["tie_kinds"]["strata"])],
+        "no landing, all c together": [
+            _total(group) for group in groups if all(_none(cell["tie_kinds"]["strata"]) for cell in group)
+        ],
+        "no landing, all c that are not bad": [
+            _total(some)
+            for some, group in zip(away, groups, strict=True)
+            if 1 < len(some) < len(group) and all(_none(cell["tie_kinds"]["strata"]) for cell in some)
+        ],
         "no artificial end, one cell": [cell["trajectories"] for cell in cells if _no_artificial(cell)],
         "no artificial end, all c together": [_total(group) for group in groups if all(map(_no_artificial, group))],
     }
-    if not elsewhere["landed"] and 1 < elsewhere["cells"] < len(cells):
-        found["no landing, all c that are not bad"] = [elsewhere["trajectories"]]
     return {name: numbers for name, numbers in found.items() if numbers}
 
 
@@ -166,4 +175,9 @@ def _no_artificial(cell: Mapping[str, Any]) -> bool:
     finals = cell.get("final_kinds") or {"why": "not asked"}
     if finals["why"]:
         return False
-    return all(size == examined and not hits for size, examined, hits in finals["kinds"]["artificial"]["strata"])
+    return _none(finals["kinds"]["artificial"]["strata"])
+
+
+def _none(strata: Sequence[Sequence[int]]) -> bool:
+    """Tell whether it is known of all trajectories that may have had an event that they had not."""
+    return all(size == examined and not hits and not unknown for size, examined, hits, unknown in strata)

@@ -1,5 +1,6 @@
 """How near the runs came to a tie, and the codimension that this tells."""
 
+import textwrap
 from typing import Any
 
 import matplotlib as mpl
@@ -16,7 +17,8 @@ from simsa.plots.style import COLOURS, MARKERS, NARROW, STYLE, WIDE, Summary, fa
 def margins(summary: Summary, width: float = WIDE) -> Figure | None:
     """Draw P(min |guard| <= eps) against eps, on logarithmic axes, with the slopes that were fitted.
 
-    A thick light line is the fit, over the range of eps that it was made in. A curve that is flat down to the left edge
+    A thick light line is the fit, over the range of eps that it was made in; a cell without one is no power law there,
+    and the legend says why. A curve that is flat down to the left edge
     belongs to runs that met a tie exactly. None if no run met a guard, or if all met ties.
     """
     positive = [e for cell in summary["cells"] if _met(cell) for e in cell["codimension"]["curve"]["epsilon"] if e > 0]
@@ -47,17 +49,19 @@ def _met(cell: Any) -> bool:
 
 
 def _slopes(summary: Summary) -> dict[float, str]:
-    """Return the slope of each c in words."""
-    return {
-        cell["c"]: "slope {slope:.2f} ({low:.2f} .. {high:.2f})".format_map(cell["codimension"])
-        for cell in summary["cells"]
-        if _met(cell) and cell["codimension"]["slope"] is not None
-    }
+    """Return the slope of each c in words, or why there is none."""
+    found = {}
+    for cell in summary["cells"]:
+        fit = cell["codimension"]
+        if _met(cell):
+            words = f"no slope: {fit['why']}" if fit["slope"] is None else "slope {slope:.2f} ({low:.2f} .. {high:.2f})"
+            found[cell["c"]] = "\n".join(textwrap.wrap(words.format_map(fit), 38))
+    return found
 
 
 @mpl.rc_context(STYLE)
 def codimension(summary: Summary, width: float = WIDE) -> Figure | None:
-    """Draw the slopes of P(min |guard| <= eps) against c, with their intervals; None if fewer than two were fitted.
+    """Draw the slopes of P(0 < min |guard| <= eps) against c, with their intervals; None if fewer than two were fitted.
 
     A slope of 1 is what a hypersurface has that is met as if by a density.
     """

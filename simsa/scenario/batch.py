@@ -4,14 +4,18 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from simsa.scenario.model import Count, Model
+from simsa.scenario.model import AS_STATED, COVERED, NOT_MET, Count, Model
 
-_PAPER = "I_k iid uniform over the nonempty subsets"
+State = tuple[str, str]
+"""How the hypothesis "I_k iid uniform over the nonempty subsets" is met, and why."""
 
-
-def _outside(why: str) -> tuple[str, bool, str]:
-    """Return that a law is not the paper's, and what holds all the same."""
-    return _PAPER, False, f"outside the theorem: the paper's law is uniform over subsets. {why}"
+ONE_SAMPLE: State = AS_STATED, "there is one sample, so every law is the paper's"
+WHOLE: State = (
+    COVERED,
+    "every minibatch is the whole of the data, which is one of the f_I, and its selection gradient is that of J: the "
+    "recursion is the proof's without noise",
+)
+"""What holds with one sample, and where every minibatch is all of them."""
 
 
 class UniformSubset(Model):
@@ -21,10 +25,9 @@ class UniformSubset(Model):
     size: ClassVar[int] = 0
     replace: ClassVar[bool] = False
 
-    @property
-    def hypothesis(self) -> tuple[str, bool, str]:
-        """Return the theorems' hypothesis on I_k, whether this law meets it, and why."""
-        return _PAPER, True, "this is the paper's law"
+    def state(self, n: int) -> State:
+        """Return how the theorems' hypothesis on I_k is met with n samples, and why."""
+        return AS_STATED, "this is the paper's law"
 
 
 class Full(Model):
@@ -34,13 +37,9 @@ class Full(Model):
     size: ClassVar[int] = 0
     replace: ClassVar[bool] = False
 
-    @property
-    def hypothesis(self) -> tuple[str, bool, str]:
-        """Return the theorems' hypothesis on I_k, whether this law meets it, and why."""
-        return _outside(
-            "The full batch is one subset taken for ever: the proof that almost no x_0 lands covers every "
-            "sequence of subsets, and without noise the limits are critical for J"
-        )
+    def state(self, n: int) -> State:
+        """Return how the theorems' hypothesis on I_k is met with n samples, and why."""
+        return ONE_SAMPLE if n == 1 else WHOLE
 
 
 class FixedSize(Model):
@@ -52,13 +51,16 @@ class FixedSize(Model):
     replace: bool = False
     """Whether a sample may be drawn twice in one minibatch."""
 
-    @property
-    def hypothesis(self) -> tuple[str, bool, str]:
-        """Return the theorems' hypothesis on I_k, whether this law meets it, and why."""
+    def state(self, n: int) -> State:
+        """Return how the theorems' hypothesis on I_k is met with n samples, and why."""
+        if n == 1:
+            return ONE_SAMPLE
+        if self.size == n and not self.replace:
+            return WHOLE
         functions = "means over multisets of samples" if self.replace else "f_I"
-        return _outside(
-            "A fixed size is another law, iid as well and with the selection gradient of J as its mean; it "
-            f"draws from finitely many {functions}, and the proofs use no more than that"
+        return COVERED, (
+            f"minibatches of a fixed size are iid, draw from finitely many {functions}, and have the selection "
+            "gradient of J as their mean; the proofs use no more of the law"
         )
 
 
@@ -70,12 +72,15 @@ class Reshuffled(Model):
     """Samples in each minibatch."""
     replace: ClassVar[bool] = False
 
-    @property
-    def hypothesis(self) -> tuple[str, bool, str]:
-        """Return the theorems' hypothesis on I_k, whether this law meets it, and why."""
-        return _outside(
-            "Reshuffled minibatches are not independent within an epoch: the proof that almost no x_0 lands "
-            "covers every sequence of subsets, the proof on limits does not cover this law"
+    def state(self, n: int) -> State:
+        """Return how the theorems' hypothesis on I_k is met with n samples, and why."""
+        if n == 1:
+            return ONE_SAMPLE
+        if self.size == n:
+            return WHOLE
+        return NOT_MET, (
+            "reshuffled minibatches are not independent within an epoch, so their mean given the past is not that of "
+            "J, which the proof on limits needs; that almost no x_0 lands is proved for every sequence of subsets"
         )
 
 

@@ -121,18 +121,24 @@ class OneOf:
         return core_schema.literal_schema(self.names)
 
 
+AS_STATED, COVERED, NOT_MET, OPEN = "as stated", "covered by the proof", "not met", "open"
+"""How a hypothesis is met. Covered by the proof: not as the theorem states it, but the proof needs no more than holds.
+Open: it cannot be decided from the scenario."""
+
+
 @dataclass(frozen=True)
 class Hypothesis:
-    """Whether a hypothesis of one of the paper's theorems held in a run, as far as the scenario tells.
+    """How a hypothesis of the paper's theorems is met in a run, as far as the scenario tells.
 
-    theorem: its number in Bolte and Pauwels (NeurIPS 2020). held: None where it cannot be decided. why: the
-    reason, in a sentence that stands on its own.
+    theorem: its number in Bolte and Pauwels (NeurIPS 2020). state: AS_STATED, COVERED, NOT_MET or OPEN. why: the
+    reason, in a sentence that stands on its own. c: the step scales that it is said of; None: all of them.
     """
 
     theorem: str
     hypothesis: str
-    held: bool | None
+    state: str
     why: str
+    c: tuple[float, ...] | None = None
 
 
 def problem(message: str, *key: str | int) -> PydanticCustomError:

@@ -19,6 +19,10 @@ from simsa.scenario.batch import Batch, FixedSize, UniformSubset
 from simsa.scenario.data import Data, finish, select
 from simsa.scenario.initial import Initial, Normal
 from simsa.scenario.model import (
+    AS_STATED,
+    COVERED,
+    NOT_MET,
+    OPEN,
     Count,
     Hypothesis,
     Items,
@@ -40,7 +44,7 @@ EXACT = "exact"
 PRECISIONS = ("float64", "float32", EXACT)
 """The numbers a run may compute with: floating point of two formats, or the rational numbers."""
 
-EVENTS = ("landed", "tied", "unbounded", "not_finite", "artificial", "clarke", "settled")
+EVENTS = ("landed", "sensitive", "tied", "unbounded", "not_finite", "artificial", "clarke", "settled")
 """What a claim may give the probability of, besides hits of observables; `docs/definitions.md` says what each means."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -192,15 +196,16 @@ class Record(Model):
     points: Literal["auto", "all", "none"] = "auto"
     """Whether final points and points of ties are kept; "auto" keeps them while they are small."""
     classify: Annotated[int, Field(ge=0)] = 100
-    """At most so many first ties, and so many final points, of each cell are classified afterwards; 0 for none."""
+    """At most so many sensitive points, and so many final points, of each cell are classified afterwards; 0 for none.
+    Equal ones are one."""
 
 
 class Claim(Model):
     """A known answer: the probability of an event in some cells. It is tested on the records, and changes none."""
 
     event: str
-    """What happens to a trajectory: landed, tied, unbounded, not_finite, artificial, clarke, settled; or the name of an
-    observable with `hit_below`, which it hits."""
+    """What happens to a trajectory: landed, sensitive, tied, unbounded, not_finite, artificial, clarke, settled; or the
+    name of an observable with `hit_below`, which it hits."""
     c: Annotated[Items[PositiveRatio], Field(min_length=1)] | None = None
     """The step scales it is about, numbers or fractions such as "1/3"; all if left out."""
     convention: Annotated[Items[Convention], Field(min_length=1)] | None = None
@@ -431,29 +436,58 @@ def json_schema() -> dict[str, object]:
 
 
 def hypotheses(scenario: Scenario) -> tuple[Hypothesis, ...]:
-    """Return what Theorems 4 and 7 ask, and whether this scenario meets it."""
-    step_size, c = scenario.sgd.step_size, scenario.c_values()
-    outside = int(np.count_nonzero(c > 1))
-    chosen = "chosen, not drawn: it may be one of the exceptions"
+    """Return what Theorems 4 and 7 ask, and how this scenario meets it: what warnings, tables and verdicts say.
+
+    Read from the proofs (Sections D and E of the paper): both take any f_I from a finite set, iid with the selection
+    gradient of J as their mean, and any steps gamma_k = o(1/log k). That almost no x_0 lands in finite time needs no
+    law of I_k at all.
+    """
+    c = scenario.c_values()
     drawn = isinstance(scenario.sweep.c, Scales) and scenario.sweep.c.drawn
-    why = "each step draws fresh samples, so J is an expectation and no union of null sets over the f_I is a null set"
-    streamed = (Hypothesis("4 and 7", "J is a finite sum", False, why),) if isinstance(scenario.data, Stream) else ()
+    chosen = "chosen, not drawn: it may be one of the exceptions"
+    decided = {True: AS_STATED, False: NOT_MET, None: OPEN}
+
+    def said(theorem: str, hypothesis: str, held: bool | None, why: str) -> Hypothesis:
+        return Hypothesis(theorem, hypothesis, decided[held], why)
+
+    if isinstance(scenario.data, Stream):
+        why = (
+            "each step draws fresh samples, so J is an expectation and no union of null sets over the f_I is a null set"
+        )
+        law = NOT_MET, "there are no indices to draw: each sample is drawn afresh"
+        finite: tuple[Hypothesis, ...] = (Hypothesis("4 and 7", "J is a finite sum", NOT_MET, why),)
+    else:
+        law, finite = scenario.sgd.batch.state(1 if scenario.data is None else len(rows(scenario)[1])), ()
+    within, above = (tuple(c[chosen_c].tolist()) for chosen_c in (c <= 1, c > 1))
+    many = f"{len(above)} of the {len(c)} step scales" if len(c) > 1 else "the step scale"
+    rescaled = (
+        f"{many} above 1: each is c = 1 with the steps c alpha_k, which are o(1/log k) if alpha_k is, and the "
+        "exceptional c are countably many among all c > 0"
+    )
+    scales = (
+        Hypothesis("4", "c in (0, 1]", AS_STATED, "so are these step scales", within if above else None),
+        Hypothesis("4", "c in (0, 1]", COVERED, rescaled, above if within else None),
+    )
     return (
-        *streamed,
-        Hypothesis("4 and 7", "alpha_k = o(1/log k)", *step_size.vanishing),
-        Hypothesis("4", "the sum of alpha_k is infinite (used for limits to be critical)", *step_size.divergent),
-        Hypothesis("4", "c in (0, 1]", not outside, f"{outside or 'none'} of the {len(c)} step scales above 1"),
-        Hypothesis("4", "almost all c", drawn or None, f"c is {'drawn from a density' if drawn else chosen}"),
-        Hypothesis("4 and 7", *scenario.sgd.batch.hypothesis),
-        Hypothesis("4 and 7", "almost all x_0", *scenario.initial.density),
-        Hypothesis("4 and 7", "x_k is bounded", None, "the records count the trajectories that left the ball"),
+        *finite,
+        said("4 and 7", "alpha_k = o(1/log k)", *scenario.sgd.step_size.vanishing),
+        said(
+            "4",
+            "the sum of alpha_k is infinite (used for limits to be critical)",
+            *scenario.sgd.step_size.divergent,
+        ),
+        *(one for one, some in zip(scales, (within, above), strict=True) if some),
+        said("4", "almost all c", drawn or None, f"c is {'drawn from a density' if drawn else chosen}"),
+        Hypothesis("4 and 7", "I_k iid uniform over the nonempty subsets", *law),
+        said("4 and 7", "almost all x_0", *scenario.initial.density),
+        said("4 and 7", "x_k is bounded", None, "the records count the trajectories that left the ball"),
     )
 
 
 def warnings(scenario: Scenario) -> tuple[str, ...]:
-    """Return a line for each hypothesis that the scenario breaks."""
+    """Return a line for each hypothesis that the scenario does not meet, in the words of `hypotheses`."""
     return tuple(
         f"{scenario.path}: warning: a hypothesis of Theorem {h.theorem} is not met: {h.hypothesis}: {h.why}"
         for h in hypotheses(scenario)
-        if h.held is False
+        if h.state == NOT_MET
     )
