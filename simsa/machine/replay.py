@@ -212,9 +212,7 @@ class Walker:
             if step.ties:
                 found["tie_count"] += 1
                 if found["tie_first"] < 0:
-                    found.update(
-                        tie_first=step.k, tie_sample=step.ties[0].sample, sensitive_point=tuple(map(nearest, x))
-                    )
+                    found.update(tie_first=step.k, tie_sample=step.ties[0].sample, sensitive_point=tuple(map(nearest, x)))
             if step.landed and found["sensitive_first"] < 0:
                 found["sensitive_first"] = step.k
             found["movement"] = nearest(step.movement) if step.status == FINISHED else np.nan
