@@ -76,7 +76,8 @@ def made(folder: Path, expression: str, **changes: object) -> dict:
     """Run a scenario of one cell, and return the cell."""
     plain = {
         "parameters": '["x"]', "data": "[]", "convention": "tensorflow", "samples": "", "batch": "full",
-        "steps": 4, "c": "1.0", "law": "points", "initial": "points = [[0.0]]", "trajectories": 10, "precision": "float64",
+        "steps": 4, "c": "1.0", "law": "points", "initial": "points = [[0.0]]", "trajectories": 10,
+        "precision": "float64",
     }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "made.toml"
