@@ -337,7 +337,7 @@ def test_the_summary_keeps_its_contract(summary):
     assert (summary["scenario"], summary["digest"], summary["seed"]) == ("made_up", "abc", 7)
     *planned, continuous = summary["hypotheses"]
     assert planned == HEADER["hypotheses"]
-    assert (continuous["hypothesis"], continuous["state"]) == ("each f_i is continuous (Def. 3)", "open")
+    assert (continuous["hypothesis"], continuous["state"]) == ("each f_i is continuous (Def. 3)", "as stated")
     assert summary["timing"]["traj_steps_per_second"] == 1e6
     wanted = {"c", "convention", "precision", "trajectories", "steps", "tied", "sensitive", "landed", "unbounded"}
     for cell in summary["cells"]:

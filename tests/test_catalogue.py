@@ -157,11 +157,10 @@ def test_the_page_of_the_results_is_made_from_records_and_invents_none(results, 
     assert rows[0] == ["[bad_step](../scenarios/bad_step.toml)", "not run", *[""] * 6]
     summary = json.loads((tmp_path / "results" / "streaming" / "summary.json").read_text(encoding="utf-8"))
     at = summary["claims"][0]
-    at["sensitive"] = summary["cells"][at["cell"]]["sensitive"]
     where = "[streaming](../scenarios/streaming.toml)"
-    interval = f"{at['estimate']:.4g} ({at['low']:.4g} to {at['high']:.4g})"
-    sample = f"{at['hits']} of {at['hits'] + 400 - at['sensitive']} examined, of 400"  # each draws its own samples
-    assert rows[1] == [where, at["text"], "landed", "0.5", "7/18", sample, interval, "holds"]
+    assert at["estimate"] is None, "two samples may cancel at 0, where others land later: what is recorded is harmless"
+    interval = f"undecided ({at['low']:.4g} to {at['high']:.4g})"
+    assert rows[1] == [where, at["text"], "landed", "0.5", "7/18", f"{at['hits']} of 400", interval, "holds"]
     assert [row[1] for row in rows[3:]] == [
         "7, finite time",
         "4, limits are selection critical",

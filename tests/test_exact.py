@@ -1,6 +1,7 @@
 """The exact mode: the float64 kernels where nothing is rounded, the theorem where something is, and its limits."""
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 from itertools import chain, combinations
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 import simsa
 from simsa import analysis, report
+from simsa.analysis.landings import LANDED, Landings
 from simsa.analysis.pairs import pairs
 from simsa.ensemble import drive, store
 from simsa.ensemble.plan import plan
@@ -65,7 +67,12 @@ def test_exact_and_float64_agree_step_by_step_on_dyadic_numbers(points, alpha, l
         theirs = floats.walk(d, [float(g) for g in gamma], c=0.5, trajectory=t)
         for one, two in zip(ours, theirs, strict=True):
             assert one.following == two.following and one.gradient == two.gradient
-            assert (one.ties, one.landed, one.margin, one.status) == (two.ties, two.landed, two.margin, two.status)
+            assert (one.ties, one.sensitive, one.margin, one.status) == (
+                two.ties,
+                two.sensitive,
+                two.margin,
+                two.status,
+            )
     whole = exact.descend(tape_of(DYADIC), rows, d, gamma=gamma, c=0.5, first=0, count=len(points), bits=4096)
     kernel = launch.descend(tape_of(DYADIC), rows, d, c=0.5, first=0, count=len(points))
     assert whole.keys() == kernel.keys()
@@ -259,8 +266,9 @@ def test_a_sweep_runs_exact_cells_beside_the_others(said, tmp_path):
 
 
 def test_landings_are_compared_on_the_same_starts(said, tmp_path):
-    data = sweep(said("", "", ("sweep.precision=['exact','float32','float64']",)), tmp_path)
-    found = pairs(store.cells(tmp_path))
+    scenario = said("", "", ("sweep.precision=['exact','float32','float64']",))
+    data, subject = sweep(scenario, tmp_path), report.subject(scenario, plan(scenario))
+    found = analysis.summarise(store.cells(tmp_path), store.attributes(tmp_path), subject=subject)["pairs"]
     assert [(one["c"], one["precision"]) for one in found] == [(1 / 3, "float32"), (1 / 3, "float64"), (0.5, "float32"),
                                                                (0.5, "float64")]  # fmt: skip
     landed = (data.sensitive_first >= 0).values
@@ -280,9 +288,22 @@ def test_the_report_compares_landings_and_names_what_is_cut_off(said, tmp_path):
     found = analysis.summarise(store.cells(tmp_path), store.attributes(tmp_path), subject=subject)
     lines = report.text(found, tmp_path).splitlines()
     at = lines.index("landed exactly and in floating point, on the same starts and minibatches:")
-    assert lines[at + 1].split() == ["c", "precision", "both", "only", "exactly", "only", "in", "float", "neither"]
+    assert lines[at + 1].split() == [
+        "c",
+        "precision",
+        "both",
+        "only",
+        "exactly",
+        "only",
+        "in",
+        "float",
+        "neither",
+        "not",
+        "classified",
+    ]
     pair = found["pairs"][0]
-    counts = [str(pair[key]) for key in ("both", "only_exact", "only_float", "neither")]
+    counted = ("both", "only_exact", "only_float", "neither", "unclassified")
+    counts = [str(pair[key]) for key in counted]
     assert lines[at + 2].split() == ["0.333333", "float64", *counts]
     assert lines[at + 3] == "nothing landed in the other 1 of 2 comparisons"
     cut = [cell["too_long"] for cell in found["cells"]]
@@ -291,25 +312,27 @@ def test_the_report_compares_landings_and_names_what_is_cut_off(said, tmp_path):
     assert f"0.37 ({cut[3]} of 60)" in " ".join(lines[at + 4 : at + 6])
 
 
-def test_pairs_of_a_scale_listed_twice_and_of_what_was_not_run():
+def test_pairs_count_what_was_run_in_both_and_what_was_cut_off():
     data = xarray.Dataset(
         {
             "sensitive_first": (("cell", "trajectory"), [[0, -1, -1], [0, 0, -1], [-1, -1, -1], [-1, 5, -1]]),
             "status": (("cell", "trajectory"), [[0, 0, 255], [0, 0, 0], [0, 0, 0], [3, 0, 3]]),
         },
         {
-            "c": ("cell", [0.5] * 4),
+            "c": ("cell", [0.5, 0.5, 0.25, 0.25]),
             "convention": ("cell", ["jax"] * 4),
             "precision": ("cell", ["float64", "exact"] * 2),
         },
     )
     cells = [data.isel(cell=i) for i in range(4)]
-    one, two = pairs(cells)
+    found = [Landings.of(cell) for cell in cells]
+    landings = [replace(one, outcome=np.full(one.who.size, LANDED)) for one in found]
+    one, two = pairs(cells, landings)
     assert {k: one[k] for k in ("trajectories", "both", "only_exact", "only_float", "neither", "undecided")} == {
         "trajectories": 2, "both": 1, "only_exact": 1, "only_float": 0, "neither": 0, "undecided": 0,
     }  # fmt: skip
     assert (two["trajectories"], two["only_exact"], two["neither"], two["undecided"]) == (3, 1, 2, 2)
-    assert pairs(cells[::2]) == []
+    assert pairs(cells[::2], landings[::2]) == []
 
 
 def test_exact_cells_take_steps_of_the_file_and_not_of_the_float(said):

@@ -150,7 +150,7 @@ def test_networks_and_python_programs_index_their_parameters(said, tmp_path):
     [
         ('"abs(x - 2)"', '"abs(z - 2)"',
          "x.toml: observe.0.expression: expression \"abs(z - 2)\", column 5: unknown name 'z'; "
-         "expected one of inf, nan, pi, x, y"),
+         "expected one of inf, pi, x, y"),
         ('name = "mixed"', 'name = "distance"',
          "x.toml:28: observe.1.name: the name 'distance' stands for two things"),
         ('name = "mixed"', 'name = "a b"',

@@ -148,7 +148,7 @@ def test_a_user_may_choose_the_derivative_at_zero(wish: dict[str, str | float], 
     ("make", "message"),
     [
         (lambda: Convention("theano"), "convention 'theano' is unknown; expected one of tensorflow, pytorch, jax"),
-        (lambda: Convention("jax", {"rleu": 0.5}), "convention override 'rleu' is not a selection"),
+        (lambda: Convention("jax", {"rleu": 0.5}), "convention override 'rleu' has no rule at ties"),
         (lambda: Convention("jax", {"relu": "splat"}), "relu: tie rule 'splat' is unknown; expected one of a number"),
         (lambda: Convention("jax", {"max": 0.5}), "max: expected a rule or a spelling, got the number 0.5"),
         (lambda: Convention("jax", {"huber": 0.5}), "huber: a number cannot set its derivative at a tie"),

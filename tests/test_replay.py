@@ -16,6 +16,7 @@ from simsa.errors import ProgramError, RecordsError, ScenarioError
 from simsa.machine import FLOAT64, Walker, tape_of
 from simsa.machine.exact import EXACT, UNDEFINED
 from simsa.machine.rounding import explain, same
+from simsa.machine.sensitivity import words
 from simsa.scenario import load
 
 TEXT = """\
@@ -77,7 +78,7 @@ def test_a_replay_is_the_recorded_trajectory(results, cell):
         assert [float(v) for v in steps[-1].following] == kept.final.values.tolist()
         ties = [step.k for step in steps if step.ties]
         assert (ties[0] if ties else -1, len(ties)) == (kept.tie_first, kept.tie_count)
-        landed = [step.k for step in steps if step.landed]
+        landed = [step.k for step in steps if step.sensitive]
         assert (landed[0] if landed else -1) == kept.sensitive_first
         assert min(step.margin for step in steps) == kept.margin
         if ties:
@@ -148,14 +149,19 @@ def test_float32_parts_at_the_start(results):
     assert Fraction(part.value) != part.exact
 
 
+def drawn(place):
+    """Return the random words of a sample: of one trajectory's first step."""
+    return words(7, 0, 0, place, 1)
+
+
 def step_of(formula, x, gamma=Fraction(1, 2), data=()):
     """Return the rounding of one step, in float64 and exactly."""
     names = [f"a{i}" for i in range(len(data))]
     tape = tape_of(simsa.expression(formula, ["x"], names))
     rows = np.array([data], float).reshape(1, -1)
     floats, rationals = Walker(tape, rows, FLOAT64), Walker(tape, rows, EXACT)
-    one = floats.step(0, [np.float64(x)], [0], np.float64(float(gamma)), 1e6)
-    two = rationals.step(0, [Fraction(x)], [0], gamma, 1e6)
+    one = floats.step(0, [np.float64(x)], [0], np.float64(float(gamma)), 1e6, drawn)
+    two = rationals.step(0, [Fraction(x)], [0], gamma, 1e6, drawn)
     return explain(floats, one, two), one, two
 
 
@@ -182,7 +188,7 @@ def test_a_rounding_that_heals_is_no_part():
     """x * 1/3 * 3 rounds twice and comes back: the gradient is 1 in both, and nothing parts."""
     tape = tape_of(simsa.expression("x / 3 * 3", ["x"]))
     run = Walker(tape, np.zeros((1, 0)))
-    one = run.step(0, [np.float64(1.0)], [0], np.float64(0.5), 1e6)
+    one = run.step(0, [np.float64(1.0)], [0], np.float64(0.5), 1e6, drawn)
     assert one.following == (0.5,)
     why, _, _ = step_of("x / 3 * 3", 1.0)
     assert why is None

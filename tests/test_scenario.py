@@ -319,7 +319,7 @@ def test_a_scalar_where_a_table_belongs_is_refused(said):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("{ relux = 0.5 }", "convention override 'relux' is not a selection; expected one of relu, "),
+        ("{ relux = 0.5 }", "convention override 'relux' has no rule at ties; expected one of sqrt, relu, "),
         ('{ base = "theano" }', "convention 'theano' is unknown; expected one of tensorflow, pytorch, jax"),
         ('{ maximum = "spilt" }', "maximum: tie rule 'spilt' is unknown; expected one of a number, split, "),
     ],

@@ -284,7 +284,7 @@ def test_the_scenario_holds_and_is_replayed(scenarios, tmp_path, capsys):
         "holds: P(landed) = 7/18" in text and "holds: P(landed) = 1/4" in text and "REJECTED: P(landed) = 1/2" in text
     )
     assert "not computed, samples are streamed" in text
-    assert "Theorem 7, finite time: hypothesis not met" in text and "J is a finite sum (each step" in " ".join(
+    assert "Theorem 7, finite time: hypothesis not met" in text and "J is a finite sum: each step" in " ".join(
         text.split()
     )
     assert "not computed how many" in " ".join(text.split()), "too many branches of the estimate of J meet at 0"

@@ -16,6 +16,7 @@ from simsa.analysis.intervals import Stratum, Tally
 from simsa.analysis.landings import LANDED, NOT_EXAMINED, NOT_LANDED, UNDECIDED
 from simsa.analysis.verdicts import AS_STATED, BROKEN, COVERED, OPEN, verdicts
 from simsa.ensemble.store import FINISHED, NOT_RUN, UNBOUNDED
+from simsa.errors import SimsaError
 from simsa.machine.launch import Descent, Initial
 from simsa.scenario import hypotheses, load, model
 from tests.test_analysis import HEADER, cell_of, landings_of, records_of
@@ -620,7 +621,10 @@ def test_minibatches_that_can_be_drawn(law, size, replace, n, expected):
 
 def test_an_unknown_law_of_minibatches_falls_into_no_default():
     law_of_x0 = Initial("normal", np.zeros(1), np.ones(1), np.zeros((0, 1)))
-    descent = Descent(1, "fixed", 2, False, np.ones(1), 1.0, 0, law_of_x0, np.zeros(0, np.int64), 0)
+    with pytest.raises(SimsaError, match="unknown law of the minibatch 'fixed'"):
+        Descent(1, "fixed", 2, False, np.ones(1), 1.0, 0, law_of_x0, np.zeros(0, np.int64), 0)
+    descent = Descent(1, "full", 2, False, np.ones(1), 1.0, 0, law_of_x0, np.zeros(0, np.int64), 0)
+    object.__setattr__(descent, "law", "fixed")
     with pytest.raises(ValueError, match="unknown law of minibatches 'fixed'"):
         report.drawable(descent, 3)
 

@@ -38,7 +38,7 @@ class Convention:
         for name in self.overrides:
             if name not in ROW or not ROW[name].ties:
                 known = ", ".join(row.name for row in ROW.values() if row.ties)
-                raise ProgramError(f"convention override '{name}' is not a selection; expected one of {known}")
+                raise ProgramError(f"convention override '{name}' has no rule at ties; expected one of {known}")
             self.tie(name)
 
     @property
