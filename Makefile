@@ -14,11 +14,11 @@ pip := $(python) -m pip --disable-pip-version-check install --quiet --constraint
 sweep: $(VENV)/.run ## run the main job
 	$(python) scripts/sweep.py $(SCENARIO) $(ARGS)
 
-test: $(VENV)/.dev ## run the tests
-	$(python) -m pytest $(ARGS)
+test: $(VENV)/.dev ## run the tests, on as many cores as there are (at most 4: each compiles kernels)
+	$(python) -m pytest -n auto --maxprocesses 4 $(ARGS)
 
 torture: $(VENV)/.dev ## the tests over generated programs, ten times as many as in the suite
-	$(python) -m pytest -m torture --programs 2000 $(ARGS)
+	$(python) -m pytest -n auto -m torture --programs 2000 $(ARGS)
 
 lint: $(VENV)/.dev ## style, types, and who may import whom
 	$(VENV)/bin/ruff check
