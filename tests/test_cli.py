@@ -25,7 +25,7 @@ SAVE_ALL = plots.save_all
 FIGURES = {path for name in ("landing", "objective", "margins") for path in (f"{name}.pdf", f"{name}.png")}
 
 
-def machine(tape, rows, descent, *, c, first, count, precision, engine):
+def machine(tape, rows, descent, *, c, first, count, precision, engine, say):
     """Stand in for the machine: trajectory t lands at step t for c = 0.5 and t < 8, and never for other c."""
     t = np.arange(first, first + count)
     hit = np.where((t < 8) & (c == 0.5), t % descent.steps, -1)

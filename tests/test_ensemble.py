@@ -57,7 +57,7 @@ PLAN = Plan(
 )
 
 
-def descend(tape, rows, descent, *, c, first, count, precision, engine):
+def descend(tape, rows, descent, *, c, first, count, precision, engine, say):
     """Stand in for the machine: every record is a function of the cell and the trajectory."""
     t = np.arange(first, first + count)
     numbers = (t * 13 + int(c * 14)) % 101 * float(c)
@@ -98,9 +98,9 @@ def test_the_number_of_threads_changes_no_byte(tmp_path, whole, workers):
 def test_the_machine_is_asked_for_every_block_of_every_cell_once(tmp_path):
     asked = []
 
-    def noting(*given, c, first, count, precision, engine):
+    def noting(*given, c, first, count, precision, engine, say):
         asked.append((c, first, count, precision))
-        return descend(*given, c=c, first=first, count=count, precision=precision, engine=engine)
+        return descend(*given, c=c, first=first, count=count, precision=precision, engine=engine, say=say)
 
     go(tmp_path, machine=noting)
     wanted = [(LAYOUT.cells[b.cell].scale, b.first, b.count, "float64") for b in LAYOUT.blocks]

@@ -131,7 +131,7 @@ def run(
             values = exact.descend(*given, gamma=gamma, bits=plan.exact.bits, **which)
         else:
             engine = plan.engine(cell)
-            values = descend(*given, precision=cell.precision, engine=engine, **which)
+            values = descend(*given, precision=cell.precision, engine=engine, say=say, **which)
         if plan.observables:
             values = {**values, **observed(plan, values["snapshots"])}
         records.write(block, values, time.perf_counter() - began)

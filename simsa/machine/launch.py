@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -46,6 +46,12 @@ LARGEST_SINGLE = 2**24
 """Most samples of a minibatch in float32, which counts them exactly."""
 
 Float = NDArray[np.floating[Any]]
+
+_SENSITIVE: dict[str, int] = {}
+"""By precision, the address of the kernel that tells whether ties matter, once it has been needed."""
+
+_LOCK = Lock()
+"""For the thread that compiles it."""
 
 
 @dataclass(frozen=True)
@@ -164,12 +170,14 @@ def descend(
     precision: str = "float64",
     engine: str = INTERPRETER,
     shape: tuple[int, int] | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, NDArray[Any]]:
     """Run the trajectories first, ..., first + count - 1 of a cell, and return their records.
 
     rows: (n, d), the samples; if they are streamed, those of J. c: step scale, which names the random numbers as well.
     precision: "float64" or "float32". engine: "interpreter", or "specialised", which is compiled for the tape first
     (once per machine). shape: (groups, samples) of the layout, for tests. The result depends on neither of these two.
+    say: takes a line if a kernel has to be compiled that no run has needed yet on this machine.
     The call releases the GIL. Each record has the trajectory as its first axis: status (0 finished, 1 left the ball,
     2 not finite), stopped (step), tie_first, tie_count, tie_sample (row of the data; if streamed, place in the
     minibatch), sensitive_first, sensitive_point (count, p), margin, final (count, p), objective (count, checkpoints),
@@ -222,25 +230,24 @@ def descend(
 
     # many runs meet no tie, so what looks at ties is compiled (20 s, once per machine) when there is one
     if not run(_SENSITIVE.get(precision, 0)):
-        with _LOCK:
-            if precision not in _SENSITIVE:
-                _SENSITIVE[precision] = _sensitive(precision)
-        run(_SENSITIVE[precision])
+        run(_sensitive(precision, say))
     mark(precision, package).touch()
     if not descent.snapshots:
         del out["snapshots"]
     return out
 
 
-_SENSITIVE: dict[str, int] = {}
-"""By precision, the address of the kernel that tells whether ties matter, once it has been needed."""
-
-_LOCK = Lock()
-
-
-def _sensitive(precision: str) -> int:
+def _sensitive(precision: str, say: Callable[[str], None]) -> int:
     """Compile the kernel that tells whether ties matter, or load it from disk, and return its address."""
-    return int(kernels().engine.sensitive.address(types_of_sensitive(precision)))  # type: ignore[no-untyped-call]
+    with _LOCK:
+        if precision not in _SENSITIVE:
+            known = mark(f"{precision}-ties")
+            if not known.exists():
+                say(f"a tie: compiling what looks at ties for {precision} (once per machine and version) ...")
+            engine = kernels().engine
+            _SENSITIVE[precision] = int(engine.sensitive.address(types_of_sensitive(precision)))  # type: ignore[no-untyped-call]
+            known.touch()
+        return _SENSITIVE[precision]
 
 
 def _format(precision: str) -> np.dtype[Any]:
