@@ -74,6 +74,17 @@ def test_known_answers(f, x, expected):
     assert sensitive(f, x, [[]]) == {expected}
 
 
+def test_equal_pieces_are_equal_whatever_the_weights():
+    """A small weight beside one near 1: what rounding leaves of 1 - w is small beside w, and not beside 1 - w."""
+
+    def f(x):
+        return np.maximum(x[0] * 0.1 * x[1], x[0] * 0.1 * x[1]) + np.max(np.stack([x[1] * 0.7, x[1] * 0.7, x[0]]))
+
+    for lot in range(1, 400, 2):
+        found = sensitive(f, [0.3, 0.9], [[]], lambda place, lot=lot: lambda n: lot << 8 if n % 2 else 0xFEDCBA98)
+        assert found == {False}, lot
+
+
 def test_guards_of_one_pair_are_decided_together():
     """With x < 0 and x >= 0 both refused, the last row would be reached, whose value is another: no x does that."""
 

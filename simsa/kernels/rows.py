@@ -466,7 +466,7 @@ def tied_row(arity, immediates, pieces, branches):
             mixed = b.select(moves, b.fadd(b.fmul(d, w), zero), nothing)
             mixed = b.fadd(mixed, b.select(counts, b.fadd(b.fmul(a, apart), zero), nothing))
             total = b.select(moves, b.fadd(b.fmul(size, w), zero), nothing)
-            far = b.fmul(_call(b, "fabs", a), _call(b, "fabs", apart))
+            far = b.fmul(_call(b, "fabs", a), b.fadd(w, _call(b, "fabs", share)))
             moved.append((mixed, b.fadd(total, b.select(counts, b.fadd(far, zero), nothing))))
         for i, address in enumerate(addresses):
             mode = memory.item("modes", memory.plus("first", i))

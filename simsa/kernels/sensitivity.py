@@ -48,9 +48,12 @@ def mixed(a, d, w, c, nothing):
 
 @kernel
 def contributed(a, size, w, c, nothing):
-    """Return the sum of the absolute contributions to what `mixed` returns, where size is that to d."""
+    """Return the sum of the absolute contributions to what `mixed` returns, where size is that to d.
+
+    w and c contribute each: their difference may be far smaller than what is rounded in it.
+    """
     one = select(negative_zero(size), nothing, size * fabs(w) + 0.0)
-    return one + select(negative_zero(a) | (w == c), nothing, fabs(a) * fabs(w - c) + 0.0)
+    return one + select(negative_zero(a) | (w == c), nothing, fabs(a) * (fabs(w) + fabs(c)) + 0.0)
 
 
 @kernel
@@ -211,7 +214,7 @@ def _order_sense(adjoints, deltas, sizes, draws, at, modes, first, count, here, 
                 sizes[address] += size * abs(w) + zero
             if not negative_zero(a) and w != c:
                 deltas[address] += a * (w - c) + zero
-                sizes[address] += abs(a) * abs(w - c) + zero
+                sizes[address] += abs(a) * (abs(w) + abs(c)) + zero
 
 
 @kernel
@@ -261,7 +264,7 @@ def choose_sense(
                         sizes[address] += size * w + draws.dtype.type(0.0)
                     if not negative_zero(a) and w != c:
                         deltas[address] += a * (w - c) + draws.dtype.type(0.0)
-                        sizes[address] += abs(a) * abs(w - c) + draws.dtype.type(0.0)
+                        sizes[address] += abs(a) * (abs(w) + abs(c)) + draws.dtype.type(0.0)
 
 
 @kernel

@@ -81,7 +81,7 @@ def difference(interpreter: Interpreter, run: Execution, word: Draw) -> Differen
             if moved[r]:
                 parts.append((entries[r] * w, sizes[r] * abs(w)))
             if live[r] and w != c:
-                parts.append((adjoints[r] * (w - c), abs(adjoints[r]) * abs(w - c)))
+                parts.append((adjoints[r] * (w - c), abs(adjoints[r]) * (abs(w) + abs(c))))
             if parts and modes[i]:
                 mixed, size = (total(column) for column in zip(*parts, strict=True))
                 gained.setdefault(i, []).append((mixed * partial, size * abs(partial)))
