@@ -767,3 +767,26 @@ def test_every_selection_of_the_table_has_a_set_at_its_kink():
                 sides = {float(program.gradient([x + e])[0]) for e in (-1e-12, 1e-12)}
                 found = sorted(v[0] for v in clarke(program, [x]))
                 np.testing.assert_allclose(found, sorted(sides)[: len(found)], atol=1e-11)
+
+
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_of_several_equal_operands_each_leads_in_one_cell(name):
+    """The set of the largest of n at n equal entries has n gradients, whatever the orders of the others are."""
+    program = trace(lambda x: getattr(np, name)(x), 12)
+    assert sorted(map(tuple, clarke(program, [0.0] * 12))) == sorted(map(tuple, np.eye(12)))
+
+
+@pytest.mark.parametrize(
+    ("several", "two"),
+    [
+        ("max(exp(x) - 1, x)", "maximum(exp(x) - 1, x)"),
+        ("max(x**2 - y**3, 0)", "maximum(x**2 - y**3, 0)"),
+        ("min(y**2, x**2 * y)", "minimum(y**2, x**2 * y)"),
+        ("sort(sin(x), y)[0]", "minimum(sin(x), y)"),
+        ("median(sin(x), y, -1)", "maximum(minimum(sin(x), y), -1)"),
+        ("max(x, y, x + y)", "maximum(maximum(x, y), x + y)"),
+    ],
+)
+def test_both_spellings_have_the_same_set(several, two):
+    one, other = (clarke(simsa.expression(text, ["x", "y"]), [0.0, 0.0]) for text in (several, two))
+    assert sorted(map(tuple, one)) == sorted(map(tuple, other))

@@ -180,10 +180,10 @@ def copied(run: Execution) -> Execution:
 
 
 class _Fork(Exception):
-    """The sign of a polynomial is needed."""
+    """Signs of polynomials are needed: those of one of the options, which leave out no open set."""
 
-    def __init__(self, polynomial: Polynomial) -> None:
-        self.polynomial = polynomial
+    def __init__(self, options: list[dict[Polynomial, int]]) -> None:
+        self.options = options
 
 
 Oracle = Callable[[Any, Callable[[], Any]], int | None]
@@ -203,9 +203,11 @@ def cells(terms: list[Term], limit: int) -> Iterator[Cell]:
             try:
                 _finish(terms, cell)
             except _Fork as fork:
-                sides = [side for side in (_narrowed(cell, fork.polynomial, s) for s in (1, -1)) if side is not None]
-                if len(sides) < 2:
-                    sides[0].exact = sides[0].exact and all(proved(v) for v in fork.polynomial.slope.values())
+                sides = [side for option in fork.options if (side := _narrowed(cell, option)) is not None]
+                if len(sides) < len(fork.options):
+                    normals = [v for option in fork.options for one in option for v in one.slope.values()]
+                    for side in sides:
+                        side.exact = side.exact and all(map(proved, normals))
                 cell, *others = sides
                 stack += others
                 continue
@@ -256,9 +258,13 @@ def _decided(term: Term, cell: Cell, run: Execution) -> Any:
     if row.name == "sort":
         return tuple(sorted(range(len(x)), key=cmp_to_key(order)))
     if row.arity is None and row.name != "select":
-        best = run.decisions[k][0]
-        for i, v in enumerate(x):
-            if v == x[best] and i != best and order(i, best) == (1 if row.name == "max" else -1):
+        best, better = run.decisions[k][0], 1 if row.name == "max" else -1
+        tied = [i for i, v in enumerate(x) if v == x[best]]
+        won = _winner(cell, tied, better, lambda i, j: _guards(operand(i) - operand(j))) if len(tied) > 2 else None
+        if won is not None:
+            return [won]
+        for i in tied:
+            if i != best and order(i, best) == better:
                 best = i
         return [best]
     for i, (guards, decision) in enumerate(branches.table(beside, k, run)):
@@ -269,6 +275,52 @@ def _decided(term: Term, cell: Cell, run: Execution) -> Any:
         else:
             return decision
     raise AssertionError("the last row of a branch table has no guard")
+
+
+def _winner(
+    cell: Cell, tied: list[int], better: int, lead: Callable[[int, int], tuple[int, list[Polynomial], bool]]
+) -> int | None:
+    """Return which of several equal operands of max (better 1) or min (-1) is the best in the cell.
+
+    lead(i, j): sign, factors and exactness of operand i less operand j. There is a cell for each operand that leads all
+    others, whatever the order of these. None if a lead has several factors, which are compared one by one.
+    """
+
+    def needed(i: int) -> dict[Polynomial, int] | None:
+        """Return the signs that are missing for operand i to lead; None if it does not."""
+        signs: dict[Polynomial, int] = {}
+        for j in tied:
+            if j == i:
+                continue
+            sign, factors, exact = lead(min(i, j), max(i, j))
+            cell.exact = cell.exact and exact
+            sign *= better if i < j else -better
+            if not factors:
+                if sign < 0 or (sign == 0 and j < i):
+                    return None
+            elif len(factors) > 1:
+                raise _SeveralFactors
+            elif cell.signs.get(factors[0], signs.get(factors[0], sign)) != sign:
+                return None
+            elif factors[0] not in cell.signs:
+                signs[factors[0]] = sign
+        return signs
+
+    try:
+        options = []
+        for i in tied:
+            missing = needed(i)
+            if missing == {}:
+                return i
+            if missing is not None:
+                options.append(missing)
+    except _SeveralFactors:
+        return None
+    raise _Fork(options)
+
+
+class _SeveralFactors(Exception):
+    """The sign of a lead is that of a product."""
 
 
 def _plain_sign(h: Any) -> int | None:
@@ -288,34 +340,39 @@ def _guard(term: Term, cell: Cell, row: int, number: int) -> Any:
     return form(branches.table(term.symbolic, cell.k, _forms(term, cell))[row][0][number][0])
 
 
-def _sign(term: Term, cell: Cell, guard: Callable[[], Any]) -> int:
-    """Return the sign of a guard in the cell."""
-    h = guard()
+def _guards(h: Any) -> tuple[int, list[Polynomial], bool]:
+    """Return the sign, the factors that are 0 at the point, and the exactness of a guard."""
     if not np.isfinite(plain(h.value())):
         raise ProgramError("a guard has no finite derivative at this point")
     sign, polynomials, exact = signs(h)
-    cell.exact = cell.exact and exact
     for polynomial in polynomials:
         if not all(np.isfinite(plain(v)) for v in polynomial.slope.values()):
             raise ProgramError("a guard has no finite derivative at this point")
+    return sign, polynomials, exact
+
+
+def _sign(term: Term, cell: Cell, guard: Callable[[], Any]) -> int:
+    """Return the sign of a guard in the cell."""
+    sign, polynomials, exact = _guards(guard())
+    cell.exact = cell.exact and exact
+    for polynomial in polynomials:
         if polynomial not in cell.signs:
-            raise _Fork(polynomial)
+            raise _Fork([{polynomial: 1}, {polynomial: -1}])
         sign *= cell.signs[polynomial]
     return sign
 
 
-def _narrowed(cell: Cell, polynomial: Polynomial, sign: int) -> Cell | None:
-    """Return the cell where a polynomial has a sign; None if affine ones have no such direction."""
+def _narrowed(cell: Cell, signs: dict[Polynomial, int]) -> Cell | None:
+    """Return the cell where polynomials have signs; None if affine ones have no such direction."""
     narrowed = cell.copy()
-    narrowed.signs[polynomial] = sign
-    if polynomial.affine:
-        normal = {i: sign * Fraction(v) for i, v in polynomial.slope.items()}
-        if not _along(normal, narrowed.direction) > 0:
-            slopes = [{i: s * Fraction(v) for i, v in p.slope.items()} for p, s in narrowed.signs.items() if p.affine]
-            direction = inside(slopes)
-            if direction is None:
-                return None
-            narrowed.direction = direction
+    narrowed.signs.update(signs)
+    fresh = [{i: s * Fraction(v) for i, v in p.slope.items()} for p, s in signs.items() if p.affine]
+    if not all(_along(normal, narrowed.direction) > 0 for normal in fresh):
+        slopes = [{i: s * Fraction(v) for i, v in p.slope.items()} for p, s in narrowed.signs.items() if p.affine]
+        direction = inside(slopes)
+        if direction is None:
+            return None
+        narrowed.direction = direction
     return narrowed
 
 

@@ -117,7 +117,9 @@ class Interpreter:
         """Return the row, operand registers and numbers of instruction k."""
         line, row = self.tape.code[k], ROWS[self.tape.code[k, OP]]
         count = row.numbers(int(line[COUNT]))
-        numbers = [self.arithmetic.number(v) for v in self.tape.numbers[line[NUMBER] : line[NUMBER] + count].tolist()]
+        numbers = self.tape.numbers[line[NUMBER] : line[NUMBER] + count].tolist()
+        if row.arity is not None or row.round:  # else it is the number of a rule, whatever the arithmetic
+            numbers = [self.arithmetic.number(v) for v in numbers]
         return row, self.tape.operand(k).tolist(), numbers
 
     def _text(self, row: Primitive, text: str, args: Sequence[Number]) -> Number:
