@@ -790,3 +790,9 @@ def test_of_several_equal_operands_each_leads_in_one_cell(name):
 def test_both_spellings_have_the_same_set(several, two):
     one, other = (clarke(simsa.expression(text, ["x", "y"]), [0.0, 0.0]) for text in (several, two))
     assert sorted(map(tuple, one)) == sorted(map(tuple, other))
+
+
+def test_too_many_equal_operands_are_refused_at_once():
+    program = trace(lambda x: np.max(x), 200)
+    with pytest.raises(ProgramError, match="200 operands of max are equal here, over the limit of 64"):
+        calculus.is_clarke(program, np.zeros(200), np.full(200, 1 / 200))

@@ -137,13 +137,18 @@ class Term:
         return all(a == b for a, b in zip(self.results(exact), self.results(self.undisturbed), strict=True))
 
 
+MOST_EQUAL = 64
+"""Equal operands of a max or min, each of which leads in a cell of its own: more would take longer than seconds."""
+
+
 @dataclass
 class Cell:
     """Decisions at the ties of all terms, and the signs beside the point that they need.
 
     runs: the executions of the terms under these. choices: by term, the decisions at its ties. signs: of polynomials
     that are 0 at the point. direction: along which all affine ones have these signs. exact: whether guards are 0
-    without rounding.
+    without rounding. leads: what is known of the differences of operands of the selection where the cell is; cells that
+    part there share it.
     """
 
     term: int = 0
@@ -154,13 +159,14 @@ class Cell:
     signs: dict[Polynomial, int] = field(default_factory=dict)
     direction: Direction = field(default_factory=dict)
     exact: bool = True
+    leads: dict[tuple[int, int], tuple[int, list[Polynomial], bool]] = field(default_factory=dict)
 
     def copy(self) -> "Cell":
         """Return a cell that goes on by itself."""
         return Cell(
             self.term, self.k, [*self.runs[:-1], *(copied(run) for run in self.runs[-1:])],
             None if self.forms is None else copied(self.forms), [dict(c) for c in self.choices], dict(self.signs),
-            self.direction, self.exact,
+            self.direction, self.exact, self.leads,
         )  # fmt: skip
 
     @property
@@ -233,6 +239,7 @@ def _finish(terms: list[Term], cell: Cell) -> None:
             term.step(run, cell.k)
             if cell.k in run.decisions and branches.tied(term.beside, cell.k, run):
                 decision = _decided(term, cell, run)
+                cell.leads = {}
                 term.step(run, cell.k, decision)
                 cell.choices[-1][cell.k] = decision
             cell.k += 1
@@ -260,7 +267,13 @@ def _decided(term: Term, cell: Cell, run: Execution) -> Any:
     if row.arity is None and row.name != "select":
         best, better = run.decisions[k][0], 1 if row.name == "max" else -1
         tied = [i for i, v in enumerate(x) if v == x[best]]
-        won = _winner(cell, tied, better, lambda i, j: _guards(operand(i) - operand(j))) if len(tied) > 2 else None
+
+        def lead(i: int, j: int) -> tuple[int, list[Polynomial], bool]:
+            if (i, j) not in cell.leads:
+                cell.leads[i, j] = _guards(operand(i) - operand(j))
+            return cell.leads[i, j]
+
+        won = _winner(cell, tied, better, lead) if len(tied) > 2 else None
         if won is not None:
             return [won]
         for i in tied:
@@ -441,7 +454,12 @@ def _gordan(normals: list[list[Fraction]]) -> list[Fraction] | None:
 
 
 def _refuse_at_once(terms: list[Term], limit: int) -> None:
-    """Raise ProgramError if guards with independent gradients cut more than `limit` cells."""
+    """Raise ProgramError if guards with independent gradients cut more than `limit` cells, or too many are compared."""
+    for term in terms:
+        for k in term.tied:
+            row = branches.primitive(term.beside, k)
+            if row.name in ("max", "min") and (equal := _most(term, k)) > MOST_EQUAL:
+                raise ProgramError(f"{equal} operands of {row.name} are equal here, over the limit of {MOST_EQUAL}")
     if prod(_most(term, k) for term in terms for k in term.tied) <= limit:
         return
     rows: list[Slope] = []
