@@ -65,12 +65,13 @@ def test_weights_of_two_samples_must_be_independent():
         (lambda x: simsa.where(x[0] > 0, 1.0, -1.0), [0.0], True),
         (lambda x: simsa.where(x[0] > 0, x[0], 0.0 * x[0]), [0.0], True),
         (lambda x: simsa.where(x[0] > 0, x[0], x[0]), [0.0], False),
+        (lambda x: simsa.relu(simsa.where(x[0] > 0, x[0], -1.0)), [0.0], True),
         (lambda x: np.floor(x[0]), [2.0], True),
         (lambda x: np.floor(x[0]), [2.5], False),
     ],
 )
 def test_known_answers(f, x, expected):
-    """Equal pieces, dead units, factors 0, a sum that no order changes; small kinks, jumps, and pieces that agree."""
+    """Equal pieces, dead units, factors 0, a sum that no order changes; small kinks, jumps (a dead one, too), and pieces that agree."""
     assert sensitive(f, x, [[]]) == {expected}
 
 

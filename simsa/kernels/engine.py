@@ -184,8 +184,8 @@ def _row_sense(op, values, adjoints, deltas, sizes, draws, at, modes, numbers, n
 
 @walk
 def _rows_sense(
-    op, values, adjoints, deltas, sizes, draws, jumps, counter, block, at, modes, numbers, number, first, out, step,
-    times, groups, samples,
+    op, values, adjoints, deltas, sizes, draws, valid, jumps, counter, block, at, modes, numbers, number, first, out,
+    step, times, groups, samples,
 ):  # fmt: skip
     """Pass on what a run of like rows of the table has, under random weights at its ties."""
     pieces = PIECES[op]
@@ -196,8 +196,7 @@ def _rows_sense(
                 tied = _tied_row(op, values, at, numbers, number, first, n, g, s)
                 if tied and JUMPS[op]:
                     for lane in range(width(values)):
-                        live = not (negative_zero(adjoints[here + lane]) and negative_zero(deltas[here + lane]))
-                        if live and tied >> lane & 1:
+                        if tied >> lane & 1 and valid[(g * samples + s) * width(values) + lane] != 0.0:
                             jumps[g * width(values) + lane] = True
                 if tied:
                     draw(draws, counter, block + n * ((pieces + 3) // 4), pieces, g, s)
@@ -209,8 +208,8 @@ def _rows_sense(
 
 @walk
 def sense(
-    code, at, modes, numbers, rows, guards, values, absolute, adjoints, deltas, sizes, draws, marks, jumps, counter,
-    step, groups, samples, order,
+    code, at, modes, numbers, rows, guards, values, absolute, adjoints, deltas, sizes, draws, marks, valid, jumps,
+    counter, step, groups, samples, order,
 ):  # fmt: skip
     """Pass back the convention's adjoints, how far a random mixture's are from them, and the sizes of these."""
     for k in range(code.shape[0] - 1, -1, -1):
@@ -265,11 +264,11 @@ def sense(
                 elif which == 1:
                     choose_sense(
                         values, adjoints, deltas, sizes, draws, counter, block, at, modes, first, out, rows, guards,
-                        branch, marks, jumps, groups, samples,
+                        branch, marks, valid, jumps, groups, samples,
                     )  # fmt: skip
             elif PIECES[op] and which == 1:
                 _rows_sense(
-                    op, values, adjoints, deltas, sizes, draws, jumps, counter, block, at, modes, numbers, number,
+                    op, values, adjoints, deltas, sizes, draws, valid, jumps, counter, block, at, modes, numbers, number,
                     first, out, step, times, groups, samples,
                 )  # fmt: skip
             elif PIECES[op] and which == 2:
@@ -321,6 +320,6 @@ def sensitive(
     marks = np.zeros(rows.shape[0] + guards.shape[0] + 1, np.int64)
     seed(adjoints, seeds, clear, 0, valid, step)
     sense(
-        code, at, modes, numbers, rows, guards, values, absolute, adjoints, deltas, sizes, draws, marks, jumps, counter,
-        step, groups, samples, order,
+        code, at, modes, numbers, rows, guards, values, absolute, adjoints, deltas, sizes, draws, marks, valid, jumps,
+        counter, step, groups, samples, order,
     )  # fmt: skip

@@ -219,8 +219,8 @@ def _order_sense(adjoints, deltas, sizes, draws, at, modes, first, count, here, 
 
 @kernel
 def choose_sense(
-    values, adjoints, deltas, sizes, draws, counter, block, at, modes, first, out, rows, guards, branch, marks, jumps,
-    groups, samples,
+    values, adjoints, deltas, sizes, draws, counter, block, at, modes, first, out, rows, guards, branch, marks, valid,
+    jumps, groups, samples,
 ):  # fmt: skip
     """Select: random weights on the rows that are reached when each tied guard is decided either way, in each lane.
 
@@ -237,26 +237,25 @@ def choose_sense(
             here = out + (g * samples + s) * lanes
             for lane in range(lanes):
                 a, d, size = adjoints[here + lane], deltas[here + lane], sizes[here + lane]
-                if negative_zero(a) and negative_zero(d):
-                    continue
                 executed, several = _reached(values, at, first, rows, guards, branch, count, marks, g, s, lane)
-                if negative_zero(d) and not several:
+                if several and valid[(g * samples + s) * lanes + lane] != 0.0:
+                    for n in range(count):
+                        piece = place(at, first + rows[branch + n, 2], g, s) + lane
+                        # whether or not it has received: what is behind a jump may be dead on one side only
+                        if marks[n] and values[piece] != values[here + lane]:
+                            jumps[g * lanes + lane] = True
+                if negative_zero(d) and (negative_zero(a) or not several):
                     continue
                 draw(draws, counter, block, count, g, s)
                 whole = draws.dtype.type(0.0)
                 for n in range(count):
                     if marks[n]:
                         whole += draws[n * lanes + lane]
-                value = values[here + lane]
                 for n in range(count):
-                    if not marks[n]:
-                        continue
                     piece = first + rows[branch + n, 2]
-                    address = place(at, piece, g, s) + lane
-                    if values[address] != value:
-                        jumps[g * lanes + lane] = True
-                    if not modes[piece]:
+                    if not marks[n] or not modes[piece]:
                         continue
+                    address = place(at, piece, g, s) + lane
                     w = draws[n * lanes + lane] / whole
                     c = draws.dtype.type(1.0 if n == executed else 0.0)
                     if not negative_zero(d):

@@ -66,10 +66,11 @@ def difference(interpreter: Interpreter, run: Execution, word: Draw) -> Differen
         line = interpreter.code[k]
         outs = range(line[OUT], line[OUT] + line[OUTS])
         tied = bool(line[FLAGS] & GUARDED) and run.margins.get(k) == 0
-        if not line[FLAGS] & ADJOINED or not any(moved[r] or (tied and live[r]) for r in outs):
+        if not line[FLAGS] & ADJOINED or not (tied or any(moved[r] for r in outs)):
             continue
         first = 4 * int(tape.draws[k])
         if tied:
+            # a jump counts where nothing is received, too: what is behind it may be dead on one side only
             terms, jump = _mixture(interpreter, k, run, _from(word, first))
             jumps = jumps or jump
         else:
