@@ -71,7 +71,7 @@ def test_weights_of_two_samples_must_be_independent():
     ],
 )
 def test_known_answers(f, x, expected):
-    """Equal pieces, dead units, factors 0, a sum that no order changes; small kinks, jumps (a dead one, too), and pieces that agree."""
+    """Equal pieces, dead units, factors 0, a sum that no order changes; small kinks, jumps, agreement."""
     assert sensitive(f, x, [[]]) == {expected}
 
 

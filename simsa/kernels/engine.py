@@ -268,8 +268,8 @@ def sense(
                     )  # fmt: skip
             elif PIECES[op] and which == 1:
                 _rows_sense(
-                    op, values, adjoints, deltas, sizes, draws, valid, jumps, counter, block, at, modes, numbers, number,
-                    first, out, step, times, groups, samples,
+                    op, values, adjoints, deltas, sizes, draws, valid, jumps, counter, block, at, modes, numbers,
+                    number, first, out, step, times, groups, samples,
                 )  # fmt: skip
             elif PIECES[op] and which == 2:
                 continue
