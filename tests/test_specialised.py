@@ -325,3 +325,11 @@ def test_an_altered_text_would_be_noticed() -> None:
     assert altered != text
     x, none = np.array([[2.0, 1.0]]), np.zeros((1, 0))
     assert [special(where, x, none, t)[0].item() for t in (text, altered)] == [1.0, -1.0]
+
+
+@pytest.mark.parametrize("clip", ["torch.clamp", "jax.lax.clamp", "jnp.clip"])
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_bounds_that_meet(clip: str, precision: str) -> None:
+    """Tie weights that are all 0 pass nothing here as in the interpreter."""
+    program = trace(lambda x: np.sum(np.clip(x[:2], x[2:4], x[4:]) * x[:2]), 6, convention={"clip": clip})
+    assert_same(tape_of(program), 3, precision)

@@ -52,14 +52,15 @@ class Convention:
         `spelling` picks another framework function for this one call (for example max-pooling, which takes the
         first of equal entries where the plain maximum splits). Raises ProgramError if the table has no such fact.
         """
-        row = ROW[name]
+        wish = self.spelling(name, spelling)
+        return _named(ROW[name], wish) if isinstance(wish, str) else _slope(ROW[name], float(wish))
+
+    def spelling(self, name: str, spelling: str | None = None) -> str | float:
+        """Return how this convention spells primitive `name`: its override, else `spelling`, else its framework's."""
         wish: str | float | None = self.overrides.get(name, spelling)
         if wish is None:
-            prefixes = FRAMEWORKS[self.base]
-            return next(rule for spelled, rule in row.ties.items() if spelled.startswith(prefixes))
-        if isinstance(wish, str):
-            return _named(row, wish)
-        return _slope(row, float(wish))
+            return next(spelled for spelled in ROW[name].ties if spelled.startswith(FRAMEWORKS[self.base]))
+        return wish
 
 
 def _named(row: Primitive, wish: str) -> Weights | str:

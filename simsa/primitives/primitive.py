@@ -78,7 +78,7 @@ def _comparison(guard: str) -> tuple[str, str, str] | None:
 _SYMBOLS = {ast.Lt: "<", ast.LtE: "<=", ast.Eq: "==", ast.GtE: ">=", ast.Gt: ">"}
 
 Weights = tuple[tuple[float, ...], ...]
-"""One tuple of weights for each tie row of a branch table, each summing to one."""
+"""One tuple of weights for each tie row of a branch table: they sum to one, or are all 0, and nothing is passed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,8 +126,8 @@ class Primitive:
         for spelling, weights in self.ties.items():
             if isinstance(weights, str) or [len(w) for w in weights] != counts:
                 raise ValueError(f"{self.name}: the weights of {spelling} do not fit the tie rows")
-            if self.branches and any(sum(w) != 1.0 for w in weights):
-                raise ValueError(f"{self.name}: the weights of {spelling} do not sum to one")
+            if self.branches and any(sum(w) != 1.0 and any(w) for w in weights):
+                raise ValueError(f"{self.name}: the weights of {spelling} do not sum to one, and are not all zero")
 
     @property
     def selection(self) -> bool:

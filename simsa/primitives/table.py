@@ -177,6 +177,8 @@ ROWS: tuple[Primitive, ...] = (
             "torch.fmin": FIRST,
             "jnp.fmin": SECOND,
             "torch.clamp": FIRST,
+            "torch.clamp(lo = hi)": ((0.0, 0.0),),  # of the two bounds, where x is below them
+            "jax.lax.clamp(lo = hi)": ((0.0, 0.0),),
         },
         domain=(REAL, REAL),
     ),
@@ -196,7 +198,7 @@ ROWS: tuple[Primitive, ...] = (
             "tf.clip_by_value": ((0.0, 1.0), (1.0, 0.0)),
             "torch.clamp": ((0.0, 1.0), (1.0, 0.0)),
             "jnp.clip": ((0.5, 0.5), (0.5, 0.5)),
-            "jax.lax.clamp": ((1.0, 0.0), (0.0, 1.0)),
+            "jax.lax.clamp": ((0.0, 0.0), (0.0, 0.0)),
         },
         domain=(REAL, (-INF, 0.0), (0.0, INF)),
     ),

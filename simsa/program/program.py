@@ -275,7 +275,13 @@ class Builder:
         if primitive == "clip" and not operator.lt(*(self._values.get(bound, math.nan) for bound in reads[1:])):
             below, above = (tuple(map(float, tie_row)) for tie_row in weights)
             larger = self._add(Node("maximum", reads[:2], tie=(below[::-1],)))
-            return self._add(Node("minimum", (larger, reads[2]), tie=(above,)))
+            clipped = self._add(Node("minimum", (larger, reads[2]), tie=(above,)))
+            met = ROW["minimum"].ties.get(f"{self.convention.spelling(primitive, tie)}(lo = hi)")
+            if not isinstance(met, tuple):
+                return clipped
+            x, low, high = reads
+            bound = self._add(Node("minimum", (low, high), tie=met))
+            return self.select([([(x, "<", low)], bound)], clipped)
         return self._add(Node(primitive, reads, tuple(map(float, immediates)), outputs, weights))
 
     def select(self, rows: Sequence[tuple[Sequence[tuple[int, str, int]], int]], otherwise: int) -> int:

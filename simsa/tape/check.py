@@ -126,8 +126,10 @@ def _numbers(tape: Tape, line: list[int], where: str) -> None:
         return
     at = len(row.immediates)
     for branch in row.tie_rows:
-        total = float(numbers[at : at + len(branch.between)].sum())
-        _require(abs(total - 1.0) < 1e-12, f"{where}: tie weights sum to {total}, not to 1")
+        weights = numbers[at : at + len(branch.between)]
+        total = float(weights.sum())
+        fit = abs(total - 1.0) < 1e-12 or not weights.any()
+        _require(fit, f"{where}: tie weights sum to {total}, not to 1, and are not all 0")
         at += len(branch.between)
 
 

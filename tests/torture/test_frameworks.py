@@ -128,6 +128,8 @@ def test_clips(programs: int) -> None:
         value, gradient = min(inner, sides[2]), slope if inner < sides[2] else slopes[2]
         if inner == sides[2]:
             gradient = own[base] * slope + (1 - own[base]) * slopes[2]
+            if base == "pytorch" and sides[0] < sides[1]:  # the bounds meet above x
+                gradient = 0 * slope
         point = x.astype(float)
         exact = [Fraction(v) for v in program.gradient(point).tolist()] == list(gradient)
         forward = np.array_equal(program.gradient(point), program.gradient(point, mode="forward"))
