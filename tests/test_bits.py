@@ -42,7 +42,9 @@ def digests(name: str, folder: Path) -> dict[str, dict[str, str]]:
     found = {}
     for cell in store.cells(folder):
         label = f"{float(cell['c'])!r} {np.asarray(cell['convention'])} {np.asarray(cell['precision'])}"
-        found[label] = {field: digest(np.asarray(cell[field])) for field in sorted(cell) if np.asarray(cell[field]).ndim}
+        found[label] = {
+            field: digest(np.asarray(cell[field])) for field in sorted(cell) if np.asarray(cell[field]).ndim
+        }
     return found
 
 
