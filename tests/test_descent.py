@@ -5,11 +5,19 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
+from numba.core.errors import TypingError
 
 import simsa
-from simsa.machine import FLOAT32, FLOAT64, Descent, Initial, Walker, descend, initial_points, tape_of
+from simsa.errors import DataError
+from simsa.kernels.arguments import Memory
+from simsa.kernels.calls import call_forward
+from simsa.machine import FLOAT32, FLOAT64, Descent, Initial, Walker, descend, initial_points, launch, tape_of
+from simsa.machine.generate import kernels
+from simsa.machine.launch import ENGINES, advance, begin
+from simsa.machine.layout import layout
 from simsa.machine.reference import Interpreter
 from simsa.program.program import Builder, Program
 from simsa.tape import Tape
@@ -106,6 +114,55 @@ def test_layout_blocks_and_threads_change_no_bit(name: str, law: str, precision:
         with ThreadPoolExecutor(workers) as pool:
             parts = list(pool.map(lambda first, size=size: run(first, min(size, 40 - first)), range(0, 40, size)))
         _assert_same(whole, {key: np.concatenate([part[key] for part in parts]) for key in whole})
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("name", "law", "precision", "changes"), CASES)
+def test_a_run_may_be_cut_anywhere(name: str, law: str, precision: str, changes: dict[str, Any], engine: str) -> None:
+    """Cut at every step, at one, and at none: the same bits, and what is cut stays as it was."""
+    tape, rows, descent = case(name, law, changes)
+    whole = descend(tape, rows, descent, c=0.7, first=3, count=30, precision=precision)
+    start = begin(tape, descent, c=0.7, first=3, count=30, precision=precision)
+    before = [array.copy() for array in start.state]
+    for cuts in (range(13), (0, 7, 12), (5, 5, 12)):
+        progress = start
+        for step in cuts:
+            progress = advance(tape, rows, descent, progress, step, engine=engine)
+        _assert_same(whole, launch.records(descent, progress))
+    assert all(one.tobytes() == two.tobytes() for one, two in zip(before, start.state, strict=True))
+
+
+def test_where_a_run_cannot_go_on_is_said() -> None:
+    tape, rows, descent = case("kinked", "fixed_size", {})
+    progress = advance(tape, rows, descent, begin(tape, descent, c=0.7, first=0, count=3), 6)
+    for until in (5, 13):
+        with pytest.raises(DataError, match=f"expected a step from 6 to 12 to run to, got {until}"):
+            advance(tape, rows, descent, progress, until)
+
+
+def test_walks_of_another_type_of_numbers_are_refused() -> None:
+    """Called with arrays of float64, walks that were compiled for float32 would compute wrong numbers, and say nothing."""
+    tape = tape_of(kinked())
+    where, walks = layout(tape, np.dtype("float64"), 1, 1), launch.walks_of(kernels(), "float32")
+    given = np.zeros((1, 2)), np.zeros(3), 3, np.zeros((1, 1)), np.zeros((0, 1, 2)), np.zeros(1), False
+    with pytest.raises(ValueError, match="compiled for another type of numbers"):
+        kernels().descent.evaluate(walks, *where.arguments, *given)
+
+
+@pytest.mark.parametrize("other", [np.int8, np.float32])
+def test_a_walk_is_not_called_with_arguments_of_another_type(other: type) -> None:
+    """The caller is not even compiled."""
+    code, shape, _ = layout(tape_of(kinked()), np.dtype("float64"), 1, 1).arguments
+    narrow = code._replace(guards=code.guards.astype(other))
+    values = np.zeros(shape.size)
+    memory = Memory(values, values, values, values, np.zeros(1, np.int64))
+
+    @numba.njit
+    def calling(address, code, shape, memory):  # type: ignore[no-untyped-def]
+        call_forward(address, (code, shape, memory))
+
+    with pytest.raises(TypingError, match="forward: argument 0 is"):
+        calling(0, narrow, shape, memory)
 
 
 def _assert_same(one: dict[str, np.ndarray], two: dict[str, np.ndarray]) -> None:

@@ -182,7 +182,7 @@ def test_an_opcode_without_a_loop_raises() -> None:
     """It computed 0.0: the reference left the register as it was, the engine fell through its cases."""
     program = applied(ROW["sum"])
     tape = tape_of(program)
-    laid_out(tape, 4, 1, 1).arrays[0][0, OP] = len(ROWS)
+    laid_out(tape, 4, 1, 1).arguments[0].lines[0, OP] = len(ROWS)
     with pytest.raises(ValueError, match="unknown opcode"):
         evaluate(tape, np.zeros((1, 1)), np.zeros((1, 0)), groups=1)
     row = dataclasses.replace(ROW["sum"])

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simsa import relu, trace
+from simsa.kernels.arguments import Memory
 from simsa.machine import Descent, Initial, descend, tape_of
 from simsa.machine.generate import around
-from simsa.machine.launch import evaluate
+from simsa.machine.launch import evaluate, evaluate_with
 from simsa.machine.layout import Layout, laid_out
 from simsa.machine.specialise import engine_text
 from simsa.primitives import FRAMEWORKS, ROWS, Convention, convention
@@ -35,11 +36,8 @@ def special(where: Layout, x: np.ndarray, data: np.ndarray, text: str = "") -> t
     tape, kind = where.tape, np.dtype("float64" if where.lanes == 4 else "float32")
     b, q = len(x), len(tape.outputs)
     outputs, jacobians, margins = np.empty((b, q), kind), np.zeros((b, q, tape.parameters), kind), np.empty(b, kind)
-    around(text or engine_text(where)).descent.evaluate(
-        *where.arrays, tape.parameters, where.data_at, where.step, where.size, where.longest,
-        where.groups, where.samples,
-        x.astype(kind), data.astype(kind).ravel(), tape.data, outputs, jacobians, margins, True,
-    )  # fmt: skip
+    package = around(text or engine_text(where))
+    evaluate_with(package, where, x.astype(kind), data.astype(kind), outputs, jacobians, margins)
     return outputs, jacobians, margins
 
 
@@ -208,7 +206,7 @@ def test_dense_networks_take_the_step_as_the_gradient_comes_out() -> None:
     fused = "fine = ahead1(values, margin) and fine"
     widths = [2, 5, 6, 1]
     text = engine_text(laid_out(tape_of(network(widths, loss="squared")), 4, 1, 4))
-    assert "ASSIGNS, STEPS = True, True" in text and fused in text
+    assert "ASSIGNS, KEEPS = True, True" in text and "def advance(" in text and fused in text
 
     def twice(x: Any, row: Any) -> Any:
         weights, last = x[:10].reshape(5, 2), x[10:15]
@@ -231,7 +229,7 @@ def test_scalar_programs_march(n: int, precision: str, shape: tuple[int, int]) -
     """Many steps with parameters in registers; ties, checkpoints, the ball and what is not finite end a march."""
     tape = tape_of(trace(bumps, parameters=2, data=2))
     text = engine_text(laid_out(tape, 4 if precision == "float64" else 8, *shape))
-    assert "MARCHES = True" in text and "return march1(" in text
+    assert "def march(" in text and "return march1(" in text
     rng = np.random.default_rng(1)
     rows = rng.integers(-1, 2, size=(n, 2)).astype(float)
     points = np.concatenate([rng.integers(-2, 3, size=(30, 2)) / 2, rng.normal(size=(30, 2)) * 2])
@@ -274,8 +272,8 @@ def test_a_march_ends_before_the_step_that_needs_care(precision: str, lanes: int
         valid[:, 0], valid[1, :, 1] = 1.0, (not none, both)
         pace = np.zeros((4, across), precision)
         pace[1], pace[2], pace[3], pace[1, lane] = 1.0, radius, np.inf, 0.5 if both else 1.0
-        given = values, np.zeros(1), valid.ravel(), pace.ravel(), np.full(10, rate), 0, end
-        after = int(engine.march(*given))
+        memory = Memory(values, values, values, valid.ravel(), np.zeros(1, np.int64))
+        after = int(engine.march(where.arguments[0], memory, pace.ravel(), np.full(10, rate), 0, end))
         return after, values[lane].item(), values[across + lane].item(), pace[3, lane].item()
 
     # 1.875 goes to 0.125, and to and fro; nothing is ever tied
@@ -300,7 +298,7 @@ def zero_of_data(x: Any, row: Any) -> Any:
 def test_a_march_keeps_the_value_of_tied_data() -> None:
     """A selection among data counts as no tie, but its value is still that of the tied piece."""
     tape = tape_of(trace(zero_of_data, parameters=2, data=1))
-    assert "MARCHES = True" in engine_text(laid_out(tape, 4, 1, 1))
+    assert "def march(" in engine_text(laid_out(tape, 4, 1, 1))
     points = np.array([[1.0, 2.0], [0.5, -0.25], [2.0, 1.0]])
     descent = plan(
         2, "full", steps=10, alpha=np.full(10, 0.125), radius=100.0,

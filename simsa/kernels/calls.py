@@ -1,45 +1,72 @@
-"""Calls of compiled code by its address: what many kernels call is compiled once, and not again with each of them."""
+"""Calls of compiled walks by address: what many kernels call is compiled once, and not again with each of them.
+
+A function that is called with other types than it was compiled for computes wrong numbers without a word. So there is
+one list of signatures, which the caller is checked against when it is compiled, and the function when its address is
+taken; and what depends on the type of numbers says so in `Walks.bytes`, which is checked when a block is run.
+"""
 
 from numba import types
 from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
+from simsa.kernels.arguments import CODE, SHAPE, memory
 
-def sensitive_types(number):
-    """Return the types of the arguments of `engine.sensitive`, for a dtype of Numba."""
-    integers, words = types.Array(types.int64, 1, "C"), types.Array(types.int64, 2, "C")
-    floats = types.Array(number, 1, "C")
-    return (
-        words, words, types.Array(types.int8, 1, "C"), types.Array(types.float64, 1, "C"), words, words, integers,
-        integers, floats, floats, floats, floats, floats, types.Array(types.boolean, 1, "C"), integers,
-        *(types.intp,) * 4, integers,
-    )  # fmt: skip
+KINDS = {"float64": types.float64, "float32": types.float32}
+"""The type of numbers of each precision."""
 
 
-def types_of_sensitive(precision):
-    """Return the types of its arguments for a precision, "float64" or "float32"."""
-    return sensitive_types({"float64": types.float64, "float32": types.float32}[precision])
+def signature(name, kind):
+    """Return the types of the arguments of a walk, and of its result, for a type of numbers. Raises KeyError."""
+    numbers, floats, integers = (types.Array(of, 1, "C") for of in (kind, types.float64, types.int64))
+    flags = types.Array(types.boolean, 1, "C")
+    return {
+        "forward": ((CODE, SHAPE, memory(kind)), types.none),
+        "backward": ((CODE, SHAPE, memory(kind), types.int64, types.boolean), types.none),
+        "gradient": ((CODE, SHAPE, memory(kind), types.boolean), types.none),
+        "advance": ((CODE, SHAPE, memory(kind), numbers), types.int64),
+        "march": ((CODE, memory(kind), numbers, floats, types.int64, types.int64), types.int64),
+        "sensitive": ((CODE, SHAPE, memory(kind), numbers, numbers, flags, integers), types.none),
+    }[name]
 
 
-@intrinsic
-def call_sensitive(typingctx, address, args):
-    """Call `engine.sensitive` at an address with a tuple of arguments, whose types must be those of `sensitive_types`.
+def address_of(walk, name, precision):
+    """Compile a walk, or load it from disk, and return its address; raises TypeError if its result has another type."""
+    arguments, result = signature(name, KINDS[precision])
+    address, found = walk.address(arguments)
+    if found != result:
+        raise TypeError(f"the walk {name} returns {found}, expected {result}")
+    return address
 
-    A function called with other types than it was compiled for would compute wrong numbers, so it is not compiled.
-    """
-    wanted = sensitive_types(args[8].dtype)
-    for n, (given, expected) in enumerate(zip(args, wanted, strict=True)):
-        if types.unliteral(given) != expected:
-            raise TypingError(f"argument {n} is {given}, expected {expected}")
 
-    def code(context, b, sig, values):
-        pointer = b.inttoptr(values[0], context.call_conv.get_function_type(types.none, wanted).as_pointer())
-        unpacked = cgutils.unpack_tuple(b, values[1], len(wanted))
-        unpacked = [context.cast(b, v, fe, to) for v, fe, to in zip(unpacked, sig.args[1], wanted, strict=True)]
-        status, _ = context.call_conv.call_function(b, pointer, types.none, wanted, unpacked)
-        with cgutils.if_unlikely(b, status.is_error):
-            context.call_conv.return_status_propagate(b, status)
-        return context.get_dummy_value()
+def _caller(name):
+    """Return what calls a walk in compiled code: call(address, (argument, ...))."""
 
-    return types.void(types.intp, args), code
+    @intrinsic
+    def call(typingctx, address, args):
+        """Call a walk at an address with a tuple of arguments."""
+        kind = next(arg for arg in args if isinstance(arg, types.NamedTuple) and "values" in arg.fields)[0].dtype
+        wanted, result = signature(name, kind)
+        if len(args) != len(wanted):
+            raise TypingError(f"{name} takes {len(wanted)} arguments, got {len(args)}")
+        for n, (given, expected) in enumerate(zip(args, wanted, strict=True)):
+            if types.unliteral(given) != expected:
+                raise TypingError(f"{name}: argument {n} is {given}, expected {expected}")
+
+        def code(context, b, sig, values):
+            pointer = b.inttoptr(values[0], context.call_conv.get_function_type(result, wanted).as_pointer())
+            unpacked = cgutils.unpack_tuple(b, values[1], len(wanted))
+            unpacked = [context.cast(b, v, fe, to) for v, fe, to in zip(unpacked, sig.args[1], wanted, strict=True)]
+            status, out = context.call_conv.call_function(b, pointer, result, wanted, unpacked)
+            with cgutils.if_unlikely(b, status.is_error):
+                context.call_conv.return_status_propagate(b, status)
+            return context.get_dummy_value() if result == types.none else out
+
+        return result(types.int64, args), code
+
+    return call
+
+
+call_forward, call_backward, call_gradient, call_advance, call_march, call_sensitive = map(
+    _caller, ("forward", "backward", "gradient", "advance", "march", "sensitive")
+)

@@ -1,31 +1,42 @@
 """Mini-batch SGD of a block of trajectories, recursion (8) of the paper, and evaluation of a block of points.
 
 Lanes of a group advance in lockstep, each with its own parameters, minibatch and history. A trajectory's numbers do
-not depend on the lane, the group or the block that it rides in, nor on how many samples are computed at a time.
+not depend on the lane, the group or the block that it rides in, nor on how many samples are computed at a time, nor on
+where a run was cut. This file is compiled once for each precision; what depends on the tape are the walks of an engine,
+which are called by address.
 """
 
 import numpy as np
 
-from simsa.kernels.calls import call_sensitive
+from simsa.kernels.arguments import Memory, Scratch
+from simsa.kernels.calls import (
+    call_advance,
+    call_backward,
+    call_forward,
+    call_gradient,
+    call_march,
+    call_sensitive,
+)
 from simsa.kernels.draws import MOST, distinct
 from simsa.kernels.lanes import all_lanes, any_lane, fabs, load, mantissa, pick, prepare, select, splat, store, width
 from simsa.kernels.nary import seed
-from simsa.kernels.options import entry, kernel, walk
+from simsa.kernels.options import entry, kernel, part
 from simsa.kernels.sensitivity import BLOCKS, KEY, PLACE, PURPOSE, STEP, TRAJECTORY
 from simsa.kernels.sensitivity import MOST as MOST_BLOCKS
 from simsa.kernels.streams import FIXED_SIZE, FULL, MINIBATCH, SAMPLE, STREAMED, WEIGHTS, initial, minibatch, sample
-
-from .engine import ASSIGNS, KEEPS, MARCHES, STEPS, advance, backward, forward, gradient, march
 
 FINISHED, UNBOUNDED, NOT_FINITE = 0, 1, 2
 
 
 @kernel
-def _prepare(constants, constant_values, values, step):
+def _prepare(constants, values, step):
     """Fill the constants' registers."""
-    for n in range(constants.shape[0]):
+    for n in range(constants.places.shape[0]):
         for i in range(step):
-            values[constants[n] + i] = constant_values[n]
+            values[constants.places[n] + i] = constants.values[n]
+
+
+# The samples of a step.
 
 
 @kernel
@@ -81,40 +92,183 @@ def _stream(
 
 
 @kernel
-def _samples(
-    law, rows, n, width_of_row, drawn, room, kinds, shares, center, scale, key, first, k, b, values, data_at, step,
-    groups, samples, u, v, fresh,
-):  # fmt: skip
-    """Bring the samples b, b + 1, ... of each lane's minibatch of step k into the data registers."""
-    if law == FULL:
-        _spread(rows, n, width_of_row, b, values, data_at, step, groups, samples)
-    elif law == STREAMED:
-        _stream(kinds, shares, center, scale, key, first, k, b, values, data_at, step, groups, samples, u, v, fresh)
+def _bring(samples, shape, memory, scratch, first, k, b):
+    """Bring the samples b, b + 1, ... of each lane's minibatch of step k into the data registers.
+
+    first: the trajectory of the first lane.
+    """
+    width_of_row = samples.rows.shape[0] // samples.n
+    room = scratch.drawn.shape[0] // scratch.sizes.shape[0]
+    if samples.law == FULL:
+        _spread(
+            samples.rows, samples.n, width_of_row, b, memory.values, shape.data_at, shape.step, shape.groups,
+            shape.samples,
+        )  # fmt: skip
+    elif samples.law == STREAMED:
+        _stream(
+            samples.kinds, samples.shares, samples.center, samples.scale, samples.key, first, k, b, memory.values,
+            shape.data_at, shape.step, shape.groups, shape.samples, scratch.u, scratch.v, scratch.fresh,
+        )  # fmt: skip
     else:
-        _gather(rows, width_of_row, drawn, room, b, values, data_at, step, groups, samples)
+        _gather(
+            samples.rows, width_of_row, scratch.drawn, room, b, memory.values, shape.data_at, shape.step, shape.groups,
+            shape.samples,
+        )  # fmt: skip
 
 
-@walk
-def _objective(
-    code, at, numbers, branches, guards, values, margin, order, step, groups, samples,
-    rows, n, width_of_row, index, data_at, output, total,
-):  # fmt: skip
-    """Write J(x) = (1/n) sum f_i(x) of each lane into `total`; samples in order."""
+@part
+def _draw(samples, shape, memory, scratch, first, k, here, resized):
+    """Draw the minibatches of step k, and return the size of the largest; their sizes are written, and what follows.
+
+    here: how many lanes have a trajectory. resized: whether sizes may have changed though all samples are taken.
+    """
+    lanes = width(memory.values)
+    most = samples.n
+    if samples.law != FULL:
+        room = scratch.drawn.shape[0] // scratch.sizes.shape[0]
+        most = 0
+        for g in range(shape.groups):
+            _minibatches(
+                memory.values, samples.law, samples.n, samples.batch, samples.replace, samples.key, first, k,
+                scratch.private, scratch.drawn, g * room * lanes, scratch.running, scratch.sizes, g * lanes,
+            )  # fmt: skip
+        for t in range(here):
+            most = max(most, scratch.sizes[t])
+            scratch.limit[t] = scratch.sizes[t]
+    if resized or samples.law != FULL:
+        for g in range(shape.groups):
+            size = load(scratch.limit, g * lanes)
+            size = select(size > 1.0, size, splat(scratch.limit, 1.0))
+            store(scratch.pace, (shape.groups + g) * lanes, splat(scratch.limit, 1.0) / size)
+            # a power of two divides exactly, and multiplying is faster
+            scratch.binary[g] = all_lanes(mantissa(size) == 1.0)
+    return most
+
+
+@part
+def _count(shape, memory, scratch, b):
+    """Mark which of the samples b, b + 1, ... belong to the minibatch of their lane."""
+    lanes = width(memory.values)
+    for g in range(shape.groups):
+        size = load(scratch.limit, g * lanes)
+        for s in range(shape.samples):
+            counts = size > splat(memory.values, b + s)
+            one, none = splat(memory.values, 1.0), splat(memory.values, 0.0)
+            store(memory.valid, (g * shape.samples + s) * lanes, select(counts, one, none))
+
+
+# What is looked at.
+
+
+@part
+def _objective(walks, code, shape, samples, memory, scratch):
+    """Write J(x) = (1/n) sum f_i(x) of each lane into `scratch.total`; samples in order."""
+    values, total, index = memory.values, scratch.total, scratch.index
     lanes = width(values)
+    n, each = samples.n, shape.samples
     total[:] = 0.0
-    for start in range(0, n, samples):
-        for g in range(groups):
-            for s in range(samples):
+    for start in range(0, n, each):
+        for g in range(shape.groups):
+            for s in range(each):
                 for lane in range(lanes):
-                    index[(g * samples + s) * lanes + lane] = min(start + s, n - 1)
-        _gather(rows, width_of_row, index, samples, 0, values, data_at, step, groups, samples)
-        forward(code, at, numbers, branches, guards, values, margin, step, groups, samples, order)
-        for s in range(min(samples, n - start)):
-            for g in range(groups):
+                    index[(g * each + s) * lanes + lane] = min(start + s, n - 1)
+        width_of_row = samples.rows.shape[0] // n
+        _gather(samples.rows, width_of_row, index, each, 0, values, shape.data_at, shape.step, shape.groups, each)
+        call_forward(walks.forward, (code, shape, memory))
+        for s in range(min(each, n - start)):
+            for g in range(shape.groups):
                 i = g * lanes
-                store(total, i, load(total, i) + load(values, output + (g * samples + s) * lanes))
-    for g in range(groups):
+                store(total, i, load(total, i) + load(values, code.seeds[0] + (g * each + s) * lanes))
+    for g in range(shape.groups):
         store(total, g * lanes, load(total, g * lanes) / splat(total, n))
+
+
+@part
+def _record(state, shape, memory, scratch, base, here, check, observed):
+    """Record checkpoint `check` of the trajectories that run: J if it is `observed`, and the points if wanted."""
+    across = scratch.sizes.shape[0]
+    for t in range(here):
+        if scratch.running[t] and t < observed:
+            state.objective[base + t, check] = scratch.total[t]
+    if state.snapshots.shape[1] > 0:
+        for t in range(here):
+            if scratch.running[t]:
+                for r in range(shape.parameters):
+                    state.snapshots[base + t, check, r] = memory.values[r * across + t]
+
+
+@part
+def _watch(state, shape, memory, scratch, base, k, b, first_part):
+    """Narrow the smallest |guard| of each lane by the samples b, b + 1, ..., and note the lanes with a guard that is 0.
+
+    first_part: whether no tie of this step has been seen. Returns whether there is one, and whether one is of a
+    trajectory that has not been sensitive.
+    """
+    lanes = width(memory.values)
+    groups, each = shape.groups, shape.samples
+    room = scratch.drawn.shape[0] // scratch.sizes.shape[0]
+    least = 3 * groups * lanes
+    infinity = splat(memory.values, np.inf)
+    touched = undecided = False
+    for g in range(groups):
+        low = load(scratch.pace, least + g * lanes)
+        for s in range(each):
+            i = (g * each + s) * lanes
+            gap = select(load(memory.valid, i) != 0.0, load(memory.margin, i), infinity)
+            low = select(gap < low, gap, low)
+            touched = touched or any_lane(gap == 0.0)
+        store(scratch.pace, least + g * lanes, low)
+    if touched:
+        if first_part:
+            scratch.tied[:] = False
+        for i in range(groups * each * lanes):
+            t, s = i // (each * lanes) * lanes + i % lanes, i // lanes % each
+            if memory.valid[i] != 0.0 and memory.margin[i] == 0.0:
+                scratch.tied[t] = True
+                undecided = undecided or state.sensitive_first[base + t] < 0
+                if state.tie_first[base + t] < 0:
+                    state.tie_first[base + t] = k
+                    state.tie_sample[base + t] = scratch.drawn[(t // lanes * room + b + s) * lanes + t % lanes]
+    return touched, undecided
+
+
+@part
+def _sense(walks, code, shape, samples, recursion, state, memory, scratch, first, base, k, most, here):
+    """Walk back with random weights at the ties of step k, and record the trajectories that are sensitive.
+
+    A walk for each part of the minibatch; where it is all in memory, nothing else is done again.
+    """
+    across = scratch.sizes.shape[0]
+    counter = scratch.counter
+    counter[STEP], counter[TRAJECTORY] = k, first + base
+    scratch.jumps[:] = False
+    back = Memory(memory.values, scratch.convention, memory.margin, memory.valid, memory.order)
+    for b in range(0, most, shape.samples):
+        if most > shape.samples:
+            _count(shape, memory, scratch, b)
+            _bring(samples, shape, memory, scratch, first + base, k, b)
+        if most > shape.samples or not walks.keeps:
+            call_forward(walks.forward, (code, shape, memory))
+        counter[PLACE] = b
+        call_sensitive(
+            walks.sensitive, (code, shape, back, scratch.deltas, scratch.absolute, scratch.jumps, counter)
+        )  # fmt: skip
+    for t in range(here):
+        if not scratch.tied[t] or state.sensitive_first[base + t] >= 0:
+            continue
+        changes = scratch.jumps[t]
+        rounding = recursion.epsilon * (recursion.roundings + scratch.sizes[t])
+        for r in range(shape.parameters):
+            delta, size = np.float64(scratch.deltas[r * across + t]), np.float64(scratch.absolute[r * across + t])
+            if delta != 0.0 and not (size - size == 0.0 and abs(delta) <= rounding * size):
+                changes = True
+        if changes:
+            state.sensitive_first[base + t] = k
+            for r in range(shape.parameters):
+                state.sensitive_point[base + t, r] = memory.values[r * across + t]
+
+
+# The step.
 
 
 @kernel
@@ -129,293 +283,228 @@ def _largest(adjoints, groups, g, count, rate, inverse, n, binary):
     return size
 
 
-@entry
-def descend(
-    sensitive_at, blocks, most_blocks,
-    code, at, modes, numbers, branches, guards, constants, constant_values, seeds, clear,
-    parameters, data_at, step, size_of_values, longest, groups, samples,
-    rows, n, law, batch, replace, largest, room, kinds, shares, center, scale, key, first, start,
-    gamma, radius, epsilon, roundings, checkpoints, observed, status, stopped, tie_first, tie_count, tie_sample,
-    sensitive_first, sensitive_point, smallest, final, objective, movement, snapshots,
-):  # fmt: skip
-    """Run the trajectories first, first + 1, ..., one for each row of `start`, fill the records, and return True.
+@part
+def _update(walks, shape, recursion, memory, scratch, g, k, taken):
+    """Take step k of a group, and return whether all its points are in the ball; taken: it has been taken already.
 
-    A step is x - gamma_k (sum of the selection gradients of the minibatch, in the order drawn) / |I_k|. A trajectory
-    that leaves the ball |x|_inf <= radius stops there; one whose next point is not finite stops before it, so the
-    parameters of running trajectories are finite. At a tie of a trajectory that has not been sensitive, the kernel at
-    the address `sensitive_at` walks back with random weights (`kernels.sensitivity`): it is sensitive if an entry of
-    the gradient changes by more than its absolute contributions times epsilon, the distance from 1 to the next number,
-    times the roundings that may lie one behind the other: `roundings`, and the samples. Where the address is needed
-    and 0, return False; the records are then of no use. blocks, most_blocks: of random weights, of one sample and of
-    one instruction. rows: the n samples, one after the other.
-    kinds, shares, center, scale: the law of streamed samples, as `streams.sample` takes it; the rows are then those
-    of J alone. snapshots: NaN at first, and without checkpoints if they are not wanted.
+    The parameters' adjoints are 0 again, or free; `scratch.previous` holds what the parameters were.
     """
-    values = np.zeros(size_of_values, start.dtype)
+    lanes = width(memory.values)
+    across = shape.groups * lanes
+    values, adjoints, previous = memory.values, memory.adjoints, scratch.previous
+    rate, farthest = splat(values, recursion.gamma[k]), splat(values, recursion.radius)
+    size = load(scratch.limit, g * lanes)
+    size = select(size > 1.0, size, splat(values, 1.0))
+    inverse, exact = load(scratch.pace, across + g * lanes), scratch.binary[g]
+    if k == recursion.gamma.shape[0] - 1:
+        moved = _largest(adjoints, shape.groups, g, shape.parameters, rate, inverse, size, exact)
+        store(scratch.moved, g * lanes, moved)
+    near = size == size
+    for i in range(g * lanes, 0 if taken else shape.parameters * across, across):
+        if not walks.assigns:
+            prepare(previous, i + 16 * lanes)
+        gradient_here = load(adjoints, i)
+        before = load(values, i)
+        x = before - rate * (gradient_here * inverse if exact else gradient_here / size)
+        store(values, i, x)
+        store(previous, i, before)
+        if not walks.assigns:
+            store(adjoints, i, splat(values, 0.0))
+        near = near & (fabs(x) <= farthest)
+    return all_lanes(near) and not taken
+
+
+@part
+def _retire(state, shape, recursion, memory, scratch, base, t, k):
+    """Stop a trajectory that has left the ball, or whose next point is not finite; return whether it has."""
+    across = scratch.sizes.shape[0]
+    values = memory.values
+    reached = 0.0
+    for r in range(shape.parameters):
+        x = values[r * across + t]
+        if x - x != 0.0:
+            reached = np.nan
+            break
+        reached = max(reached, abs(x))
+    if reached <= recursion.radius:
+        return False
+    state.status[base + t] = UNBOUNDED if reached == reached else NOT_FINITE
+    state.stopped[base + t] = k + 1
+    scratch.running[t] = False
+    scratch.sizes[t] = 0
+    scratch.limit[t] = 0.0
+    # the lane goes on without a sample, at 0, where nothing overflows
+    for r in range(shape.parameters):
+        i = r * across + t
+        state.x[base + t, r] = values[i] if reached == reached else scratch.previous[i]
+        values[i] = 0.0
+    return True
+
+
+# A block.
+
+
+@part
+def _enter(state, shape, samples, memory, scratch, base, here):
+    """Put the trajectories base, base + 1, ... into the lanes, and return how many of them run."""
+    across = scratch.sizes.shape[0]
+    left = 0
+    scratch.private[:] = -1
+    for t in range(across):
+        scratch.running[t] = t < here and state.status[base + min(t, here - 1)] == FINISHED
+        left += scratch.running[t]
+        scratch.sizes[t] = samples.n if scratch.running[t] else 0
+        scratch.limit[t] = scratch.sizes[t]
+        scratch.pace[3 * across + t] = state.margin[base + t] if t < here else np.inf
+        for r in range(shape.parameters):
+            memory.values[r * across + t] = state.x[base + t, r] if scratch.running[t] else 0.0
+    memory.adjoints[: shape.parameters * across] = 0.0
+    return left
+
+
+@part
+def _leave(state, shape, memory, scratch, base, here, ended):
+    """Take the trajectories out of the lanes. ended: whether all steps are done, and there was at least one."""
+    across = scratch.sizes.shape[0]
+    for t in range(here):
+        state.margin[base + t] = scratch.pace[3 * across + t]
+        if scratch.running[t]:
+            if ended:
+                state.movement[base + t] = scratch.moved[t]
+            for r in range(shape.parameters):
+                state.x[base + t, r] = memory.values[r * across + t]
+
+
+@entry
+def descend(walks, code, shape, constants, samples, recursion, state, first, begin, end):
+    """Take the steps begin, ..., end - 1 of trajectories first, first + 1, ..., and return True.
+
+    The arguments are those of `kernels.arguments`; `state` is read and written. A step is x - gamma_k (sum of the
+    selection gradients of the minibatch, in the order drawn) / |I_k|. A trajectory that leaves the ball |x|_inf <=
+    radius stops there; one whose next point is not finite stops before it, so the parameters of running trajectories
+    are finite. At a tie of a trajectory that has not been sensitive, the walk `sensitive` walks back with random
+    weights (`kernels.sensitivity`): it is sensitive if an entry of the gradient changes by more than its absolute
+    contributions times epsilon times the roundings that may lie one behind the other: `roundings`, and the samples.
+    Where that walk is needed and its address is 0, return False; the state is then of no use. A checkpoint is taken
+    before its step, and one behind the last step at the end of it. Raises ValueError if the walks were compiled for
+    another type of numbers than the state has.
+    """
+    if walks.bytes != state.x.itemsize:
+        raise ValueError("the walks were compiled for another type of numbers")
+    values = np.zeros(shape.size, state.x.dtype)
     lanes = width(values)
+    groups, each = shape.groups, shape.samples
     across = groups * lanes
-    adjoints = np.zeros(size_of_values, start.dtype)
-    # parameters' adjoints that the next gradient writes anew are free until then: one array less in the cache
-    previous = adjoints if ASSIGNS else np.zeros(parameters * across, start.dtype)
-    margin = np.empty(step, start.dtype)
-    valid = np.zeros(step, start.dtype)
-    total = np.zeros(across, start.dtype)
-    limit = np.zeros(across, start.dtype)
-    # the step size, the inverse of the minibatch's size, the radius, the smallest |guard| so far
-    pace = np.zeros(4 * across, start.dtype)
-    least = pace[3 * across :]
-    binary = np.zeros(groups, np.bool_)
-    moved = np.zeros(across, start.dtype)
-    order = np.zeros(longest, np.int64)
-    index = np.zeros(step, np.int64)
-    width_of_row = rows.shape[0] // n
-    # a lane whose minibatch is smaller than others' computes some sample, which is not valid
-    most_drawn = (largest + samples - 1) // samples * samples
-    drawn = np.zeros(across * most_drawn, np.int64)  # (groups, most_drawn, lanes)
-    sizes = np.zeros(across, np.int64)
-    private = np.zeros((across, room), np.int64)
-    running = np.zeros(across, np.bool_)
-    tied_now = np.zeros(across, np.bool_)
-    u, v = np.zeros(width(shares)), np.zeros(width(shares))
-    fresh = np.zeros(center.shape[1] + 2)
-    steps = gamma.shape[0]
-    # the three adjoints of a walk with random weights; memory that is never touched costs nothing
-    convention, deltas, absolute = (
-        np.zeros(size_of_values, start.dtype), np.zeros(size_of_values, start.dtype),
-        np.zeros(size_of_values, start.dtype),
+    steps = recursion.gamma.shape[0]
+    memory = Memory(
+        values, np.zeros(shape.size, state.x.dtype), np.empty(shape.step, state.x.dtype),
+        np.zeros(shape.step, state.x.dtype), np.zeros(shape.longest, np.int64),
     )  # fmt: skip
-    jumps = np.zeros(across, np.bool_)
-    counter = np.zeros(7, np.int64)
-    counter[PURPOSE], counter[KEY] = WEIGHTS, np.int64(key)
-    counter[BLOCKS], counter[MOST_BLOCKS] = blocks, most_blocks
-    one, none = splat(values, 1.0), splat(values, 0.0)
+    # a lane whose minibatch is smaller than others' computes some sample, which is not valid
+    room = (samples.largest + each - 1) // each * each
+    scratch = Scratch(
+        np.zeros(across * room, np.int64), np.zeros(across, np.int64), np.zeros(across, state.x.dtype),
+        np.zeros((across, samples.scratch), np.int64), np.zeros(across, np.bool_), np.zeros(across, np.bool_),
+        np.zeros(4 * across, state.x.dtype), np.zeros(across, state.x.dtype), np.zeros(groups, np.bool_),
+        # parameters' adjoints that the next gradient writes anew are free until then: one array less in the cache
+        memory.adjoints if walks.assigns else np.zeros(shape.parameters * across, state.x.dtype),
+        np.zeros(across, state.x.dtype), np.zeros(shape.step, np.int64), np.zeros(width(samples.shares)),
+        np.zeros(width(samples.shares)), np.zeros(samples.center.shape[1] + 2),
+        # memory that is never touched costs nothing
+        np.zeros(shape.size, state.x.dtype), np.zeros(shape.size, state.x.dtype), np.zeros(shape.size, state.x.dtype),
+        np.zeros(across, np.bool_), np.zeros(7, np.int64),
+    )  # fmt: skip
+    scratch.counter[PURPOSE], scratch.counter[KEY] = WEIGHTS, np.int64(samples.key)
+    scratch.counter[BLOCKS], scratch.counter[MOST_BLOCKS] = recursion.blocks, recursion.most_blocks
     infinity = splat(values, np.inf)
-    farthest = splat(values, radius)
-    _prepare(constants, constant_values, values, step)
-    if law == FULL:
+    _prepare(constants, values, shape.step)
+    if samples.law == FULL:
         for t in range(across):
-            for i in range(n):
-                drawn[(t // lanes * most_drawn + i) * lanes + t % lanes] = i
-    for base in range(0, start.shape[0], across):
-        here = min(across, start.shape[0] - base)
-        private[:] = -1
-        for t in range(across):
-            running[t] = t < here
-            sizes[t] = n if t < here else 0
-            limit[t] = sizes[t]
-            least[t] = np.inf
-            for r in range(parameters):
-                values[r * across + t] = start[base + min(t, here - 1), r]
-        adjoints[: parameters * across] = 0.0
-        for t in range(here):
-            status[base + t] = FINISHED
-            stopped[base + t] = steps
-            tie_first[base + t] = tie_sample[base + t] = sensitive_first[base + t] = -1
-            tie_count[base + t] = 0
-            sensitive_point[base + t, :] = np.nan
-            objective[base + t, :] = np.nan
-            movement[base + t] = 0.0 if steps == 0 else np.nan
+            for i in range(samples.n):
+                scratch.drawn[(t // lanes * room + i) * lanes + t % lanes] = i
+    for base in range(0, state.x.shape[0], across):
+        here = min(across, state.x.shape[0] - base)
+        left = _enter(state, shape, samples, memory, scratch, base, here)
         check = 0
-        left = here
-        most = n
+        while check < recursion.checkpoints.shape[0] and recursion.checkpoints[check] < begin:
+            check += 1
         resized = stale = True
-        k = -1
-        while k < steps and left > 0:
+        k = begin - 1
+        while k < end and left > 0:
             k += 1
-            while check < checkpoints.shape[0] and checkpoints[check] == k:
-                if first + base < observed:
-                    _objective(
-                        code, at, numbers, branches, guards, values, margin, order, step, groups, samples,
-                        rows, n, width_of_row, index, data_at, seeds[0], total,
-                    )  # fmt: skip
-                    stale = True
-                    for t in range(here):
-                        if running[t] and first + base + t < observed:
-                            objective[base + t, check] = total[t]
-                if snapshots.shape[1] > 0:
-                    for t in range(here):
-                        if running[t]:
-                            for r in range(parameters):
-                                snapshots[base + t, check, r] = values[r * across + t]
-                check += 1
-            if k == steps:
+            if k == end and end < steps:
                 break
-            if law != FULL:
-                most = 0
-                for g in range(groups):
-                    _minibatches(
-                        values, law, n, batch, replace, key, first + base, k, private, drawn,
-                        g * most_drawn * lanes, running, sizes, g * lanes,
-                    )  # fmt: skip
-                for t in range(here):
-                    most = max(most, sizes[t])
-                    limit[t] = sizes[t]
-            if resized or law != FULL:
-                for g in range(groups):
-                    size = load(limit, g * lanes)
-                    size = select(size > 1.0, size, one)
-                    store(pace, across + g * lanes, one / size)
-                    # a power of two divides exactly, and multiplying is faster
-                    binary[g] = all_lanes(mantissa(size) == 1.0)
+            while check < recursion.checkpoints.shape[0] and recursion.checkpoints[check] == k:
+                if first + base < recursion.observed:
+                    _objective(walks, code, shape, samples, memory, scratch)
+                    stale = True
+                _record(state, shape, memory, scratch, base, here, check, recursion.observed - first - base)
+                check += 1
+            if k == end:
+                break
+            most = _draw(samples, shape, memory, scratch, first + base, k, here, resized)
             any_tied = undecided = False
             outcome = 0
             powers = True
-            if STEPS or MARCHES:
+            if walks.advance != 0 or walks.march != 0:
                 for g in range(groups):
-                    powers = powers and binary[g]
-                    store(pace, g * lanes, splat(values, gamma[k]))
-                    store(pace, 2 * across + g * lanes, farthest)
-            for b in range(0, most, samples):
-                for g in range(groups):
-                    size = load(limit, g * lanes)
-                    for s in range(samples):
-                        i = (g * samples + s) * lanes
-                        if resized or most > samples or law != FULL:
-                            store(valid, i, select(size > splat(values, b + s), one, none))
-                        store(margin, i, infinity)
-                if law != FULL or stale or most > samples:
-                    _samples(
-                        law, rows, n, width_of_row, drawn, most_drawn, kinds, shares, center, scale, key,
-                        first + base, k, b, values, data_at, step, groups, samples, u, v, fresh,
-                    )  # fmt: skip
+                    powers = powers and scratch.binary[g]
+                    store(scratch.pace, g * lanes, splat(values, recursion.gamma[k]))
+                    store(scratch.pace, 2 * across + g * lanes, splat(values, recursion.radius))
+            for b in range(0, most, each):
+                if resized or most > each or samples.law != FULL:
+                    _count(shape, memory, scratch, b)
+                for i in range(0, groups * each * lanes, lanes):
+                    store(memory.margin, i, infinity)
+                if samples.law != FULL or stale or most > each:
+                    _bring(samples, shape, memory, scratch, first + base, k, b)
                     stale = False
-                at_once = most <= samples and powers and k < steps - 1
-                if MARCHES and at_once:
+                at_once = most <= each and powers and k < steps - 1
+                if walks.march != 0 and at_once:
                     # to the next checkpoint, or the last step, whose movement is recorded
-                    end = steps - 1 if check == checkpoints.shape[0] else min(steps - 1, checkpoints[check])
-                    after = march(values, numbers, valid, pace, gamma, k, end if law == FULL else k + 1)
+                    until = min(end, steps - 1)
+                    if check < recursion.checkpoints.shape[0]:
+                        until = min(until, recursion.checkpoints[check])
+                    until = until if samples.law == FULL else k + 1
+                    after = call_march(walks.march, (code, memory, scratch.pace, recursion.gamma, k, until))
                     if after > k:
                         k, outcome = after - 1, 1
                         break
-                if STEPS and at_once:
-                    outcome = advance(
-                        code, at, modes, numbers, branches, guards, seeds, clear, values, adjoints,
-                        valid, margin, pace, step, groups, samples, order,
-                    )  # fmt: skip
+                if walks.advance != 0 and at_once:
+                    outcome = call_advance(walks.advance, (code, shape, memory, scratch.pace))
                     if outcome == 0:
-                        for i in range(0, step, lanes):
-                            store(margin, i, infinity)
+                        for i in range(0, groups * each * lanes, lanes):
+                            store(memory.margin, i, infinity)
                 if outcome == 0:
-                    gradient(
-                        code, at, modes, numbers, branches, guards, seeds, clear, values, adjoints,
-                        valid, margin, ASSIGNS and b == 0, step, groups, samples, order,
-                    )  # fmt: skip
-                touched = False
-                for g in range(groups):
-                    low = load(least, g * lanes)
-                    for s in range(samples):
-                        i = (g * samples + s) * lanes
-                        gap = select(load(valid, i) != 0.0, load(margin, i), infinity)
-                        low = select(gap < low, gap, low)
-                        touched = touched or any_lane(gap == 0.0)
-                    store(least, g * lanes, low)
-                if touched:
-                    if not any_tied:
-                        tied_now[:] = False
-                    any_tied = True
-                    for i in range(step):
-                        t, s = i // (samples * lanes) * lanes + i % lanes, i // lanes % samples
-                        if valid[i] != 0.0 and margin[i] == 0.0:
-                            tied_now[t] = True
-                            undecided = undecided or sensitive_first[base + t] < 0
-                            if tie_first[base + t] < 0:
-                                tie_first[base + t] = k
-                                tie_sample[base + t] = drawn[(t // lanes * most_drawn + b + s) * lanes + t % lanes]
-            if undecided and sensitive_at == 0:
+                    fresh = walks.assigns and b == 0
+                    if walks.gradient != 0:
+                        call_gradient(walks.gradient, (code, shape, memory, fresh))
+                    else:
+                        call_forward(walks.forward, (code, shape, memory))
+                        seed(memory.adjoints, code.seeds, code.clear, 0, memory.valid, shape.step)
+                        call_backward(walks.backward, (code, shape, memory, 1, fresh))
+                touched, open_ones = _watch(state, shape, memory, scratch, base, k, b, not any_tied)
+                any_tied = any_tied or touched
+                undecided = undecided or open_ones
+            if undecided and walks.sensitive == 0:
                 return False
             if undecided:
-                # a walk back for each part of the minibatch; where it is all in memory, nothing else is done again
-                counter[STEP], counter[TRAJECTORY] = k, first + base
-                jumps[:] = False
-                for b in range(0, most, samples):
-                    if most > samples:
-                        for i in range(0, step, lanes):
-                            g, s = i // (samples * lanes), i // lanes % samples
-                            store(valid, i, select(load(limit, g * lanes) > splat(values, b + s), one, none))
-                        _samples(
-                            law, rows, n, width_of_row, drawn, most_drawn, kinds, shares, center, scale,
-                            key, first + base, k, b, values, data_at, step, groups, samples, u, v,
-                            fresh,
-                        )  # fmt: skip
-                    if most > samples or not KEEPS:
-                        forward(code, at, numbers, branches, guards, values, margin, step, groups, samples, order)
-                    counter[PLACE] = b
-                    call_sensitive(sensitive_at, (
-                        code, at, modes, numbers, branches, guards, seeds, clear, values, convention, deltas, absolute,
-                        valid, jumps, counter, parameters, step, groups, samples, order,
-                    ))  # fmt: skip
-                for t in range(here):
-                    if not tied_now[t] or sensitive_first[base + t] >= 0:
-                        continue
-                    changes = jumps[t]
-                    rounding = epsilon * (roundings + sizes[t])
-                    for r in range(parameters):
-                        delta, size = np.float64(deltas[r * across + t]), np.float64(absolute[r * across + t])
-                        if delta != 0.0 and not (size - size == 0.0 and abs(delta) <= rounding * size):
-                            changes = True
-                    if changes:
-                        sensitive_first[base + t] = k
-                        for r in range(parameters):
-                            sensitive_point[base + t, r] = values[r * across + t]
+                _sense(walks, code, shape, samples, recursion, state, memory, scratch, first, base, k, most, here)
             resized = False
             if any_tied:
                 for t in range(here):
-                    if tied_now[t]:
-                        tie_count[base + t] += 1
+                    if scratch.tied[t]:
+                        state.tie_count[base + t] += 1
             if outcome == 1:
                 continue
-            rate = splat(values, gamma[k])
             for g in range(groups):
-                size = load(limit, g * lanes)
-                size = select(size > 1.0, size, one)
-                shared, exact = load(pace, across + g * lanes), binary[g]
-                if k == steps - 1:
-                    store(moved, g * lanes, _largest(adjoints, groups, g, parameters, rate, shared, size, exact))
-                near = size == size
-                for i in range(g * lanes, 0 if outcome else parameters * across, across):
-                    if not ASSIGNS:
-                        prepare(previous, i + 16 * lanes)
-                    gradient_here = load(adjoints, i)
-                    before = load(values, i)
-                    x = before - rate * (gradient_here * shared if exact else gradient_here / size)
-                    store(values, i, x)
-                    store(previous, i, before)
-                    if not ASSIGNS:
-                        store(adjoints, i, none)
-                    near = near & (fabs(x) <= farthest)
-                if outcome == 0 and all_lanes(near):
+                if _update(walks, shape, recursion, memory, scratch, g, k, outcome != 0):
                     continue
                 for t in range(g * lanes, min(here, g * lanes + lanes)):
-                    if not running[t]:
-                        continue
-                    reached = 0.0
-                    for r in range(parameters):
-                        x = values[r * across + t]
-                        if x - x != 0.0:
-                            reached = np.nan
-                            break
-                        reached = max(reached, abs(x))
-                    if reached <= radius:
-                        continue
-                    status[base + t] = UNBOUNDED if reached == reached else NOT_FINITE
-                    stopped[base + t] = k + 1
-                    running[t] = False
-                    left -= 1
-                    sizes[t] = 0
-                    limit[t] = 0.0
-                    resized = True
-                    # the lane goes on without a sample, at 0, where nothing overflows
-                    for r in range(parameters):
-                        i = r * across + t
-                        final[base + t, r] = values[i] if reached == reached else previous[i]
-                        values[i] = 0.0
-        for t in range(here):
-            smallest[base + t] = least[t]
-            if running[t]:
-                if steps:
-                    movement[base + t] = moved[t]
-                for r in range(parameters):
-                    final[base + t, r] = values[r * across + t]
+                    if scratch.running[t] and _retire(state, shape, recursion, memory, scratch, base, t, k):
+                        left -= 1
+                        resized = True
+        _leave(state, shape, memory, scratch, base, here, end == steps and steps > 0)
     return True
 
 
@@ -443,49 +532,42 @@ def stream(kinds, shares, center, scale, purpose, key, trajectory, step, out):
 
 
 @entry
-def evaluate(
-    code, at, modes, numbers, branches, guards, constants, constant_values, seeds, clear,
-    parameters, data_at, step, size_of_values, longest, groups, samples,
-    points, rows, width_of_row, outputs, jacobians, margins, differentiate,
-):  # fmt: skip
+def evaluate(walks, code, shape, constants, points, rows, width_of_row, outputs, jacobians, margins, differentiate):
     """Evaluate a batch: point b with row b; fill outputs (b, q), jacobians (b, q, p) and margins (b,).
 
-    samples is 1; as an argument, it shares the compiled walks with `descend`.
+    `shape.samples` is 1. Raises ValueError if the walks were compiled for another type of numbers than the points have.
     """
-    values = np.zeros(size_of_values, points.dtype)
-    across = groups * width(values)
-    adjoints = np.zeros(size_of_values, points.dtype)
-    margin = np.empty(step, points.dtype)
-    valid = np.ones(step, points.dtype)
-    order = np.zeros(longest, np.int64)
+    if walks.bytes != points.itemsize:
+        raise ValueError("the walks were compiled for another type of numbers")
+    values = np.zeros(shape.size, points.dtype)
+    across = shape.groups * width(values)
+    adjoints, margin = np.zeros(shape.size, points.dtype), np.empty(shape.step, points.dtype)
+    memory = Memory(values, adjoints, margin, np.ones(shape.step, points.dtype), np.zeros(shape.longest, np.int64))
     index = np.zeros(across, np.int64)
     count = points.shape[0]
-    _prepare(constants, constant_values, values, step)
+    _prepare(constants, values, shape.step)
     for base in range(0, count, across):
         here = min(across, count - base)
         finite = 1
         for t in range(across):
             margin[t] = np.inf
             index[t] = base + min(t, here - 1)
-            for r in range(parameters):
+            for r in range(shape.parameters):
                 x = points[index[t], r]
                 if x - x != 0.0:
                     finite = 0
                 values[r * across + t] = x
-        _gather(rows, width_of_row, index, 1, 0, values, data_at, step, groups, samples)
-        forward(code, at, numbers, branches, guards, values, margin, step, groups, samples, order)
+        _gather(rows, width_of_row, index, 1, 0, values, shape.data_at, shape.step, shape.groups, shape.samples)
+        call_forward(walks.forward, (code, shape, memory))
         for t in range(here):
             margins[base + t] = margin[t]
-            for n in range(seeds.shape[0]):
-                outputs[base + t, n] = values[seeds[n] + t]
+            for n in range(code.seeds.shape[0]):
+                outputs[base + t, n] = values[code.seeds[n] + t]
         if differentiate:
-            for n in range(seeds.shape[0]):
-                seed(adjoints, seeds, clear, n, valid, step)
-                adjoints[: parameters * across] = 0.0
-                backward(
-                    *(code, at, modes, numbers, branches, guards, values, adjoints, step, finite),
-                    *(False, groups, samples, order),
-                )
+            for n in range(code.seeds.shape[0]):
+                seed(adjoints, code.seeds, code.clear, n, memory.valid, shape.step)
+                adjoints[: shape.parameters * across] = 0.0
+                call_backward(walks.backward, (code, shape, memory, finite, False))
                 for t in range(here):
-                    for r in range(parameters):
+                    for r in range(shape.parameters):
                         jacobians[base + t, n, r] = adjoints[r * across + t]

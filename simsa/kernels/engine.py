@@ -43,31 +43,31 @@ PIECES = ()  # <pieces>
 JUMPS = ()  # <jumps>
 """Whether tied pieces of a row differ in value, by opcode."""
 
-MARCHES = False
-"""Whether `march` may take steps."""
-STEPS = False
-"""Whether `advance` may take a step as the gradient comes out."""
-KEEPS = True
-"""Whether `gradient` leaves every register in memory, for another walk back."""
 ASSIGNS = False
 """Whether the walks write each parameter's adjoint before they add to it, if told that it is the first time."""
+KEEPS = True
+"""Whether the walks leave every register in memory, for another walk back."""
 
 
-@walk
-def forward(code, at, numbers, rows, guards, values, margin, step, groups, samples, order):
-    """Compute every register (Algorithm 1), and narrow the smallest |guard| of each lane in `margin`."""
-    for k in range(code.shape[0]):
-        op = code[k, OP]
-        out = code[k, OUT]
-        outs = code[k, OUTS]
-        first = code[k, FIRST]
-        count = code[k, COUNT]
-        number = code[k, NUMBER]  # noqa: F841 - for the generated cases
-        times = code[k, TIMES]
-        guarded = code[k, FLAGS] & GUARDED
+@called
+def forward(code, shape, memory):
+    """Compute every register (Algorithm 1), and narrow the smallest |guard| of each lane in `memory.margin`."""
+    lines, at, rows, guards = code.lines, code.at, code.rows, code.guards
+    numbers = code.numbers  # noqa: F841 - for the generated cases
+    values, margin, order = memory.values, memory.margin, memory.order
+    step, groups, samples = shape.step, shape.groups, shape.samples
+    for k in range(lines.shape[0]):
+        op = lines[k, OP]
+        out = lines[k, OUT]
+        outs = lines[k, OUTS]
+        first = lines[k, FIRST]
+        count = lines[k, COUNT]
+        number = lines[k, NUMBER]  # noqa: F841 - for the generated cases
+        times = lines[k, TIMES]
+        guarded = lines[k, FLAGS] & GUARDED
         if op == DENSE:
             inputs, bias = count // (outs + 1), count % (outs + 1) != 0
-            if code[k, FLAGS] & SHARED:
+            if lines[k, FLAGS] & SHARED:
                 convolution(values, at, first, outs, inputs, bias, out, step, times, groups, samples)
             else:
                 dense(values, at, first, outs, inputs, bias, out, step, groups, samples)
@@ -85,32 +85,36 @@ def forward(code, at, numbers, rows, guards, values, margin, step, groups, sampl
         elif op == SORT:
             sort(values, margin, at, first, count, out, step, guarded, groups, samples, order)
         elif op == SELECT:
-            choose(values, margin, at, first, out, rows, guards, code[k, BRANCH], guarded, groups, samples)
+            choose(values, margin, at, first, out, rows, guards, lines[k, BRANCH], guarded, groups, samples)
         # <forward>
         else:
             raise ValueError("unknown opcode")
 
 
-@walk
-def backward(code, at, modes, numbers, rows, guards, values, adjoints, step, trusted, fresh, groups, samples, order):
+@called
+def backward(code, shape, memory, trusted, fresh):
     """Pass every adjoint back (Algorithm 2); the outputs' adjoints are the caller's seeds.
 
-    trusted: the parameters are finite. Parameters' adjoints are added to; where `ASSIGNS`, what they hold is ignored if
-    `fresh`.
+    trusted: whether the parameters are finite, 0 or 1. The parameters' adjoints are added to. fresh: whether what they
+    hold is to be ignored, in an engine that can write them instead.
     """
-    for k in range(code.shape[0] - 1, -1, -1):
-        if not code[k, FLAGS] & ADJOINED:
+    lines, at, modes, numbers = code.lines, code.at, code.modes, code.numbers
+    rows, guards = code.rows, code.guards
+    values, adjoints, order = memory.values, memory.adjoints, memory.order
+    step, groups, samples = shape.step, shape.groups, shape.samples
+    for k in range(lines.shape[0] - 1, -1, -1):
+        if not lines[k, FLAGS] & ADJOINED:
             continue
-        op = code[k, OP]
-        out = code[k, OUT]
-        outs = code[k, OUTS]
-        first = code[k, FIRST]
-        count = code[k, COUNT]
-        number = code[k, NUMBER]
-        times = code[k, TIMES]
+        op = lines[k, OP]
+        out = lines[k, OUT]
+        outs = lines[k, OUTS]
+        first = lines[k, FIRST]
+        count = lines[k, COUNT]
+        number = lines[k, NUMBER]
+        times = lines[k, TIMES]
         if op == DENSE:
             inputs, bias = count // (outs + 1), count % (outs + 1) != 0
-            if code[k, FLAGS] & SHARED:
+            if lines[k, FLAGS] & SHARED:
                 convolution_back(
                     *(values, adjoints, at, modes, first, outs, inputs, bias, out, step, trusted, times),
                     *(groups, samples),
@@ -132,37 +136,11 @@ def backward(code, at, modes, numbers, rows, guards, values, adjoints, step, tru
             rule = int(numbers[number])
             sort_back(values, adjoints, at, modes, first, count, out, step, rule, groups, samples, order)
         elif op == SELECT:
-            branch = code[k, BRANCH]
+            branch = lines[k, BRANCH]
             choose_back(values, adjoints, at, modes, first, count, out, rows, guards, branch, groups, samples)
         # <backward>
         else:
             raise ValueError("unknown opcode")
-
-
-@walk
-def gradient(
-    code, at, modes, numbers, rows, guards, seeds, clear, values, adjoints, valid, margin, fresh, step, groups, samples,
-    order,
-):  # fmt: skip
-    """Compute every register, and add the gradient of the first output to the parameters' adjoints, where valid."""
-    forward(code, at, numbers, rows, guards, values, margin, step, groups, samples, order)
-    seed(adjoints, seeds, clear, 0, valid, step)
-    backward(code, at, modes, numbers, rows, guards, values, adjoints, step, 1, fresh, groups, samples, order)
-
-
-@walk
-def advance(
-    code, at, modes, numbers, rows, guards, seeds, clear, values, adjoints, valid, margin, pace, step, groups, samples,
-    order,
-):  # fmt: skip
-    """Take no step, and return 0: the caller computes the gradient, and takes the step. See `machine.specialise`."""
-    return 0
-
-
-@walk
-def march(values, numbers, valid, pace, gamma, begin, end):
-    """Take no step, and return `begin`, the next one. See `machine.specialise`."""
-    return begin
 
 
 @walk
@@ -208,21 +186,21 @@ def _rows_sense(
 
 @walk
 def sense(
-    code, at, modes, numbers, rows, guards, values, absolute, adjoints, deltas, sizes, draws, marks, valid, jumps,
+    lines, at, modes, numbers, rows, guards, values, absolute, adjoints, deltas, sizes, draws, marks, valid, jumps,
     counter, step, groups, samples, order,
 ):  # fmt: skip
     """Pass back the convention's adjoints, how far a random mixture's are from them, and the sizes of these."""
-    for k in range(code.shape[0] - 1, -1, -1):
-        if not code[k, FLAGS] & ADJOINED:
+    for k in range(lines.shape[0] - 1, -1, -1):
+        if not lines[k, FLAGS] & ADJOINED:
             continue
-        op = code[k, OP]
-        out = code[k, OUT]
-        outs = code[k, OUTS]
-        first = code[k, FIRST]
-        count = code[k, COUNT]
-        number = code[k, NUMBER]
-        times = code[k, TIMES]
-        block = code[k, DRAWS]
+        op = lines[k, OP]
+        out = lines[k, OUT]
+        outs = lines[k, OUTS]
+        first = lines[k, FIRST]
+        count = lines[k, COUNT]
+        number = lines[k, NUMBER]
+        times = lines[k, TIMES]
+        block = lines[k, DRAWS]
         for which in range(3):
             target = adjoints
             held = values
@@ -258,7 +236,7 @@ def sense(
                         rule, groups, samples, order,
                     )  # fmt: skip
             elif op == SELECT:
-                branch = code[k, BRANCH]
+                branch = lines[k, BRANCH]
                 if which == 0:
                     choose_back(values, target, at, modes, first, count, out, rows, guards, branch, groups, samples)
                 elif which == 1:
@@ -277,7 +255,7 @@ def sense(
                 continue
             elif op == DENSE:
                 inputs, bias = count // (outs + 1), count % (outs + 1) != 0
-                if code[k, FLAGS] & SHARED:
+                if lines[k, FLAGS] & SHARED:
                     convolution_back(
                         *(held, target, at, modes, first, outs, inputs, bias, out, step, 1, times),
                         *(groups, samples),
@@ -296,30 +274,30 @@ def sense(
 
 
 @called
-def sensitive(
-    code, at, modes, numbers, rows, guards, seeds, clear, values, adjoints, deltas, sizes, valid, jumps, counter,
-    parameters, step, groups, samples, order,
-):  # fmt: skip
+def sensitive(code, shape, memory, deltas, sizes, jumps, counter):
     """Add to the parameters' `deltas` and `sizes` how the gradients of some samples change under random weights.
 
-    The values are all there. The parameters' entries are set to 0 first if these are the first samples of a minibatch.
-    jumps: by lane of all groups, set where tied pieces differ in value.
+    The values are all there; the adjoints are written. deltas, sizes: (size,), in `kind`; the parameters' entries are
+    set to 0 first if these are the first samples of a minibatch. jumps: by lane of all groups, set where tied pieces
+    differ in value. counter: where the random numbers are, see `kernels.sensitivity`.
     """
+    values, adjoints, valid = memory.values, memory.adjoints, memory.valid
     lanes = width(values)
+    across = shape.groups * lanes
     nothing = splat(values, -0.0)
     absolute = np.empty_like(values)
-    begin = 0 if counter[PLACE] == 0 else parameters * groups * lanes
+    begin = 0 if counter[PLACE] == 0 else shape.parameters * across
     for i in range(0, values.shape[0], lanes):
         store(absolute, i, fabs(load(values, i)))
     for i in range(begin, values.shape[0], lanes):
-        start = splat(values, 0.0) if i < parameters * groups * lanes else nothing
+        start = splat(values, 0.0) if i < shape.parameters * across else nothing
         store(deltas, i, start)
         store(sizes, i, start)
-    adjoints[: parameters * groups * lanes] = 0.0
+    adjoints[: shape.parameters * across] = 0.0
     draws = np.ones((4 * counter[MOST] + 4) * lanes, values.dtype)
-    marks = np.zeros(rows.shape[0] + guards.shape[0] + 1, np.int64)
-    seed(adjoints, seeds, clear, 0, valid, step)
+    marks = np.zeros(code.rows.shape[0] + code.guards.shape[0] + 1, np.int64)
+    seed(adjoints, code.seeds, code.clear, 0, valid, shape.step)
     sense(
-        code, at, modes, numbers, rows, guards, values, absolute, adjoints, deltas, sizes, draws, marks, valid, jumps,
-        counter, step, groups, samples, order,
+        code.lines, code.at, code.modes, code.numbers, code.rows, code.guards, values, absolute, adjoints, deltas,
+        sizes, draws, marks, valid, jumps, counter, shape.step, shape.groups, shape.samples, memory.order,
     )  # fmt: skip

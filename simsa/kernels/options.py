@@ -81,14 +81,19 @@ def walk(function):
     return _Inner(function, targetoptions={"nopython": True, **INNER}, pipeline_class=_Walks)
 
 
+def part(function):
+    """Compile a part of a kernel that stands in it once: it is put in its place, and costs no call."""
+    return _Inner(function, targetoptions={"nopython": True, "forceinline": True, **INNER}, pipeline_class=_Walks)
+
+
 class _Called(_Inner):
     """A function that compiled code calls by its address: executable, kept on disk, without wrappers for Python."""
 
     def address(self, args):
-        """Return the address of the code for these types of arguments."""
+        """Return the address of the code for these types of arguments, and the type of its result."""
         self.compile(args)
         result = self.overloads[args]
-        return result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
+        return result.library.get_pointer_to_function(result.fndesc.llvm_func_name), result.signature.return_type
 
 
 def called(function):

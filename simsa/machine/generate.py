@@ -20,8 +20,6 @@ from types import ModuleType
 from simsa.primitives import OPCODE, ROWS, Primitive
 
 KERNELS = Path(__file__).parent.parent / "kernels"
-INSTANTIATED = ("engine.py", "descent.py")
-"""The files that are copied beside each other; they import each other relatively, everything else absolutely."""
 
 
 def cache_folder() -> Path:
@@ -108,12 +106,13 @@ def digest(texts: dict[str, str]) -> str:
 @cache
 def kernels() -> ModuleType:
     """Return the generated package of the interpreter: modules `engine` and `descent`, ready to call."""
-    return around(engine_text())
+    descent = (KERNELS / "descent.py").read_text(encoding="utf-8")
+    return instantiate({"engine.py": engine_text(), "descent.py": descent})
 
 
 def around(engine: str) -> ModuleType:
-    """Return the package of an engine, a text that defines `forward` and `backward`: with `descent`, ready to call."""
-    return instantiate({"engine.py": engine, "descent.py": (KERNELS / "descent.py").read_text(encoding="utf-8")})
+    """Return the package of an engine, a text that defines its walks, in the module `engine`."""
+    return instantiate({"engine.py": engine})
 
 
 _LOCK = RLock()

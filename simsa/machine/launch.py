@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsa.errors import DataError, TapeError, known
-from simsa.kernels.calls import types_of_sensitive
+from simsa.kernels.arguments import Recursion, Samples, State, Walks
+from simsa.kernels.calls import address_of
 from simsa.kernels.streams import EVALUATION, SAMPLE, blocks_of_sample, key_of, scratch_size
 from simsa.machine.generate import around, kernels
 from simsa.machine.layout import LANE_BYTES, Layout, laid_out, layout
@@ -159,6 +160,126 @@ def _arranged(
     return where, _specialised(where)
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far a block of trajectories has come.
+
+    c: their step scale. first: the number of the first of them. step: k, if x_k is where they are. state: x_k and the
+    records so far, each with the trajectory as its first axis. A run goes on from here with the bits of one that was
+    never cut.
+    """
+
+    c: Scale
+    first: int
+    step: int
+    state: State
+
+
+def begin(tape: Tape, descent: Descent, *, c: Scale, first: int, count: int, precision: str = "float64") -> Progress:
+    """Return the trajectories first, ..., first + count - 1 of a cell before their first step.
+
+    c: step scale, which names the random numbers as well. precision: "float64" or "float32". Raises TapeError for a
+    program with several outputs.
+    """
+    kind = _format(precision)
+    if len(tape.outputs) != 1:
+        raise TapeError(f"descent needs a program with one output, this one has {len(tape.outputs)}")
+    p, checkpoints = tape.parameters, len(descent.checkpoints)
+    none = np.full(count, -1, np.int32)
+    state = State(
+        x=initial_points(descent, c, first, count, p).astype(kind),
+        status=np.zeros(count, np.uint8),
+        stopped=np.full(count, descent.steps, np.int32),
+        tie_first=none,
+        tie_count=np.zeros(count, np.int32),
+        tie_sample=none.copy(),
+        sensitive_first=none.copy(),
+        sensitive_point=np.full((count, p), np.nan, kind),
+        margin=np.full(count, np.inf),
+        objective=np.full((count, checkpoints), np.nan),
+        movement=np.full(count, np.nan if descent.steps else 0.0),
+        snapshots=np.full((count, checkpoints * descent.snapshots, p), np.nan, kind),
+    )
+    return Progress(c, first, 0, state)
+
+
+def advance(
+    tape: Tape,
+    rows: NDArray[np.float64],
+    descent: Descent,
+    progress: Progress,
+    until: int,
+    *,
+    engine: str = INTERPRETER,
+    shape: tuple[int, int] | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Progress:
+    """Return the trajectories after their steps up to `until`, at most all of them; what is given stays as it is.
+
+    rows: (n, d), the samples; if they are streamed, those of J. engine: "interpreter", or "specialised", whose walks
+    are compiled for the tape first (once per machine). shape: (groups, samples) of the layout, for tests. The result
+    depends on neither of these two, nor on where a run is cut. say: takes a line if a kernel has to be compiled that no
+    run has needed yet on this machine. The call releases the GIL. Raises DataError for samples that the program does
+    not read, or more than a minibatch can have.
+    """
+    kind = progress.state.x.dtype
+    data = np.ascontiguousarray(rows, dtype=kind)
+    if data.ndim != 2 or data.shape[0] < 1 or data.shape[1] != tape.data:
+        raise DataError(f"the program reads {tape.data} data inputs per sample, the data have shape {data.shape}")
+    if not progress.step <= until <= descent.steps:
+        raise DataError(f"expected a step from {progress.step} to {descent.steps} to run to, got {until}")
+    n, law = data.shape[0], law_of(descent)
+    largest = n if descent.law in ("full", "uniform_subset") else descent.size
+    if kind == np.float32 and largest > LARGEST_SINGLE:
+        raise DataError(f"in float32 a minibatch has at most {LARGEST_SINGLE} samples, this one {largest}")
+    stream = descent.stream or NO_STREAM
+    if descent.stream:
+        _fits(descent.stream, descent.size, tape.data)
+    where, package = _arranged(tape, n, descent, kind.name, engine, len(progress.state.x), shape)
+    kinds, shares, center, scale = stream.arrays
+    scratch = scratch_size(law, n, descent.size)  # type: ignore[no-untyped-call]
+    samples = Samples(
+        np.array(data.ravel()), n, law, descent.size, descent.replace, largest, scratch, kinds, shares, center, scale,
+        descent.key(progress.c),
+    )  # fmt: skip
+    recursion = Recursion(
+        float(progress.c) * descent.alpha, _at_most(descent.radius, kind), float(np.finfo(kind).eps), tape.roundings,
+        int(tape.draws[-1]), int(np.diff(tape.draws).max(initial=0)), np.array(descent.checkpoints, np.int64),
+        descent.objective_trajectories,
+    )  # fmt: skip
+
+    def run(sensitive: int) -> State | None:
+        """Return the state after the steps; None if they need what looks at ties, and its address is 0."""
+        state, walks = State._make(array.copy() for array in progress.state), walks_of(package, kind.name)
+        done = kernels().descent.descend(
+            walks._replace(sensitive=sensitive), *where.arguments, samples, recursion, state, progress.first,
+            progress.step, until,
+        )  # fmt: skip
+        return state if done else None
+
+    # many runs meet no tie, so what looks at ties is compiled (20 s, once per machine) when there is one
+    state = run(_SENSITIVE.get(kind.name, 0)) or run(_sensitive(kind.name, say))
+    assert state is not None
+    mark(kind.name, package).touch()
+    return Progress(progress.c, progress.first, until, state)
+
+
+def records(descent: Descent, progress: Progress) -> dict[str, NDArray[Any]]:
+    """Return the records of trajectories after their last step.
+
+    Each has the trajectory as its first axis: status (0 finished, 1 left the ball, 2 not finite), stopped (step),
+    tie_first, tie_count, tie_sample (row of the data; if streamed, place in the minibatch), sensitive_first,
+    sensitive_point (count, p), margin, final (count, p), objective (count, checkpoints), movement (of the last step of
+    one that finished), and snapshots (count, checkpoints, p) if wanted. Steps are -1, points and numbers NaN, where
+    there is none.
+    """
+    found = progress.state._asdict()
+    found["final"] = found.pop("x")
+    if not descent.snapshots:
+        del found["snapshots"]
+    return found
+
+
 def descend(
     tape: Tape,
     rows: NDArray[np.float64],
@@ -172,69 +293,36 @@ def descend(
     shape: tuple[int, int] | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, NDArray[Any]]:
-    """Run the trajectories first, ..., first + count - 1 of a cell, and return their records.
+    """Run the trajectories first, ..., first + count - 1 of a cell to their end, and return their `records`.
 
-    rows: (n, d), the samples; if they are streamed, those of J. c: step scale, which names the random numbers as well.
-    precision: "float64" or "float32". engine: "interpreter", or "specialised", which is compiled for the tape first
-    (once per machine). shape: (groups, samples) of the layout, for tests. The result depends on neither of these two.
-    say: takes a line if a kernel has to be compiled that no run has needed yet on this machine.
-    The call releases the GIL. Each record has the trajectory as its first axis: status (0 finished, 1 left the ball,
-    2 not finite), stopped (step), tie_first, tie_count, tie_sample (row of the data; if streamed, place in the
-    minibatch), sensitive_first, sensitive_point (count, p), margin, final (count, p), objective (count, checkpoints),
-    movement (of the last step of one that finished), and snapshots (count, checkpoints, p) if wanted. Steps are -1,
-    points and numbers NaN, where there is none.
+    The arguments are those of `begin` and `advance`.
     """
-    kind = _format(precision)
-    if len(tape.outputs) != 1:
-        raise TapeError(f"descent needs a program with one output, this one has {len(tape.outputs)}")
-    data = np.ascontiguousarray(rows, dtype=kind)
-    if data.ndim != 2 or data.shape[0] < 1 or data.shape[1] != tape.data:
-        raise DataError(f"the program reads {tape.data} data inputs per sample, the data have shape {data.shape}")
-    n, p = data.shape[0], tape.parameters
-    law = law_of(descent)
-    largest = n if descent.law in ("full", "uniform_subset") else descent.size
-    if kind == np.float32 and largest > LARGEST_SINGLE:
-        raise DataError(f"in float32 a minibatch has at most {LARGEST_SINGLE} samples, this one {largest}")
-    stream = descent.stream or NO_STREAM
-    if descent.stream:
-        _fits(descent.stream, descent.size, tape.data)
-    where, package = _arranged(tape, n, descent, precision, engine, count, shape)
-    start = initial_points(descent, c, first, count, p).astype(kind)
-    out: dict[str, NDArray[Any]] = {
-        "status": np.empty(count, np.uint8),
-        "stopped": np.empty(count, np.int32),
-        "tie_first": np.empty(count, np.int32),
-        "tie_count": np.empty(count, np.int32),
-        "tie_sample": np.empty(count, np.int32),
-        "sensitive_first": np.empty(count, np.int32),
-        "sensitive_point": np.empty((count, p), kind),
-        "margin": np.empty(count, np.float64),
-        "final": np.empty((count, p), kind),
-        "objective": np.empty((count, len(descent.checkpoints)), np.float64),
-        "movement": np.empty(count, np.float64),
-        "snapshots": np.full((count, len(descent.checkpoints) * descent.snapshots, p), np.nan, kind),
-    }
-    room = scratch_size(law, n, descent.size)  # type: ignore[no-untyped-call]
-    blocks = int(tape.draws[-1]), int(np.diff(tape.draws).max(initial=0))
-    eps = float(np.finfo(kind).eps)
+    progress = begin(tape, descent, c=c, first=first, count=count, precision=precision)
+    ended = advance(tape, rows, descent, progress, descent.steps, engine=engine, shape=shape, say=say)
+    return records(descent, ended)
 
-    def run(address: int) -> bool:
-        """Run the block; return whether that was possible with what is compiled."""
-        done = package.descent.descend(
-            address, *blocks, *where.arrays, p, where.data_at, where.step, where.size, where.longest, where.groups,
-            where.samples, data.ravel(), n, law, descent.size, descent.replace, largest, room, *stream.arrays,
-            descent.key(c), first, start, float(c) * descent.alpha, _at_most(descent.radius, kind), eps, tape.roundings,
-            descent.checkpoints.astype(np.int64), descent.objective_trajectories, *out.values(),
-        )  # fmt: skip
-        return bool(done)
 
-    # many runs meet no tie, so what looks at ties is compiled (20 s, once per machine) when there is one
-    if not run(_SENSITIVE.get(precision, 0)):
-        run(_sensitive(precision, say))
-    mark(precision, package).touch()
-    if not descent.snapshots:
-        del out["snapshots"]
-    return out
+@lru_cache(maxsize=64)
+def walks_of(package: ModuleType, precision: str) -> Walks:
+    """Compile the walks of an engine for a precision, or load them from disk, and return them, without `sensitive`."""
+    engine = package.engine
+
+    def at(name: str) -> int:
+        walk = getattr(engine, name, None)
+        return 0 if walk is None else int(address_of(walk, name, precision))  # type: ignore[no-untyped-call]
+
+    with _LOCK:
+        return Walks(
+            forward=at("forward"),
+            backward=at("backward"),
+            gradient=at("gradient"),
+            advance=at("advance"),
+            march=at("march"),
+            sensitive=0,
+            bytes=np.dtype(precision).itemsize,
+            assigns=engine.ASSIGNS,
+            keeps=engine.KEEPS,
+        )
 
 
 def _sensitive(precision: str, say: Callable[[str], None]) -> int:
@@ -244,8 +332,8 @@ def _sensitive(precision: str, say: Callable[[str], None]) -> int:
             known = mark(f"{precision}-ties")
             if not known.exists():
                 say(f"a tie: compiling what looks at ties for {precision} (once per machine and version) ...")
-            engine = kernels().engine
-            _SENSITIVE[precision] = int(engine.sensitive.address(types_of_sensitive(precision)))  # type: ignore[no-untyped-call]
+            walk = kernels().engine.sensitive
+            _SENSITIVE[precision] = int(address_of(walk, "sensitive", precision))  # type: ignore[no-untyped-call]
             known.touch()
         return _SENSITIVE[precision]
 
@@ -342,14 +430,24 @@ def evaluate(
     if x.shape != (b, p) or data.shape != (b, tape.data):
         raise TapeError(f"expected points (b, {p}) and data (b, {tape.data}), got {x.shape} and {data.shape}")
     lanes = LANE_BYTES // kind.itemsize
-    plan = laid_out(tape, lanes, groups, 1) if groups else layout(tape, kind, 1, b)
+    where = laid_out(tape, lanes, groups, 1) if groups else layout(tape, kind, 1, b)
     outputs, margins = np.empty((b, q), kind), np.empty(b, kind)
     jacobians = np.zeros((b, q, p) if differentiate else (0, q, p), kind)
-    kernels().descent.evaluate(
-        *plan.arrays, p, plan.data_at, plan.step, plan.size, plan.longest, plan.groups, plan.samples,
-        x, data.ravel(), tape.data, outputs, jacobians, margins, differentiate,
-    )  # fmt: skip
+    evaluate_with(kernels(), where, x, data, outputs, jacobians, margins)
     return outputs, jacobians, margins
+
+
+def evaluate_with(
+    package: ModuleType, where: Layout, points: Float, rows: Float, outputs: Float, jacobians: Float, margins: Float
+) -> None:
+    """Evaluate a batch with the walks of an engine, and fill outputs, Jacobians (if there is room for one) and margins.
+
+    The arrays are those of `evaluate`, all of one format.
+    """
+    kernels().descent.evaluate(
+        walks_of(package, points.dtype.name), *where.arguments, np.array(points), np.array(rows).ravel(),
+        where.tape.data, outputs, jacobians, margins, len(jacobians) > 0,
+    )  # fmt: skip
 
 
 def compiled(precision: str = "float64", special: Task | None = None) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simsa.kernels.arguments import Code, Constants, Shape
 from simsa.primitives import ROWS
 from simsa.tape.tape import ADD, COUNT, FIRST, FLAGS, NUMBER, OP, OUT, OUTS, Tape, blocks_of
 
@@ -86,8 +87,8 @@ class Layout:
         return self.tape.operands[first + count : first + 2 * count] - self.tape.operands[first : first + count]
 
     @cached_property
-    def arrays(self) -> tuple[Any, ...]:
-        """Return the tape's arrays as the kernels take them, registers turned into places."""
+    def arguments(self) -> tuple[Code, Shape, Constants]:
+        """Return the tape as the kernels take it, registers turned into places."""
         tape = self.tape
         inside = tape.operands < tape.parameters
         steps = np.where(inside, self.lanes, self.samples * self.lanes), np.where(inside, 0, self.lanes)
@@ -95,14 +96,20 @@ class Layout:
         for line in self.code:
             strides[line[FIRST] : line[FIRST] + line[COUNT]] = self.strides(line)
         runs = np.where(inside, self.groups * self.lanes, self.step) * strides
-        at = np.stack([self.places(tape.operands), *steps, runs], axis=1).astype(np.int64)
-        code = self.code.copy()
-        code[:, OUT] = self.places(code[:, OUT])
+        at = np.stack([self.places(tape.operands), *steps, runs], axis=1)
+        lines = self.code.copy()
+        lines[:, OUT] = self.places(lines[:, OUT])
         guards = np.concatenate([tape.guards, tape.pairs], axis=1)
+        outputs, clear = self.places(tape.outputs), self.places(tape.clear)
+        # arrays that can be written: read-only ones have another type, and kernels would be compiled again
+        code = Code(
+            *(np.array(a, order="C") for a in (lines, at, tape.modes, tape.numbers, tape.rows, guards, outputs, clear))
+        )
+        constants = Constants(self.places(tape.constant_registers), np.array(tape.constant_values))
         return (
-            *(code, np.ascontiguousarray(at), tape.modes, tape.numbers, tape.rows, guards),
-            *(self.places(tape.constant_registers), tape.constant_values),
-            *(self.places(tape.outputs), self.places(tape.clear)),
+            code,
+            Shape(tape.parameters, self.data_at, self.step, self.size, self.longest, self.groups, self.samples),
+            constants,
         )
 
     @property

@@ -101,7 +101,7 @@ from simsa.kernels.nary import (
     add_up, add_up_back, choose, choose_back, dense, dense_back, dot, dot_back, extremes,
     extremes_back, logsumexp, logsumexp_back, norm, norm_back, seed, sort, sort_back, tied,
 )
-from simsa.kernels.options import kernel
+from simsa.kernels.options import called
 from simsa.kernels.rows import Row, Select
 from simsa.kernels import specialised
 
@@ -109,62 +109,65 @@ from simsa.kernels import specialised
 
 _TAIL = '''
 
-@kernel
-def forward(code, at, numbers, rows, guards, values, margin, step_, groups_, samples_, order):
+@called
+def forward(code, shape, memory):
     """Compute every register."""
+    at, numbers, rows, guards = code.at, code.numbers, code.rows, code.guards
+    values, margin, order = memory.values, memory.margin, memory.order
     step, groups, samples = {step}, {groups}, {samples}
 {forward}
 
 
-@kernel
-def backward(code, at, modes, numbers, rows, guards, values, adjoints, step_, trusted, fresh, groups_, samples_, order):
+@called
+def backward(code, shape, memory, trusted, fresh):
     """Pass every adjoint back; the parameters are finite."""
+    at, modes, numbers, rows, guards = code.at, code.modes, code.numbers, code.rows, code.guards
+    values, adjoints, order = memory.values, memory.adjoints, memory.order
     step, groups, samples = {step}, {groups}, {samples}
 {backward}
+'''
 
+_GRADIENT = '''
 
-@kernel
-def gradient(
-    code, at, modes, numbers, rows, guards, seeds, clear, values, adjoints, valid, margin, fresh, step, groups, samples,
-    order,
-):
+@called
+def gradient(code, shape, memory, fresh):
     """Compute every register, and add the gradient of the output to the parameters' adjoints, where valid."""
-{gradient}
+    numbers = code.numbers
+    values, adjoints, margin, valid = memory.values, memory.adjoints, memory.margin, memory.valid
+    {gradient}
+'''
 
+_ADVANCE = '''
 
-@kernel
-def advance(
-    code, at, modes, numbers, rows, guards, seeds, clear, values, adjoints, valid, margin, pace, step, groups, samples,
-    order,
-):
+@called
+def advance(code, shape, memory, pace):
     """Compute every register; where no sample is tied, take the step as the gradient comes out.
 
     Return 0 if no step was taken, 1 if all points are in the ball, 2 if not. What the parameters were is in their
     adjoints. The minibatch is all here, and its sizes are powers of two.
     """
-{advance}
+    at, modes, numbers, rows, guards = code.at, code.modes, code.numbers, code.rows, code.guards
+    values, adjoints, margin, valid, order = memory.values, memory.adjoints, memory.margin, memory.valid, memory.order
+    step, groups, samples = {step}, {groups}, {samples}
+    fine = near = trusted = True
+{forward}
+    if tied(valid, margin, step) or not ({finite}):
+        return 0
+    seed(adjoints, code.seeds, code.clear, 0, valid, step)
+{backward}
+    return 1 if near else 2
+'''
 
+_MARCH = '''
 
-@kernel
-def march(values, numbers, valid, pace, gamma, begin, end):
+@called
+def march(code, memory, pace, gamma, begin, end):
     """Take the steps begin, ..., end - 1 as long as no sample is tied and all points stay in the ball.
 
     Return the first that was not taken. The minibatch is all here, and its sizes are powers of two.
     """
-{march}
+    return {march}(memory.values, code.numbers, memory.valid, pace, gamma, begin, end)
 '''
-
-_ADVANCE = """fine = near = trusted = True
-{forward}
-if tied(valid, margin, step) or not ({finite}):
-    return 0
-seed(adjoints, seeds, clear, 0, valid, step)
-{backward}
-return 1 if near else 2"""
-
-_WALKS = """forward(code, at, numbers, rows, guards, values, margin, step, groups, samples, order)
-seed(adjoints, seeds, clear, 0, valid, step)
-backward(code, at, modes, numbers, rows, guards, values, adjoints, step, 1, fresh, groups, samples, order)"""
 
 
 class Piece(NamedTuple):
@@ -197,27 +200,25 @@ def engine_text(layout: Layout) -> str:
     lines += [piece.made for piece in pieces if piece.made]
     forward = "\n".join(piece.forward for piece in pieces if piece.forward) or "pass"
     backward = "\n".join(piece.backward for piece in reversed(pieces) if piece.backward) or "pass"
-    whole = len(pieces) == 1 and pieces[0].gradient
-    texts = {"forward": forward, "backward": backward, "gradient": whole or _WALKS}
+    whole = pieces[0].gradient if len(pieces) == 1 else ""
     assigns = _assigns(layout)
-    steps = assigns and not whole
-    lines.append(f"ASSIGNS, STEPS = {assigns}, {steps}")
-    lines.append(f"KEEPS = {not whole}")
-    texts["advance"] = "return 0"
-    marches = bool(whole) and layout.groups * layout.samples * len(layout.code) <= LONGEST
-    lines.append(f"MARCHES = {marches}")
-    texts["march"] = f"return {'march1(values, numbers, valid, pace, gamma, begin, end)' if marches else 'begin'}"
-    if steps:
+    sizes = {"step": layout.step, "groups": layout.groups, "samples": layout.samples}
+    lines.append(f"ASSIGNS, KEEPS = {assigns}, {not whole}")
+    lines.append(_TAIL.format(forward=indent(forward, "    "), backward=indent(backward, "    "), **sizes))
+    if whole:
+        lines.append(_GRADIENT.format(gradient=whole))
+    if whole and layout.groups * layout.samples * len(layout.code) <= LONGEST:
+        lines.append(_MARCH.format(march="march1"))
+    if assigns and not whole:
         ahead = [piece.forward if piece.ahead is None else piece.ahead for piece in pieces]
         back = [piece.backward if piece.advance is None else piece.advance for piece in reversed(pieces)]
-        finite = ["fine", *(piece.finite for piece in pieces)]
-        texts["advance"] = _ADVANCE.format(
-            forward="\n".join(filter(None, ahead)),
-            finite=" and ".join(filter(None, finite)),
-            backward="\n".join(filter(None, back)),
-        )
-    sizes = {"step": layout.step, "groups": layout.groups, "samples": layout.samples}
-    return "\n".join(lines) + _TAIL.format(**{name: indent(text, "    ") for name, text in texts.items()}, **sizes)
+        texts = {
+            "forward": indent("\n".join(filter(None, ahead)), "    "),
+            "finite": " and ".join(["fine", *(piece.finite for piece in pieces if piece.finite)]),
+            "backward": indent("\n".join(filter(None, back)), "    "),
+        }
+        lines.append(_ADVANCE.format(**texts, **sizes))
+    return "\n".join(lines)
 
 
 @lru_cache(maxsize=32)
