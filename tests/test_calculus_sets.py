@@ -380,6 +380,7 @@ BESIDE = {
     "product with a square": (lambda x: np.where(x[0] * x[1] ** 2 > 0, x[0], 0.0), 2),  # the same, and just below
     "parabola": (lambda x: simsa.where(x[0] > x[1] ** 2, x[0], 0.0), 2),  # x = y²: 0, and y² beside
     "squared parabola": (lambda x: simsa.where((x[0] - x[1] ** 2) ** 2 > 0, x[0], 0.0), 2),  # the same points
+    "maximum": (lambda x: simsa.where(simsa.maximum(x[0], x[1]) > 0, x[1] - x[0], 0.0), 2),  # x = 0 > y: 0, y beside
     "half-plane": (lambda x: simsa.where(x[0] > 0, x[1], 0.0), 2),  # x = 0: 0, and y beside
     "line": (lambda x: simsa.where(x[0] == 0, 0.0, x[1]), 2),  # x = 0: 0, and y beside
     # x = y = 0: 0, and z beside, which is 0 at the point alone: a wall of two equations.
@@ -392,6 +393,13 @@ BESIDE = {
     "behind a selection": (lambda x: simsa.relu(simsa.where(x[0] > 0, x[1], 0.0)), 2),
     "a step times what is not 0 there": (lambda x: simsa.where(x[0] > 0, 1.0, 0.0) * x[1], 2),
     "floor": (lambda x: x[0] * np.floor(x[1]), 2),  # y = 0: 0, and −x below
+    # 2 relu(x) − x = |x|, so this is where(x > 0, y, 0); with relu(x) = x s, s near its value 0 at the point, −x > 0.
+    "values that differ from those at the point": (
+        lambda x: simsa.where((2 * x[0] * (x[0] > 0) - x[0] > 0) & (x[0] > 0), x[1], 0.0),
+        2,
+    ),
+    # The step of y is 1 beside y = 0: where(x > 0, y, 0) for y > 0.
+    "a guard that is no tie at the point": (lambda x: (x[0] > 0) * simsa.where(1.0 * (x[1] > 0) > 0.5, x[1], x[0]), 2),
     # The inner wall y = 0 is one for x > 0 alone, where it jumps from x to 0.
     "nested": (lambda x: simsa.where(x[0] > 0, simsa.where(x[1] > 0, x[0], 0.0), 0.0), 2),
 }
@@ -450,6 +458,7 @@ CONTINUOUS = {
     "sines": (lambda x: simsa.where(np.sin(x[0]) > 0, np.sin(2 * x[0]), 0.0) + x[1], 2, {(0, 1), (2, 1)}),
     "sine of one": (lambda x: simsa.where(np.sin(x[0]) > 0, np.sin(2 * x[0]), 0.0), 1, {(0,), (2,)}),
     "x times step": (lambda x: x[0] * (x[0] > 0) + x[1], 2, {(0, 1), (1, 1)}),
+    "two steps": (lambda x: (x[0] > 0) * (x[1] > 0) * x[0] * x[1], 2, {(0, 0)}),
     "jumps that cancel": (lambda x: simsa.where(x[0] > 0, x[1], 0.0) + simsa.where(x[0] > 0, 0.0, x[1]), 2, {(0, 1)}),
     "product": (lambda x: simsa.where(x[0] * x[1] > 0, x[0] * x[1], 0.0) + x[0], 2, {(1, 0)}),
     # relu(relu(x) + y): x + y and y where they are positive, else 0.

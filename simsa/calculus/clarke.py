@@ -69,11 +69,12 @@ def clarke(
     linear programming in rational numbers, others by their gradients, and then by power series along rays from x,
     whose first coefficient that is not 0 is the sign of a guard beside x. With one parameter the two sides decide
     everything. `certified` is False if that left a cell open, such as a cusp, that was looked for on curves from x and
-    at points near it; or if rounding decides a guard, or whether two values agree. `why` says which.
+    at points near it; if it left open whether values agree on a wall between cells (`walls`); or if rounding decides a
+    guard, or whether two values agree. `why` says which.
 
     For an objective J it is ∂^c J, of the mean and not the mean of the sets (`minkowski_sum`). The vertices of a
     program with q > 1 outputs are Jacobians. Raises ProgramError if more than `limit` cells meet at x, and if f jumps
-    at x, where no such set exists.
+    at x or at points as near to it as one likes, where no such set exists.
 
     >>> import simsa
     >>> program = simsa.trace(lambda x: simsa.relu(x[0]) - simsa.relu(-x[0]), 1)

@@ -1,8 +1,10 @@
 """Whether a program jumps beside a point, on a wall between cells: then no Clarke subdifferential exists at the point.
 
-Rows of the table but steps and `clip`, and max, min and sort, are continuous; a user's selection need not be. One that
-has the same values on both sides of its own walls, and on them, is, and so is what reads it. For others, programs are
-run on each wall, and beside it.
+A wall is where a polynomial that decides a guard is 0, or several are, and others keep their signs. Rows of the table
+but steps and `clip`, and max, min and sort, are continuous; a user's selection is, or what reads it, if it is proved to
+have the same values on its own walls and beside them. Where that fails the whole program is compared on each wall: as
+forms, of which the difference must be 0 where the wall's polynomials are; if it is not proved to be, by power series
+along curves on the wall, where a coefficient that differs proves a jump.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -26,8 +28,8 @@ from simsa.tape.tape import OUT, OUTS
 
 Array = NDArray[np.float64]
 
-WALLS, OWN = 256, 81
-"""Walls examined of each term, and of each selection by itself."""
+WALLS, OWN, TOGETHER = 256, 81, 4
+"""Walls examined of each term, and of up to four of its selections by themselves."""
 
 ORDER = 6
 """The power of t up to which curves run on a wall."""
@@ -45,11 +47,9 @@ def doubt_beside(terms: list[Term], x: Array, seed: int = 0) -> str:
     """
     why = ""
     for i, term in enumerate(terms if len(x) > 1 else []):
-        tied = [k for k in term.tied if _may_jump(term, k)]
-        settled = {k for k in tied if _settled(term, k)}
-        if len(settled) < len(tied):
+        if any(_may_jump(term, k) for k in term.tied) and (open_ones := _unsettled(term)):
             own = copy(term)
-            own.loose = {k for k in range(len(term.tape.code)) if _may_jump(term, k)} - settled
+            own.loose = open_ones
             named = f"term {i} of the sum" if len(terms) > 1 else "the program"
             why = _examined(own, x, np.random.default_rng(seed), named) or why
     return why
@@ -62,14 +62,16 @@ def _may_jump(term: Term, k: int) -> bool:
 
 
 class _Apart(Symbolic):
-    """Takes the results of other tied selections than one as parameters of their own."""
+    """Takes the results of instructions that are known to be continuous as parameters of their own."""
 
-    def __init__(self, term: Term, k: int) -> None:
+    def __init__(self, term: Term) -> None:
+        """Set the term."""
         super().__init__(term.tape, term.run, term.bounds)
-        self.apart, self.first = set(term.tied) - {k}, len(term.x)
+        self.continuous: set[int] = set()
+        self.first = len(term.x)
 
     def _evaluate(self, k: int, execution: Execution, choices: Mapping[int, Any]) -> None:
-        if k not in self.apart:
+        if k not in self.continuous:
             super()._evaluate(k, execution, choices)
             return
         out = self.code[k][OUT]
@@ -77,73 +79,94 @@ class _Apart(Symbolic):
             execution.values[r] = parameter(self.first + r, float(self.there.values[r]))
 
     def _executed(self, k: int, decision: Any) -> list[int]:
-        return [] if k in self.apart else super()._executed(k, decision)
+        return [] if k in self.continuous else super()._executed(k, decision)
 
 
-def _settled(term: Term, k: int) -> bool:
-    """Tell whether a selection is proved to be continuous by itself, or all that reads it is.
+def _unsettled(term: Term) -> set[int]:
+    """Return the selections that may jump, and behind which nothing is proved to be continuous on the way to an output.
 
-    It is taken as a function of the parameters and of the results of other tied selections, each free to be anything.
+    Instructions are gone through in order. One that is a tied selection, or reads what may jump, is taken as a function
+    of the parameters and of results that are known to be continuous, each free to be anything near its value.
     """
-    own, pairs = copy(term), []
-    own.symbolic, own.loose = _Apart(term, k), {k}
-    try:
-        for pair in _walked(partial(_at, term, k), partial(_decide, own), OWN):
-            if pair is None:
-                return False
-            pairs.append(pair)
-    except ProgramError:  # a guard has no finite derivative
-        return False
-    outputs, known = set(term.tape.outputs.tolist()), {}
-
-    def closed(r: int) -> bool:
-        if r not in known:
-            known[r] = all(_same(own, cell, wall, [r]) for cell, wall in pairs) or (r not in outputs and read(r))
-        return known[r]
-
-    def read(r: int) -> bool:
-        readers = [j for j in range(k + 1, len(own.beside.code)) if r in own.tape.operand(j)]
-        results = [range(line[OUT], line[OUT] + line[OUTS]) for line in (own.beside.code[j] for j in readers)]
-        plain_ones = not any(j in own.run.decisions for j in readers)
-        return plain_ones and all(closed(result) for line in results for result in line)
-
-    return closed(own.beside.code[k][OUT])
-
-
-def _at(term: Term, k: int) -> Cell:
-    """Return a cell that stands at a selection."""
-    return Cell(k=k, runs=[copied(term.run)], choices=[{}])
+    own = copy(term)
+    own.symbolic = apart = _Apart(term)
+    shared = apart.begin(term.x, term.row)
+    behind: dict[int, frozenset[int]] = {}
+    known: dict[frozenset[int], list[tuple[Cell, Cell]] | None] = {}
+    for j, line in enumerate(term.beside.code):
+        selections = frozenset[int]().union(*(behind.get(r, ()) for r in term.tape.operand(j).tolist()))
+        if not selections and (j not in term.tied or not _may_jump(term, j)):
+            if j in term.tied:
+                apart.continuous.add(j)
+            continue
+        selections |= {j} & term.run.decisions.keys()
+        results = range(line[OUT], line[OUT] + line[OUTS])
+        if selections not in known:
+            apart.need(shared, min(selections), term.run.decisions)
+            moving = {i for i in range(j + 1) if i in selections or term.beside.code[i][OUT] in behind}
+            known[selections] = _sides(own, shared, selections, moving)
+        pairs = known[selections]
+        if pairs is not None and all(_same(own, cell, wall, list(results)) for cell, wall in pairs):
+            apart.continuous.add(j)
+        else:
+            behind |= dict.fromkeys(results, selections)
+    found = frozenset[int]().union(*(behind.get(r, ()) for r in term.tape.outputs.tolist()))
+    return {k for k in found if _may_jump(term, k)}
 
 
-def _decide(term: Term, cell: Cell) -> None:
-    """Decide the selection where the cell is."""
-    cell.runs[-1].decisions[cell.k] = decided(term, cell, cell.runs[-1])
+def _sides(
+    own: Term, shared: Execution, selections: frozenset[int], moving: set[int]
+) -> list[tuple[Cell, Cell]] | None:
+    """Return the cells of some selections and the parts of their walls, two that meet each; None if these are many."""
+    if len(selections) > TOGETHER:
+        return None
+    own.loose = {k for k in selections if _may_jump(own, k)}
+
+    def begun() -> Cell:
+        return Cell(k=min(selections), runs=[copied(own.run)], forms=copied(shared), choices=[{}])
+
+    def run_on(cell: Cell) -> None:
+        run = cell.runs[-1]
+        for k in range(cell.k, max(selections) + 1):
+            cell.k = k
+            if k in moving:
+                own.step(run, k)
+                if k in selections and branches.tied(own.beside, k, run):
+                    own.step(run, k, decided(own, cell, run))
+
+    pairs = list(_walked(begun, run_on, OWN))
+    return None if None in pairs else [pair for pair in pairs if pair is not None]
 
 
 def _walked(begun: Callable[[], Cell], run_on: Callable[[Cell], None], most: int) -> Iterator[tuple[Cell, Cell] | None]:
-    """Yield each cell with each part of each of its walls, and these with theirs; None in the end if over `most` walls.
+    """Yield each cell with each part of each of its walls, and these with theirs.
 
-    What affine polynomials prove empty is left out.
+    What affine polynomials prove empty is left out. None in the end if there are more than `most` walls, or one has a
+    guard without a finite derivative.
     """
-    pending = list(islice(grown(begun(), run_on), most + 1))
     known: dict[Any, list[Cell]] = {}
-    over = len(pending) > most
-    while pending and not over:
-        parts: list[Cell] = []
-        sides = [(cell, way) for cell in pending for way in cell.walls if not way <= set(cell.zeros)]
-        for cell, way in sides:
-            signs = dict.fromkeys(way, 0)
-            key = frozenset((cell.signs | signs).items())
-            if key not in known:
-                fresh = begun()
-                fresh.signs = dict(cell.signs)
-                start = narrowed(fresh, signs)
-                known[key] = [] if start is None else list(grown(start, run_on))
-                parts += known[key]
-            yield from ((cell, wall) for wall in known[key])
-            if over := len(known) > most:
-                break
-        pending = parts
+    try:
+        pending = list(islice(grown(begun(), run_on), most + 1))
+        over = len(pending) > most
+        while pending:
+            parts: list[Cell] = []
+            sides = [(cell, way) for cell in pending for way in cell.walls if not way <= set(cell.zeros)]
+            for cell, way in sides:
+                signs = dict.fromkeys(way, 0)
+                key = frozenset((cell.signs | signs).items())
+                if key not in known and len(known) == most:
+                    over = True
+                    continue
+                if key not in known:
+                    fresh = begun()
+                    fresh.signs = dict(cell.signs)
+                    start = narrowed(fresh, signs)
+                    known[key] = [] if start is None else list(grown(start, run_on))
+                    parts += known[key]
+                yield from ((cell, wall) for wall in known[key])
+            pending = parts
+    except ProgramError:
+        over = True
     if over:
         yield None
 
@@ -168,7 +191,7 @@ def _examined(term: Term, x: Array, rng: np.random.Generator, named: str) -> str
     outputs, why = term.tape.outputs.tolist(), ""
     for pair in _walked(Cell, partial(finish, [term]), WALLS):
         if pair is None:
-            return why or f"walls beside the point beyond the first {WALLS} were not examined"
+            return why or "walls beside the point were not all examined"
         cell, wall = pair
         if rank([zero.slope for zero in wall.zeros]) == len(x) or _same(term, cell, wall, outputs):
             continue
@@ -185,9 +208,9 @@ def _curves(cell: Cell, wall: Cell, p: int, rng: np.random.Generator) -> Iterato
     They are random ones that are moved onto the wall along the gradients of its polynomials, one power of t after
     the other, which needs that these are independent; then the wall is a manifold, and its points are beside the cell.
     """
-    normals = [{i: Fraction(v) for i, v in zero.slope.items()} for zero in wall.zeros]
-    if rank([zero.slope for zero in wall.zeros]) < len(normals):
+    if rank([zero.slope for zero in wall.zeros]) < len(wall.zeros):
         return
+    normals = [{i: Fraction(v) for i, v in zero.slope.items()} for zero in wall.zeros]
     inverse = _inverse([[_dot(a, b) for b in normals] for a in normals])
     strict = [(q, s) for q, s in wall.signs.items() if s]
     base = facet(normals, [{i: s * Fraction(v) for i, v in q.slope.items()} for q, s in strict if q.slope])
