@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 import time
 from dataclasses import replace
 
@@ -342,10 +343,9 @@ KNOWN = {
     # Unit normals of (1, 3) and (7, 21) are not opposite in float64; the forms are.
     "opposite": (lambda x: simsa.relu(x[0] + 3 * x[1]) - simsa.relu(-7 * x[0] - 21 * x[1]) / 7, 2, {(1, 3)}, "C"),
     "parabola": (lambda x: simsa.relu(x[1] - x[0] * x[0]) - simsa.relu(x[0] * x[0] - x[1]), 2, {(0, 1)}, "C"),
-    # x³ > 0 is x > 0; x² > 0 is everywhere but at 0; x y² > 0 is x > 0 but on two lines.
+    # x³ > 0 is x > 0; x² > 0 is everywhere but at 0.
     "cube": (lambda x: np.where(x[0] ** 3 > 0, x[0], 0.0), 1, {(0,), (1,)}, "Sing"),
     "square": (lambda x: np.where(x[0] ** 2 > 0, x[0], 0.0), 1, {(1,)}, "C"),
-    "product": (lambda x: np.where(x[0] * x[1] ** 2 > 0, x[0], 0.0), 2, {(0, 0), (1, 0)}, "Sing"),
     "sum of squares": (lambda x: np.where(x[0] ** 2 + x[1] ** 2 > 0, x[0], 0.0), 2, {(1, 0)}, "C"),
     "sine below its line": (lambda x: np.where(np.sin(x[0]) < x[0], x[0], 0.0), 1, {(0,), (1,)}, "Sing"),
     # Nodes that jump: relu, x, relu², and the median of x, -x, 2x, which is x.
@@ -369,6 +369,120 @@ def test_thin_cells_flat_guards_and_jumping_pieces(name):
     assert answer.tie == tie
     if {(0,) * p} & known == set() and in_hull(np.zeros(p), calculus.selection_operator(program, [0.0] * p, "local")):
         assert answer.kind == "artificial"
+
+
+# Programs that are continuous at 0, and jump at points as near to it as one likes: no Clarke subdifferential exists.
+
+BESIDE = {
+    # On the axes the guard is 0: 0 instead of x + y, which is not 0 there but at the point.
+    "squares": (lambda x: simsa.where(x[0] ** 2 * x[1] ** 2 > 0, x[0] + x[1], 0.0), 2),
+    "product": (lambda x: simsa.where(x[0] * x[1] > 0, x[0], 0.0), 2),  # y = 0, x > 0: 0, and x just above
+    "product with a square": (lambda x: np.where(x[0] * x[1] ** 2 > 0, x[0], 0.0), 2),  # the same, and just below
+    "parabola": (lambda x: simsa.where(x[0] > x[1] ** 2, x[0], 0.0), 2),  # x = y²: 0, and y² beside
+    "squared parabola": (lambda x: simsa.where((x[0] - x[1] ** 2) ** 2 > 0, x[0], 0.0), 2),  # the same points
+    "maximum": (lambda x: simsa.where(simsa.maximum(x[0], x[1]) > 0, x[1] - x[0], 0.0), 2),  # x = 0 > y: 0, y beside
+    "half-plane": (lambda x: simsa.where(x[0] > 0, x[1], 0.0), 2),  # x = 0: 0, and y beside
+    "line": (lambda x: simsa.where(x[0] == 0, 0.0, x[1]), 2),  # x = 0: 0, and y beside
+    # x = y = 0: 0, and z beside, which is 0 at the point alone: a wall of two equations.
+    "axis": (lambda x: simsa.where((x[0] == 0) & (x[1] == 0), 0.0, x[2] + x[0]), 3),
+    "sum of squares": (lambda x: simsa.where(x[0] ** 2 + x[1] ** 2 > 0, x[0] + x[2], 0.0), 3),
+    "sine": (lambda x: simsa.where(x[0] > x[1], np.sin(x[1]), 0.0), 2),  # x = y: 0, and sin(y) beside
+    "between functions": (lambda x: simsa.where(np.exp(x[0]) - 1 > x[1], np.sin(x[1]), 0.0), 2),
+    "fourth power": (lambda x: simsa.where(x[0] > 0, x[1] ** 4, 0.0), 2),
+    "behind operations": (lambda x: 2 * simsa.where(x[0] > 0, x[1], 0.0) + x[2], 3),
+    "behind a selection": (lambda x: simsa.relu(simsa.where(x[0] > 0, x[1], 0.0)), 2),
+    "a step times what is not 0 there": (lambda x: simsa.where(x[0] > 0, 1.0, 0.0) * x[1], 2),
+    "floor": (lambda x: x[0] * np.floor(x[1]), 2),  # y = 0: 0, and −x below
+    # 2 relu(x) − x = |x|, so this is where(x > 0, y, 0); with relu(x) = x s, s near its value 0 at the point, −x > 0.
+    "values that differ from those at the point": (
+        lambda x: simsa.where((2 * x[0] * (x[0] > 0) - x[0] > 0) & (x[0] > 0), x[1], 0.0),
+        2,
+    ),
+    # The step of y is 1 beside y = 0: where(x > 0, y, 0) for y > 0.
+    "a guard that is no tie at the point": (lambda x: (x[0] > 0) * simsa.where(1.0 * (x[1] > 0) > 0.5, x[1], x[0]), 2),
+    # The inner wall y = 0 is one for x > 0 alone, where it jumps from x to 0.
+    "nested": (lambda x: simsa.where(x[0] > 0, simsa.where(x[1] > 0, x[0], 0.0), 0.0), 2),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_a_program_that_jumps_beside_the_point_has_no_clarke_set(name):
+    function, p = BESIDE[name]
+    program = trace(function, p)
+    zero = [0.0] * p
+    for ask in (calculus.clarke, calculus.classify, lambda P, x: calculus.is_clarke(P, x, zero)):
+        with pytest.raises(ProgramError, match=r"the program jumps beside \[0.0.*no selection function"):
+            ask(program, zero)
+    found = calculus.check_gradient(program, zero)
+    assert set(found.verdicts) == {"undecided"}
+    assert "jumps beside" in found.why
+
+
+def test_the_point_named_is_one_where_the_program_jumps():
+    """where(x > 0, y, 0) at (0, y) is 0, and y just beside."""
+    with pytest.raises(ProgramError, match="jumps beside") as caught:
+        calculus.clarke(trace(BESIDE["half-plane"][0], 2), [0.0, 0.0])
+    x, y = map(float, re.search(r"as at \[(.*?), (.*?)\]", str(caught.value)).groups())
+    assert x == 0 < abs(y) < 1 / 64
+    assert f"from [0.0] to [{y}]" in str(caught.value)
+
+
+def test_one_term_of_a_mean_that_jumps_beside_the_point_is_named():
+    """where(x > 0, s y, 0) is 0 for s = 0; the jumps of s = 1 and s = −1 cancel, but the terms are no selections."""
+    program = simsa.trace(lambda x, s: simsa.where(x[0] > 0, s[0] * x[1], 0.0), 2, 1)
+    assert calculus.clarke(calculus.objective(program, [[0.0], [0.0]]), [0.0, 0.0]).certified
+    for rows in ([[0.0], [1.0]], [[0.0], [1.0], [-1.0]]):
+        with pytest.raises(ProgramError, match="term 1 of the sum jumps beside"):
+            calculus.clarke(calculus.objective(program, rows), [0.0, 0.0])
+
+
+def test_what_is_not_proved_on_a_wall_is_not_certified():
+    """The cone x y = z² has no gradient at 0, so no curve on it is found; where(x y > z², z, 0) jumps on it."""
+    found = calculus.clarke(trace(lambda x: simsa.where(x[0] * x[1] > x[2] ** 2, x[2], 0.0), 3), [0.0] * 3)
+    assert not found.certified
+    assert "on a wall beside the point" in found.why
+
+
+CONTINUOUS = {
+    "relu": (lambda x: simsa.where(x[0] > 0, x[0], 0.0) + x[1], 2, {(0, 1), (1, 1)}),
+    "cube": (lambda x: simsa.where(x[0] ** 3 > 0, x[0], 0.0), 2, {(0, 0), (1, 0)}),
+    "sign times abs": (lambda x: simsa.where(x[0] > 0, 1.0, simsa.where(x[0] < 0, -1.0, 0.0)) * abs(x[0]) + x[1], 2,
+                       {(1, 1)}),
+    "double where": (lambda x: simsa.where(x[0] > 0, simsa.where(x[0] > 0, x[0], 1.0) ** 2, 0.0) + x[1], 2, {(0, 1)}),
+    "parabola": (lambda x: simsa.where(x[0] > x[1] ** 2, x[0] - x[1] ** 2, 0.0), 2, {(0, 0), (1, 0)}),
+    # x² + y² − x is 0 on a circle through 0, and so is what is selected there: y times it, or 0.
+    "circle": (lambda x: simsa.where(x[0] ** 2 + x[1] ** 2 > x[0], (x[0] ** 2 + x[1] ** 2 - x[0]) * x[1], 0.0), 2,
+               {(0, 0)}),
+    # (x + y)(x − y), in a sum that is no product: a multiple of the guard by division.
+    "factor": (lambda x: simsa.where(x[0] + x[1] > 0, x[0] ** 2 - x[1] ** 2, 0.0), 2, {(0, 0)}),
+    "sines": (lambda x: simsa.where(np.sin(x[0]) > 0, np.sin(2 * x[0]), 0.0) + x[1], 2, {(0, 1), (2, 1)}),
+    "sine of one": (lambda x: simsa.where(np.sin(x[0]) > 0, np.sin(2 * x[0]), 0.0), 1, {(0,), (2,)}),
+    "x times step": (lambda x: x[0] * (x[0] > 0) + x[1], 2, {(0, 1), (1, 1)}),
+    "two steps": (lambda x: (x[0] > 0) * (x[1] > 0) * x[0] * x[1], 2, {(0, 0)}),
+    "jumps that cancel": (lambda x: simsa.where(x[0] > 0, x[1], 0.0) + simsa.where(x[0] > 0, 0.0, x[1]), 2, {(0, 1)}),
+    "product": (lambda x: simsa.where(x[0] * x[1] > 0, x[0] * x[1], 0.0) + x[0], 2, {(1, 0)}),
+    # relu(relu(x) + y): x + y and y where they are positive, else 0.
+    "behind another": (lambda x: simsa.where(simsa.where(x[0] > 0, x[0], 0.0) + x[1] > 0,
+                                             simsa.where(x[0] > 0, x[0], 0.0) + x[1], 0.0), 2,
+                       {(0, 0), (0, 1), (1, 1)}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_a_selection_that_is_continuous_on_its_walls_has_a_certified_set(name):
+    function, p, known = CONTINUOUS[name]
+    found = calculus.clarke(trace(function, p), [0.0] * p)
+    assert vertices(found) == known
+    assert found.certified, found.why
+
+
+def test_walls_of_many_selections_are_examined_one_by_one():
+    """Eight relus, and eight x (x > 0): 3⁸ faces meet, of which none need be looked at."""
+    for function in (
+        lambda x: sum(simsa.where(x[i] > 0, x[i], 0.0) for i in range(8)),
+        lambda x: sum(x[i] * (x[i] > 0) for i in range(8)),
+    ):
+        assert calculus.clarke(trace(function, 8), [0.0] * 8).certified
 
 
 def test_no_entry_blinds_another():

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from simsa.calculus import branches
 from simsa.calculus.dual import Dual
-from simsa.calculus.forms import Polynomial, Slope, Symbolic, form, signs
+from simsa.calculus.forms import Polynomial, Slope, Symbolic, form, signs, vanishes, vanishing
 from simsa.calculus.minnorm import min_norm_point
 from simsa.calculus.mixed import Exact, begun, errors, plain, proved
 from simsa.calculus.objective import Objective
@@ -72,6 +72,7 @@ class Term:
         self.known: dict[Any, bool] = {}
         self.outputs = objective.outputs(run)
         self.tied = [k for k in run.decisions if branches.tied(interpreter, k, run)]
+        self.loose: set[int] = set()
 
     def begun(self) -> Execution:
         """Return an execution before its first instruction."""
@@ -148,7 +149,8 @@ class Cell:
     runs: the executions of the terms under these. choices: by term, the decisions at its ties. signs: of polynomials
     that are 0 at the point. direction: along which all affine ones have these signs. exact: whether guards are 0
     without rounding. leads: what is known of the differences of operands of the selection where the cell is; cells that
-    part there share it.
+    part there share it. A sign may be 0: such a cell is part of a wall, and no open set. walls: the sets of polynomials
+    that are 0 together where a guard of one of `Term.loose` is.
     """
 
     term: int = 0
@@ -160,14 +162,20 @@ class Cell:
     direction: Direction = field(default_factory=dict)
     exact: bool = True
     leads: dict[tuple[int, int], tuple[int, list[Polynomial], bool]] = field(default_factory=dict)
+    walls: dict[frozenset[Polynomial], None] = field(default_factory=dict)
 
     def copy(self) -> "Cell":
         """Return a cell that goes on by itself."""
         return Cell(
             self.term, self.k, [*self.runs[:-1], *(copied(run) for run in self.runs[-1:])],
             None if self.forms is None else copied(self.forms), [dict(c) for c in self.choices], dict(self.signs),
-            self.direction, self.exact, self.leads,
+            self.direction, self.exact, self.leads, dict(self.walls),
         )  # fmt: skip
+
+    @property
+    def zeros(self) -> tuple[Polynomial, ...]:
+        """Return the polynomials that are 0 in the cell: none, unless it is part of a wall."""
+        return tuple(polynomial for polynomial, sign in self.signs.items() if not sign)
 
     @property
     def straight(self) -> bool:
@@ -202,29 +210,31 @@ def cells(terms: list[Term], limit: int) -> Iterator[Cell]:
     Raises ProgramError if there are more than `limit`, at once if guards with independent gradients tell.
     """
     _refuse_at_once(terms, limit)
-    stack, found = [Cell()], 0
+    for found, cell in enumerate(grown(Cell(), partial(finish, terms)), 1):
+        if found > limit:
+            raise ProgramError(f"more than {limit} cells meet at this point; use limit=")
+        yield cell
+
+
+def grown(start: Cell, run_on: Callable[[Cell], None]) -> Iterator[Cell]:
+    """Yield the cells that `start` parts into where `run_on` needs signs; those that are proved empty are left out."""
+    stack = [start]
     while stack:
         cell = stack.pop()
-        while True:
-            try:
-                _finish(terms, cell)
-            except _Fork as fork:
-                sides = [side for option in fork.options if (side := _narrowed(cell, option)) is not None]
-                if len(sides) < len(fork.options):
-                    normals = [v for option in fork.options for one in option for v in one.slope.values()]
-                    for side in sides:
-                        side.exact = side.exact and all(map(proved, normals))
-                cell, *others = sides
-                stack += others
-                continue
-            found += 1
-            if found > limit:
-                raise ProgramError(f"more than {limit} cells meet at this point; use limit=")
+        try:
+            run_on(cell)
+        except _Fork as fork:
+            sides = [side for option in fork.options if (side := narrowed(cell, option)) is not None]
+            if len(sides) < len(fork.options):
+                normals = [v for option in fork.options for one in option for v in one.slope.values()]
+                for side in sides:
+                    side.exact = side.exact and all(map(proved, normals))
+            stack += [*sides[1:], *sides[:1]]
+        else:
             yield cell
-            break
 
 
-def _finish(terms: list[Term], cell: Cell) -> None:
+def finish(terms: list[Term], cell: Cell) -> None:
     """Run the terms on from where the cell is; raises _Fork where a sign is needed."""
     while cell.term < len(terms):
         term = terms[cell.term]
@@ -238,7 +248,7 @@ def _finish(terms: list[Term], cell: Cell) -> None:
         while cell.k < len(term.tape.code):
             term.step(run, cell.k)
             if cell.k in run.decisions and branches.tied(term.beside, cell.k, run):
-                decision = _decided(term, cell, run)
+                decision = decided(term, cell, run)
                 cell.leads = {}
                 term.step(run, cell.k, decision)
                 cell.choices[-1][cell.k] = decision
@@ -246,7 +256,7 @@ def _finish(terms: list[Term], cell: Cell) -> None:
         cell.term, cell.k = cell.term + 1, 0
 
 
-def _decided(term: Term, cell: Cell, run: Execution) -> Any:
+def decided(term: Term, cell: Cell, run: Execution) -> Any:
     """Return the decision of the selection where the cell is, under its signs; raises _Fork if one is missing."""
     k, beside = cell.k, term.beside
     row, _, x, _ = beside.line(k, run.values)
@@ -257,7 +267,7 @@ def _decided(term: Term, cell: Cell, run: Execution) -> Any:
         return _sign(term, cell, guard)
 
     def operand(i: int) -> Any:
-        return form(_forms(term, cell).values[term.tape.operand(k)[i]])
+        return form(forms_of(term, cell).values[term.tape.operand(k)[i]])
 
     def order(i: int, j: int) -> int:
         return oracle(x[i] - x[j] if x[i] != x[j] else 0.0, lambda: operand(i) - operand(j)) or 0
@@ -273,7 +283,7 @@ def _decided(term: Term, cell: Cell, run: Execution) -> Any:
                 cell.leads[i, j] = _guards(operand(i) - operand(j))
             return cell.leads[i, j]
 
-        won = _winner(cell, tied, better, lead) if len(tied) > 2 else None
+        won = _winner(cell, tied, better, lead) if len(tied) > 2 and not cell.zeros else None
         if won is not None:
             return [won]
         for i in tied:
@@ -340,7 +350,7 @@ def _plain_sign(h: Any) -> int | None:
     return int(np.sign(h)) if h == h else None
 
 
-def _forms(term: Term, cell: Cell) -> Execution:
+def forms_of(term: Term, cell: Cell) -> Execution:
     """Return the forms of the operands of the selection where the cell is."""
     if cell.forms is None:
         cell.forms = term.symbolic.begin(term.x, term.row)
@@ -350,7 +360,7 @@ def _forms(term: Term, cell: Cell) -> Execution:
 
 def _guard(term: Term, cell: Cell, row: int, number: int) -> Any:
     """Return a guard of a branch table as a form."""
-    return form(branches.table(term.symbolic, cell.k, _forms(term, cell))[row][0][number][0])
+    return form(branches.table(term.symbolic, cell.k, forms_of(term, cell))[row][0][number][0])
 
 
 def _guards(h: Any) -> tuple[int, list[Polynomial], bool]:
@@ -366,8 +376,13 @@ def _guards(h: Any) -> tuple[int, list[Polynomial], bool]:
 
 def _sign(term: Term, cell: Cell, guard: Callable[[], Any]) -> int:
     """Return the sign of a guard in the cell."""
-    sign, polynomials, exact = _guards(guard())
+    h = guard()
+    sign, polynomials, exact = _guards(h)
     cell.exact = cell.exact and exact
+    if (zeros := cell.zeros) and vanishes(h - form(h.value()), zeros):
+        return 0
+    if cell.k in term.loose:
+        cell.walls.update(dict.fromkeys(vanishing(h)))
     for polynomial in polynomials:
         if polynomial not in cell.signs:
             raise _Fork([{polynomial: 1}, {polynomial: -1}])
@@ -375,18 +390,51 @@ def _sign(term: Term, cell: Cell, guard: Callable[[], Any]) -> int:
     return sign
 
 
-def _narrowed(cell: Cell, signs: dict[Polynomial, int]) -> Cell | None:
+def narrowed(cell: Cell, signs: dict[Polynomial, int]) -> Cell | None:
     """Return the cell where polynomials have signs; None if affine ones have no such direction."""
-    narrowed = cell.copy()
-    narrowed.signs.update(signs)
+    side = cell.copy()
+    side.signs.update(signs)
     fresh = [{i: s * Fraction(v) for i, v in p.slope.items()} for p, s in signs.items() if p.affine]
-    if not all(_along(normal, narrowed.direction) > 0 for normal in fresh):
-        slopes = [{i: s * Fraction(v) for i, v in p.slope.items()} for p, s in narrowed.signs.items() if p.affine]
-        direction = inside(slopes)
+    if not all(_along(normal, side.direction) > 0 for normal in fresh):
+        slopes = [{i: s * Fraction(v) for i, v in p.slope.items()} for p, s in side.signs.items() if p.affine and s]
+        flat = [{i: Fraction(v) for i, v in p.slope.items()} for p in side.zeros if p.affine]
+        direction = inside(slopes) if not flat else facet(flat, slopes)
         if direction is None:
             return None
-        narrowed.direction = direction
-    return narrowed
+        side.direction = direction
+    return side
+
+
+def facet(flat: list[dict[int, Fraction]], normals: list[dict[int, Fraction]]) -> Direction | None:
+    """Return a direction along which some forms are 0 and others positive, exactly; None if there is none."""
+    solved: dict[int, dict[int, Fraction]] = {}
+
+    def reduced(normal: dict[int, Fraction]) -> dict[int, Fraction]:
+        total = dict(normal)
+        for i, rest in solved.items():
+            factor = total.pop(i, Fraction(0))
+            for j, v in rest.items():
+                total[j] = total.get(j, Fraction(0)) + factor * v
+        return {i: v for i, v in total.items() if v}
+
+    for form_ in flat:
+        rest = reduced(form_)
+        if rest:
+            pivot = min(rest)
+            share = {j: -v / rest[pivot] for j, v in rest.items() if j != pivot}
+            solved = {i: _replaced(line, pivot, share) for i, line in solved.items()} | {pivot: share}
+    rows = [reduced(normal) for normal in normals]
+    direction = inside(rows) if rows and all(rows) else None if rows else {}
+    if direction is None:
+        return None
+    return direction | {i: _along(rest, direction) for i, rest in solved.items()}
+
+
+def _replaced(line: dict[int, Fraction], pivot: int, share: dict[int, Fraction]) -> dict[int, Fraction]:
+    """Return a linear form with one variable replaced by a linear form in others."""
+    factor = line.get(pivot, Fraction(0))
+    kept = {j: v for j, v in line.items() if j != pivot}
+    return kept | {j: kept.get(j, Fraction(0)) + factor * v for j, v in share.items()}
 
 
 def _along(normal: dict[int, Fraction], direction: Direction) -> Fraction:
@@ -520,7 +568,7 @@ def _first_guards(term: Term, cell: Cell, k: int) -> Iterator[Slope]:
     """Yield the gradients of the first tied guards of a selection, which every cell decides."""
     row, _, x, _ = term.beside.line(k, term.run.values)
     if row.arity is None and row.name != "select":
-        forms = _forms(term, cell)
+        forms = forms_of(term, cell)
         operands = [form(forms.values[r]) for r in term.tape.operand(k).tolist()]
         for level in set(x) if row.name == "sort" else {x[term.run.decisions[k][0]]}:
             block = [operands[i] for i, v in enumerate(x) if v == level]
@@ -673,14 +721,18 @@ def jumping(x: Array, terms: list[Term], cell: Cell) -> ProgramError:
     """Return the error that says where a program jumps, and with which pieces."""
     for i, (term, run, choices) in enumerate(zip(terms, cell.runs, cell.choices, strict=True)):
         if not term.agrees(run):
-            pieces = ", ".join(
-                f"piece {branches.label(term.exact, k, decision)} of r{int(term.tape.nodes[k])}"
-                for k, decision in choices.items()
-            )
             which = f"term {i} of the sum" if len(terms) > 1 else "the program"
             value = [float(v) for v in term.results(run)]
             return ProgramError(
-                f"{which} jumps at {x.tolist()}, from {term.outputs.tolist()} to {value} with {pieces}: it is no "
-                "selection function (Def. 3)"
+                f"{which} jumps at {x.tolist()}, from {term.outputs.tolist()} to {value} with "
+                f"{pieces(term, choices)}: it is no selection function (Def. 3)"
             )
     raise AssertionError("no term of this cell has another value")
+
+
+def pieces(term: Term, choices: dict[int, Any]) -> str:
+    """Return the pieces of selections in words."""
+    return ", ".join(
+        f"piece {branches.label(term.exact, k, decision)} of r{int(term.tape.nodes[k])}"
+        for k, decision in choices.items()
+    )

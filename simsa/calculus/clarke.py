@@ -1,6 +1,5 @@
 """Clarke's subdifferential, and whether a point is critical for it, or for automatic differentiation alone."""
 
-import operator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -25,13 +24,14 @@ from simsa.calculus.cells import (
 )
 from simsa.calculus.dual import DUAL, Dual, seed
 from simsa.calculus.dual import dual as dual_of
-from simsa.calculus.forms import Form, Polynomial
+from simsa.calculus.forms import polynomial_at
 from simsa.calculus.minnorm import min_norm_point
 from simsa.calculus.mixed import mixed, plain, proved
 from simsa.calculus.objective import Objective, executions, mean, norms, numbers, point, resolve, scalar
 from simsa.calculus.sets import LIMIT, Assignment, SetValue, jacobians, named, selection_operator
+from simsa.calculus.walls import doubt_beside
 from simsa.errors import ProgramError
-from simsa.machine.reference import Execution
+from simsa.machine.reference import Arithmetic, Execution
 from simsa.program.program import Program
 from simsa.tape.tape import OUT, OUTS
 
@@ -42,6 +42,9 @@ RADII = (1e-2, 1e-3, 1e-4)
 
 STARTS, STEPS = 12, 4
 """Points tried at each radius, and linear programs that improve each."""
+
+NUMBERS = Arithmetic(lambda v: Dual(plain(v)), DUAL.functions)
+"""Dual numbers, made of numbers of any length."""
 
 LONG = 45
 """Significant bits beyond which a number in a program is taken to be one that was rounded, as 0.1 is."""
@@ -66,11 +69,12 @@ def clarke(
     linear programming in rational numbers, others by their gradients, and then by power series along rays from x,
     whose first coefficient that is not 0 is the sign of a guard beside x. With one parameter the two sides decide
     everything. `certified` is False if that left a cell open, such as a cusp, that was looked for on curves from x and
-    at points near it; or if rounding decides a guard, or whether two values agree. `why` says which.
+    at points near it; if it left open whether values agree on a wall between cells (`walls`); or if rounding decides a
+    guard, or whether two values agree. `why` says which.
 
     For an objective J it is ∂^c J, of the mean and not the mean of the sets (`minkowski_sum`). The vertices of a
     program with q > 1 outputs are Jacobians. Raises ProgramError if more than `limit` cells meet at x, and if f jumps
-    at x, where no such set exists.
+    at x or at points as near to it as one likes, where no such set exists.
 
     >>> import simsa
     >>> program = simsa.trace(lambda x: simsa.relu(x[0]) - simsa.relu(-x[0]), 1)
@@ -131,6 +135,7 @@ def _clarke(objective: Objective, x: Array, limit: int, seed: int, cones: bool) 
         raise ProgramError("no cell was found beside this point; are the guards' sides finite?")
     if not all(np.isfinite(slope.jacobian).all() for slope in known):
         raise ProgramError("an executed piece has no finite derivative at this point")
+    why = doubt_beside(terms, x, seed) or why
     jacobians = np.array([slope.jacobian for slope in known])
     order = np.lexsort(jacobians.reshape(len(known), -1).T[::-1])
     shape = (-1, objective.p) if objective.q == 1 else (-1, objective.q, objective.p)
@@ -358,7 +363,7 @@ def is_clarke(
     terms = [Term(objective, at, i, run) for i, run in enumerate(executions(objective, at))]
     product = _product(objective, terms)
     if product is not None:
-        doubt = next((why for term in terms if (why := term.doubt())), "")
+        doubt = next((why for term in terms if (why := term.doubt())), "") or doubt_beside(terms, at)
         return _in_product(*product, wanted, tol, not doubt)
     found = clarke(objective, x)
     nearest = min_norm_point(found.vertices - wanted, exact=True)
@@ -580,41 +585,12 @@ def _guards_at(cell: Cell, t: Array) -> list[Dual]:
     """Return the polynomials of a cell at x + t, each with the sign that makes it positive in the cell."""
     moving = seed(t, np.eye(len(t)))
     with np.errstate(all="ignore"):
-        return [s * _polynomial_at(polynomial, moving) for polynomial, s in cell.signs.items()]
+        return [s * polynomial_at(polynomial, moving, NUMBERS) for polynomial, s in cell.signs.items()]
 
 
 def _strictly(cell: Cell, t: Array) -> bool:
     """Tell whether x + t is in the open cell."""
     return all(h.value > 0 for h in _guards_at(cell, t))
-
-
-def _polynomial_at(polynomial: Polynomial, t: list[Dual]) -> Dual:
-    """Return a polynomial at x + t."""
-    total = Dual(0.0)
-    for monomial, c in polynomial.terms.items():
-        term = Dual(plain(c))
-        for variable, power in monomial:
-            if isinstance(variable, int):
-                own: Any = t[variable]
-            else:
-                here = [_form_at(arg, t) for arg in variable.args]
-                base = [Dual(plain(arg.value())) for arg in variable.args]
-                apply: Any = DUAL.functions.get(variable.name, operator.add)
-                own = apply(*here) - apply(*base)
-            for _ in range(power):
-                term = term * own
-        total = total + term
-    return total
-
-
-def _form_at(form: Form, t: list[Dual]) -> Dual:
-    """Return a form at x + t."""
-    total = Dual(plain(form.scale))
-    for polynomial, power in form.factors.items():
-        for _ in range(abs(power)):
-            value = _polynomial_at(polynomial, t)
-            total = total * value if power > 0 else total / value
-    return total
 
 
 def _improved(cell: Cell, t: Array, reach: float) -> Array:

@@ -5,8 +5,10 @@ at x_0. Of a guard that is 0 at x_0, the factors that are not 0 there have a sig
 matter, and two guards that share one change sign together: x³, −sin(x) and x exp(y) are all about the sign of x.
 """
 
-from collections.abc import Callable, Mapping
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import product
 from math import isqrt
 from typing import Any
 from zlib import crc32
@@ -356,7 +358,11 @@ class Symbolic(Interpreter):
 
     def need(self, execution: Execution, k: int, decisions: Mapping[int, Any]) -> None:
         """Compute the operands of instruction k, and what they are made of, pieces that are not executed left out."""
-        wanted, stack = set(), list(self._lines[k][1])
+        self.compute(execution, self._lines[k][1], decisions)
+
+    def compute(self, execution: Execution, registers: Iterable[int], decisions: Mapping[int, Any]) -> None:
+        """Compute registers, and what they are made of, pieces that are not executed left out."""
+        wanted, stack = set(), list(registers)
         while stack:
             r = stack.pop()
             if execution.values[r] is None and (j := self.writer[r]) not in wanted:
@@ -457,3 +463,173 @@ def _root(value: Any) -> Any:
         return None
     root = mixed(isqrt(value.numerator)) / isqrt(value.denominator)
     return root if root * root == value else None
+
+
+def vanishing(guard: Form) -> list[frozenset[Polynomial]]:
+    """Return where a guard that is 0 at the point is 0 beside it: where all polynomials of one of these sets are 0."""
+    found: dict[frozenset[Polynomial], None] = {}
+    for polynomial, power in (guard - Form(guard.value())).factors.items():
+        if power > 0 and polynomial.value == 0:
+            found |= dict.fromkeys(_zeros(polynomial))
+    return list(found)
+
+
+def _zeros(polynomial: Polynomial) -> list[frozenset[Polynomial]]:
+    """Return the sets of polynomials where one that is 0 at the point is 0 beside it."""
+    terms = polynomial.terms
+    if len(terms) == 1:
+        ((monomial, _),) = terms.items()
+        ((variable, _),) = monomial
+        if isinstance(variable, Opaque) and len(variable.args) == 1 and _inner(polynomial, variable)[1] != [polynomial]:
+            return vanishing(variable.args[0])
+    elif all(e % 2 == 0 for m in terms for _, e in m):
+        if all(proved(c) and c > 0 for c in terms.values()):
+            lone = [[_zeros(Polynomial({frozenset({(v, 1)}): mixed(1)})) for v, _ in m] for m in terms]
+            ways = product(*([way for zeros in monomial for way in zeros] for monomial in lone))
+            return [frozenset().union(*way) for way in ways]
+        if len(terms) == 2 and (rest := _two_squares(polynomial)[1]):
+            return [frozenset({factor}) for factor in rest]
+    return [frozenset({polynomial})]
+
+
+def vanishes(h: Form, zeros: Sequence[Polynomial]) -> bool:
+    """Tell whether a form is proved to be 0 where some polynomials are.
+
+    Those with a variable that is in one linear term alone are solved for it, and a factor of the form may be a multiple
+    of one of the rest.
+    """
+    rest: list[Polynomial] = []
+    pending = list(zeros)
+    try:
+        while pending:
+            polynomial = pending.pop(0)
+            if (solution := _solution(polynomial)) is None:
+                rest.append(polynomial)
+                continue
+            h, pending = substituted(h, *solution), [_flat(_replaced(other, *solution)) for other in pending]
+            pending = [other for other in pending if other.terms]
+    except LongError:
+        return False
+    return h.scale == 0 or any(
+        power > 0 and _multiple(factor, other) for factor, power in h.factors.items() for other in rest
+    )
+
+
+def _flat(product: Form) -> Polynomial:
+    """Return the factors that are 0 at the point, as one polynomial; raises LongError if it has too many terms."""
+    if product.scale == 0:
+        return Polynomial({})
+    factors = {factor: power for factor, power in product.factors.items() if power > 0 and factor.value == 0}
+    return Polynomial({m: c for m, c in expanded(Form(mixed(1), factors)).items() if c != 0})
+
+
+def _solution(polynomial: Polynomial) -> tuple[Any, Form] | None:
+    """Return a variable that is in one linear term alone, and what it is where the polynomial is 0."""
+    lone = [v for m in polynomial.terms if len(m) == 1 for v, e in m if e == 1]
+    for variable in sorted(lone, key=lambda v: not isinstance(v, int)):
+        term = frozenset({(variable, 1)})
+        others = {m: c for m, c in polynomial.terms.items() if m != term}
+        if not any(v == variable or _within(variable, v) for m in others for v, _ in m):
+            scale = polynomial.terms[term]
+            return variable, _normal({m: MIXED.divide(-c, scale) for m, c in others.items()})
+    return None
+
+
+def _within(variable: Any, outer: Any) -> bool:
+    """Tell whether a variable takes part in what a function's operands are."""
+    return isinstance(outer, Opaque) and any(
+        v == variable or _within(variable, v) for arg in outer.args for p in arg.factors for m in p.terms for v, _ in m
+    )
+
+
+def substituted(h: Form, variable: Any, to: Form) -> Form:
+    """Return a form with a variable replaced by a form; raises LongError if a quotient by 0 comes of it."""
+    total = Form(h.scale)
+    for polynomial, power in h.factors.items():
+        factor = _replaced(polynomial, variable, to)
+        if factor.scale == 0 and power < 0:
+            raise LongError
+        total = total * FORMS.functions["pow"](factor, mixed(power))
+    return total
+
+
+def _replaced(polynomial: Polynomial, variable: Any, to: Form) -> Form:
+    """Return a polynomial with a variable replaced by a form."""
+    if not any(v == variable or _within(variable, v) for m in polynomial.terms for v, _ in m):
+        return Form(mixed(1), {polynomial: 1})
+    total = Form(mixed(0))
+    for monomial, c in polynomial.terms.items():
+        term = Form(c)
+        for v, power in monomial:
+            if v == variable:
+                own = to
+            elif _within(variable, v):
+                args = [substituted(arg, variable, to) for arg in v.args]
+                moved, base = _applied(v.name, args), _applied(v.name, [Form(arg.value()) for arg in v.args])
+                own = moved - base
+            else:
+                own = Form(mixed(1), {Polynomial({frozenset({(v, 1)}): mixed(1)}): 1})
+            term = term * FORMS.functions["pow"](own, mixed(power))
+        total = total + term
+    return total
+
+
+def _applied(name: str, args: list[Form]) -> Form:
+    """Return a function that is no polynomial, or a sum that is too long to be one."""
+    return args[0] + args[1] if name == "add" else FORMS.functions[name](*args)
+
+
+def _multiple(polynomial: Polynomial, of: Polynomial) -> bool:
+    """Tell whether a polynomial is a multiple of another, by division."""
+    variables = list(dict.fromkeys(v for p in (of, polynomial) for m in p.terms for v, _ in m))
+
+    def powers(m: Monomial) -> tuple[int, ...]:
+        own = dict(m)
+        return tuple(own.get(v, 0) for v in variables)
+
+    rest = {powers(m): c for m, c in polynomial.terms.items()}
+    divisor = {powers(m): c for m, c in of.terms.items()}
+    lead = max(divisor)
+    for _ in range(TERMS):
+        if not rest:
+            return True
+        first = max(rest)
+        step = tuple(a - b for a, b in zip(first, lead, strict=True))
+        if min(step) < 0:
+            return False
+        factor = MIXED.divide(rest[first], divisor[lead])
+        for m, c in divisor.items():
+            at = tuple(a + b for a, b in zip(m, step, strict=True))
+            rest[at] = rest.get(at, 0) - factor * c
+            if rest[at] == 0 or at == first:
+                del rest[at]
+    return False
+
+
+def polynomial_at(polynomial: Polynomial, t: Sequence[Any], arithmetic: Arithmetic) -> Any:
+    """Return a polynomial at the point plus t, in numbers of an arithmetic."""
+    total = arithmetic.number(0)
+    for monomial, c in polynomial.terms.items():
+        term = arithmetic.number(c)
+        for variable, power in monomial:
+            if isinstance(variable, int):
+                own = t[variable]
+            else:
+                here = [_form_at(arg, t, arithmetic) for arg in variable.args]
+                base = [arithmetic.number(arg.value()) for arg in variable.args]
+                apply: Callable[..., Any] = arithmetic.functions.get(variable.name, operator.add)
+                own = apply(*here) - apply(*base)
+            for _ in range(power):
+                term = term * own
+        total = total + term
+    return total
+
+
+def _form_at(h: Form, t: Sequence[Any], arithmetic: Arithmetic) -> Any:
+    """Return a form at the point plus t."""
+    total = arithmetic.number(h.scale)
+    for polynomial, power in h.factors.items():
+        value = polynomial_at(polynomial, t, arithmetic)
+        for _ in range(abs(power)):
+            total = total * value if power > 0 else arithmetic.divide(total, value)
+    return total

@@ -189,16 +189,41 @@ def directions(found, p):
     return sorted(result)
 
 
-def clarke(tree, x):
-    """The gradients of all cells that meet at x, and whether the function has other values along some of them."""
+def explored(tree, x):
+    """One direction in each cell that meets at x, and the normals of the forms whose signs are asked for there."""
     p = len(x)
-    start = germ(tree, x, [0] * p)
     found, seen = set(), None
     while found != seen:
         seen = set(found)
         tried = directions(found, p)
         for d in tried:
             normals(tree, x, d, found)
-    germs = [germ(tree, x, d) for d in tried]
+    return tried, found
+
+
+def clarke(tree, x):
+    """The gradients of all cells that meet at x, and whether the function has other values along some of them."""
+    start = germ(tree, x, [0] * len(x))
+    germs = [germ(tree, x, d) for d in explored(tree, x)[0]]
     jumps = any(g.series[0] != start.series[0] for g in germs)
     return {tuple(g.gradient) for g in germs}, jumps
+
+
+def jumps_beside(tree, x):
+    """Whether a function of two parameters jumps on a line through x: other values, 2⁻⁹⁰ beside, than at 2⁻¹² from x.
+
+    Slopes are below 2²⁰, and a polynomial of small rational numbers that is not 0 there is above 2⁻⁶⁰.
+    """
+    if len(x) != 2:
+        return False
+
+    def value(y):
+        return germ(tree, y, (0, 0)).series[0]
+
+    for a, b in explored(tree, x)[1]:
+        for side in (Fraction(1, 2**12), Fraction(-1, 2**12)):
+            y = (x[0] - side * b, x[1] + side * a)
+            for move in (Fraction(1, 2**90), Fraction(-1, 2**90)):
+                if abs(value((y[0] + move * a, y[1] + move * b)) - value(y)) > Fraction(1, 2**65):
+                    return True
+    return False

@@ -115,6 +115,12 @@ def wrong(kind, number):
             else:
                 return "jumps, and has a set"
         return ""
+    if germs.jumps_beside(found, x):
+        try:
+            answer = calculus.clarke(program, x)
+        except ProgramError as error:
+            return "" if "jumps beside" in str(error) else f"jumps beside the point, and says {error}"
+        return "jumps beside the point, and has a set" if answer.certified else "sampled"
     answer = calculus.clarke(program, x)
     listed = {tuple(map(Fraction, v)) for v in answer.vertices.tolist()}
     if not listed <= exact:
@@ -156,3 +162,123 @@ def wrong(kind, number):
 def test_clarke_sets_are_the_exact_ones(kind, programs):
     said = {number: word for number in range(programs) if (word := wrong(kind, number))}
     assert not said
+
+
+# where(g > 0, a, b), with a guard that is 0 on known surfaces through 0: polynomials as {exponents: coefficient}.
+
+
+def times(*polynomials):
+    """The product of some polynomials."""
+    total = {(0,) * len(next(iter(polynomials[0]))): Fraction(1)}
+    for polynomial in polynomials:
+        found = {}
+        for m, a in total.items():
+            for n, b in polynomial.items():
+                both = tuple(i + j for i, j in zip(m, n, strict=True))
+                found[both] = found.get(both, 0) + a * b
+        total = found
+    return {m: c for m, c in total.items() if c}
+
+
+def plus(one, two):
+    """The sum of two polynomials."""
+    return {m: c for m in {**one, **two} if (c := one.get(m, 0) + two.get(m, 0))}
+
+
+def value(polynomial, x):
+    """A polynomial at a rational point."""
+    return sum(c * np.prod([v**e for v, e in zip(x, m, strict=True)]) for m, c in polynomial.items())
+
+
+def traced(polynomial, x):
+    """A polynomial as simsa traces it."""
+    total = 0.0 * x[0]
+    for m, c in sorted(polynomial.items()):
+        term = float(c)
+        for i, e in enumerate(m):
+            term = term * x[i] ** e if e else term
+        total = total + term
+    return total
+
+
+def small(rng, p, degree):
+    """A polynomial without constant, of a few terms."""
+    found = {}
+    for _ in range(int(rng.integers(1, 4))):
+        m = np.bincount(rng.integers(p, size=int(rng.integers(1, degree + 1))), minlength=p)
+        found[tuple(m.tolist())] = Fraction(int(rng.choice([-3, -2, -1, 1, 2])), int(rng.choice([1, 1, 2])))
+    return found
+
+
+def surface(rng, p):
+    """x_j + q, with q a polynomial in the others: the index j, and the polynomial; its zeros are a graph."""
+    j = int(rng.integers(p))
+    q = small(rng, p, 1 if rng.random() < 0.5 else 2) if rng.random() < 0.7 else {}
+    return j, plus({tuple(int(i == j) for i in range(p)): Fraction(1)}, {m: c for m, c in q.items() if not m[j]})
+
+
+def walled(number):
+    """A program of p parameters, and whether it jumps beside 0: None where that is not known."""
+    rng = np.random.default_rng([5, number])
+    p = int(rng.integers(2, 4))
+    surfaces = [surface(rng, p) for _ in range(int(rng.integers(1, 3)))]
+    powers = [int(rng.choice([1, 1, 1, 2, 3])) for _ in surfaces]
+    sign, whole = int(rng.choice([-1, 1])), rng.random() < 0.2
+    factors = [f for (_, f), e in zip(surfaces, powers, strict=True) for _ in range(e)]
+    g = times({(0,) * p: Fraction(sign)}, *factors)
+    b, h, u = small(rng, p, 2), small(rng, p, 2), rng.integers(p + 2)
+    agree = rng.random() < 0.5
+    if agree:
+        h = times(h, *(f for _, f in surfaces))
+    relation = str(rng.choice([">", "<=", "=="]))
+    outside = small(rng, p, 1)
+
+    def program(x):
+        guard = traced(g, x)
+        if not whole:
+            guard = float(sign)
+            for f in factors:
+                guard = guard * traced(f, x)
+        a, c = traced(plus(b, h), x), traced(b, x)
+        where = simsa.where
+        chosen = where(guard > 0, a, c) if relation == ">" else where(guard <= 0, c, a) if relation == "<=" else (
+            where(guard == 0, c, a)
+        )  # fmt: skip
+        chosen = chosen * x[u] if u < p else chosen
+        return 2 * chosen + simsa.relu(traced(outside, x)) if number % 2 else chosen
+
+    jumps = None if not agree else False
+    for i, (j, f) in enumerate(surfaces) if not agree else ():
+        for _ in range(4):
+            y = [Fraction(int(v), 2**20) for v in rng.integers(-50, 51, size=p)]
+            y[j] = Fraction(0)
+            y[j] = -value(f, y)
+            rest = sign * value(times({(0,) * p: Fraction(1)}, *(k for n, (_, k) in enumerate(surfaces)
+                                for _ in range(powers[n]) if n != i)), y)  # fmt: skip
+            # Beside y on the surface g has this sign, or both, and what is selected there is h more than on it.
+            beside = rest != 0 and (relation == "==" or powers[i] % 2 == 1 or rest > 0)
+            if beside and value(h, y) and (u >= p or y[u]):
+                jumps = True
+    return program, p, jumps
+
+
+@pytest.mark.torture
+def test_jumps_on_walls_are_refused_and_continuous_programs_are_not(programs):
+    said, seen = {}, {"refused": 0, "open": 0, "certified": 0}
+    for number in range(programs):
+        function, p, jumps = walled(number)
+        program = simsa.trace(function, p)
+        try:
+            found = calculus.clarke(program, [0.0] * p)
+        except ProgramError as error:
+            if "jumps beside" not in str(error) or jumps is False:
+                said[number] = str(error)
+            seen["refused"] += 1
+        else:
+            if found.certified and jumps:
+                said[number] = "jumps, and has a set"
+            if not jumps:
+                seen["certified" if found.certified else "open"] += 1
+    assert not said
+    assert seen["refused"] > programs / 4
+    assert seen["certified"] > 3 * seen["open"]
