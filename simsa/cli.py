@@ -211,7 +211,7 @@ def _report(
     draw: Callable[[], None] | None,
 ) -> str:
     """Write the summary and the figures; return the results as text."""
-    from simsa import analysis, report
+    from simsa import analysis, questions, report
     from simsa.ensemble import drive, store
 
     folder, speed = records.folder, outcome.traj_steps / outcome.seconds
@@ -231,8 +231,8 @@ def _report(
     summary = analysis.summarise(
         store.cells(folder),
         store.attributes(folder),
-        subject=report.subject(scenario, made),
-        claims=report.claims(scenario),
+        subject=questions.subject(scenario, made),
+        claims=questions.claims(scenario),
         timing=timing,
     )
     store.write_json(folder / "summary.json", summary)
