@@ -210,7 +210,7 @@ def _report(
     say: "Say",
     draw: Callable[[], None] | None,
 ) -> str:
-    """Write the summary and the figures; return the results as text."""
+    """Write the summary, the figures, and the report as Markdown and HTML; return the report as text."""
     from simsa import analysis, questions, report
     from simsa.ensemble import drive, store
 
@@ -242,6 +242,7 @@ def _report(
         plots.save_all(summary, folder)
     else:
         draw()
+    report.save(summary, folder)
     return report.text(summary, folder)
 
 

@@ -41,7 +41,7 @@ def _block(block: Block) -> str:
     """Return a block, without a newline at the end."""
     match block:
         case Paragraph():
-            details = "\n".join(f"- {_inline(line)}" for line in block.details)
+            details = "\n".join(f"- {_lines(line)}" for line in block.details)
             return _lines(block.text) + (f"\n\n{details}" if details else "")
         case Bullets():
             lines = [line for item in block.items for line in (f"- {_lines(item.text)}", *_nested(item.details))]
@@ -54,7 +54,7 @@ def _block(block: Block) -> str:
 
 def _nested(details: Sequence[str]) -> list[str]:
     """Return details as the items of a list within an item."""
-    return [f"  - {_inline(line)}" for line in details]
+    return [f"  - {_lines(line)}" for line in details]
 
 
 def _table(table: Table) -> str:
