@@ -1,4 +1,7 @@
-"""The sections with a row for each cell: landings, observables, and landings with and without rounding."""
+"""The sections with a row for each cell: landings, observables, and landings with and without rounding.
+
+`landings`, `observables`, `rounding` and `too_long` go from the summary of a run to a section.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +16,7 @@ LISTED = 60
 
 
 def landings(summary: Summary) -> Section:
-    """Return the table of the cells in the order of c, with what has to be known to read it, under the run's title."""
+    """Return the table of a summary's cells in the order of c, with notes to read it by; the title is the run's."""
     cells = summary["cells"]
     shown = listed(ascending(cells))
     table, sampled = _landings(cells, shown)
@@ -159,7 +162,10 @@ def _same_bits(summary: Summary) -> Iterator[str]:
 
 
 def observables(summary: Summary) -> Section | None:
-    """Return the observables of each cell: the median at the end, how many have hit, and the median hitting time."""
+    """Return the observables of each cell of a summary: the median at the end, how many have hit, and when.
+
+    None if there are no observables.
+    """
     cells = ascending(summary["cells"])
     if not any(cell.get("observables") for cell in cells):
         return None
@@ -200,7 +206,7 @@ PAIRED = {
 
 
 def rounding(summary: Summary) -> Section | None:
-    """Return how landings with and without rounding compare on the same starts; none if no cell is exact."""
+    """Return how a summary's landings with and without rounding compare on equal starts; None without exact cells."""
     found = ascending(summary.get("pairs") or [])
     if not found:
         return None
@@ -218,7 +224,7 @@ def rounding(summary: Summary) -> Section | None:
 
 
 def too_long(summary: Summary) -> Section | None:
-    """Return in which cells exact trajectories stopped because their numbers became too long; none if none did."""
+    """Return in which cells of a summary exact trajectories stopped, their numbers being too long; None if in none."""
     cut = [cell for cell in summary["cells"] if cell.get("too_long")]
     if not cut:
         return None

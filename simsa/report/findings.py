@@ -1,4 +1,7 @@
-"""The sections of what was found: bad step scales, claims, verdicts, and how the hypotheses are met."""
+"""The sections of what was found: bad step scales, claims, verdicts, and how the hypotheses are met.
+
+`bad_scales`, `claims`, `verdicts` and `hypotheses` go from the summary of a run to a section, or to None.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -13,7 +16,7 @@ STATES = (BROKEN, OPEN, COVERED, AS_STATED)
 
 
 def bad_scales(summary: Summary) -> Section | None:
-    """Return what was predicted about bad step scales, and what was found there; none if it was not asked."""
+    """Return what a summary predicts about bad step scales, and what was found there; None if it was not asked."""
     bad = summary.get("bad_scales")
     if bad is None:
         return None
@@ -44,7 +47,7 @@ def _there(bad: Mapping[str, Any]) -> Iterator[str]:
 
 
 def claims(summary: Summary) -> Section | None:
-    """Return an item for each claim, with a line for each cell where it does not hold; none if there are no claims."""
+    """Return an item for each claim of a summary, with a line for each cell where it fails; None without claims."""
     entries = summary.get("claims") or []
     if not entries:
         return None
@@ -72,7 +75,7 @@ def _claim(summary: Summary, entries: list[Mapping[str, Any]]) -> Paragraph:
 
 
 def verdicts(summary: Summary) -> Section | None:
-    """Return the verdicts with their words: one item for conventions of which the same is to be said."""
+    """Return the verdicts of a summary, one item for conventions that share their words; None without verdicts."""
     found: dict[str, list[str]] = {}
     for verdict in summary["verdicts"]:
         line = f"Theorem {verdict['theorem']}, {verdict['part']}: {verdict['verdict']}. {verdict['words']}"
@@ -85,7 +88,8 @@ def verdicts(summary: Summary) -> Section | None:
 def hypotheses(summary: Summary) -> Section | None:
     """Return how the hypotheses are met, each reason once: those that are not met first, those as stated in one item.
 
-    Raises SimsaError if a hypothesis is met in a way that is none of STATES.
+    summary: has what the scenario and what the verdicts say of them. None if there are no hypotheses. Raises SimsaError
+    if a hypothesis is met in a way that is none of STATES.
     """
     said = _reasons(summary)
     items = [

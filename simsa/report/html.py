@@ -56,10 +56,7 @@ def render(sections: Sequence[Section]) -> str:
 
     Figures are read, and put into the page. Raises OSError if one cannot be read, SimsaError if it is no PNG.
     """
-    body = "\n".join(
-        f"<section>\n<h{level}>{_inline(section.title)}</h{level}>\n{''.join(map(_block, section.blocks))}</section>"
-        for section, level in zip(sections, (1, *[2] * len(sections)), strict=False)
-    )
+    body = "\n".join(_section(section, "h2" if i else "h1") for i, section in enumerate(sections))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -67,6 +64,12 @@ def render(sections: Sequence[Section]) -> str:
         f"<title>{escape(sections[0].title)}</title>\n<style>{STYLE}</style>\n</head>\n"
         f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )
+
+
+def _section(section: Section, heading: str) -> str:
+    """Return a section; its title is an element `heading`, h1 or h2."""
+    blocks = "".join(map(_block, section.blocks))
+    return f"<section>\n<{heading}>{_inline(section.title)}</{heading}>\n{blocks}</section>"
 
 
 def _block(block: Block) -> str:

@@ -32,12 +32,12 @@ def sections(summary: Summary, figures: Sequence[Figure] = ()) -> list[Section]:
 
 
 def text(summary: Summary, folder: Path) -> str:
-    """Return the report for a terminal, without figures; its last line says that the files are in `folder`."""
+    """Return the report of a summary for a terminal, without figures; its last line says that files are in `folder`."""
     return f"{terminal.render(sections(summary))}\nresults: {folder}"
 
 
 def save(summary: Summary, folder: Path) -> None:
-    """Write `report.md` and `report.html` to `folder`, with the figures that have been drawn there.
+    """Write the report of a summary to `report.md` and `report.html` in `folder`, with the figures that are there.
 
     A reader sees the old files or the new ones, whole. Raises OSError if a figure cannot be read or a file not written.
     """
