@@ -210,8 +210,8 @@ def _report(
     say: "Say",
     draw: Callable[[], None] | None,
 ) -> str:
-    """Write the summary and the figures; return the results as text."""
-    from simsa import analysis, report
+    """Write the summary, the figures, and the report as Markdown and HTML; return the report as text."""
+    from simsa import analysis, questions, report
     from simsa.ensemble import drive, store
 
     folder, speed = records.folder, outcome.traj_steps / outcome.seconds
@@ -231,8 +231,8 @@ def _report(
     summary = analysis.summarise(
         store.cells(folder),
         store.attributes(folder),
-        subject=report.subject(scenario, made),
-        claims=report.claims(scenario),
+        subject=questions.subject(scenario, made),
+        claims=questions.claims(scenario),
         timing=timing,
     )
     store.write_json(folder / "summary.json", summary)
@@ -242,6 +242,7 @@ def _report(
         plots.save_all(summary, folder)
     else:
         draw()
+    report.save(summary, folder)
     return report.text(summary, folder)
 
 

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from simsa import cli, plots
+from simsa.errors import SimsaError
+from simsa.report import catalogue
 from simsa.scenario import Scenario, load
 
 SCENARIOS = Path(__file__).parent.parent / "scenarios"
@@ -150,7 +152,7 @@ def results(tmp_path, monkeypatch):
 
 
 def test_the_page_of_the_results_is_made_from_records_and_invents_none(results, tmp_path, capsys):
-    assert results.catalogue(["--only", "streaming"]) == 0
+    assert results.run(["--only", "streaming"]) == 0
     assert "bad_step: not run" in capsys.readouterr().err
     text = (tmp_path / "results.md").read_text(encoding="utf-8")
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| [")]
@@ -168,27 +170,32 @@ def test_the_page_of_the_results_is_made_from_records_and_invents_none(results, 
     ]
     assert all(row[6] == NOT_MET and "J is a finite sum" in row[7] for row in rows[3:])
     assert {row[4] for row in rows[4:]} == {"not computed"}, "too many branches of the estimate of J meet at 0"
-    assert results.page(["bad_step", "streaming"]) == text, "the same records, the same page"
+    assert results.run(["--only"]) == 0, "nothing is run, and the page is written again"
+    assert (tmp_path / "results.md").read_text(encoding="utf-8") == text, "the same records, the same page"
 
 
 def test_the_page_says_what_is_rejected_and_leaves_out_what_is_out_of_date(results, tmp_path):
     file = tmp_path / "scenarios" / "streaming.toml"
     text = file.read_text(encoding="utf-8").replace("7/18", "1/2")
     file.write_text(text, encoding="utf-8")
-    assert results.catalogue(["--only", "streaming"]) == 1
+    assert results.run(["--only", "streaming"]) == 1
     assert "| rejected in 1 of 1 cells |" in (tmp_path / "results.md").read_text(encoding="utf-8")
     for changed in (text.replace("1/2", "7/18"), text.replace("seed = 11", "seed = 12")):
         file.write_text(changed, encoding="utf-8")
-        assert "| not run since the file changed |" in results.page(["streaming"])
-    assert results.catalogue(["--only", "streaming"]) == 2, "records of another seed are not continued"
+        assert results.run(["--only"]) == 0
+        assert "| not run since the file changed |" in (tmp_path / "results.md").read_text(encoding="utf-8")
+    assert results.run(["--only", "streaming"]) == 2, "records of another seed are not continued"
 
 
-def test_the_page_tells_a_sample_from_all(results):
+def test_the_page_tells_a_sample_from_all():
     verdict = {"theorem": "4", "part": "limits", "convention": "tensorflow", "precision": "float64", "cells": 1}
     verdict |= {"trajectories": 5000, "hits": 3, "estimate": 0.5, "low": 0.25, "high": 0.75, "bound": 0.7}
     verdict |= {"verdict": NOT_DECIDED, "examined": True}
     verdict["hypotheses"] = [{"hypothesis": "a", "state": "as stated"}, {"hypothesis": "b", "state": "open"}]
     for method, hits in (("hypergeometric within Clopper-Pearson", "3 in a sample of 5,000"), ("", "3 of 5,000")):
         summary = {"cells": [{"steps": 1000}], "verdicts": [verdict | {"method": method}]}
-        (row,) = results.judged(summary)
-        assert row == ["4, limits", "1", "1,000", hits, "0.5 (0.25 to 0.75)", NOT_DECIDED, "b"]
+        (row,) = catalogue.judged(summary)
+        assert row == ("4, limits", "1", "1,000", hits, "0.5 (0.25 to 0.75)", NOT_DECIDED, "b")
+    summary["verdicts"][0]["verdict"] = "proved"
+    with pytest.raises(SimsaError, match="unknown verdict 'proved'; expected one of 'consistent'"):
+        list(catalogue.judged(summary))

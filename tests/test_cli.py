@@ -86,7 +86,7 @@ def test_a_run_writes_everything_and_prints_a_table(here, capsys, monkeypatch):
     files = {path.name for path in folder.iterdir()}
     assert files >= FIGURES and "first_passage.png" not in files, "classify = 0: it is not known who landed"
     assert {name for name in files if name[-4:] not in (".png", ".pdf")} == {
-        "provenance.json", "records.zarr", "scenario.toml", "summary.json", "tasks"
+        "provenance.json", "records.zarr", "report.html", "report.md", "scenario.toml", "summary.json", "tasks"
     }  # fmt: skip
     assert (folder / "scenario.toml").read_bytes() == TRAP.read_bytes()
     out, err = capsys.readouterr()

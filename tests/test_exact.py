@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simsa
-from simsa import analysis, report
+from simsa import analysis, questions, report
 from simsa.analysis.landings import LANDED, Landings
 from simsa.analysis.pairs import pairs
 from simsa.ensemble import drive, store
@@ -267,7 +267,7 @@ def test_a_sweep_runs_exact_cells_beside_the_others(said, tmp_path):
 
 def test_landings_are_compared_on_the_same_starts(said, tmp_path):
     scenario = said("", "", ("sweep.precision=['exact','float32','float64']",))
-    data, subject = sweep(scenario, tmp_path), report.subject(scenario, plan(scenario))
+    data, subject = sweep(scenario, tmp_path), questions.subject(scenario, plan(scenario))
     found = analysis.summarise(store.cells(tmp_path), store.attributes(tmp_path), subject=subject)["pairs"]
     assert [(one["c"], one["precision"]) for one in found] == [(1 / 3, "float32"), (1 / 3, "float64"), (0.5, "float32"),
                                                                (0.5, "float64")]  # fmt: skip
@@ -284,7 +284,7 @@ def test_the_report_compares_landings_and_names_what_is_cut_off(said, tmp_path):
     changes = ("sweep.c=['1/3', 0.37]", "sgd.steps=6", "sgd.bits=64", "record.objective_trajectories=0")
     scenario = said("", "", changes)
     sweep(scenario, tmp_path)
-    subject = report.subject(scenario, plan(scenario))
+    subject = questions.subject(scenario, plan(scenario))
     found = analysis.summarise(store.cells(tmp_path), store.attributes(tmp_path), subject=subject)
     lines = report.text(found, tmp_path).splitlines()
     at = lines.index("landed exactly and in floating point, on the same starts and minibatches:")

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 import simsa
-from simsa import analysis, calculus, cli, plots, report
+from simsa import analysis, calculus, cli, plots, questions, report
 from simsa.analysis import intervals, kinds, scales, scaling
 from simsa.analysis.claims import Claim, evaluate
 from simsa.analysis.intervals import Stratum, Tally
@@ -18,6 +18,7 @@ from simsa.analysis.verdicts import AS_STATED, BROKEN, COVERED, OPEN, verdicts
 from simsa.ensemble.store import FINISHED, NOT_RUN, UNBOUNDED
 from simsa.errors import SimsaError
 from simsa.machine.launch import Descent, Initial
+from simsa.report.cells import LISTED, listed
 from simsa.scenario import hypotheses, load, model
 from tests.test_analysis import HEADER, cell_of, landings_of, records_of
 
@@ -616,7 +617,7 @@ def subject_of_none():
 def test_minibatches_that_can_be_drawn(law, size, replace, n, expected):
     law_of_x0 = Initial("normal", np.zeros(1), np.ones(1), np.zeros((0, 1)))
     descent = Descent(1, law, size, replace, np.ones(1), 1.0, 0, law_of_x0, np.zeros(0, np.int64), 0)
-    assert report.drawable(descent, n) == expected
+    assert questions.drawable(descent, n) == expected
 
 
 def test_an_unknown_law_of_minibatches_falls_into_no_default():
@@ -626,7 +627,7 @@ def test_an_unknown_law_of_minibatches_falls_into_no_default():
     descent = Descent(1, "full", 2, False, np.ones(1), 1.0, 0, law_of_x0, np.zeros(0, np.int64), 0)
     object.__setattr__(descent, "law", "fixed")
     with pytest.raises(ValueError, match="unknown law of minibatches 'fixed'"):
-        report.drawable(descent, 3)
+        questions.drawable(descent, 3)
 
 
 # ---------------------------------------------------------------- codimension
@@ -865,7 +866,7 @@ def test_the_claims_of_a_scenario_are_tested_on_its_run(scenarios, tmp_path, mon
 
 def test_of_many_cells_those_with_landings_and_the_outermost_are_printed():
     cells = [{"c": i, "sensitive": 3 if i in (100, 101) else 0} for i in range(200)]
-    listed = [cell["c"] for cell in report._listed(cells)]
-    assert len(listed) == report.LINES == 60 and listed == sorted(listed)
-    assert {0, 1, 100, 101, 198, 199} <= set(listed) and 50 not in listed
-    assert report._listed(cells[:60]) == cells[:60]
+    found = [cell["c"] for cell in listed(cells)]
+    assert len(found) == LISTED == 60 and found == sorted(found)
+    assert {0, 1, 100, 101, 198, 199} <= set(found) and 50 not in found
+    assert listed(cells[:60]) == cells[:60]

@@ -25,8 +25,11 @@ BOUNDED, FINITE = "x_k is bounded", "J is a finite sum"
 CONTINUOUS = "each f_i is continuous (Def. 3)"
 """The hypothesis that a run tests (`analysis.continuity`)."""
 
-REALS, GOOD, AT_BAD = "real numbers", "no step in F", "no step in F (the bad steps)"
+REALS, GOOD = "real numbers", "no step in F"
 """Hypotheses that the cells tell."""
+
+TAKEN = "at predicted bad scales some c alpha_k is 1/lambda for a constant eigenvalue lambda"
+"""Why a step is in F."""
 
 Cells = Sequence[Mapping[str, Any]]
 Hypotheses = list[dict[str, Any]]
@@ -89,7 +92,8 @@ def _finite_time(cells: Cells, said: Said, bad: Mapping[str, Any] | None, level:
     if any(one["hypothesis"] == DRAWN and one["state"] == AS_STATED for one in said):
         avoids = _met(GOOD, AS_STATED, "c is drawn from a density, and bad c are countably many")
     elif bad and bad["computed"]:
-        why = "no bad step that was found is taken; others may be in bricks that were not sampled"
+        where = "elsewhere " if bad["cells"] else ""
+        why = f"{where}no bad step that was found is taken; others may be in bricks that were not sampled"
         avoids = _met(GOOD, OPEN, why)
     needs = [*_finite(said), _said(said, STARTS, cells), avoids, _reals(cells)]
     event = f"landed where AD's answer depends on a tie (Sing or C) within {cells[0]['steps']} steps"
@@ -101,7 +105,7 @@ def _bad_steps(cells: Cells, said: Said, level: float) -> dict[str, Any]:
     needs = [
         *_finite(said),
         _said(said, STARTS, cells),
-        _met(AT_BAD, BROKEN, "some c alpha_k is 1/lambda for a constant eigenvalue lambda"),
+        _met(GOOD, BROKEN, TAKEN),
     ]
     event = f"landed in Sing or C within {cells[0]['steps']} steps, at predicted bad step scales"
     return _verdict("7", "bad steps", cells, needs, joined(map(landed, cells)), event, _certified(cells), level)
@@ -125,7 +129,7 @@ def _artificial(cells: Cells, said: Said, at_bad: bool, level: float) -> dict[st
     names = (VANISHING, DIVERGENT, UNIT, DRAWN, BATCHES, STARTS)
     needs = [*_finite(said), *(_said(said, name, cells) for name in names), _bounded(cells), _reals(cells)]
     if at_bad:
-        needs.append(_met(AT_BAD, BROKEN, "every step scale is a predicted bad one"))
+        needs.append(_met(GOOD, BROKEN, TAKEN))
     tallies = [
         Tally.of(0, cell["trajectories"]) if _none_landed(cell) else _of_kind(cell, "artificial") for cell in cells
     ]

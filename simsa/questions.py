@@ -1,0 +1,103 @@
+"""What the analysis is asked about a run, besides what its records say: J, the minibatches, and the known answers."""
+
+from collections.abc import Sequence
+from itertools import combinations, combinations_with_replacement
+from math import comb
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsa import analysis, calculus
+from simsa.ensemble.plan import Plan, program
+from simsa.ensemble.replay import path
+from simsa.machine import Descent
+from simsa.machine.launch import initial_points, minibatches, streamed
+from simsa.scenario import Scenario
+from simsa.scenario.model import rational
+
+MOST_MINIBATCHES = 255
+"""Minibatches beyond which they are not listed one by one: all subsets of eight samples."""
+
+STARTS = 256
+"""Initial points whose bounding box stands for where runs begin."""
+
+
+def subject(scenario: Scenario, made: Plan) -> analysis.Subject:
+    """Return what the analysis asks about besides the records: J under each convention, and the minibatches drawn.
+
+    scenario: as it was loaded. made: its plan, from which the records were made.
+    """
+    descent, rows, cells = made.descent, made.rows, made.layout.cells
+    programs = {convention.label: program(scenario, convention) for convention in scenario.conventions}
+
+    def minibatch(cell: int, trajectory: int, step: int) -> Sequence[int]:
+        return next(minibatches(descent, len(rows), cells[cell].scale, trajectory, step))
+
+    def fresh(cell: int, trajectory: int, step: int) -> NDArray[np.float64]:
+        return streamed(descent, cells[cell].scale, trajectory, step)
+
+    def points(cell: int, trajectory: int) -> NDArray[np.float64]:
+        return path(made, cells[cell], trajectory, looked_at(descent.steps))
+
+    count = min(STARTS, made.layout.trajectories)
+    starts = initial_points(descent, cells[0].scale, 0, count, made.layout.parameters)
+    return analysis.Subject(
+        objectives={label: calculus.objective(made_of, rows) for label, made_of in programs.items()},
+        minibatch=minibatch,
+        alpha=descent.alpha,
+        minibatches=None if descent.stream else drawable(descent, len(rows)),
+        box=(starts.min(axis=0), starts.max(axis=0)),
+        classify=scenario.record.classify,
+        fresh=fresh if descent.stream else None,
+        path=points,
+    )
+
+
+def looked_at(steps: int) -> NDArray[np.int64]:
+    """Return at which steps a trajectory that is drawn is looked at: the first hundred, and then ever more rarely.
+
+    steps: how many steps the run has, at least 0. The numbers ascend from 0 to `steps`.
+    """
+    later = np.geomspace(100, max(steps, 100), 100).round().astype(np.int64)
+    return np.union1d(np.arange(min(steps, 100) + 1), later[later <= steps])
+
+
+def drawable(descent: Descent, n: int) -> list[tuple[int, ...]] | None:
+    """Return every minibatch that can be drawn from n samples, or None if there are more than MOST_MINIBATCHES.
+
+    descent: names the law of minibatches and their size; raises ValueError if the law is unknown.
+    """
+    size = descent.size
+    match descent.law:
+        case "full":
+            return [tuple(range(n))]
+        case "uniform_subset":
+            sizes = [*range(1, n + 1)]
+        case "reshuffled":
+            sizes = sorted({min(size, n), n % size or min(size, n)})
+        case "fixed_size" if descent.replace:
+            few = comb(n + size - 1, size) <= MOST_MINIBATCHES
+            return list(combinations_with_replacement(range(n), size)) if few else None
+        case "fixed_size":
+            sizes = [size]
+        case law:
+            raise ValueError(f"unknown law of minibatches '{law}'")
+    if sum(comb(n, k) for k in sizes) > MOST_MINIBATCHES:
+        return None
+    return [batch for k in sizes for batch in combinations(range(n), k)]
+
+
+def claims(scenario: Scenario) -> list[analysis.Claim]:
+    """Return the known answers of a scenario, its `[[claim]]` tables in their order, as the analysis tests them."""
+    return [
+        analysis.Claim(
+            event=said.event,
+            probability=float(rational(said.probability)),
+            text=said.text,
+            probability_text=said.probability if isinstance(said.probability, str) else f"{said.probability:g}",
+            c=said.scales(),
+            convention=said.labels(),
+            precision=said.precision,
+        )
+        for said in scenario.claim
+    ]

@@ -1,0 +1,137 @@
+"""Sections as one HTML page that needs nothing else: its style is within, and so are its figures."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from html import escape
+
+from simsa.errors import SimsaError
+from simsa.report.section import (
+    Block,
+    Bullets,
+    Code,
+    Emphasis,
+    Figure,
+    Link,
+    Paragraph,
+    Section,
+    Span,
+    Table,
+    Text,
+    spans_of,
+)
+
+PNG = b"\x89PNG\r\n\x1a\n"
+"""The bytes that every PNG file begins with."""
+
+STYLE = """
+:root { color-scheme: light dark;
+  --ink: #1a1a1a; --paper: #ffffff; --faint: #5c5c5c; --line: #d4d4d4; --stripe: #f4f4f4; --link: #0b57a4; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e6e6e6; --paper: #161616; --faint: #a6a6a6; --line: #3d3d3d; --stripe: #202020; --link: #8ab8f0; }
+}
+body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
+main { max-width: 80rem; margin: 0 auto; padding: 1.5rem; }
+h1 { font-size: 1.5rem; line-height: 1.25; } h2 { font-size: 1.15rem; margin: 2rem 0 0.5rem; }
+h1, h2, p, ul { max-width: 48rem; }
+a { color: var(--link); }
+li { margin: 0.25rem 0; }
+.details { color: var(--faint); font-size: 0.9rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: 0.85rem; font-variant-numeric: tabular-nums; }
+th, td { padding: 0.2rem 0.6rem; white-space: nowrap; text-align: left; }
+.l { white-space: normal; min-width: 4rem; } .r { text-align: right; }
+th { border-bottom: 2px solid var(--line); vertical-align: bottom; } td { border-bottom: 1px solid var(--line); }
+tbody tr:nth-child(even) { background: var(--stripe); }
+figure { margin: 1.5rem 0; } figcaption { max-width: 48rem; color: var(--faint); font-size: 0.9rem; }
+img { display: block; max-width: min(100%, 56rem); height: auto; background: #ffffff; border-radius: 4px; }
+@media print { :root { --ink: #000000; --paper: #ffffff; } td, th { white-space: normal; } }
+"""
+
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+"""What a browser may load: nothing but what is on the page."""
+
+
+def render(sections: Sequence[Section]) -> str:
+    """Return sections, of which there is at least one, as a page; the title of the first is that of the page.
+
+    Figures are read, and put into the page. Raises OSError if one cannot be read, SimsaError if it is no PNG.
+    """
+    body = "\n".join(_section(section, "h2" if i else "h1") for i, section in enumerate(sections))
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        f"<title>{escape(sections[0].title)}</title>\n<style>{STYLE}</style>\n</head>\n"
+        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _section(section: Section, heading: str) -> str:
+    """Return a section; its title is an element `heading`, h1 or h2."""
+    blocks = "".join(map(_block, section.blocks))
+    return f"<section>\n<{heading}>{_inline(section.title)}</{heading}>\n{blocks}</section>"
+
+
+def _block(block: Block) -> str:
+    """Return a block as an element, with a newline at the end."""
+    match block:
+        case Paragraph():
+            return f"<p>{_inline(block.text)}</p>\n{_list(block.details)}"
+        case Bullets():
+            items = (f"<li>{_inline(item.text)}{_list(item.details)}</li>\n" for item in block.items)
+            return f"<ul>\n{''.join(items)}</ul>\n"
+        case Table():
+            return _table(block)
+        case Figure():
+            return _figure(block)
+
+
+def _list(details: Sequence[str]) -> str:
+    """Return details as a list; nothing if there are none."""
+    items = "".join(f"<li>{_inline(line)}</li>\n" for line in details)
+    return f'<ul class="details">\n{items}</ul>\n' if items else ""
+
+
+def _table(table: Table) -> str:
+    """Return a table, in a box that scrolls if it is wider than the window."""
+    head = _row("th", table.header, table.alignment)
+    body = "".join(_row("td", row, table.alignment) for row in table.rows)
+    return f'<div class="wide"><table>\n<thead>\n{head}</thead>\n<tbody>\n{body}</tbody>\n</table></div>\n'
+
+
+def _row(element: str, entries: Sequence[Text], alignment: str) -> str:
+    """Return a row of a table: `element` is th or td; the class of an entry is the letter of its column."""
+    cells = zip(entries, alignment, strict=True)
+    return "".join(
+        ("<tr>", *(f'<{element} class="{side}">{_inline(one)}</{element}>' for one, side in cells), "</tr>\n")
+    )
+
+
+def _figure(figure: Figure) -> str:
+    """Return a figure with the bytes of its file within."""
+    image = figure.path.read_bytes()
+    if not image.startswith(PNG):
+        raise SimsaError(f"{figure.path}: expected a PNG file, which a page can show")
+    name, source = escape(figure.path.stem.replace("_", " ")), b64encode(image).decode("ascii")
+    return (
+        f'<figure><img alt="{name}" src="data:image/png;base64,{source}">\n'
+        f"<figcaption>{_inline(figure.caption)}</figcaption></figure>\n"
+    )
+
+
+def _inline(text: Text) -> str:
+    """Return a text within an element, its characters escaped."""
+    return "".join(map(_span, spans_of(text)))
+
+
+def _span(span: Span) -> str:
+    """Return a piece of a text."""
+    match span:
+        case Emphasis():
+            return f"<em>{escape(span.text)}</em>"
+        case Code():
+            return f"<code>{escape(span.text)}</code>"
+        case Link():
+            return f'<a href="{escape(span.address)}">{escape(span.text)}</a>'
+        case str():
+            return escape(span)
