@@ -18,6 +18,7 @@ from simsa.machine import FLOAT32, FLOAT64, Descent, Initial, Walker, descend, i
 from simsa.machine.generate import kernels
 from simsa.machine.launch import ENGINES, advance, begin
 from simsa.machine.layout import layout
+from simsa.machine.memory import memory_of
 from simsa.machine.reference import Interpreter
 from simsa.program.program import Builder, Program
 from simsa.tape import Tape
@@ -141,12 +142,13 @@ def test_where_a_run_cannot_go_on_is_said() -> None:
 
 
 def test_walks_of_another_type_of_numbers_are_refused() -> None:
-    """Called with arrays of float64, walks that were compiled for float32 would compute wrong numbers, and say nothing."""
+    """Walks for float32 that are called with arrays of float64 would compute wrong numbers, and say nothing."""
     tape = tape_of(kinked())
     where, walks = layout(tape, np.dtype("float64"), 1, 1), launch.walks_of(kernels(), "float32")
     given = np.zeros((1, 2)), np.zeros(3), 3, np.zeros((1, 1)), np.zeros((0, 1, 2)), np.zeros(1), False
+    rest = memory_of(where, np.dtype("float64")), np.zeros(where.step, np.int64)
     with pytest.raises(ValueError, match="compiled for another type of numbers"):
-        kernels().descent.evaluate(walks, *where.arguments, *given)
+        kernels().descent.evaluate(walks, *where.arguments, *given, *rest)
 
 
 @pytest.mark.parametrize("other", [np.int8, np.float32])

@@ -243,7 +243,7 @@ def initial(kind, count=1000, *, p=3, first=0, key=KEY, center=None, scale=None,
     center = np.zeros(p) if center is None else np.asarray(center, float)
     scale = np.ones(p) if scale is None else np.asarray(scale, float)
     points = np.zeros((0, p)) if points is None else np.asarray(points, float)
-    streams.initial(key, first, kind, center, scale, points, out)
+    streams.initial(key, first, kind, center, scale, points, out, np.zeros(4), np.zeros(4))
     return out
 
 

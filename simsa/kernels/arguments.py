@@ -100,8 +100,8 @@ class Recursion(NamedTuple):
 
     gamma: (steps,), the step sizes c alpha_k. radius: a trajectory that leaves |x|_inf <= radius stops. epsilon: the
     distance from 1 to the next number of `kind`. roundings: how many may lie one behind the other in a walk back.
-    blocks, most_blocks: of random weights at ties, of one sample and of one instruction. checkpoints: ascending steps
-    before which J is recorded, for trajectories below `observed`.
+    blocks: of random weights at the ties of one sample. checkpoints: ascending steps before which J is recorded, for
+    trajectories below `observed`.
     """
 
     gamma: NDArray[np.float64]
@@ -109,7 +109,6 @@ class Recursion(NamedTuple):
     epsilon: float
     roundings: int
     blocks: int
-    most_blocks: int
     checkpoints: NDArray[np.int64]
     observed: int
 
@@ -158,8 +157,8 @@ class Scratch(NamedTuple):
     step size, the inverse of the minibatch's size, the radius, and the smallest |guard| so far. moved: (across,), the
     largest change of a parameter in the last step. binary: (groups,), whether all sizes are powers of two. previous:
     what the parameters were before the step. total: (across,), of J. index: (step,), the samples of J. u, v, fresh: of
-    a streamed sample. convention, deltas, absolute: (size,), the adjoints of a walk back with random weights. jumps:
-    (across,), and counter: (7,), of it.
+    a streamed sample. The others are those of the walk `sensitive`, whose adjoints are `convention`, and whose sizes
+    are `contributions`.
     """
 
     drawn: NDArray[np.int64]
@@ -179,7 +178,10 @@ class Scratch(NamedTuple):
     fresh: NDArray[np.float64]
     convention: NDArray[np.floating]
     deltas: NDArray[np.floating]
+    contributions: NDArray[np.floating]
     absolute: NDArray[np.floating]
+    draws: NDArray[np.floating]
+    marks: NDArray[np.int64]
     jumps: NDArray[np.bool_]
     counter: NDArray[np.int64]
 

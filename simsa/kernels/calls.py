@@ -26,7 +26,7 @@ def signature(name, kind):
         "gradient": ((CODE, SHAPE, memory(kind), types.boolean), types.none),
         "advance": ((CODE, SHAPE, memory(kind), numbers), types.int64),
         "march": ((CODE, memory(kind), numbers, floats, types.int64, types.int64), types.int64),
-        "sensitive": ((CODE, SHAPE, memory(kind), numbers, numbers, flags, integers), types.none),
+        "sensitive": ((CODE, SHAPE, memory(kind), *(numbers,) * 4, integers, flags, integers), types.none),
     }[name]
 
 

@@ -8,7 +8,7 @@ which are called by address.
 
 import numpy as np
 
-from simsa.kernels.arguments import Memory, Scratch
+from simsa.kernels.arguments import Memory
 from simsa.kernels.calls import (
     call_advance,
     call_backward,
@@ -22,7 +22,6 @@ from simsa.kernels.lanes import all_lanes, any_lane, fabs, load, mantissa, pick,
 from simsa.kernels.nary import seed
 from simsa.kernels.options import entry, kernel, part
 from simsa.kernels.sensitivity import BLOCKS, KEY, PLACE, PURPOSE, STEP, TRAJECTORY
-from simsa.kernels.sensitivity import MOST as MOST_BLOCKS
 from simsa.kernels.streams import FIXED_SIZE, FULL, MINIBATCH, SAMPLE, STREAMED, WEIGHTS, initial, minibatch, sample
 
 FINISHED, UNBOUNDED, NOT_FINITE = 0, 1, 2
@@ -250,16 +249,17 @@ def _sense(walks, code, shape, samples, recursion, state, memory, scratch, first
         if most > shape.samples or not walks.keeps:
             call_forward(walks.forward, (code, shape, memory))
         counter[PLACE] = b
-        call_sensitive(
-            walks.sensitive, (code, shape, back, scratch.deltas, scratch.absolute, scratch.jumps, counter)
-        )  # fmt: skip
+        call_sensitive(walks.sensitive, (
+            code, shape, back, scratch.deltas, scratch.contributions, scratch.absolute, scratch.draws, scratch.marks,
+            scratch.jumps, counter,
+        ))  # fmt: skip
     for t in range(here):
         if not scratch.tied[t] or state.sensitive_first[base + t] >= 0:
             continue
         changes = scratch.jumps[t]
         rounding = recursion.epsilon * (recursion.roundings + scratch.sizes[t])
         for r in range(shape.parameters):
-            delta, size = np.float64(scratch.deltas[r * across + t]), np.float64(scratch.absolute[r * across + t])
+            delta, size = np.float64(scratch.deltas[r * across + t]), np.float64(scratch.contributions[r * across + t])
             if delta != 0.0 and not (size - size == 0.0 and abs(delta) <= rounding * size):
                 changes = True
         if changes:
@@ -376,46 +376,30 @@ def _leave(state, shape, memory, scratch, base, here, ended):
 
 
 @entry
-def descend(walks, code, shape, constants, samples, recursion, state, first, begin, end):
+def descend(walks, code, shape, constants, samples, recursion, state, memory, scratch, first, begin, end):
     """Take the steps begin, ..., end - 1 of trajectories first, first + 1, ..., and return True.
 
-    The arguments are those of `kernels.arguments`; `state` is read and written. A step is x - gamma_k (sum of the
-    selection gradients of the minibatch, in the order drawn) / |I_k|. A trajectory that leaves the ball |x|_inf <=
-    radius stops there; one whose next point is not finite stops before it, so the parameters of running trajectories
-    are finite. At a tie of a trajectory that has not been sensitive, the walk `sensitive` walks back with random
-    weights (`kernels.sensitivity`): it is sensitive if an entry of the gradient changes by more than its absolute
-    contributions times epsilon times the roundings that may lie one behind the other: `roundings`, and the samples.
-    Where that walk is needed and its address is 0, return False; the state is then of no use. A checkpoint is taken
-    before its step, and one behind the last step at the end of it. Raises ValueError if the walks were compiled for
-    another type of numbers than the state has.
+    The arguments are those of `kernels.arguments`; `state` is read and written, `memory` and `scratch` are 0.
+
+    A step is x - gamma_k (sum of the selection gradients of the minibatch, in the order drawn) / |I_k|. A trajectory
+    that leaves the ball |x|_inf <= radius stops there; one whose next point is not finite stops before it, so the
+    parameters of running trajectories are finite. At a tie of a trajectory that has not been sensitive, the walk
+    `sensitive` walks back with random weights (`kernels.sensitivity`): it is sensitive if an entry of the gradient
+    changes by more than its absolute contributions times epsilon times the roundings that may lie one behind the other:
+    `roundings`, and the samples. Where that walk is needed and its address is 0, return False; the state is then of no
+    use. A checkpoint is taken before its step, and one behind the last step at the end of it. Raises ValueError if the
+    walks were compiled for another type of numbers than the state has.
     """
     if walks.bytes != state.x.itemsize:
         raise ValueError("the walks were compiled for another type of numbers")
-    values = np.zeros(shape.size, state.x.dtype)
+    values = memory.values
     lanes = width(values)
     groups, each = shape.groups, shape.samples
     across = groups * lanes
     steps = recursion.gamma.shape[0]
-    memory = Memory(
-        values, np.zeros(shape.size, state.x.dtype), np.empty(shape.step, state.x.dtype),
-        np.zeros(shape.step, state.x.dtype), np.zeros(shape.longest, np.int64),
-    )  # fmt: skip
-    # a lane whose minibatch is smaller than others' computes some sample, which is not valid
-    room = (samples.largest + each - 1) // each * each
-    scratch = Scratch(
-        np.zeros(across * room, np.int64), np.zeros(across, np.int64), np.zeros(across, state.x.dtype),
-        np.zeros((across, samples.scratch), np.int64), np.zeros(across, np.bool_), np.zeros(across, np.bool_),
-        np.zeros(4 * across, state.x.dtype), np.zeros(across, state.x.dtype), np.zeros(groups, np.bool_),
-        # parameters' adjoints that the next gradient writes anew are free until then: one array less in the cache
-        memory.adjoints if walks.assigns else np.zeros(shape.parameters * across, state.x.dtype),
-        np.zeros(across, state.x.dtype), np.zeros(shape.step, np.int64), np.zeros(width(samples.shares)),
-        np.zeros(width(samples.shares)), np.zeros(samples.center.shape[1] + 2),
-        # memory that is never touched costs nothing
-        np.zeros(shape.size, state.x.dtype), np.zeros(shape.size, state.x.dtype), np.zeros(shape.size, state.x.dtype),
-        np.zeros(across, np.bool_), np.zeros(7, np.int64),
-    )  # fmt: skip
+    room = scratch.drawn.shape[0] // across
     scratch.counter[PURPOSE], scratch.counter[KEY] = WEIGHTS, np.int64(samples.key)
-    scratch.counter[BLOCKS], scratch.counter[MOST_BLOCKS] = recursion.blocks, recursion.most_blocks
+    scratch.counter[BLOCKS] = recursion.blocks
     infinity = splat(values, np.inf)
     _prepare(constants, values, shape.step)
     if samples.law == FULL:
@@ -509,9 +493,9 @@ def descend(walks, code, shape, constants, samples, recursion, state, first, beg
 
 
 @entry
-def start(key, first, kind, center, scale, points, out):
-    """Write the initial points of a block: `streams.initial`, kept on disk."""
-    initial(key, first, kind, center, scale, points, out)
+def start(key, first, kind, center, scale, points, out, u, v):
+    """Write the initial points of a block: `streams.initial`, kept on disk. u, v: (lanes,), for pairs of uniforms."""
+    initial(key, first, kind, center, scale, points, out, u, v)
 
 
 @entry
@@ -521,10 +505,8 @@ def draw(law, rows, batch, replace, key, trajectory, step, private, out):
 
 
 @entry
-def stream(kinds, shares, center, scale, purpose, key, trajectory, step, out):
-    """Write the streamed samples of one step, (size, d): `streams.sample`, kept on disk."""
-    u, v = np.zeros(width(shares)), np.zeros(width(shares))
-    fresh = np.zeros(center.shape[1] + 2)
+def stream(kinds, shares, center, scale, purpose, key, trajectory, step, out, u, v, fresh):
+    """Write the streamed samples of one step, (size, d): `streams.sample`, kept on disk. fresh: (d + 2,), and u, v."""
     for i in range(out.shape[0]):
         sample(kinds, shares, center, scale, purpose, key, trajectory, step, i, u, v, fresh)
         for d in range(out.shape[1]):
@@ -532,19 +514,20 @@ def stream(kinds, shares, center, scale, purpose, key, trajectory, step, out):
 
 
 @entry
-def evaluate(walks, code, shape, constants, points, rows, width_of_row, outputs, jacobians, margins, differentiate):
+def evaluate(
+    walks, code, shape, constants, points, rows, width_of_row, outputs, jacobians, margins, differentiate, memory, index
+):  # fmt: skip
     """Evaluate a batch: point b with row b; fill outputs (b, q), jacobians (b, q, p) and margins (b,).
 
-    `shape.samples` is 1. Raises ValueError if the walks were compiled for another type of numbers than the points have.
+    `shape.samples` is 1; `memory` is 0, and index (step,). Raises ValueError if the walks were compiled for another
+    type of numbers than the points have.
     """
     if walks.bytes != points.itemsize:
         raise ValueError("the walks were compiled for another type of numbers")
-    values = np.zeros(shape.size, points.dtype)
+    values, adjoints, margin = memory.values, memory.adjoints, memory.margin
     across = shape.groups * width(values)
-    adjoints, margin = np.zeros(shape.size, points.dtype), np.empty(shape.step, points.dtype)
-    memory = Memory(values, adjoints, margin, np.ones(shape.step, points.dtype), np.zeros(shape.longest, np.int64))
-    index = np.zeros(across, np.int64)
     count = points.shape[0]
+    memory.valid[:] = 1.0
     _prepare(constants, values, shape.step)
     for base in range(0, count, across):
         here = min(across, count - base)

@@ -5,8 +5,6 @@ the opcodes of the table and by one case for each row that has an expression; on
 copy lies in a folder named after a digest of everything it was made from, so a stale kernel cannot be found.
 """
 
-import numpy as np
-
 from simsa.kernels.convolution import convolution, convolution_back
 from simsa.kernels.lanes import any_lane, fabs, load, negative_zero, splat, store, width
 from simsa.kernels.nary import (
@@ -30,7 +28,7 @@ from simsa.kernels.nary import (
 )
 from simsa.kernels.options import called, walk
 from simsa.kernels.rows import row, tied_row  # noqa: F401 - for the generated operations
-from simsa.kernels.sensitivity import MOST, PLACE, choose_sense, draw, extremes_sense, moves, norm_sense, sort_sense
+from simsa.kernels.sensitivity import PLACE, choose_sense, draw, extremes_sense, moves, norm_sense, sort_sense
 
 SUM, DOT, DENSE, LOGSUMEXP, NORM, MAX, MIN, SORT, SELECT = range(-9, 0)  # <opcodes>
 
@@ -274,18 +272,19 @@ def sense(
 
 
 @called
-def sensitive(code, shape, memory, deltas, sizes, jumps, counter):
+def sensitive(code, shape, memory, deltas, sizes, absolute, draws, marks, jumps, counter):
     """Add to the parameters' `deltas` and `sizes` how the gradients of some samples change under random weights.
 
     The values are all there; the adjoints are written. deltas, sizes: (size,), in `kind`; the parameters' entries are
     set to 0 first if these are the first samples of a minibatch. jumps: by lane of all groups, set where tied pieces
-    differ in value. counter: where the random numbers are, see `kernels.sensitivity`.
+    differ in value. counter: where the random numbers are, see `kernels.sensitivity`. The others are written: absolute,
+    (size,), and draws, 4 * blocks + 4 lane vectors for the most blocks of an instruction, in `kind`; marks, as many
+    integers as there are rows and guards, and one more.
     """
     values, adjoints, valid = memory.values, memory.adjoints, memory.valid
     lanes = width(values)
     across = shape.groups * lanes
     nothing = splat(values, -0.0)
-    absolute = np.empty_like(values)
     begin = 0 if counter[PLACE] == 0 else shape.parameters * across
     for i in range(0, values.shape[0], lanes):
         store(absolute, i, fabs(load(values, i)))
@@ -294,8 +293,8 @@ def sensitive(code, shape, memory, deltas, sizes, jumps, counter):
         store(deltas, i, start)
         store(sizes, i, start)
     adjoints[: shape.parameters * across] = 0.0
-    draws = np.ones((4 * counter[MOST] + 4) * lanes, values.dtype)
-    marks = np.zeros(code.rows.shape[0] + code.guards.shape[0] + 1, np.int64)
+    draws[:] = 1.0
+    marks[:] = 0
     seed(adjoints, code.seeds, code.clear, 0, valid, shape.step)
     sense(
         code.lines, code.at, code.modes, code.numbers, code.rows, code.guards, values, absolute, adjoints, deltas,

@@ -11,9 +11,9 @@ from simsa.kernels.lanes import any_lane, fabs, load, negative_zero, select, spl
 from simsa.kernels.nary import FIRST, SPLIT, permutation, place
 from simsa.kernels.options import kernel
 
-STEP, TRAJECTORY, PURPOSE, KEY, PLACE, BLOCKS, MOST = range(7)
+STEP, TRAJECTORY, PURPOSE, KEY, PLACE, BLOCKS = range(6)
 """Entries of `counter`: the step, the first lane's trajectory, the purpose, the key, the place in the minibatch
-of the first sample, the random blocks of one sample, and the most of one instruction."""
+of the first sample, and the random blocks of one sample."""
 
 MOST_SIGNS = 4
 """As in `machine.sensitivity`."""

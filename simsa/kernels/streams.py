@@ -17,7 +17,7 @@ import numpy as np
 from numba import uint32, uint64
 
 from simsa.kernels.functions import cos, log, sin
-from simsa.kernels.lanes import load, sqrt, store, width
+from simsa.kernels.lanes import load, sqrt, store
 from simsa.kernels.options import kernel
 
 INITIAL, MINIBATCH, EPOCH, SAMPLE, EVALUATION, WEIGHTS = 1, 2, 3, 4, 5, 6
@@ -249,11 +249,12 @@ def _normals(u, v):
 
 
 @kernel
-def initial(key, first, kind, center, scale, points, out):
+def initial(key, first, kind, center, scale, points, out, u, v):
     """Write the initial points of trajectories first, first + 1, ..., one for each row of out (count, p), float64.
 
     Kinds: 0 points, trajectory t takes row t mod m of points (m, p); 1 normal, center + scale z; 2 uniform on
     [center - scale, center + scale). center, scale: (p,). Coordinate r of trajectory t is a function of (key, t, r).
+    u, v: a lane vector each, for pairs of uniforms.
     Raises ValueError for another kind.
     """
     p = out.shape[1]
@@ -264,7 +265,6 @@ def initial(key, first, kind, center, scale, points, out):
         return
     if kind != NORMAL and kind != UNIFORM:
         raise ValueError("unknown law of the initial point")
-    u, v = np.zeros(width(center)), np.zeros(width(center))
     for t in range(out.shape[0]):
         for r in range(0, p, 2 * len(u)):
             for i in range(len(u)):

@@ -20,6 +20,7 @@ from simsa.kernels.calls import address_of
 from simsa.kernels.streams import EVALUATION, SAMPLE, blocks_of_sample, key_of, scratch_size
 from simsa.machine.generate import around, kernels
 from simsa.machine.layout import LANE_BYTES, Layout, laid_out, layout
+from simsa.machine.memory import memory_of, scratch_of, uniforms
 from simsa.machine.specialise import MARCHING, engine_text, is_straight
 from simsa.program.program import Builder
 from simsa.tape import Tape, assemble
@@ -244,16 +245,17 @@ def advance(
     )  # fmt: skip
     recursion = Recursion(
         float(progress.c) * descent.alpha, _at_most(descent.radius, kind), float(np.finfo(kind).eps), tape.roundings,
-        int(tape.draws[-1]), int(np.diff(tape.draws).max(initial=0)), np.array(descent.checkpoints, np.int64),
-        descent.objective_trajectories,
+        int(tape.draws[-1]), np.array(descent.checkpoints, np.int64), descent.objective_trajectories,
     )  # fmt: skip
 
     def run(sensitive: int) -> State | None:
         """Return the state after the steps; None if they need what looks at ties, and its address is 0."""
         state, walks = State._make(array.copy() for array in progress.state), walks_of(package, kind.name)
+        memory = memory_of(where, kind)
+        scratch = scratch_of(where, samples, memory, walks.assigns)
         done = kernels().descent.descend(
-            walks._replace(sensitive=sensitive), *where.arguments, samples, recursion, state, progress.first,
-            progress.step, until,
+            walks._replace(sensitive=sensitive), *where.arguments, samples, recursion, state, memory, scratch,
+            progress.first, progress.step, until,
         )  # fmt: skip
         return state if done else None
 
@@ -358,6 +360,7 @@ def initial_points(descent: Descent, c: Scale, first: int, count: int, p: int) -
     kernels().descent.start(
         descent.key(c), first, INITIAL.index(law.kind), np.ascontiguousarray(law.center, np.float64),
         np.ascontiguousarray(law.scale, np.float64), np.ascontiguousarray(law.points, np.float64), points,
+        *uniforms(0)[:2],
     )  # fmt: skip
     return points
 
@@ -391,7 +394,7 @@ def _drawn(stream: Stream, count: int, purpose: int, key: np.uint64, trajectory:
     """Return samples 0, ..., count - 1 of one use of the law."""
     _fits(stream, count, stream.center.shape[1])
     out = np.empty((count, stream.center.shape[1]))
-    kernels().descent.stream(*stream.arrays, purpose, key, trajectory, step, out)
+    kernels().descent.stream(*stream.arrays, purpose, key, trajectory, step, out, *uniforms(out.shape[1]))
     return out
 
 
@@ -446,7 +449,8 @@ def evaluate_with(
     """
     kernels().descent.evaluate(
         walks_of(package, points.dtype.name), *where.arguments, np.array(points), np.array(rows).ravel(),
-        where.tape.data, outputs, jacobians, margins, len(jacobians) > 0,
+        where.tape.data, outputs, jacobians, margins, len(jacobians) > 0, memory_of(where, points.dtype),
+        np.zeros(where.step, np.int64),
     )  # fmt: skip
 
 
