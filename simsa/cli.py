@@ -22,7 +22,7 @@ from simsa.errors import SimsaError
 if TYPE_CHECKING:
     from simsa.ensemble.drive import Outcome, Say
     from simsa.ensemble.plan import Plan
-    from simsa.ensemble.store import Records
+    from simsa.records.write import Records
     from simsa.scenario import Scenario
 
 DONE, BAD_INPUT, INTERRUPTED = 0, 2, 3
@@ -63,7 +63,7 @@ class _Version(argparse.Action):
     """Prints the version of simsa, which takes a moment to look up, only when it is asked for."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        from simsa.ensemble.store import versions
+        from simsa.records.layout import versions
 
         print(f"simsa {versions()['simsa']}")
         parser.exit()
@@ -152,8 +152,9 @@ def _sweep(chosen: argparse.Namespace, typed: Sequence[str], apart: bool) -> int
 
     scenario = load(chosen.file, chosen.set)
     folder: Path = chosen.out or Path("results") / scenario.scenario.name
-    from simsa.ensemble import drive, store
+    from simsa.ensemble import drive
     from simsa.ensemble.plan import plan
+    from simsa.records import read, write
 
     made = plan(scenario)
     say: Say = (lambda line: None) if chosen.quiet else _say
@@ -164,7 +165,7 @@ def _sweep(chosen: argparse.Namespace, typed: Sequence[str], apart: bool) -> int
     if chosen.dry_run:
         return DONE
 
-    there = store.exists(folder)
+    there = read.exists(folder)
     if there and not (chosen.resume or chosen.overwrite):
         raise SimsaError(
             f"{folder} holds results already: continue them with --resume, or replace them with --overwrite"
@@ -172,13 +173,13 @@ def _sweep(chosen: argparse.Namespace, typed: Sequence[str], apart: bool) -> int
     short = made.estimate().seconds(workers) < SHORT
     drawing = drawer(folder, workers) if apart and short and workers > 1 else nullcontext()
     if there and chosen.overwrite:
-        store.erase(folder)
+        write.erase(folder)
     if there and chosen.resume:
-        records = store.Records.resume(folder, made.layout)
+        records = write.Records.resume(folder, made.layout)
         todo = drive.unfinished(records, say, workers)
         say(f"{len(made.layout.blocks) - len(todo)} of {len(made.layout.blocks)} blocks are done already")
     else:
-        records = store.Records.create(folder, made.layout)
+        records = write.Records.create(folder, made.layout)
         todo = made.layout.blocks
     _provenance(folder, scenario, chosen, typed, workers, keep=there and chosen.resume)
 
@@ -212,7 +213,8 @@ def _report(
 ) -> str:
     """Write the summary and the figures; return the results as text."""
     from simsa import analysis, report
-    from simsa.ensemble import drive, store
+    from simsa.ensemble import drive
+    from simsa.records import disk, read
 
     folder, speed = records.folder, outcome.traj_steps / outcome.seconds
     timing = {
@@ -226,16 +228,16 @@ def _report(
     if outcome.traj_steps:
         say(f"done in {drive.duration(outcome.seconds)}: {speed:.3g} traj-steps/s on {workers} threads")
     else:  # nothing was timed: what was said before still holds
-        timing = (store.read_json(folder / "summary.json") or {}).get("timing", timing)
+        timing = (disk.read_json(folder / "summary.json") or {}).get("timing", timing)
     say("reading the records, and classifying sensitive and final points ...")
     summary = analysis.summarise(
-        store.cells(folder),
-        store.attributes(folder),
+        read.cells(folder),
+        read.attributes(folder),
         subject=report.subject(scenario, made),
         claims=report.claims(scenario),
         timing=timing,
     )
-    store.write_json(folder / "summary.json", summary)
+    disk.write_json(folder / "summary.json", summary)
     if draw is None:
         from simsa import plots
 
@@ -274,10 +276,10 @@ def _provenance(
     keep: bool,
 ) -> None:
     """Write where the records come from: the scenario, and an entry for each run that added to them."""
-    from simsa.ensemble import store
+    from simsa.records import disk, layout, read
 
     (folder / "scenario.toml").write_bytes(chosen.file.read_bytes())
-    earlier = (store.read_json(folder / "provenance.json") or {}).get("runs", []) if keep else []
+    earlier = (disk.read_json(folder / "provenance.json") or {}).get("runs", []) if keep else []
     this = {
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "command": shlex.join(typed),
@@ -285,17 +287,17 @@ def _provenance(
         "cpu": _cpu(),
         "platform": platform.platform(),
         "workers": workers,
-        "versions": store.versions(),
+        "versions": layout.versions(),
     }
     origin = {
         "scenario": scenario.scenario.name,
         "seed": scenario.scenario.seed,
-        "digest": store.attributes(folder)["digest"],
+        "digest": read.attributes(folder)["digest"],
         "file": str(chosen.file.resolve()),
         "set": chosen.set,
         "runs": [*earlier, this],
     }
-    store.write_json(folder / "provenance.json", origin)
+    disk.write_json(folder / "provenance.json", origin)
 
 
 def _cpu() -> str:

@@ -10,13 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simsa.ensemble import drive, store
+from simsa.ensemble import drive
 from simsa.ensemble.plan import POINTS_LIMIT, SMALLEST_BLOCK, Plan, _samples, block_size, plan
-from simsa.ensemble.store import Cell, Layout, Records
 from simsa.errors import DataError, ProgramError, ScenarioError
 from simsa.machine import launch
 from simsa.machine.launch import Descent, Initial
 from simsa.program.program import Builder
+from simsa.records import read
+from simsa.records.layout import ZARR, Cell, Layout
+from simsa.records.write import Records
 from simsa.scenario import load
 from simsa.tape import assemble
 
@@ -68,14 +70,14 @@ def descend(tape, rows, descent, *, c, first, count, precision, engine, say):
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    root = folder / store.ZARR
+    root = folder / ZARR
     return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def go(folder, workers=2, machine=descend, said=None, quiet=True):
     """Run what is left to do in `folder`."""
     say = (lambda line: None) if said is None else said.append
-    resumed = store.exists(folder)
+    resumed = read.exists(folder)
     records = Records.resume(folder, LAYOUT) if resumed else Records.create(folder, LAYOUT)
     todo = drive.unfinished(records, say, workers)
     return drive.run(PLAN, records, todo, workers=workers, say=say, quiet=quiet, descend=machine)
@@ -172,7 +174,7 @@ def test_an_error_in_a_block_is_raised_and_keeps_what_is_done(tmp_path, whole):
 
 def test_a_damaged_block_is_computed_again(tmp_path, whole):
     go(tmp_path)
-    path = tmp_path / store.ZARR / "margin" / "c" / "1" / "2"
+    path = tmp_path / ZARR / "margin" / "c" / "1" / "2"
     raw = bytearray(path.read_bytes())
     raw[3] ^= 1
     path.write_bytes(raw)
@@ -281,7 +283,7 @@ def ran(folder, c):
         (cell["c"].item(), str(cell["convention"]), str(cell["precision"])): {
             name: cell[name].tobytes() for name in (f.name for f in made.layout.fields)
         }
-        for cell in store.cells(folder / "results")
+        for cell in read.cells(folder / "results")
     }
 
 
@@ -419,7 +421,7 @@ def values_of(folder, workers, block):
     made = plan(scenario_of(folder, f"run.block={block}"))
     records = Records.create(folder / "out", made.layout)
     drive.run(made, records, made.layout.blocks, workers=workers, say=print, quiet=True)
-    return store.open(folder / "out").load()
+    return read.open(folder / "out").load()
 
 
 @pytest.mark.parametrize(("workers", "block"), [(1, 96), (2, 96), (4, 96), (2, 5), (4, 32)])

@@ -15,12 +15,14 @@ import simsa
 from simsa import analysis, report
 from simsa.analysis.landings import LANDED, Landings
 from simsa.analysis.pairs import pairs
-from simsa.ensemble import drive, store
+from simsa.ensemble import drive
 from simsa.ensemble.plan import plan
 from simsa.errors import ProgramError, ScenarioError
 from simsa.machine import Descent, Initial, Interpreter, Walker, exact, launch, tape_of
 from simsa.machine.exact import EXACT, UNDEFINED, refusal
 from simsa.primitives import ROW
+from simsa.records import read
+from simsa.records.write import Records
 from simsa.scenario import load
 from tests.strategies import programs
 
@@ -249,9 +251,9 @@ def said(tmp_path, monkeypatch):
 
 def sweep(scenario, folder, workers=1):
     made = plan(scenario)
-    records = store.Records.create(folder, made.layout)
+    records = Records.create(folder, made.layout)
     drive.run(made, records, made.layout.blocks, workers=workers, say=lambda line: None, quiet=True)
-    return store.open(folder).load()
+    return read.open(folder).load()
 
 
 def test_a_sweep_runs_exact_cells_beside_the_others(said, tmp_path):
@@ -268,7 +270,7 @@ def test_a_sweep_runs_exact_cells_beside_the_others(said, tmp_path):
 def test_landings_are_compared_on_the_same_starts(said, tmp_path):
     scenario = said("", "", ("sweep.precision=['exact','float32','float64']",))
     data, subject = sweep(scenario, tmp_path), report.subject(scenario, plan(scenario))
-    found = analysis.summarise(store.cells(tmp_path), store.attributes(tmp_path), subject=subject)["pairs"]
+    found = analysis.summarise(read.cells(tmp_path), read.attributes(tmp_path), subject=subject)["pairs"]
     assert [(one["c"], one["precision"]) for one in found] == [(1 / 3, "float32"), (1 / 3, "float64"), (0.5, "float32"),
                                                                (0.5, "float64")]  # fmt: skip
     landed = (data.sensitive_first >= 0).values
@@ -285,7 +287,7 @@ def test_the_report_compares_landings_and_names_what_is_cut_off(said, tmp_path):
     scenario = said("", "", changes)
     sweep(scenario, tmp_path)
     subject = report.subject(scenario, plan(scenario))
-    found = analysis.summarise(store.cells(tmp_path), store.attributes(tmp_path), subject=subject)
+    found = analysis.summarise(read.cells(tmp_path), read.attributes(tmp_path), subject=subject)
     lines = report.text(found, tmp_path).splitlines()
     at = lines.index("landed exactly and in floating point, on the same starts and minibatches:")
     assert lines[at + 1].split() == [

@@ -8,10 +8,15 @@ import xarray
 
 import simsa
 from simsa import analysis, cli
-from simsa.ensemble import drive, store
+from simsa.ensemble import drive
 from simsa.ensemble.plan import BLOCK_BYTES, block_size, plan
 from simsa.errors import ProgramError, ScenarioError
-from simsa.machine import descend
+from simsa.machine import descend, exact, launch
+from simsa.records import read
+from simsa.records.fields import FIELDS
+from simsa.records.layout import ZARR
+from simsa.records.status import Status
+from simsa.records.write import Records
 from simsa.scenario import load
 
 TEXT = """\
@@ -62,16 +67,14 @@ def said(tmp_path, monkeypatch):
 
 
 def sweep(made, folder, workers=1, blocks=None):
-    records = (
-        store.Records.resume(folder, made.layout) if store.exists(folder) else store.Records.create(folder, made.layout)
-    )
+    records = Records.resume(folder, made.layout) if read.exists(folder) else Records.create(folder, made.layout)
     todo = drive.unfinished(records, lambda line: None)
     drive.run(made, records, todo[:blocks], workers=workers, say=lambda line: None, quiet=True)
-    return store.open(folder).load()
+    return read.open(folder).load()
 
 
 def contents(folder):
-    root = folder / store.ZARR
+    root = folder / ZARR
     return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
@@ -84,7 +87,7 @@ def test_observables_are_the_values_at_the_points(said, tmp_path):
     assert data.observable.values.tolist() == ["distance", "mixed"]
     distance = simsa.expression("abs(x - 2)", ["x", "y"])
     mixed = simsa.expression("where(y > 0, x * y, -x * y) + relu(-x)", ["x", "y"])
-    finished = data.status.values == store.FINISHED
+    finished = data.status.values == Status.FINISHED
     assert 0 < np.count_nonzero(finished) < finished.size
     for cell in range(6):
         for i, program in enumerate((distance, mixed)):
@@ -219,3 +222,16 @@ def test_a_sweep_reports_observables_and_a_replay_agrees(said, tmp_path, capsys)
     assert lines[at + 1].split()[:2] == ["distance", "0.5"] and lines[at + 1].split()[3:5] == ["0.25", str(hit["hits"])]
     assert lines[at + 3].split()[:2] == ["mixed", "0.5"] and len(lines[at + 3].split()) == 3
     assert simsa.replay("out", 1, 5).differences == ()
+
+
+def test_the_kernels_and_the_reference_compute_every_field_in_its_shape(said):
+    made = plan(said())
+    tape, names = made.tapes["tensorflow"], {f.name for f in FIELDS}
+    assert made.exact is not None
+    gamma = made.exact.gamma(made.layout.cells[0].scale)
+    which = {"c": made.layout.cells[0].scale, "first": 0, "count": 2}
+    given = tape, made.rows, made.descent
+    for found in (launch.descend(*given, **which), exact.descend(*given, gamma=gamma, bits=64, **which)):
+        found = {**found, **drive.observed(made, found["snapshots"])}
+        assert set(found) == names | {"snapshots"}
+        assert {f.name: found[f.name].shape for f in FIELDS} == {f.name: made.layout.shape(f, 2) for f in FIELDS}

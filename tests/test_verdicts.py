@@ -15,9 +15,9 @@ from simsa.analysis.claims import Claim, evaluate
 from simsa.analysis.intervals import Stratum, Tally
 from simsa.analysis.landings import LANDED, NOT_EXAMINED, NOT_LANDED, UNDECIDED
 from simsa.analysis.verdicts import AS_STATED, BROKEN, COVERED, OPEN, verdicts
-from simsa.ensemble.store import FINISHED, NOT_RUN, UNBOUNDED
 from simsa.errors import SimsaError
 from simsa.machine.launch import Descent, Initial
+from simsa.records.status import Status
 from simsa.scenario import hypotheses, load, model
 from tests.test_analysis import HEADER, cell_of, landings_of, records_of
 
@@ -383,7 +383,7 @@ def subject_of(program, rows=((),), **options):
 
 def points_of(points, name="sensitive_point", **fields):
     array = np.array(points, np.float64)
-    cell = cell_of(**{"status": np.full(len(array), FINISHED, np.uint8)} | fields)
+    cell = cell_of(**{"status": np.full(len(array), Status.FINISHED, np.uint8)} | fields)
     return cell.assign({name: (("trajectory", "parameter"), array)})
 
 
@@ -527,7 +527,7 @@ def test_final_points_are_told_apart():
     cell = points_of(
         [[-1.0], [-1.0], [1e-3], [-2e-3], [0.5], [9.9], [np.nan]],
         "final",
-        status=[FINISHED] * 5 + [UNBOUNDED, NOT_RUN],
+        status=[Status.FINISHED] * 5 + [Status.UNBOUNDED, Status.NOT_RUN],
         sensitive_first=[3, 5, -1, -1, -1, -1, -1],
         movement=[0.0, 0.0, 1e-4, 1e-4, 1e-4, 1.0, np.nan],
     ).assign_coords(last_step_size=1e-4)

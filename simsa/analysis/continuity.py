@@ -9,8 +9,8 @@ from simsa import calculus
 from simsa.analysis.kinds import EFFORT, Subject
 from simsa.analysis.verdicts import AS_STATED, BROKEN, OPEN
 from simsa.calculus.curves import jumps
-from simsa.ensemble.store import NOT_RUN
 from simsa.errors import ProgramError
+from simsa.records.status import Status
 
 POINTS, OF_A_CELL = 20, 3
 """Points of a run, and of each cell, that are tested: the first that differ in point, minibatch or convention."""
@@ -31,7 +31,7 @@ def sensitive(cell: Mapping[str, Any], index: int, subject: Subject) -> list[Que
         return []
     first, label = np.asarray(cell["sensitive_first"]), str(np.asarray(cell["convention"]))
     found: dict[Question, None] = {}
-    for t in np.flatnonzero((np.asarray(cell["status"]) != NOT_RUN) & (first >= 0))[: 10 * OF_A_CELL]:
+    for t in np.flatnonzero((np.asarray(cell["status"]) != Status.NOT_RUN) & (first >= 0))[: 10 * OF_A_CELL]:
         point = np.asarray(cell["sensitive_point"][t]).astype(np.float64)
         if np.isfinite(point).all():
             found[label, subject.drawn(cell, index, int(t), int(first[t])), point.tobytes()] = None

@@ -12,8 +12,8 @@ from simsa import calculus
 from simsa.analysis.estimates import SETTLED, still
 from simsa.analysis.intervals import LEVEL, Stratum, Tally
 from simsa.analysis.landings import LANDED, NOT_LANDED, UNDECIDED, Landings
-from simsa.ensemble.store import FINISHED, NOT_RUN
 from simsa.errors import ProgramError
+from simsa.records.status import Status
 
 TIES = ("harmless", "C", "Sing", "rounding", "undecided")
 FINALS = ("clarke", "artificial", "not_settled")
@@ -218,7 +218,8 @@ def final_kinds(
     lengths. `certified`: of how many of the `stuck`, the runs that landed and moved no more, the calculus is certain.
     """
     status, landed = np.asarray(cell["status"]), landings.outcomes() != NOT_LANDED
-    total, finished, trap = int(np.count_nonzero(status != NOT_RUN)), status == FINISHED, landed & still(cell)
+    total, finished = int(np.count_nonzero(status != Status.NOT_RUN)), status == Status.FINISHED
+    trap = landed & still(cell)
     trapped, rest = np.flatnonzero(trap), np.flatnonzero(finished & ~trap)
     objective, radius = subject.objective(cell), float(np.sqrt(float(cell["last_step_size"])))
     operands, n = len(objective.interpreter.tape.operands), len(objective.rows)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsa.analysis.intervals import Stratum, Tally
-from simsa.ensemble.store import NOT_RUN
+from simsa.records.status import Status
 
 NOT_LANDED, LANDED, UNDECIDED, NOT_EXAMINED = range(4)
 """What is known of a sensitive trajectory. All others have not landed."""
@@ -31,7 +31,7 @@ class Landings:
     @classmethod
     def of(cls, cell: Mapping[str, Any]) -> "Landings":
         """Return the sensitive trajectories of a cell, none of them examined."""
-        run, step = np.asarray(cell["status"]) != NOT_RUN, np.asarray(cell["sensitive_first"])
+        run, step = np.asarray(cell["status"]) != Status.NOT_RUN, np.asarray(cell["sensitive_first"])
         who = np.flatnonzero(run & (step >= 0))
         return cls(run, who, step[who].astype(np.int64), np.full(who.size, NOT_EXAMINED))
 

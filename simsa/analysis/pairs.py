@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from simsa.analysis.landings import LANDED, NOT_LANDED, Landings
-from simsa.ensemble.store import FIELDS, TOO_LONG
+from simsa.records.fields import FIELDS
+from simsa.records.status import Status
 
 EXACT = "exact"
 
@@ -74,7 +75,7 @@ def _compared(one: Mapping[str, Any], exact: Mapping[str, Any], ours: Landings, 
     """Return the counts of a floating-point cell, with its landings, against an exact one."""
     run = ours.run & theirs.run
     here, there = (landings.outcomes()[run] for landings in (ours, theirs))
-    cut = np.asarray(exact["status"])[run] == TOO_LONG
+    cut = np.asarray(exact["status"])[run] == Status.TOO_LONG
     known = (here <= LANDED) & (there <= LANDED)
 
     def count(chosen: Any) -> int:

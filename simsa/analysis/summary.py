@@ -52,8 +52,8 @@ def summarise(
     `margin`, `codimension` (`scaling`), `tie_kinds`, and, if the subject is given, `final_kinds` (`kinds`). Of the run:
     `pairs` (exact cells beside the others), `same_bits` (conventions beside each other), `claims` (`claims.evaluate`),
     `bad_scales` (`scales`), `plane` (a map, if there are two parameters), `verdicts` (`verdicts`), and the hypotheses
-    recorded when it was planned. records: of each cell, arrays by their names (`store.cells`). header: the attributes
-    of the records (`store.attributes`). timing: passed through.
+    recorded when it was planned. records: of each cell, arrays by their names (`records.read.cells`). header: the
+    attributes of the records (`records.read.attributes`). timing: passed through.
     """
     described: list[dict[str, Any]] = []
     tallies: list[dict[str, Tally | None]] = []

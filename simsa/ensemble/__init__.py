@@ -1,1 +1,1 @@
-"""An ensemble of runs: planned (plan), driven over blocks (drive), and kept on disk (store)."""
+"""An ensemble of runs: planned (plan), and driven over blocks (drive)."""

@@ -9,7 +9,6 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.ensemble.store import Cell, Layout
 from simsa.errors import DataError, ProgramError, ScenarioError
 from simsa.machine.exact import refusal
 from simsa.machine.launch import INTERPRETER, SPECIALISED, Descent, Initial, Stream, evaluation
@@ -17,6 +16,7 @@ from simsa.machine.layout import merged
 from simsa.machine.specialise import LONGEST
 from simsa.primitives import ROWS, Convention
 from simsa.program import Program, build, expression
+from simsa.records.layout import Cell, Layout
 from simsa.scenario import Scenario, hypotheses, rows
 from simsa.scenario.schema import EXACT, Expression, Python
 from simsa.scenario.stream import Stream as Streamed
