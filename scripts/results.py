@@ -16,6 +16,7 @@ from simsa import report
 from simsa.cli import BAD_INPUT, DONE, INTERRUPTED, main
 from simsa.ensemble.plan import plan
 from simsa.scenario import load
+from simsa.vocabulary import Met, Verdict
 
 ROOT = Path(__file__).parent.parent
 SCENARIOS, RESULTS, PAGE = ROOT / "scenarios", ROOT / "results", ROOT / "docs" / "results.md"
@@ -48,10 +49,10 @@ them.
 
 
 REASONS = {
-    "consistent": "covered by the proof",
-    "contradicted": "covered by the proof",
-    "not decided": "open",
-    "hypothesis not met": "not met",
+    Verdict.CONSISTENT: Met.COVERED,
+    Verdict.CONTRADICTED: Met.COVERED,
+    Verdict.NOT_DECIDED: Met.OPEN,
+    Verdict.NOT_MET: Met.NOT_MET,
 }
 """The hypotheses that are named beside a verdict."""
 

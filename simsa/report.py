@@ -8,6 +8,8 @@ from math import comb
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simsa.vocabulary import Met, PointKind, TieKind
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -151,8 +153,14 @@ def _table(summary: Mapping[str, Any]) -> Iterator[str]:
                 f"{p['bound']:.3g}",
                 *(str(cell[key]) for key in ("unbounded", "not_finite")),
                 *(str(cell["final"][key]) for key in ("settled", "moving")),
-                *([_kinds(cell["tie_kinds"], ("harmless", "C", "Sing")), _certified(cell["tie_kinds"])] * ties),
-                *([_kinds(cell["final_kinds"], ("clarke", "artificial"))] * ends),
+                *(
+                    [
+                        _kinds(cell["tie_kinds"], (TieKind.HARMLESS, TieKind.C, TieKind.SING)),
+                        _certified(cell["tie_kinds"]),
+                    ]
+                    * ties
+                ),
+                *([_kinds(cell["final_kinds"], (PointKind.CLARKE, PointKind.ARTIFICIAL))] * ends),
             ]
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -353,15 +361,15 @@ def _hypotheses(summary: Mapping[str, Any]) -> Iterator[str]:
             entries.append(one["why"])
     if said:
         yield "hypotheses:"
-    for state in ("not met", "open", "covered by the proof"):
+    for state in (Met.NOT_MET, Met.OPEN, Met.COVERED):
         for (found, hypothesis), reasons in said.items():
             if found == state:
                 yield from _wrapped(f"- {state}: {hypothesis}: {'; '.join(reasons)}")
-    elsewhere = {hypothesis for state, hypothesis in said if state != "as stated"}
+    elsewhere = {hypothesis for state, hypothesis in said if state != Met.AS_STATED}
     plain = [
         f"{hypothesis} ({'; '.join(reasons)})" if hypothesis in elsewhere else hypothesis
         for (state, hypothesis), reasons in said.items()
-        if state == "as stated"
+        if state == Met.AS_STATED
     ]
     if plain:
         yield from _wrapped(f"- as stated: {'; '.join(plain)}")

@@ -13,9 +13,11 @@ import simsa
 from simsa import analysis, calculus
 from simsa.analysis import estimates
 from simsa.analysis.intervals import Stratum, Tally
-from simsa.analysis.landings import LANDED, NOT_EXAMINED, NOT_LANDED, UNDECIDED, Landings
+from simsa.analysis.landings import Landing, Landings
 from simsa.errors import RecordsError
 from simsa.records.status import Status
+
+NOT_LANDED, LANDED, UNDECIDED, NOT_EXAMINED = Landing
 
 # ---------------------------------------------------------------- intervals
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import simsa
 from simsa import analysis, report
-from simsa.analysis.landings import LANDED, Landings
+from simsa.analysis.landings import Landing, Landings
 from simsa.analysis.pairs import pairs
 from simsa.ensemble import drive
 from simsa.ensemble.plan import plan
@@ -328,7 +328,7 @@ def test_pairs_count_what_was_run_in_both_and_what_was_cut_off():
     )
     cells = [data.isel(cell=i) for i in range(4)]
     found = [Landings.of(cell) for cell in cells]
-    landings = [replace(one, outcome=np.full(one.who.size, LANDED)) for one in found]
+    landings = [replace(one, outcome=np.full(one.who.size, Landing.LANDED)) for one in found]
     one, two = pairs(cells, landings)
     assert {k: one[k] for k in ("trajectories", "both", "only_exact", "only_float", "neither", "undecided")} == {
         "trajectories": 2, "both": 1, "only_exact": 1, "only_float": 0, "neither": 0, "undecided": 0,

@@ -1,6 +1,7 @@
 """What is not known raises, and falls into no default: a member that no closed set has, wherever a name is given."""
 
 import dataclasses
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from simsa.machine.launch import smallest
 from simsa.program import build
 from simsa.scenario import load
 from simsa.scenario.schema import json_schema
+from simsa.vocabulary import Word
 
 UNKNOWN = "fixed_sized"
 """No name of any set, and close to one."""
@@ -81,6 +83,15 @@ def test_an_unknown_name_raises(place: str) -> None:
     with pytest.raises(SimsaError) as caught:
         PLACES[place](UNKNOWN)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("words", Word.__subclasses__())
+def test_a_word_of_no_set_raises_and_a_member_is_its_text(words: type[Word]) -> None:
+    with pytest.raises(SimsaError, match=f"unknown {words.__name__} '{UNKNOWN}'; expected one of"):
+        words(UNKNOWN)
+    for word in words:
+        assert word == str(word) == json.loads(json.dumps(word)) and repr(word) == repr(word.value)
+        assert words(word.value) is word
 
 
 def test_known_names_do_not() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsa.analysis.intervals import LEVEL, interval
-from simsa.analysis.landings import NOT_LANDED, Landings
+from simsa.analysis.landings import Landing, Landings
 from simsa.records.status import Status
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -111,7 +111,7 @@ def first_passage(landings: Landings, steps: int, level: float = LEVEL, points: 
     whole = landings.tally()
     if points is None:
         points = POINTS if whole.complete else FEW_POINTS
-    events = np.sort(landings.step[landings.outcome != NOT_LANDED])
+    events = np.sort(landings.step[landings.outcome != Landing.NOT_LANDED])
     some = np.unique(events)
     if some.size > points:
         some = np.unique(events[np.linspace(0, events.size - 1, points).astype(np.int64)])

@@ -26,7 +26,8 @@ from simsa.analysis.pairs import pairs, same_bits
 from simsa.analysis.plane import plane
 from simsa.analysis.scales import bad_scales
 from simsa.analysis.scaling import codimension, nearness
-from simsa.analysis.verdicts import CONTINUOUS, verdicts
+from simsa.analysis.verdicts import verdicts
+from simsa.vocabulary import Asked
 
 EVENTS = ("landed", "sensitive", "tied", "unbounded", "not_finite", "settled")
 """What a probability is estimated for, besides kinds of final points."""
@@ -68,7 +69,7 @@ def summarise(
         landings.append(landed)
     bad = bad_scales(subject, described, level) if subject is not None else None
     state, why = continuity.tested(subject, sensitive)
-    continuous = {"theorem": "4 and 7", "hypothesis": CONTINUOUS, "state": state, "why": why, "c": None}
+    continuous = {"theorem": "4 and 7", "hypothesis": Asked.CONTINUOUS, "state": state, "why": why, "c": None}
     hypotheses = [*header.get("hypotheses", []), continuous]
     summary: dict[str, Any] = _strict(
         {

@@ -19,10 +19,6 @@ from simsa.scenario.batch import Batch, FixedSize, UniformSubset
 from simsa.scenario.data import Data, finish, select
 from simsa.scenario.initial import Initial, Normal
 from simsa.scenario.model import (
-    AS_STATED,
-    COVERED,
-    NOT_MET,
-    OPEN,
     Count,
     Hypothesis,
     Items,
@@ -39,6 +35,7 @@ from simsa.scenario.model import (
 from simsa.scenario.scales import Scales
 from simsa.scenario.step_size import StepSize, Table
 from simsa.scenario.stream import Stream
+from simsa.vocabulary import Asked, Met
 
 EXACT = "exact"
 PRECISIONS = ("float64", "float32", EXACT)
@@ -445,17 +442,17 @@ def hypotheses(scenario: Scenario) -> tuple[Hypothesis, ...]:
     c = scenario.c_values()
     drawn = isinstance(scenario.sweep.c, Scales) and scenario.sweep.c.drawn
     chosen = "chosen, not drawn: it may be one of the exceptions"
-    decided = {True: AS_STATED, False: NOT_MET, None: OPEN}
+    decided = {True: Met.AS_STATED, False: Met.NOT_MET, None: Met.OPEN}
 
-    def said(theorem: str, hypothesis: str, held: bool | None, why: str) -> Hypothesis:
+    def said(theorem: str, hypothesis: Asked, held: bool | None, why: str) -> Hypothesis:
         return Hypothesis(theorem, hypothesis, decided[held], why)
 
     if isinstance(scenario.data, Stream):
         why = (
             "each step draws fresh samples, so J is an expectation and no union of null sets over the f_I is a null set"
         )
-        law = NOT_MET, "there are no indices to draw: each sample is drawn afresh"
-        finite: tuple[Hypothesis, ...] = (Hypothesis("4 and 7", "J is a finite sum", NOT_MET, why),)
+        law = Met.NOT_MET, "there are no indices to draw: each sample is drawn afresh"
+        finite: tuple[Hypothesis, ...] = (Hypothesis("4 and 7", Asked.FINITE_SUM, Met.NOT_MET, why),)
     else:
         law, finite = scenario.sgd.batch.state(1 if scenario.data is None else len(rows(scenario)[1])), ()
     within, above = (tuple(c[chosen_c].tolist()) for chosen_c in (c <= 1, c > 1))
@@ -465,22 +462,22 @@ def hypotheses(scenario: Scenario) -> tuple[Hypothesis, ...]:
         "exceptional c are countably many among all c > 0"
     )
     scales = (
-        Hypothesis("4", "c in (0, 1]", AS_STATED, "so are these step scales", within if above else None),
-        Hypothesis("4", "c in (0, 1]", COVERED, rescaled, above if within else None),
+        Hypothesis("4", Asked.UNIT, Met.AS_STATED, "so are these step scales", within if above else None),
+        Hypothesis("4", Asked.UNIT, Met.COVERED, rescaled, above if within else None),
     )
     return (
         *finite,
-        said("4 and 7", "alpha_k = o(1/log k)", *scenario.sgd.step_size.vanishing),
+        said("4 and 7", Asked.VANISHING, *scenario.sgd.step_size.vanishing),
         said(
             "4",
-            "the sum of alpha_k is infinite (used for limits to be critical)",
+            Asked.DIVERGENT,
             *scenario.sgd.step_size.divergent,
         ),
         *(one for one, some in zip(scales, (within, above), strict=True) if some),
-        said("4", "almost all c", drawn or None, f"c is {'drawn from a density' if drawn else chosen}"),
-        Hypothesis("4 and 7", "I_k iid uniform over the nonempty subsets", *law),
-        said("4 and 7", "almost all x_0", *scenario.initial.density),
-        said("4 and 7", "x_k is bounded", None, "the records count the trajectories that left the ball"),
+        said("4", Asked.ALMOST_ALL_C, drawn or None, f"c is {'drawn from a density' if drawn else chosen}"),
+        Hypothesis("4 and 7", Asked.BATCHES, *law),
+        said("4 and 7", Asked.STARTS, *scenario.initial.density),
+        said("4 and 7", Asked.BOUNDED, None, "the records count the trajectories that left the ball"),
     )
 
 
@@ -489,5 +486,5 @@ def warnings(scenario: Scenario) -> tuple[str, ...]:
     return tuple(
         f"{scenario.path}: warning: a hypothesis of Theorem {h.theorem} is not met: {h.hypothesis}: {h.why}"
         for h in hypotheses(scenario)
-        if h.state == NOT_MET
+        if h.state == Met.NOT_MET
     )
