@@ -15,6 +15,7 @@ from typing import Any
 from simsa import report
 from simsa.cli import BAD_INPUT, DONE, INTERRUPTED, main
 from simsa.ensemble.plan import plan
+from simsa.ensemble.resolve import resolve
 from simsa.scenario import load
 from simsa.vocabulary import Met, Verdict
 
@@ -64,7 +65,7 @@ def stale(name: str, summary: Mapping[str, Any] | None) -> str:
     scenario = load(SCENARIOS / f"{name}.toml")
     claimed = {(entry["claim"], entry["event"], entry["claimed_text"], entry["text"]) for entry in summary["claims"]}
     now = {(i, one.event, one.probability_text, one.text) for i, one in enumerate(report.claims(scenario))}
-    if summary["digest"] != plan(scenario).layout.digest or claimed != now:
+    if summary["digest"] != plan(resolve(scenario)).layout.digest or claimed != now:
         return "not run since the file changed"
     return ""
 

@@ -22,6 +22,7 @@ from simsa.errors import SimsaError
 if TYPE_CHECKING:
     from simsa.ensemble.drive import Outcome, Say
     from simsa.ensemble.plan import Plan
+    from simsa.ensemble.resolve import Resolved
     from simsa.records.write import Records
     from simsa.scenario import Scenario
 
@@ -154,12 +155,14 @@ def _sweep(chosen: argparse.Namespace, typed: Sequence[str], apart: bool) -> int
     folder: Path = chosen.out or Path("results") / scenario.scenario.name
     from simsa.ensemble import drive
     from simsa.ensemble.plan import plan
+    from simsa.ensemble.resolve import resolve
     from simsa.records import read, write
 
-    made = plan(scenario)
+    found = resolve(scenario)
+    made = plan(found)
     say: Say = (lambda line: None) if chosen.quiet else _say
     workers = chosen.workers or drive.usable_cores()
-    for warning in warnings(scenario):
+    for warning in warnings(scenario, len(found.samples)):
         _say(warning)
     _announce(made, folder, workers, say)
     if chosen.dry_run:
@@ -188,7 +191,7 @@ def _sweep(chosen: argparse.Namespace, typed: Sequence[str], apart: bool) -> int
             compiling = drive.warm_up(made, say) if todo else 0.0
             outcome = drive.run(made, records, todo, workers=workers, say=say, quiet=chosen.quiet)
             if not outcome.interrupted:
-                print(_report(scenario, made, records, outcome, compiling, workers, say, draw), flush=True)
+                print(_report(found, made, records, outcome, compiling, workers, say, draw), flush=True)
                 return DONE
     except KeyboardInterrupt:  # a second Ctrl-C, or one outside of the run
         pass
@@ -202,7 +205,7 @@ def _sweep(chosen: argparse.Namespace, typed: Sequence[str], apart: bool) -> int
 
 
 def _report(
-    scenario: "Scenario",
+    found: "Resolved",
     made: "Plan",
     records: "Records",
     outcome: "Outcome",
@@ -233,8 +236,8 @@ def _report(
     summary = analysis.summarise(
         read.cells(folder),
         read.attributes(folder),
-        subject=report.subject(scenario, made),
-        claims=report.claims(scenario),
+        subject=report.subject(found, made),
+        claims=report.claims(found.scenario),
         timing=timing,
     )
     disk.write_json(folder / "summary.json", summary)

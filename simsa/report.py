@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from simsa.analysis import Claim, Subject
     from simsa.ensemble.plan import Plan
+    from simsa.ensemble.resolve import Resolved
     from simsa.machine import Descent
     from simsa.scenario import Scenario
 
@@ -32,15 +33,16 @@ WIDTH = 110
 """Columns of prose in a terminal."""
 
 
-def subject(scenario: "Scenario", made: "Plan") -> "Subject":
-    """Return what the analysis asks about besides the records: J under each convention, and the minibatches drawn."""
+def subject(found: "Resolved", made: "Plan") -> "Subject":
+    """Return what the analysis asks about besides the records: J under each convention, and the minibatches drawn.
+
+    found: the scenario with all that it names. made: its plan.
+    """
     from simsa import analysis, calculus
-    from simsa.ensemble.plan import program
     from simsa.ensemble.replay import path
     from simsa.machine.launch import initial_points, minibatches, streamed
 
     descent, rows, cells = made.descent, made.rows, made.layout.cells
-    programs = {convention.label: program(scenario, convention) for convention in scenario.conventions}
 
     def minibatch(cell: int, trajectory: int, step: int) -> Sequence[int]:
         return next(minibatches(descent, len(rows), cells[cell].scale, trajectory, step))
@@ -54,12 +56,12 @@ def subject(scenario: "Scenario", made: "Plan") -> "Subject":
     count = min(STARTS, made.layout.trajectories)
     starts = initial_points(descent, cells[0].scale, 0, count, made.layout.parameters)
     return analysis.Subject(
-        objectives={label: calculus.objective(made_of, rows) for label, made_of in programs.items()},
+        objectives={label: calculus.objective(made_of, rows) for label, made_of in found.programs.items()},
         minibatch=minibatch,
         alpha=descent.alpha,
         minibatches=None if descent.stream else drawable(descent, len(rows)),
         box=(starts.min(axis=0), starts.max(axis=0)),
-        classify=scenario.record.classify,
+        classify=found.scenario.record.classify,
         fresh=fresh if descent.stream else None,
         path=points,
     )

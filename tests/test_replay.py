@@ -10,7 +10,6 @@ import zarr
 import simsa
 from simsa import cli
 from simsa.ensemble import drive
-from simsa.ensemble.plan import plan
 from simsa.ensemble.transcript import _gap, _number, transcript
 from simsa.errors import ProgramError, RecordsError, ScenarioError
 from simsa.machine import FLOAT64, Walker, tape_of
@@ -22,6 +21,7 @@ from simsa.records.layout import ZARR
 from simsa.records.status import Status
 from simsa.records.write import Records
 from simsa.scenario import load
+from tests.runs import planned
 
 TEXT = """\
 [scenario]
@@ -56,7 +56,7 @@ def sweep(folder, text=TEXT, overrides=()):
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "said.toml"
     file.write_text(text, encoding="utf-8")
-    made = plan(load(file, overrides))
+    made = planned(load(file, overrides))
     results = folder / "results"
     records = Records.create(results, made.layout)
     (results / "scenario.toml").write_text(text, encoding="utf-8")

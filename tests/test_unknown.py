@@ -12,7 +12,6 @@ import pytest
 
 import simsa
 from simsa import calculus
-from simsa.ensemble.plan import plan
 from simsa.ensemble.replay import Replay
 from simsa.errors import SimsaError
 from simsa.machine import Descent, Initial, Machine, Stream, compiled, descend, evaluate, tape_of, warm_up
@@ -21,6 +20,7 @@ from simsa.program import build
 from simsa.scenario import load
 from simsa.scenario.schema import json_schema
 from simsa.vocabulary import Word
+from tests.runs import planned
 
 UNKNOWN = "fixed_sized"
 """No name of any set, and close to one."""
@@ -182,7 +182,7 @@ def test_every_choice_of_the_schema_is_tried() -> None:
 def test_an_unknown_choice_of_a_scenario_raises(tmp_path: Path, key: str) -> None:
     file = tmp_path / "tiny.toml"
     file.write_text(TEXT, encoding="utf-8")
-    plan(load(file))
+    planned(load(file))
     with pytest.raises(SimsaError) as caught:
-        plan(load(file, [f"{key}={SAID[key].format('unheard_of')}"]))
+        planned(load(file, [f"{key}={SAID[key].format('unheard_of')}"]))
     assert re.search(r"expected|unknown|did you mean", str(caught.value)) and "\n" not in str(caught.value)

@@ -364,7 +364,7 @@ def test_each_convention_and_precision_has_its_verdicts():
 
 
 def test_the_names_of_hypotheses_are_those_of_scenarios(scenarios):
-    found = {h.hypothesis for h in hypotheses(load(scenarios / "bad_step.toml"))}
+    found = {h.hypothesis for h in hypotheses(load(scenarios / "bad_step.toml"), 1)}
     assert found == set(NAMES)
 
 

@@ -1,1 +1,1 @@
-"""An ensemble of runs: planned (plan), and driven over blocks (drive)."""
+"""An ensemble of runs: what a scenario names (resolve), cells and blocks (plan, cost), threads (drive), replays."""

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsa.ensemble.drive import observed
-from simsa.ensemble.plan import Exact, Plan, plan, program, rational
+from simsa.ensemble.plan import Exact, Plan, plan, rational
+from simsa.ensemble.resolve import Resolved, resolve
 from simsa.errors import RecordsError, known
 from simsa.machine import Step, Walker, exact, launch
 from simsa.machine.reference import ARITHMETICS, Number
@@ -20,7 +21,7 @@ from simsa.machine.rounding import Rounding, explain, same
 from simsa.records import disk, read
 from simsa.records.layout import ZARR, Cell
 from simsa.records.status import Status
-from simsa.scenario import Scenario, load, rows
+from simsa.scenario import Scenario, load
 from simsa.scenario.schema import EXACT
 from simsa.tape import Tape
 
@@ -144,7 +145,7 @@ def replay(results: str | Path, cell: int, trajectory: int, first: int = 0, last
     """
     folder = Path(results)
     folder = folder.parent if folder.name == ZARR else folder
-    scenario, made = _planned(folder)
+    found, made = _planned(folder)
     layout = made.layout
     for name, number, count in (("cell", cell, len(layout.cells)), ("trajectory", trajectory, layout.trajectories)):
         if not 0 <= number < count:
@@ -159,33 +160,33 @@ def replay(results: str | Path, cell: int, trajectory: int, first: int = 0, last
     if not 0 <= first < last:
         raise RecordsError(f"{folder}: trajectory {trajectory} of cell {cell} has the steps 0 to {stopped - 1}")
     return Replay(
-        scenario=scenario,
+        scenario=found.scenario,
         plan=made,
         cell=chosen,
         trajectory=trajectory,
         first=first,
         last=last,
-        parameters=program(scenario, scenario.conventions[0]).names,
-        columns=rows(scenario)[0],
+        parameters=found.program.names,
+        columns=found.columns,
         record=record,
         differences=tuple(f.name for f in layout.fields if not _alike(kept[f.name].values, record[f.name], f.dtype)),
     )
 
 
-def _planned(folder: Path) -> tuple[Scenario, Plan]:
-    """Return the scenario and plan of a run, with the digest that its records have."""
+def _planned(folder: Path) -> tuple[Resolved, Plan]:
+    """Return the scenario of a run with what it names, and its plan, with the digest that its records have."""
     kept = read.attributes(folder)
     origin = disk.read_json(folder / "provenance.json")
     if origin is None:
         raise RecordsError(f"{folder}: provenance.json is missing or damaged; it says how the scenario was changed")
-    scenario = load(folder / "scenario.toml", origin["set"], origin.get("file"))
-    made = plan(scenario)
+    found = resolve(load(folder / "scenario.toml", origin["set"], origin.get("file")))
+    made = plan(found)
     if made.layout.digest != kept["digest"]:
         raise RecordsError(
             f"{folder}: scenario, data or program are not those of the records any more (digest "
             f"{made.layout.digest[:12]}, the records have {kept['digest'][:12]})"
         )
-    return scenario, made
+    return found, made
 
 
 def _alike(kept: NDArray[Any], now: Any, dtype: str) -> bool:

@@ -383,11 +383,11 @@ class Scenario(Model):
             listed = tuple(i * self.sgd.steps // (count - 1) for i in range(count)) if count > 1 else (self.sgd.steps,)
         return np.unique(np.array(listed, dtype=np.int64))
 
-    def digest(self) -> str:
+    def digest(self, samples: NDArray[np.float64]) -> str:
         """Return the SHA-256 of the scenario, defaults included, and of its data.
 
-        What changes no record does not count: `[run]`, `[[claim]]`, `record.classify`, `sgd.bits` if nothing is exact,
-        an empty `[[observe]]`.
+        samples: those that `rows` reads, (n, d). What changes no record does not count: `[run]`, `[[claim]]`,
+        `record.classify`, `sgd.bits` if nothing is exact, an empty `[[observe]]`.
         """
         exclude: dict[str, IncEx | bool] = {"run": True, "claim": True, "record": {"classify"}}
         if not self.observe:
@@ -397,7 +397,7 @@ class Scenario(Model):
         counted = self.model_dump(mode="json", exclude=exclude)
         said = json.dumps(counted, sort_keys=True, separators=(",", ":"))
         hashed = hashlib.sha256(said.encode())
-        hashed.update(rows(self)[1].astype("<f8").tobytes())
+        hashed.update(samples.astype("<f8").tobytes())
         return hashed.hexdigest()
 
 
@@ -432,12 +432,12 @@ def json_schema() -> dict[str, object]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Scenario.model_json_schema()}
 
 
-def hypotheses(scenario: Scenario) -> tuple[Hypothesis, ...]:
+def hypotheses(scenario: Scenario, samples: int) -> tuple[Hypothesis, ...]:
     """Return what Theorems 4 and 7 ask, and how this scenario meets it: what warnings, tables and verdicts say.
 
-    Read from the proofs (Sections D and E of the paper): both take any f_I from a finite set, iid with the selection
-    gradient of J as their mean, and any steps gamma_k = o(1/log k). That almost no x_0 lands in finite time needs no
-    law of I_k at all.
+    samples: how many the data have, as `rows` reads them; of streamed ones it does not matter. Read from the proofs
+    (Sections D and E of the paper): both take any f_I from a finite set, iid with the selection gradient of J as their
+    mean, and any steps gamma_k = o(1/log k). That almost no x_0 lands in finite time needs no law of I_k at all.
     """
     c = scenario.c_values()
     drawn = isinstance(scenario.sweep.c, Scales) and scenario.sweep.c.drawn
@@ -454,7 +454,7 @@ def hypotheses(scenario: Scenario) -> tuple[Hypothesis, ...]:
         law = Met.NOT_MET, "there are no indices to draw: each sample is drawn afresh"
         finite: tuple[Hypothesis, ...] = (Hypothesis("4 and 7", Asked.FINITE_SUM, Met.NOT_MET, why),)
     else:
-        law, finite = scenario.sgd.batch.state(1 if scenario.data is None else len(rows(scenario)[1])), ()
+        law, finite = scenario.sgd.batch.state(samples), ()
     within, above = (tuple(c[chosen_c].tolist()) for chosen_c in (c <= 1, c > 1))
     many = f"{len(above)} of the {len(c)} step scales" if len(c) > 1 else "the step scale"
     rescaled = (
@@ -481,10 +481,13 @@ def hypotheses(scenario: Scenario) -> tuple[Hypothesis, ...]:
     )
 
 
-def warnings(scenario: Scenario) -> tuple[str, ...]:
-    """Return a line for each hypothesis that the scenario does not meet, in the words of `hypotheses`."""
+def warnings(scenario: Scenario, samples: int) -> tuple[str, ...]:
+    """Return a line for each hypothesis that the scenario does not meet, in the words of `hypotheses`.
+
+    samples: how many the data have, as there.
+    """
     return tuple(
         f"{scenario.path}: warning: a hypothesis of Theorem {h.theorem} is not met: {h.hypothesis}: {h.why}"
-        for h in hypotheses(scenario)
+        for h in hypotheses(scenario, samples)
         if h.state == Met.NOT_MET
     )

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 import simsa
-from simsa.ensemble.plan import plan
 from simsa.machine import initial_points
 from simsa.machine.launch import descend, minibatches
 from simsa.scenario import load
@@ -99,7 +98,7 @@ def test_a_cell_draws_the_same_in_every_list(tmp_path, programs):
             c = ", ".join(spelling(rng, one) for one in some)
             file = tmp_path / "generated.toml"
             file.write_text(TEXT.format(seed=seed, rows=rows, batch=batch, c=c), encoding="utf-8")
-            return plan(load(file))
+            return planned(load(file))
 
         def records(made, cell):
             tape = made.tapes[cell.convention]
