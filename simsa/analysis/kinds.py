@@ -145,8 +145,8 @@ def tie_kinds(
             at = np.searchsorted(who, examined)
             again = _tied_later(cell, examined, landings.step[at])
             lost = np.isin(found, (TieKind.C, TieKind.SING))
-            open_ones = (TieKind.UNDECIDED, TieKind.ROUNDING)[: 2 if _precision(cell) == "exact" else 1]
-            unsure = np.isin(found, open_ones)
+            rounded = _precision(cell) == "exact"  # its rational point may be tied where its float64 is not
+            unsure = np.isin(found, [TieKind.UNDECIDED, *[TieKind.ROUNDING] * rounded])
             later = int(np.count_nonzero(again & ~lost & ~unsure))
             landings.outcome[at] = np.select(
                 [lost, unsure | again], [Landing.LANDED, Landing.UNDECIDED], Landing.NOT_LANDED
