@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from simsa.cli import BAD_INPUT, DONE, INTERRUPTED, main
-from simsa.report import catalogue, files, markdown
+from simsa.records import disk
+from simsa.report import catalogue, markdown
 
 ROOT = Path(__file__).parent.parent
 SCENARIOS, RESULTS, PAGE = ROOT / "scenarios", ROOT / "results", ROOT / "docs" / "results.md"
@@ -34,7 +35,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     for name, found in summaries.items():
         if isinstance(found, str):
             print(f"{name}: {found}", file=sys.stderr)
-    files.write(PAGE, markdown.render(catalogue.sections(summaries)))
+    disk.write(PAGE, markdown.render(catalogue.sections(summaries)))
     print(f"written: {PAGE.relative_to(ROOT)}")
     return BAD_INPUT if BAD_INPUT in codes else int(any(map(catalogue.rejected, summaries.values())))
 

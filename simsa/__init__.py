@@ -88,9 +88,9 @@ def open_records(path: str | Path) -> "xarray.Dataset":
 
     path: the folder of the run. Raises RecordsError if there are no records.
     """
-    from simsa.ensemble import store  # imports xarray, which takes a second
+    from simsa.records import read
 
-    return store.open(path)
+    return read.open(path)
 
 
 def replay(results: str | Path, cell: int, trajectory: int, first: int = 0, last: int | None = None) -> "Replay":

@@ -22,7 +22,8 @@ from simsa.errors import SimsaError
 if TYPE_CHECKING:
     from simsa.ensemble.drive import Outcome, Say
     from simsa.ensemble.plan import Plan
-    from simsa.ensemble.store import Records
+    from simsa.ensemble.resolve import Resolved
+    from simsa.records.write import Records
     from simsa.scenario import Scenario
 
 DONE, BAD_INPUT, INTERRUPTED = 0, 2, 3
@@ -63,7 +64,7 @@ class _Version(argparse.Action):
     """Prints the version of simsa, which takes a moment to look up, only when it is asked for."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        from simsa.ensemble.store import versions
+        from simsa.records.layout import versions
 
         print(f"simsa {versions()['simsa']}")
         parser.exit()
@@ -152,19 +153,22 @@ def _sweep(chosen: argparse.Namespace, typed: Sequence[str], apart: bool) -> int
 
     scenario = load(chosen.file, chosen.set)
     folder: Path = chosen.out or Path("results") / scenario.scenario.name
-    from simsa.ensemble import drive, store
+    from simsa.ensemble import drive
     from simsa.ensemble.plan import plan
+    from simsa.ensemble.resolve import resolve
+    from simsa.records import read, write
 
-    made = plan(scenario)
+    found = resolve(scenario)
+    made = plan(found)
     say: Say = (lambda line: None) if chosen.quiet else _say
     workers = chosen.workers or drive.usable_cores()
-    for warning in warnings(scenario):
+    for warning in warnings(scenario, len(found.samples)):
         _say(warning)
     _announce(made, folder, workers, say)
     if chosen.dry_run:
         return DONE
 
-    there = store.exists(folder)
+    there = read.exists(folder)
     if there and not (chosen.resume or chosen.overwrite):
         raise SimsaError(
             f"{folder} holds results already: continue them with --resume, or replace them with --overwrite"
@@ -172,13 +176,13 @@ def _sweep(chosen: argparse.Namespace, typed: Sequence[str], apart: bool) -> int
     short = made.estimate().seconds(workers) < SHORT
     drawing = drawer(folder, workers) if apart and short and workers > 1 else nullcontext()
     if there and chosen.overwrite:
-        store.erase(folder)
+        write.erase(folder)
     if there and chosen.resume:
-        records = store.Records.resume(folder, made.layout)
+        records = write.Records.resume(folder, made.layout)
         todo = drive.unfinished(records, say, workers)
         say(f"{len(made.layout.blocks) - len(todo)} of {len(made.layout.blocks)} blocks are done already")
     else:
-        records = store.Records.create(folder, made.layout)
+        records = write.Records.create(folder, made.layout)
         todo = made.layout.blocks
     _provenance(folder, scenario, chosen, typed, workers, keep=there and chosen.resume)
 
@@ -187,7 +191,7 @@ def _sweep(chosen: argparse.Namespace, typed: Sequence[str], apart: bool) -> int
             compiling = drive.warm_up(made, say) if todo else 0.0
             outcome = drive.run(made, records, todo, workers=workers, say=say, quiet=chosen.quiet)
             if not outcome.interrupted:
-                print(_report(scenario, made, records, outcome, compiling, workers, say, draw), flush=True)
+                print(_report(found, made, records, outcome, compiling, workers, say, draw), flush=True)
                 return DONE
     except KeyboardInterrupt:  # a second Ctrl-C, or one outside of the run
         pass
@@ -201,7 +205,7 @@ def _sweep(chosen: argparse.Namespace, typed: Sequence[str], apart: bool) -> int
 
 
 def _report(
-    scenario: "Scenario",
+    found: "Resolved",
     made: "Plan",
     records: "Records",
     outcome: "Outcome",
@@ -212,7 +216,8 @@ def _report(
 ) -> str:
     """Write the summary, the figures, and the report as Markdown and HTML; return the report as text."""
     from simsa import analysis, questions, report
-    from simsa.ensemble import drive, store
+    from simsa.ensemble import drive
+    from simsa.records import disk, read
 
     folder, speed = records.folder, outcome.traj_steps / outcome.seconds
     timing = {
@@ -226,16 +231,16 @@ def _report(
     if outcome.traj_steps:
         say(f"done in {drive.duration(outcome.seconds)}: {speed:.3g} traj-steps/s on {workers} threads")
     else:  # nothing was timed: what was said before still holds
-        timing = (store.read_json(folder / "summary.json") or {}).get("timing", timing)
+        timing = (disk.read_json(folder / "summary.json") or {}).get("timing", timing)
     say("reading the records, and classifying sensitive and final points ...")
     summary = analysis.summarise(
-        store.cells(folder),
-        store.attributes(folder),
-        subject=questions.subject(scenario, made),
-        claims=questions.claims(scenario),
+        read.cells(folder),
+        read.attributes(folder),
+        subject=questions.subject(found, made),
+        claims=questions.claims(found.scenario),
         timing=timing,
     )
-    store.write_json(folder / "summary.json", summary)
+    disk.write_json(folder / "summary.json", summary)
     if draw is None:
         from simsa import plots
 
@@ -275,10 +280,10 @@ def _provenance(
     keep: bool,
 ) -> None:
     """Write where the records come from: the scenario, and an entry for each run that added to them."""
-    from simsa.ensemble import store
+    from simsa.records import disk, layout, read
 
     (folder / "scenario.toml").write_bytes(chosen.file.read_bytes())
-    earlier = (store.read_json(folder / "provenance.json") or {}).get("runs", []) if keep else []
+    earlier = (disk.read_json(folder / "provenance.json") or {}).get("runs", []) if keep else []
     this = {
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "command": shlex.join(typed),
@@ -286,17 +291,17 @@ def _provenance(
         "cpu": _cpu(),
         "platform": platform.platform(),
         "workers": workers,
-        "versions": store.versions(),
+        "versions": layout.versions(),
     }
     origin = {
         "scenario": scenario.scenario.name,
         "seed": scenario.scenario.seed,
-        "digest": store.attributes(folder)["digest"],
+        "digest": read.attributes(folder)["digest"],
         "file": str(chosen.file.resolve()),
         "set": chosen.set,
         "runs": [*earlier, this],
     }
-    store.write_json(folder / "provenance.json", origin)
+    disk.write_json(folder / "provenance.json", origin)
 
 
 def _cpu() -> str:

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsa import analysis, calculus
-from simsa.ensemble.plan import Plan, program
+from simsa.ensemble.plan import Plan
 from simsa.ensemble.replay import path
+from simsa.ensemble.resolve import Resolved
 from simsa.machine import Descent
 from simsa.machine.launch import initial_points, minibatches, streamed
 from simsa.scenario import Scenario
@@ -22,13 +23,12 @@ STARTS = 256
 """Initial points whose bounding box stands for where runs begin."""
 
 
-def subject(scenario: Scenario, made: Plan) -> analysis.Subject:
+def subject(found: Resolved, made: Plan) -> analysis.Subject:
     """Return what the analysis asks about besides the records: J under each convention, and the minibatches drawn.
 
-    scenario: as it was loaded. made: its plan, from which the records were made.
+    found: the scenario with all that it names. made: its plan, from which the records were made.
     """
     descent, rows, cells = made.descent, made.rows, made.layout.cells
-    programs = {convention.label: program(scenario, convention) for convention in scenario.conventions}
 
     def minibatch(cell: int, trajectory: int, step: int) -> Sequence[int]:
         return next(minibatches(descent, len(rows), cells[cell].scale, trajectory, step))
@@ -42,12 +42,12 @@ def subject(scenario: Scenario, made: Plan) -> analysis.Subject:
     count = min(STARTS, made.layout.trajectories)
     starts = initial_points(descent, cells[0].scale, 0, count, made.layout.parameters)
     return analysis.Subject(
-        objectives={label: calculus.objective(made_of, rows) for label, made_of in programs.items()},
+        objectives={label: calculus.objective(made_of, rows) for label, made_of in found.programs.items()},
         minibatch=minibatch,
         alpha=descent.alpha,
         minibatches=None if descent.stream else drawable(descent, len(rows)),
         box=(starts.min(axis=0), starts.max(axis=0)),
-        classify=scenario.record.classify,
+        classify=found.scenario.record.classify,
         fresh=fresh if descent.stream else None,
         path=points,
     )

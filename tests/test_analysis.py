@@ -13,8 +13,11 @@ import simsa
 from simsa import analysis, calculus
 from simsa.analysis import estimates
 from simsa.analysis.intervals import Stratum, Tally
-from simsa.analysis.landings import LANDED, NOT_EXAMINED, NOT_LANDED, UNDECIDED, Landings
-from simsa.ensemble.store import FINISHED, NOT_FINITE, NOT_RUN, TOO_LONG, UNBOUNDED
+from simsa.analysis.landings import Landing, Landings
+from simsa.errors import RecordsError
+from simsa.records.status import Status
+
+NOT_LANDED, LANDED, UNDECIDED, NOT_EXAMINED = Landing
 
 # ---------------------------------------------------------------- intervals
 
@@ -161,7 +164,7 @@ def cell_of(**fields) -> xarray.Dataset:
     """Records of one cell in which nothing happened to any of the trajectories, but for the given fields."""
     n = len(next(iter(fields.values())))
     usual = {
-        "status": np.full(n, FINISHED, np.uint8),
+        "status": np.full(n, Status.FINISHED, np.uint8),
         "stopped": np.full(n, STEPS, np.int32),
         "tie_first": np.full(n, -1, np.int32),
         "tie_count": np.zeros(n, np.int32),
@@ -180,7 +183,7 @@ def cell_of(**fields) -> xarray.Dataset:
 
 def test_counts_leave_out_what_has_not_run():
     cell = cell_of(
-        status=[FINISHED, UNBOUNDED, NOT_FINITE, TOO_LONG, NOT_RUN],
+        status=[Status.FINISHED, Status.UNBOUNDED, Status.NOT_FINITE, Status.TOO_LONG, Status.NOT_RUN],
         tie_first=[0, 3, -1, -1, -1],
         sensitive_first=[-1, 4, -1, -1, -1],
     )
@@ -195,9 +198,9 @@ def test_counts_leave_out_what_has_not_run():
 
 
 def test_unknown_states_and_precisions_fall_into_no_default():
-    with pytest.raises(ValueError, match=r"unknown status \[7\]"):
-        analysis.counts(cell_of(status=[FINISHED, 7]))
-    cell = cell_of(status=[FINISHED]).assign_coords(precision="float16")
+    with pytest.raises(RecordsError, match=r"unknown status 7; expected one of 0 \(finished\), 1 \(left the ball\)"):
+        analysis.counts(cell_of(status=[Status.FINISHED, 7]))
+    cell = cell_of(status=[Status.FINISHED]).assign_coords(precision="float16")
     with pytest.raises(KeyError, match="float16"):
         analysis.summarise(records_of(cell), HEADER)
     with pytest.raises(KeyError, match="float16"):
@@ -206,7 +209,15 @@ def test_unknown_states_and_precisions_fall_into_no_default():
 
 def test_final_states_are_exclusive_and_cover_all():
     cell = cell_of(
-        status=[FINISHED, FINISHED, FINISHED, FINISHED, UNBOUNDED, NOT_FINITE, NOT_RUN],
+        status=[
+            Status.FINISHED,
+            Status.FINISHED,
+            Status.FINISHED,
+            Status.FINISHED,
+            Status.UNBOUNDED,
+            Status.NOT_FINITE,
+            Status.NOT_RUN,
+        ],
         movement=[0.0, 0.9e-4, 1.1e-4, np.inf, 0.0, np.nan, np.nan],
         sensitive_first=[2, -1, 3, -1, 1, -1, -1],
     )
@@ -253,7 +264,7 @@ def test_a_long_first_passage_curve_is_thinned_and_stays_exact_where_it_stands()
 
 
 def test_first_passage_without_trajectories_has_no_estimate():
-    curve = analysis.first_passage(landings_of(cell_of(status=[NOT_RUN, NOT_RUN])), STEPS)
+    curve = analysis.first_passage(landings_of(cell_of(status=[Status.NOT_RUN, Status.NOT_RUN])), STEPS)
     assert np.isnan(curve.estimate).all()
     assert curve.low.tolist() == [0, 0] and curve.high.tolist() == [1, 1]
 
@@ -273,7 +284,7 @@ def test_the_first_passage_curve_knows_what_is_not_known():
 
 def test_a_stopped_run_counts_as_an_infinite_objective():
     cell = cell_of(
-        status=[FINISHED, FINISHED, UNBOUNDED, FINISHED, FINISHED],
+        status=[Status.FINISHED, Status.FINISHED, Status.UNBOUNDED, Status.FINISHED, Status.FINISHED],
         objective=[[1.0, 1.0, 1.0], [2.0, 2.0, 2.0], [3.0, np.nan, np.nan], [9.0, 9.0, 9.0], [np.nan] * 3],
     )
     quantiles, sampled = analysis.objective_quantiles(cell, 3, (0.0, 0.5, 1.0))
@@ -282,12 +293,12 @@ def test_a_stopped_run_counts_as_an_infinite_objective():
 
 
 def test_objective_quantiles_without_trajectories_are_nan():
-    quantiles, sampled = analysis.objective_quantiles(cell_of(status=[FINISHED, NOT_RUN]), 0)
+    quantiles, sampled = analysis.objective_quantiles(cell_of(status=[Status.FINISHED, Status.NOT_RUN]), 0)
     assert sampled == 0 and np.isnan(quantiles).all() and quantiles.shape == (5, 3)
 
 
 def test_margins_count_how_many_came_how_near():
-    cell = cell_of(margin=[0.0, 1e-12, 0.5, np.inf, np.nan], status=[FINISHED] * 4 + [NOT_FINITE])
+    cell = cell_of(margin=[0.0, 1e-12, 0.5, np.inf, np.nan], status=[Status.FINISHED] * 4 + [Status.NOT_FINITE])
     assert analysis.margins(cell, (0.0, 1e-12, 1e-3, 1.0)).tolist() == [1, 2, 2, 3]
 
 
@@ -312,7 +323,7 @@ def records_of(*cells: xarray.Dataset) -> list[dict[str, np.ndarray]]:
 def summary():
     calm = cell_of(margin=[0.5, 0.2, 0.1, 0.0], tie_first=[-1, -1, -1, 2])
     wild = cell_of(
-        status=[FINISHED, UNBOUNDED, NOT_FINITE, NOT_RUN],
+        status=[Status.FINISHED, Status.UNBOUNDED, Status.NOT_FINITE, Status.NOT_RUN],
         tie_first=[1, -1, -1, -1],
         sensitive_first=[1, -1, -1, -1],
         movement=[0.0, np.inf, np.nan, np.nan],
@@ -400,7 +411,7 @@ def test_a_run_without_checkpoints_has_a_summary():
 
 
 def test_a_run_that_has_not_begun_has_a_summary():
-    summary = analysis.summarise(records_of(cell_of(status=[NOT_RUN, NOT_RUN])), HEADER)
+    summary = analysis.summarise(records_of(cell_of(status=[Status.NOT_RUN, Status.NOT_RUN])), HEADER)
     assert summary["cells"][0]["probability"]["landed"]["estimate"] is None
     json.dumps(summary, allow_nan=False)
 

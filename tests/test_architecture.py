@@ -3,13 +3,22 @@
 import ast
 import doctest
 import importlib
+import os
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from collections import Counter
+from copy import deepcopy
+from functools import partial
 from pathlib import Path
 
+import grimp
 import pytest
+from importlinter.application.use_cases import _register_contract_types, read_user_options
 from importlinter.cli import lint_imports
+from importlinter.domain.contract import registry
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "simsa").rglob("*.py"))
@@ -31,11 +40,107 @@ def test_import_contracts_are_kept(monkeypatch, capsys):
     assert broken == 0, capsys.readouterr().out
 
 
-def test_every_package_has_a_place_in_the_layers():
-    layers = next(c for c in PROJECT["tool"]["importlinter"]["contracts"] if c["type"] == "layers")["layers"]
-    placed = set(re.findall(r"simsa\.(\w+)", " ".join(layers)))
-    found = {path.stem for path in (ROOT / "simsa").glob("*.py")} | {path.parent.name for path in SOURCES}
-    assert found - {"simsa", "__init__", "__main__"} <= placed
+# ---------------------------------------------------------------- who may import whom
+
+MAY_IMPORT = {
+    "__main__": {"cli"},
+    "cli": {"analysis", "drawing", "ensemble", "errors", "plots", "records", "report", "scenario"},
+    "drawing": {"errors"},
+    "report": {"analysis", "calculus", "ensemble", "errors", "machine", "scenario", "vocabulary"},
+    "plots": {"analysis", "calculus", "errors", "vocabulary"},
+    "analysis": {"calculus", "errors", "records", "vocabulary"},
+    "ensemble": {"errors", "machine", "primitives", "program", "records", "scenario", "tape"},
+    "calculus": {"errors", "machine", "primitives", "program", "tape", "vocabulary"},
+    "machine": {"errors", "kernels", "primitives", "program", "records.status", "tape"},
+    "tape": {"errors", "primitives", "program"},
+    "kernels": {"llvmlite", "numba"},
+    "program": {"errors", "primitives"},
+    "scenario": {"errors", "primitives", "vocabulary"},
+    "primitives": {"errors"},
+    "records": {"errors"},
+    "vocabulary": {"errors"},
+    "errors": set(),
+}
+"""The house as it is meant to be. That the contracts say the same is tested by planting every import there can be."""
+
+ROOMS = [*MAY_IMPORT, "records.status", "llvmlite", "numba"]
+
+
+@pytest.fixture(scope="module")
+def house():
+    """The imports as they are, and every contract about them."""
+    options = read_user_options(config_filename=str(ROOT / "pyproject.toml"))
+    _register_contract_types(options)
+    contracts = [
+        registry.get_contract_class(said["type"])(said["name"], options.session_options, said)
+        for said in options.contracts_options
+    ]
+    return grimp.build_graph("simsa", include_external_packages=True, cache_dir=None), contracts
+
+
+def broken_by(house, importer, imported):
+    """Return the names of the contracts that one more import breaks."""
+    graph, contracts = house
+    assert not graph.direct_import_exists(importer=importer, imported=imported)
+    graph.add_import(importer=importer, imported=imported, line_number=1, line_contents="planted")
+    try:
+        return {one.name for one in contracts if not one.check(deepcopy(graph), verbose=False).kept}
+    finally:
+        graph.remove_import(importer=importer, imported=imported)
+
+
+def module_in(graph, room):
+    """Return a module of a room in which nothing is imported from elsewhere by this name: a new one."""
+    home = room if room in ("llvmlite", "numba") else f"simsa.{room}"
+    inside = sorted(graph.find_descendants(home)) if home.startswith("simsa") else []
+    return inside[-1] if inside else home
+
+
+def test_every_room_is_named(house):
+    graph, _ = house
+    assert {f"simsa.{room}" for room in MAY_IMPORT} == graph.find_children("simsa")
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_a_planted_import_is_seen_where_it_is_forbidden_and_only_there(house, room):
+    graph, _ = house
+    importer = f"simsa.{room}.planted" if graph.find_children(f"simsa.{room}") else f"simsa.{room}"
+    graph.add_module(importer)
+    try:
+        for other in ROOMS:
+            imported = module_in(graph, other)
+            if other.split(".")[0] == room or graph.direct_import_exists(importer=importer, imported=imported):
+                continue
+            allowed = {other, other.split(".")[0]} & MAY_IMPORT[room]
+            assert bool(broken_by(house, importer, imported)) is not bool(allowed), f"{importer} -> {imported}"
+    finally:
+        if importer.endswith(".planted"):
+            graph.remove_module(importer)
+
+
+def test_every_contract_can_be_broken(house):
+    graph, contracts = house
+    pairs = [("plots", "cli"), *((room, other) for other in ROOMS for room in ("errors", "cli", "__main__"))]
+    found = set()
+    for room, other in pairs:
+        importer, imported = f"simsa.{room}" if room != "plots" else "simsa.plots.style", module_in(graph, other)
+        if importer != imported and not graph.direct_import_exists(importer=importer, imported=imported):
+            found |= broken_by(house, importer, imported)
+    assert found == {one.name for one in contracts}
+
+
+def test_an_import_inside_of_a_function_is_seen(tmp_path):
+    """The same on files, in a copy of the tree: the contracts are run as `make lint` runs them."""
+    shutil.copytree(ROOT / "simsa", tmp_path / "simsa", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
+    lint = partial(subprocess.run, [*command, "--no-cache"], cwd=tmp_path, capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    assert lint(env=environment).returncode == 0
+    with (tmp_path / "simsa" / "calculus" / "hessian.py").open("a") as file:
+        file.write("\n\ndef planted():\n    from simsa.kernels import lanes\n")
+    found = lint(env=environment)
+    assert found.returncode == 1 and "simsa.calculus.hessian -> simsa.kernels.lanes" in found.stdout
 
 
 def imported(tree):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from simsa.cli import main
-from simsa.ensemble import store
+from simsa.records import read
 
 ROOT = Path(__file__).parent.parent
 KNOWN = Path(__file__).parent / "data" / "bits.json"
@@ -40,7 +40,7 @@ def digests(name: str, folder: Path) -> dict[str, dict[str, str]]:
     arguments = ["sweep", str(ROOT / "scenarios" / f"{name}.toml"), "--out", str(folder), "--quiet", *settings]
     assert main(arguments) == 0
     found = {}
-    for cell in store.cells(folder):
+    for cell in read.cells(folder):
         label = f"{float(cell['c'])!r} {np.asarray(cell['convention'])} {np.asarray(cell['precision'])}"
         found[label] = {
             field: digest(np.asarray(cell[field])) for field in sorted(cell) if np.asarray(cell[field]).ndim

@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 
 from simsa import cli, errors, plots
-from simsa.ensemble import drive, store
+from simsa.ensemble import drive
+from simsa.records import read
+from simsa.records.layout import ZARR
 
 ROOT = Path(__file__).parent.parent
 TRAP = ROOT / "scenarios" / "identity_trap.toml"
@@ -66,7 +68,7 @@ def sweep(*words) -> int:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    root = folder / store.ZARR
+    root = folder / ZARR
     return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
@@ -154,7 +156,7 @@ def test_provenance_says_how_the_records_came_about(here):
 
 def test_users_open_the_records_in_one_line(here):
     sweep()
-    data = store.open("results/identity_trap")
+    data = read.open("results/identity_trap")
     assert data.sensitive_first.sel(cell=1).values[:9].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, -1]
     assert data.attrs["name"] == "identity_trap"
 
@@ -173,7 +175,7 @@ def test_several_conventions_and_precisions_are_columns(here, capsys):
     assert [line.split()[:3] for line in lines[2:6]] == [
         ["0.3", convention, precision] for convention in ("tensorflow", "jax") for precision in ("float64", "float32")
     ]
-    data = store.open("results/identity_trap")
+    data = read.open("results/identity_trap")
     assert data.sizes["cell"] == 8
 
 
@@ -193,7 +195,7 @@ def test_the_trap_catches_the_shares_that_its_scenario_derives(tmp_path, capsys)
     low, high = json.loads((tmp_path / "out" / "summary.json").read_text())["cells"]
     assert low["landed"] == low["tied"] == 200
     assert high["probability"]["landed"]["low"] < 1 / 3 < high["probability"]["landed"]["high"]
-    data = store.open(tmp_path / "out")
+    data = read.open(tmp_path / "out")
     landed = data.sensitive_first.values[1] >= 0
     assert (data.final.values[1][landed] == 0.0).all(), "a trap is for ever"
     assert (data.sensitive_point.values[1][landed] == 0.0).all()
@@ -287,7 +289,7 @@ def test_another_scenario_is_not_resumed(here, capsys):
         capsys.readouterr().err.splitlines()[-1],
     )
     assert sweep("--out", "out", "--overwrite", "--set", "sweep.trajectories=48") == 0
-    assert store.open("out").sizes["trajectory"] == 48
+    assert read.open("out").sizes["trajectory"] == 48
 
 
 def test_a_dry_run_says_what_it_would_do_and_writes_nothing(here, capsys):

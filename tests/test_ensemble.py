@@ -2,6 +2,7 @@
 
 import _thread
 import dataclasses
+import shutil
 import threading
 import time
 from fractions import Fraction
@@ -10,15 +11,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simsa.ensemble import drive, store
-from simsa.ensemble.plan import POINTS_LIMIT, SMALLEST_BLOCK, Plan, _samples, block_size, plan
-from simsa.ensemble.store import Cell, Layout, Records
+import simsa
+from simsa import cli
+from simsa.ensemble import drive, resolve
+from simsa.ensemble.cost import SMALLEST_BLOCK, _samples, block_size
+from simsa.ensemble.plan import POINTS_LIMIT, Plan, plan
 from simsa.errors import DataError, ProgramError, ScenarioError
 from simsa.machine import launch
 from simsa.machine.launch import Descent, Initial
 from simsa.program.program import Builder
+from simsa.records import read
+from simsa.records.layout import ZARR, Cell, Layout
+from simsa.records.write import Records
 from simsa.scenario import load
 from simsa.tape import assemble
+from tests.runs import digest, planned
 
 
 def tape():
@@ -68,14 +75,14 @@ def descend(tape, rows, descent, *, c, first, count, precision, engine, say):
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    root = folder / store.ZARR
+    root = folder / ZARR
     return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def go(folder, workers=2, machine=descend, said=None, quiet=True):
     """Run what is left to do in `folder`."""
     say = (lambda line: None) if said is None else said.append
-    resumed = store.exists(folder)
+    resumed = read.exists(folder)
     records = Records.resume(folder, LAYOUT) if resumed else Records.create(folder, LAYOUT)
     todo = drive.unfinished(records, say, workers)
     return drive.run(PLAN, records, todo, workers=workers, say=say, quiet=quiet, descend=machine)
@@ -172,7 +179,7 @@ def test_an_error_in_a_block_is_raised_and_keeps_what_is_done(tmp_path, whole):
 
 def test_a_damaged_block_is_computed_again(tmp_path, whole):
     go(tmp_path)
-    path = tmp_path / store.ZARR / "margin" / "c" / "1" / "2"
+    path = tmp_path / ZARR / "margin" / "c" / "1" / "2"
     raw = bytearray(path.read_bytes())
     raw[3] ^= 1
     path.write_bytes(raw)
@@ -262,7 +269,7 @@ def scenario_of(folder, *overrides, text=TEXT):
 
 
 def test_cells_are_the_product_of_the_axes_and_share_streams_over_conventions_and_precisions(tmp_path):
-    cells = plan(scenario_of(tmp_path)).layout.cells
+    cells = planned(scenario_of(tmp_path)).layout.cells
     assert cells == tuple(
         Cell(c, convention, precision)
         for c in (Fraction(1, 2), Fraction(1, 4))
@@ -274,14 +281,14 @@ def test_cells_are_the_product_of_the_axes_and_share_streams_over_conventions_an
 def ran(folder, c):
     """Run the scenario over some step scales, and return the records of each cell by what it is."""
     folder.mkdir()
-    made = plan(scenario_of(folder, f"sweep.c={c}", "sweep.trajectories=40"))
+    made = planned(scenario_of(folder, f"sweep.c={c}", "sweep.trajectories=40"))
     records = Records.create(folder / "results", made.layout)
     drive.run(made, records, made.layout.blocks, workers=1, say=lambda line: None, quiet=True)
     return {
         (cell["c"].item(), str(cell["convention"]), str(cell["precision"])): {
             name: cell[name].tobytes() for name in (f.name for f in made.layout.fields)
         }
-        for cell in store.cells(folder / "results")
+        for cell in read.cells(folder / "results")
     }
 
 
@@ -325,15 +332,15 @@ def test_two_c_with_the_same_key_are_refused(tmp_path, monkeypatch):
     """Nobody has seen two: the chance is 3e-20 for a pair."""
     monkeypatch.setattr(launch, "key_of", lambda seed, c: np.uint64(1))
     with pytest.raises(ScenarioError, match=r"two c have the same random numbers; choose another seed"):
-        plan(scenario_of(tmp_path))
+        planned(scenario_of(tmp_path))
 
 
 def test_a_plan_says_what_the_scenario_says(tmp_path):
     scenario = scenario_of(tmp_path)
-    made = plan(scenario)
+    made = planned(scenario)
     assert (made.layout.steps, made.layout.trajectories, made.layout.parameters) == (12, 96, 2)
     assert made.layout.checkpoints == (0, 6, 12) and made.layout.objective_trajectories == 20
-    assert made.layout.digest == scenario.digest()
+    assert made.layout.digest == digest(scenario)
     assert made.layout.last_alpha == made.descent.alpha[-1] == 12**-0.5
     assert made.layout.header["seed"] == made.descent.seed == 3
     assert {h["theorem"] for h in made.layout.header["hypotheses"]} >= {"4"}
@@ -343,15 +350,15 @@ def test_a_plan_says_what_the_scenario_says(tmp_path):
 
 
 def test_planning_twice_gives_the_same_plan(tmp_path):
-    first, second = plan(scenario_of(tmp_path)), plan(scenario_of(tmp_path))
+    first, second = planned(scenario_of(tmp_path)), planned(scenario_of(tmp_path))
     assert first.layout == second.layout and first.estimate() == second.estimate()
 
 
 def test_estimates_grow_with_the_work(tmp_path):
-    cost = plan(scenario_of(tmp_path)).estimate()
+    cost = planned(scenario_of(tmp_path)).estimate()
     assert cost.traj_steps == 8 * 96 * 12
     assert cost.bytes == 8 * 96 * (1 + 5 * 4 + (2 + 3 + 2 * 2) * 8)
-    longer = plan(scenario_of(tmp_path, "sgd.steps=24")).estimate()
+    longer = planned(scenario_of(tmp_path, "sgd.steps=24")).estimate()
     assert longer.traj_steps == 2 * cost.traj_steps
     assert 1.5 * cost.flops < longer.flops < 2 * cost.flops, "J is evaluated as often"
     assert cost.core_seconds < longer.core_seconds < 2 * cost.core_seconds
@@ -371,25 +378,25 @@ def test_the_mean_minibatch_of_three_samples(law, mean):
 )
 def test_points_are_kept_while_they_are_small(tmp_path, points, trajectories, kept):
     overrides = [f"record.points={points}", f"sweep.trajectories={trajectories}"]
-    made = plan(scenario_of(tmp_path, *overrides))
+    made = planned(scenario_of(tmp_path, *overrides))
     assert made.layout.points is kept
     assert (2 * 8 * 2 * trajectories * 8 <= POINTS_LIMIT) is (trajectories == 1000)
 
 
 def test_the_block_of_the_scenario_is_taken(tmp_path):
-    assert plan(scenario_of(tmp_path, "run.block=7")).layout.block == 7
+    assert planned(scenario_of(tmp_path, "run.block=7")).layout.block == 7
 
 
 def test_a_program_that_is_wrong_names_the_scenario(tmp_path):
     with pytest.raises(ProgramError, match=r"tiny\.toml: program: .*rellu"):
-        plan(scenario_of(tmp_path, text=TEXT.replace("relu(", "rellu(")))
+        planned(scenario_of(tmp_path, text=TEXT.replace("relu(", "rellu(")))
 
 
 def test_data_that_do_not_fit_the_program_name_the_scenario(tmp_path):
     network = 'kind = "network"\nlayers = [5, 2]'
     start, end = TEXT.index('kind = "exp'), TEXT.index("[data]")
     with pytest.raises(DataError) as error:
-        plan(scenario_of(tmp_path, text=TEXT[:start] + network + "\n" + TEXT[end:]))
+        planned(scenario_of(tmp_path, text=TEXT[:start] + network + "\n" + TEXT[end:]))
     assert str(error.value).endswith(
         "tiny.toml: data: the program reads 6 numbers of each sample, the data have 1 columns"
     )
@@ -401,7 +408,7 @@ def test_another_function_is_another_digest(tmp_path):
     digests = []
     for k in (1, 1, 2):
         (tmp_path / "tiny.py").write_text(f"def loss(x, a):\n    return {k} * x[0] * a[0] + x[1] ** 2\n")
-        digests.append(plan(scenario_of(tmp_path, text=TEXT[:start] + python + TEXT[end:])).layout.digest)
+        digests.append(planned(scenario_of(tmp_path, text=TEXT[:start] + python + TEXT[end:])).layout.digest)
     assert digests[0] == digests[1] != digests[2]
 
 
@@ -416,10 +423,10 @@ def computed(tmp_path_factory):
 
 
 def values_of(folder, workers, block):
-    made = plan(scenario_of(folder, f"run.block={block}"))
+    made = planned(scenario_of(folder, f"run.block={block}"))
     records = Records.create(folder / "out", made.layout)
     drive.run(made, records, made.layout.blocks, workers=workers, say=print, quiet=True)
-    return store.open(folder / "out").load()
+    return read.open(folder / "out").load()
 
 
 @pytest.mark.parametrize(("workers", "block"), [(1, 96), (2, 96), (4, 96), (2, 5), (4, 32)])
@@ -465,5 +472,48 @@ def test_blocks_of_large_programs_fit_into_memory():
 )
 def test_long_runs_are_specialised(tmp_path, wanted, trajectories, engine):
     """`auto` specialises when there is more work than a compilation."""
-    made = plan(scenario_of(tmp_path, f"sweep.trajectories={trajectories}", f"run.engine='{wanted}'"))
+    made = planned(scenario_of(tmp_path, f"sweep.trajectories={trajectories}", f"run.engine='{wanted}'"))
     assert {made.engine(cell) for cell in made.layout.cells} == {engine}
+
+
+COUNTED = """
+from pathlib import Path
+
+log = Path(__file__).with_name("imports.txt")
+log.write_text((log.read_text() if log.exists() else "") + "imported\\n")
+
+
+def loss(x, a):
+    return abs(x[0]) * a[0] + x[1] ** 2
+"""
+
+
+def test_data_are_read_and_a_users_module_is_imported_once_for_all_of_a_run(tmp_path, monkeypatch):
+    """Planning, report and figures, whatever the number of conventions; a replay is another run of its own."""
+    start, end = TEXT.index('kind = "exp'), TEXT.index("[data]")
+    python = 'kind = "python"\ntarget = "counted:loss"\nparameters = 2\ndata = 1\n'
+    (tmp_path / "counted.py").write_text(COUNTED)
+    (tmp_path / "x.toml").write_text(TEXT[:start] + python + TEXT[end:])
+    reads = []
+    read_rows = resolve.rows
+    monkeypatch.setattr(resolve, "rows", lambda scenario: reads.append(scenario) or read_rows(scenario))
+    settings = ("sweep.convention=['tensorflow', 'jax', 'pytorch']", "sweep.trajectories=4")
+    arguments = [part for setting in settings for part in ("--set", setting)]
+    results = tmp_path / "results"
+    assert cli.main(["sweep", str(tmp_path / "x.toml"), "--out", str(results), "--quiet", *arguments]) == 0
+    assert (tmp_path / "imports.txt").read_text() == "imported\n" and len(reads) == 1
+    assert len(simsa.replay(results, 0, 1).parameters) == 0
+    assert (tmp_path / "imports.txt").read_text() == "imported\n" * 2 and len(reads) == 2
+
+
+def test_a_plan_is_a_function_of_what_was_resolved(tmp_path, monkeypatch):
+    """Nothing is read, imported or drawn: the files are gone, and the kernels refuse to be called."""
+    start, end = TEXT.index('kind = "exp'), TEXT.index("[data]")
+    python = 'kind = "python"\ntarget = "counted:loss"\nparameters = 2\ndata = 1\n'
+    (tmp_path / "counted.py").write_text(COUNTED)
+    found = resolve.resolve(scenario_of(tmp_path, text=TEXT[:start] + python + TEXT[end:]))
+    for file in tmp_path.iterdir():
+        file.unlink() if file.is_file() else shutil.rmtree(file)
+    monkeypatch.setattr("simsa.machine.launch.kernels", lambda: pytest.fail("a kernel was called"))
+    one, two = plan(found), plan(found)
+    assert one.layout == two.layout and (tmp_path / "imports.txt").exists() is False

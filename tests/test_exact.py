@@ -13,15 +13,18 @@ from hypothesis import strategies as st
 
 import simsa
 from simsa import analysis, questions, report
-from simsa.analysis.landings import LANDED, Landings
+from simsa.analysis.landings import Landing, Landings
 from simsa.analysis.pairs import pairs
-from simsa.ensemble import drive, store
-from simsa.ensemble.plan import plan
+from simsa.ensemble import drive
+from simsa.ensemble.resolve import resolve
 from simsa.errors import ProgramError, ScenarioError
 from simsa.machine import Descent, Initial, Interpreter, Walker, exact, launch, tape_of
 from simsa.machine.exact import EXACT, UNDEFINED, refusal
 from simsa.primitives import ROW
+from simsa.records import read
+from simsa.records.write import Records
 from simsa.scenario import load
+from tests.runs import planned
 from tests.strategies import programs
 
 ROOTS = "exp log expm1 log1p sqrt pow power sin cos tan tanh sigmoid softplus erf elu logsumexp norm".split()
@@ -248,10 +251,10 @@ def said(tmp_path, monkeypatch):
 
 
 def sweep(scenario, folder, workers=1):
-    made = plan(scenario)
-    records = store.Records.create(folder, made.layout)
+    made = planned(scenario)
+    records = Records.create(folder, made.layout)
     drive.run(made, records, made.layout.blocks, workers=workers, say=lambda line: None, quiet=True)
-    return store.open(folder).load()
+    return read.open(folder).load()
 
 
 def test_a_sweep_runs_exact_cells_beside_the_others(said, tmp_path):
@@ -267,8 +270,8 @@ def test_a_sweep_runs_exact_cells_beside_the_others(said, tmp_path):
 
 def test_landings_are_compared_on_the_same_starts(said, tmp_path):
     scenario = said("", "", ("sweep.precision=['exact','float32','float64']",))
-    data, subject = sweep(scenario, tmp_path), questions.subject(scenario, plan(scenario))
-    found = analysis.summarise(store.cells(tmp_path), store.attributes(tmp_path), subject=subject)["pairs"]
+    data, subject = sweep(scenario, tmp_path), questions.subject(resolve(scenario), planned(scenario))
+    found = analysis.summarise(read.cells(tmp_path), read.attributes(tmp_path), subject=subject)["pairs"]
     assert [(one["c"], one["precision"]) for one in found] == [(1 / 3, "float32"), (1 / 3, "float64"), (0.5, "float32"),
                                                                (0.5, "float64")]  # fmt: skip
     landed = (data.sensitive_first >= 0).values
@@ -284,8 +287,8 @@ def test_the_report_compares_landings_and_names_what_is_cut_off(said, tmp_path):
     changes = ("sweep.c=['1/3', 0.37]", "sgd.steps=6", "sgd.bits=64", "record.objective_trajectories=0")
     scenario = said("", "", changes)
     sweep(scenario, tmp_path)
-    subject = questions.subject(scenario, plan(scenario))
-    found = analysis.summarise(store.cells(tmp_path), store.attributes(tmp_path), subject=subject)
+    subject = questions.subject(resolve(scenario), planned(scenario))
+    found = analysis.summarise(read.cells(tmp_path), read.attributes(tmp_path), subject=subject)
     lines = report.text(found, tmp_path).splitlines()
     at = lines.index("landed exactly and in floating point, on the same starts and minibatches:")
     assert lines[at + 1].split() == [
@@ -326,7 +329,7 @@ def test_pairs_count_what_was_run_in_both_and_what_was_cut_off():
     )
     cells = [data.isel(cell=i) for i in range(4)]
     found = [Landings.of(cell) for cell in cells]
-    landings = [replace(one, outcome=np.full(one.who.size, LANDED)) for one in found]
+    landings = [replace(one, outcome=np.full(one.who.size, Landing.LANDED)) for one in found]
     one, two = pairs(cells, landings)
     assert {k: one[k] for k in ("trajectories", "both", "only_exact", "only_float", "neither", "undecided")} == {
         "trajectories": 2, "both": 1, "only_exact": 1, "only_float": 0, "neither": 0, "undecided": 0,
@@ -336,7 +339,7 @@ def test_pairs_count_what_was_run_in_both_and_what_was_cut_off():
 
 
 def test_exact_cells_take_steps_of_the_file_and_not_of_the_float(said):
-    made = plan(said())
+    made = planned(said())
     assert made.exact is not None
     third, half = Fraction(1, 3), Fraction(1, 2)
     assert made.exact.gamma(third) == [third, third / 2]
@@ -344,12 +347,12 @@ def test_exact_cells_take_steps_of_the_file_and_not_of_the_float(said):
 
 
 def test_the_plan_knows_that_exact_is_slow(said):
-    both, floats = plan(said()), plan(said("", "", ("sweep.precision=['float64']",)))
+    both, floats = planned(said()), planned(said("", "", ("sweep.precision=['float64']",)))
     assert floats.exact is None and floats.estimate().exact_seconds == 0
     cost = both.estimate()
     assert cost.exact_seconds > 1000 * floats.estimate().core_seconds
     assert cost.seconds(8) == cost.exact_seconds == pytest.approx(cost.core_seconds, rel=1e-3)
-    long = plan(said("", "", ("sgd.steps=20000",)))
+    long = planned(said("", "", ("sgd.steps=20000",)))
     assert long.layout.block == 1, "a trajectory of seconds is a block"
 
 
@@ -367,5 +370,5 @@ def test_the_plan_knows_that_exact_is_slow(said):
 )  # fmt: skip
 def test_what_cannot_be_exact_is_refused_in_one_line(said, old, new, message):
     with pytest.raises((ProgramError, ScenarioError)) as caught:
-        plan(said(old, new))
+        planned(said(old, new))
     assert str(caught.value) == message

@@ -8,11 +8,17 @@ import xarray
 
 import simsa
 from simsa import analysis, cli
-from simsa.ensemble import drive, store
-from simsa.ensemble.plan import BLOCK_BYTES, block_size, plan
+from simsa.ensemble import drive
+from simsa.ensemble.cost import BLOCK_BYTES, block_size
 from simsa.errors import ProgramError, ScenarioError
-from simsa.machine import descend
+from simsa.machine import descend, exact, launch
+from simsa.records import read
+from simsa.records.fields import FIELDS
+from simsa.records.layout import ZARR
+from simsa.records.status import Status
+from simsa.records.write import Records
 from simsa.scenario import load
+from tests.runs import digest, planned
 
 TEXT = """\
 [scenario]
@@ -62,29 +68,27 @@ def said(tmp_path, monkeypatch):
 
 
 def sweep(made, folder, workers=1, blocks=None):
-    records = (
-        store.Records.resume(folder, made.layout) if store.exists(folder) else store.Records.create(folder, made.layout)
-    )
+    records = Records.resume(folder, made.layout) if read.exists(folder) else Records.create(folder, made.layout)
     todo = drive.unfinished(records, lambda line: None)
     drive.run(made, records, todo[:blocks], workers=workers, say=lambda line: None, quiet=True)
-    return store.open(folder).load()
+    return read.open(folder).load()
 
 
 def contents(folder):
-    root = folder / store.ZARR
+    root = folder / ZARR
     return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def test_observables_are_the_values_at_the_points(said, tmp_path):
     """At the start the points are known, at the end they are recorded; in between, shorter runs end there."""
-    made = plan(said())
+    made = planned(said())
     data = sweep(made, tmp_path / "out")
     assert data.observe.dims == ("cell", "trajectory", "checkpoint", "observable")
     assert data.hit.dims == ("cell", "trajectory", "observable")
     assert data.observable.values.tolist() == ["distance", "mixed"]
     distance = simsa.expression("abs(x - 2)", ["x", "y"])
     mixed = simsa.expression("where(y > 0, x * y, -x * y) + relu(-x)", ["x", "y"])
-    finished = data.status.values == store.FINISHED
+    finished = data.status.values == Status.FINISHED
     assert 0 < np.count_nonzero(finished) < finished.size
     for cell in range(6):
         for i, program in enumerate((distance, mixed)):
@@ -104,7 +108,7 @@ def test_observables_are_the_values_at_the_points(said, tmp_path):
 
 
 def test_hits_are_the_first_checkpoints_at_or_below_the_level(said, tmp_path):
-    data = sweep(plan(said()), tmp_path / "out")
+    data = sweep(planned(said()), tmp_path / "out")
     steps = np.array([0, 3, 10, 40])
     for values, hit in zip(data.observe.values.reshape(-1, 4, 2), data.hit.values.reshape(-1, 2), strict=True):
         below = np.flatnonzero(values[:, 0] <= 0.25)
@@ -115,13 +119,13 @@ def test_hits_are_the_first_checkpoints_at_or_below_the_level(said, tmp_path):
 
 def test_a_value_at_the_level_is_a_hit(said, tmp_path):
     exact = said("abs(x - 2)", "x - x + 0.25", SHORT)
-    assert (sweep(plan(exact), tmp_path / "out").hit.values[0, :, 0] == 0).all()
+    assert (sweep(planned(exact), tmp_path / "out").hit.values[0, :, 0] == 0).all()
 
 
 @pytest.mark.parametrize(("workers", "block"), [(1, 8), (3, 8), (2, 32)])
 def test_threads_and_resumption_change_no_byte(said, tmp_path, workers, block):
     overrides = ("sweep.precision=['float64','float32']", f"run.block={block}")
-    made = plan(said("", "", overrides))
+    made = planned(said("", "", overrides))
     sweep(made, tmp_path / "whole")
     sweep(made, tmp_path / "parts", workers, blocks=3)
     sweep(made, tmp_path / "parts", workers)
@@ -137,7 +141,7 @@ def test_networks_and_python_programs_index_their_parameters(said, tmp_path):
     text = text.replace('"abs(x - 2)"', '"sum(x[0:2]**2) + x[-1]"')
     text = text.replace('"where(y > 0, x * y, -x * y) + relu(-x)"', '"max(x)"')
     (tmp_path / "net.toml").write_text(text, encoding="utf-8")
-    data = sweep(plan(load(tmp_path / "net.toml", SHORT)), tmp_path / "out")
+    data = sweep(planned(load(tmp_path / "net.toml", SHORT)), tmp_path / "out")
     done = data.status.values[0] == 0
     ends = data.final.values[0, done]
     first, last = ends[:, 0] * ends[:, 0] + ends[:, 1] * ends[:, 1], ends[:, -1]
@@ -166,7 +170,7 @@ def test_networks_and_python_programs_index_their_parameters(said, tmp_path):
 )  # fmt: skip
 def test_mistakes_are_one_line(said, old, new, message):
     with pytest.raises((ProgramError, ScenarioError)) as caught:
-        plan(said(old, new))
+        planned(said(old, new))
     assert str(caught.value) == message
 
 
@@ -174,13 +178,15 @@ def test_scenarios_without_observables_keep_their_digest(said):
     blank = TEXT[: TEXT.index("[[observe]]")]
     one = said(TEXT, blank)
     assert "observe" not in one.model_fields_set
-    assert one.digest() != said().digest()
-    assert plan(one).layout.fields == tuple(f for f in plan(said()).layout.fields if f.name not in ("observe", "hit"))
+    assert digest(one) != digest(said())
+    assert planned(one).layout.fields == tuple(
+        f for f in planned(said()).layout.fields if f.name not in ("observe", "hit")
+    )
 
 
 def test_points_at_checkpoints_are_counted_in_the_size_of_a_block(said):
     wide = said("steps = 40", "steps = 4000", ("record.checkpoints=4001", "sweep.trajectories=200000", *SHORT[:1]))
-    layout = plan(wide).layout
+    layout = planned(wide).layout
     per = layout.snapshot_bytes + layout.bytes / (2 * 200000)
     assert layout.snapshot_bytes == 8 * 2 * 4001
     assert block_size(layout, 1e-9) * per <= BLOCK_BYTES
@@ -219,3 +225,16 @@ def test_a_sweep_reports_observables_and_a_replay_agrees(said, tmp_path, capsys)
     assert lines[at + 1].split()[:2] == ["distance", "0.5"] and lines[at + 1].split()[3:5] == ["0.25", str(hit["hits"])]
     assert lines[at + 3].split()[:2] == ["mixed", "0.5"] and len(lines[at + 3].split()) == 3
     assert simsa.replay("out", 1, 5).differences == ()
+
+
+def test_the_kernels_and_the_reference_compute_every_field_in_its_shape(said):
+    made = planned(said())
+    tape, names = made.tapes["tensorflow"], {f.name for f in FIELDS}
+    assert made.exact is not None
+    gamma = made.exact.gamma(made.layout.cells[0].scale)
+    which = {"c": made.layout.cells[0].scale, "first": 0, "count": 2}
+    given = tape, made.rows, made.descent
+    for found in (launch.descend(*given, **which), exact.descend(*given, gamma=gamma, bits=64, **which)):
+        found = {**found, **drive.observed(made, found["snapshots"])}
+        assert set(found) == names | {"snapshots"}
+        assert {f.name: found[f.name].shape for f in FIELDS} == {f.name: made.layout.shape(f, 2) for f in FIELDS}

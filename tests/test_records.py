@@ -17,9 +17,13 @@ import pytest
 import xarray
 import zarr
 
-from simsa.ensemble import store
-from simsa.ensemble.store import Block, Cell, Layout, Records
 from simsa.errors import RecordsError
+from simsa.records import disk, read, write
+from simsa.records.__main__ import written
+from simsa.records.fields import FIELDS
+from simsa.records.layout import ZARR, Block, Cell, Layout
+from simsa.records.status import Status
+from simsa.records.write import Records
 
 LAYOUT = Layout(
     cells=(Cell(Fraction(1, 2), "tensorflow", "float64"), Cell(Fraction(1), "tensorflow", "float64")),
@@ -72,16 +76,16 @@ def whole(master, tmp_path) -> Path:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """All files of the records with their bytes."""
-    root = folder / store.ZARR
+    root = folder / ZARR
     return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def test_what_is_written_is_what_is_read(whole):
-    data = store.open(whole)
+    data = read.open(whole)
     for block in LAYOUT.blocks:
         for name, value in values_of(LAYOUT, block).items():
-            read = data[name].values[block.cell, block.first : block.first + block.count]
-            np.testing.assert_array_equal(read, value)
+            found = data[name].values[block.cell, block.first : block.first + block.count]
+            np.testing.assert_array_equal(found, value)
 
 
 def test_blocks_cover_every_trajectory_once():
@@ -91,8 +95,8 @@ def test_blocks_cover_every_trajectory_once():
 
 
 def test_users_see_names_units_and_coordinates(whole):
-    data = store.open(whole / "records.zarr")
-    assert list(data) == [f.name for f in store.FIELDS if f.name not in ("observe", "hit")]
+    data = read.open(whole / "records.zarr")
+    assert list(data) == [f.name for f in FIELDS if f.name not in ("observe", "hit")]
     assert data.objective.dims == ("cell", "trajectory", "checkpoint")
     assert data.final.dims == ("cell", "trajectory", "parameter")
     assert data.sensitive_first.attrs == {
@@ -108,9 +112,32 @@ def test_users_see_names_units_and_coordinates(whole):
     assert data.attrs["seed"] == 3
 
 
+def test_an_unknown_status_is_refused_and_the_kernels_have_the_same_numbers():
+    from simsa.kernels import descent  # here, because the writers that are killed import this file too
+
+    assert [descent.FINISHED, descent.UNBOUNDED, descent.NOT_FINITE] == list(Status)[:3]
+    assert [one.value for one in Status] == [0, 1, 2, 3, 255] and Status(2).words == "met a NaN or an infinity"
+    for number in (4, 254, -1):
+        with pytest.raises(RecordsError, match=f"unknown status {number}; expected one of 0 .finished., 1 .left"):
+            Status(number)
+
+
+def test_the_documentation_lists_the_fields_as_the_rows_have_them():
+    path = Path(__file__).parent.parent / "docs" / "definitions.md"
+    text = path.read_text(encoding="utf-8")
+    assert all(f"| `{f.name}` |" in text for f in FIELDS)
+    assert written(text) == text, "write it again: python -m simsa.records docs/definitions.md"
+
+
+def test_records_that_were_begun_before_can_be_continued():
+    """The digest of the arrays is part of the format: what a row says besides must not change it."""
+    with_all = dataclasses.replace(LAYOUT, observables=(("a", 0.5), ("b", float("nan"))))
+    assert with_all.arrays == "fe88cdad5068b1ecf0e6e5ca16730aa10d388d915df8337ba00ed4d6937ce1de"
+
+
 def test_plain_arrays_are_what_xarray_has(whole):
-    data = store.open(whole)
-    cells = store.cells(whole)
+    data = read.open(whole)
+    cells = read.cells(whole)
     assert len(cells) == 2
     for i, cell in enumerate(cells):
         one = data.isel(cell=i)
@@ -128,13 +155,13 @@ def test_xarray_alone_opens_them(whole):
 def test_trajectories_that_have_not_run_say_so(tmp_path):
     records = Records.create(tmp_path, LAYOUT)
     records.write(LAYOUT.blocks[0], values_of(LAYOUT, LAYOUT.blocks[0]), 0.1)
-    data = store.open(tmp_path)
-    assert int((data.status == store.NOT_RUN).sum()) == 200 - 16
+    data = read.open(tmp_path)
+    assert int((data.status == Status.NOT_RUN).sum()) == 200 - 16
     assert list(records.finished()) == [LAYOUT.blocks[0]]
 
 
 def test_chunks_carry_a_checksum_and_one_block_owns_whole_chunks(whole):
-    group = zarr.open_group(whole / store.ZARR, mode="r")
+    group = zarr.open_group(whole / ZARR, mode="r")
     for name, array in group.arrays():
         assert [type(codec).__name__ for codec in array.compressors] == ["ZstdCodec", "Crc32cCodec"], name
         assert array.metadata.dimension_names is not None
@@ -149,7 +176,7 @@ def test_points_and_checkpoints_can_be_left_out(tmp_path):
     made = values_of(LAYOUT, layout.blocks[0])
     records.write(layout.blocks[0], made, 0.1)
     assert records.intact(layout.blocks[0])
-    assert "checkpoint" not in store.open(tmp_path).coords
+    assert "checkpoint" not in read.open(tmp_path).coords
     assert layout.bytes == 200 * (1 + 5 * 4 + 2 * 8)
 
 
@@ -206,27 +233,27 @@ def test_other_records_are_refused(tmp_path, change, message):
 
 def test_records_of_another_version_are_refused(tmp_path, monkeypatch):
     Records.create(tmp_path, LAYOUT)
-    monkeypatch.setattr(store, "versions", lambda: {"simsa": "99.0"})
+    monkeypatch.setattr("simsa.records.layout.versions", lambda: {"simsa": "99.0"})
     with pytest.raises(RecordsError, match=r"it was written with simsa = .*, and this run has 99\.0"):
         Records.resume(tmp_path, LAYOUT)
 
 
 def test_a_folder_without_records_is_refused(tmp_path):
     with pytest.raises(RecordsError, match=r"no records here \(there is no records.zarr\)"):
-        store.open(tmp_path)
+        read.open(tmp_path)
     with pytest.raises(RecordsError, match=r"no records here \(there is no records.zarr\)"):
-        store.cells(tmp_path)
+        read.cells(tmp_path)
     (tmp_path / "other.zarr").mkdir()
     with pytest.raises(RecordsError, match="not records of simsa, or damaged"):
-        store.open(tmp_path / "other.zarr")
+        read.open(tmp_path / "other.zarr")
 
 
 def test_records_of_another_format_are_refused(tmp_path):
     Records.create(tmp_path, LAYOUT)
-    path = tmp_path / store.ZARR / "zarr.json"
+    path = tmp_path / ZARR / "zarr.json"
     path.write_text(path.read_text().replace('"format": 2', '"format": 7'))
     with pytest.raises(RecordsError, match="records of format 7; this version of simsa reads format 2"):
-        store.open(tmp_path)
+        read.open(tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "empty", "zeros", "remove"])
@@ -234,7 +261,7 @@ def test_records_of_another_format_are_refused(tmp_path):
 def test_a_damaged_chunk_is_noticed(whole, damage, name):
     records = Records.resume(whole, LAYOUT)
     block = LAYOUT.blocks[3]
-    path = whole / store.ZARR / name / "c" / str(block.cell) / str(block.index)
+    path = whole / ZARR / name / "c" / str(block.cell) / str(block.index)
     path = path / "0" if name == "final" else path
     raw = bytearray(path.read_bytes())
     if damage == "flip":
@@ -244,18 +271,18 @@ def test_a_damaged_chunk_is_noticed(whole, damage, name):
     assert [b for b in LAYOUT.blocks if not records.intact(b)] == [block]
     if damage != "remove":
         with pytest.raises(ValueError):
-            _ = store.open(whole)[name].values
+            _ = read.open(whole)[name].values
         with pytest.raises(ValueError):
-            _ = store.cells(whole)[block.cell][name]
+            _ = read.cells(whole)[block.cell][name]
 
 
-def refused(folder, layout=LAYOUT):
+def refused(folder, shape=LAYOUT):
     """Return the message with which records are refused, by all who read them, and see that nothing is changed."""
     before = contents(folder)
     messages = set()
-    for read in (store.open, store.cells, lambda one: Records.resume(one, layout)):
+    for opened in (read.open, read.cells, lambda one: Records.resume(one, shape)):
         with pytest.raises(RecordsError) as error:
-            read(folder)
+            opened(folder)
         messages.add(str(error.value))
     assert contents(folder) == before and len(messages) == 1
     (message,) = messages
@@ -270,7 +297,7 @@ def test_what_no_block_owns_is_not_lost_or_changed_unnoticed(whole, tmp_path, da
     files = sorted(contents(tmp_path / "new"))
     assert {"zarr.json", "c/c/0", "c/zarr.json", "checkpoint/c/0", "final/zarr.json"} <= set(files)
     for file in files:
-        path = whole / store.ZARR / file
+        path = whole / ZARR / file
         before = path.read_bytes()
         raw = bytearray(before)
         raw[len(raw) // 2] ^= 1
@@ -295,7 +322,7 @@ EDITS = {
 @pytest.mark.parametrize("key", EDITS)
 @pytest.mark.parametrize("name", ["sensitive_first", "stopped"])
 def test_edited_metadata_of_an_array_is_noticed(whole, name, key):
-    path = whole / store.ZARR / name / "zarr.json"
+    path = whole / ZARR / name / "zarr.json"
     said = json.loads(path.read_text())
     assert said[key] != EDITS[key]
     path.write_text(json.dumps({**said, key: EDITS[key]}))
@@ -304,7 +331,7 @@ def test_edited_metadata_of_an_array_is_noticed(whole, name, key):
 
 @pytest.mark.parametrize("key", ["steps", "trajectories", "seed", "objective_trajectories", "arrays", "block", "new"])
 def test_edited_attributes_are_noticed(whole, key):
-    path = whole / store.ZARR / "zarr.json"
+    path = whole / ZARR / "zarr.json"
     said = json.loads(path.read_text())
     said["attributes"][key] = 7
     path.write_text(json.dumps(said))
@@ -313,7 +340,7 @@ def test_edited_attributes_are_noticed(whole, key):
 
 @pytest.mark.parametrize("files", [None, {}, [], "zarr.json"])
 def test_records_without_digests_are_refused(whole, files):
-    path = whole / store.ZARR / "zarr.json"
+    path = whole / ZARR / "zarr.json"
     said = json.loads(path.read_text())
     said["attributes"]["files"] = files
     path.write_text(json.dumps(said))
@@ -322,8 +349,8 @@ def test_records_without_digests_are_refused(whole, files):
 
 def test_a_copy_of_the_metadata_that_zarr_adds_is_no_damage(whole):
     with pytest.warns(UserWarning, match="Consolidated metadata"):
-        zarr.consolidate_metadata(whole / store.ZARR)
-    assert store.open(whole).c.values.tolist() == [0.5, 1.0]
+        zarr.consolidate_metadata(whole / ZARR)
+    assert read.open(whole).c.values.tolist() == [0.5, 1.0]
     Records.resume(whole, LAYOUT)
 
 
@@ -332,15 +359,15 @@ def test_a_lost_chunk_is_noticed_by_those_who_read(whole, name):
     """It would read back as fill values: a landing as none."""
     records = Records.resume(whole, LAYOUT)
     block = LAYOUT.blocks[3]
-    (path,) = [path for path in records._chunks(block) if path.is_relative_to(whole / store.ZARR / name)]
+    (path,) = [path for path in records._chunks(block) if path.is_relative_to(whole / ZARR / name)]
     path.unlink()
-    for read in (store.open, store.cells):
+    for opened in (read.open, read.cells):
         with pytest.raises(RecordsError) as error:
-            read(whole)
+            opened(whole)
         assert str(error.value) == f"{path} is missing: compute block {block.name} again with --resume"
     assert not records.intact(block)
     records.write(block, values_of(LAYOUT, block), 0.5)
-    store.open(whole)
+    read.open(whole)
 
 
 def test_status_is_stored_last(tmp_path):
@@ -358,7 +385,7 @@ def test_status_is_stored_last(tmp_path):
         with pytest.raises(Killed):
             records.write(LAYOUT.blocks[0], values_of(LAYOUT, LAYOUT.blocks[0]), 0.1)
         records = Records.resume(tmp_path, LAYOUT)
-        assert (store.open(tmp_path).status == store.NOT_RUN).all()
+        assert (read.open(tmp_path).status == Status.NOT_RUN).all()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"first": 0}'])
@@ -382,13 +409,13 @@ def test_a_forgotten_block_is_computed_again_to_the_same_bytes(whole):
 
 def test_erased_records_can_be_made_again(whole):
     (whole / "notes.txt").write_text("mine")
-    store.erase(whole)
+    write.erase(whole)
     assert [path.name for path in whole.iterdir()] == ["notes.txt"]
     Records.create(whole, LAYOUT)
 
 
 def test_leftovers_of_a_killed_creation_are_cleared(tmp_path):
-    left = tmp_path / f"{store.ZARR}.tmp-0123"
+    left = tmp_path / f"{ZARR}.tmp-0123"
     left.mkdir()
     Records.create(tmp_path, LAYOUT)
     assert not left.exists()
@@ -402,7 +429,7 @@ WRITER = textwrap.dedent("""
     spec.loader.exec_module(test)
     folder = Path(sys.argv[2])
     print("ready", flush=True)
-    records = (test.Records.resume if test.store.exists(folder) else test.Records.create)(folder, test.LAYOUT)
+    records = (test.Records.resume if test.read.exists(folder) else test.Records.create)(folder, test.LAYOUT)
     for block in test.LAYOUT.blocks:
         if block not in records.finished():
             records.write(block, test.values_of(test.LAYOUT, block), 0.5)
@@ -431,7 +458,7 @@ def test_a_killed_writer_loses_no_finished_block_and_ends_with_the_same_bytes(tm
     acknowledged: set[str] = set()
     for blocks in (0, 2, 3):
         acknowledged |= set(killed_writer(tmp_path / "killed", blocks, chance.uniform(0.0, 0.04)))
-        if not store.exists(tmp_path / "killed"):
+        if not read.exists(tmp_path / "killed"):
             continue
         records = Records.resume(tmp_path / "killed", LAYOUT)
         finished = records.finished()
@@ -447,14 +474,14 @@ def test_a_killed_writer_loses_no_finished_block_and_ends_with_the_same_bytes(tm
 
 def test_a_partial_chunk_of_a_killed_writer_is_removed(whole):
     before = contents(whole)
-    (whole / store.ZARR / "status" / "c" / "0" / "1.abc.partial").write_bytes(b"half")
+    (whole / ZARR / "status" / "c" / "0" / "1.abc.partial").write_bytes(b"half")
     Records.resume(whole, LAYOUT)
     assert contents(whole) == before
 
 
 def test_json_is_strict_and_replaced_as_a_whole(tmp_path):
-    store.write_json(tmp_path / "a.json", {"x": [1, 2.5, None, "é"]})
+    disk.write_json(tmp_path / "a.json", {"x": [1, 2.5, None, "é"]})
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"x": [1, 2.5, None, "é"]}
     with pytest.raises(ValueError):
-        store.write_json(tmp_path / "a.json", {"x": float("nan")})
-    assert store.read_json(tmp_path / "a.json") is not None
+        disk.write_json(tmp_path / "a.json", {"x": float("nan")})
+    assert disk.read_json(tmp_path / "a.json") is not None

@@ -9,15 +9,19 @@ import zarr
 
 import simsa
 from simsa import cli
-from simsa.ensemble import drive, store
-from simsa.ensemble.plan import plan
+from simsa.ensemble import drive
 from simsa.ensemble.transcript import _gap, _number, transcript
 from simsa.errors import ProgramError, RecordsError, ScenarioError
 from simsa.machine import FLOAT64, Walker, tape_of
 from simsa.machine.exact import EXACT, UNDEFINED
 from simsa.machine.rounding import explain, same
 from simsa.machine.sensitivity import words
+from simsa.records import disk
+from simsa.records.layout import ZARR
+from simsa.records.status import Status
+from simsa.records.write import Records
 from simsa.scenario import load
+from tests.runs import planned
 
 TEXT = """\
 [scenario]
@@ -52,11 +56,11 @@ def sweep(folder, text=TEXT, overrides=()):
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "said.toml"
     file.write_text(text, encoding="utf-8")
-    made = plan(load(file, overrides))
+    made = planned(load(file, overrides))
     results = folder / "results"
-    records = store.Records.create(results, made.layout)
+    records = Records.create(results, made.layout)
     (results / "scenario.toml").write_text(text, encoding="utf-8")
-    store.write_json(results / "provenance.json", {"set": list(overrides), "file": str(file)})
+    disk.write_json(results / "provenance.json", {"set": list(overrides), "file": str(file)})
     drive.run(made, records, made.layout.blocks, workers=1, say=lambda line: None, quiet=True)
     return results
 
@@ -107,7 +111,7 @@ def test_exact_steps_of_a_floating_cell_are_those_of_the_exact_cell(results):
 
 def test_records_that_differ_are_named(results, tmp_path):
     changed = sweep(tmp_path)
-    array = zarr.open_group(changed / store.ZARR, mode="r+")["final"]
+    array = zarr.open_group(changed / ZARR, mode="r+")["final"]
     array[0, 3, 1] = 17.0
     assert simsa.replay(changed, 0, 3).differences == ("final",)
     assert simsa.replay(changed, 0, 2).differences == ()
@@ -306,8 +310,8 @@ def test_another_scenario_or_other_data_are_refused(tmp_path):
 
 def test_a_trajectory_that_has_not_been_run_is_refused(tmp_path):
     found = sweep(tmp_path)
-    array = zarr.open_group(found / store.ZARR, mode="r+")["status"]
-    array[0, 3] = store.NOT_RUN
+    array = zarr.open_group(found / ZARR, mode="r+")["status"]
+    array[0, 3] = Status.NOT_RUN
     with pytest.raises(RecordsError, match=r"trajectory 3 of cell 0 has not been run; continue with --resume"):
         simsa.replay(found, 0, 3)
 

@@ -14,7 +14,8 @@ import pytest
 
 from simsa import plots, report
 from simsa.errors import SimsaError
-from simsa.report import figures, files, html, markdown, terminal
+from simsa.records import disk
+from simsa.report import figures, html, markdown, terminal
 from simsa.report.section import (
     Bullets,
     Code,
@@ -249,14 +250,14 @@ def test_a_report_is_written_with_the_figures_that_are_there(tmp_path):
 
 
 def test_a_text_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    files.write(tmp_path / "a.md", "old\n")
+    disk.write(tmp_path / "a.md", "old\n")
 
     def full(handle):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os, "fsync", full)
+    monkeypatch.setattr(disk.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        files.write(tmp_path / "a.md", "new\n")
+        disk.write(tmp_path / "a.md", "new\n")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.md", "old\n")]
 
 

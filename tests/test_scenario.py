@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simsa import primitives, scenario
-from simsa.ensemble.plan import plan, program
+from simsa.ensemble import resolve
 from simsa.errors import DataError, ScenarioError, SimsaError
 from simsa.program import network
 from simsa.scenario import Scenario, hypotheses, json_schema, load, rows, warnings
@@ -25,6 +25,7 @@ from simsa.scenario.load import _lines
 from simsa.scenario.reals import curve, line, powers, rounded, uniforms
 from simsa.scenario.scales import LAWS, Scales
 from simsa.scenario.step_size import Log, Power
+from tests.runs import digest, planned
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = sorted((ROOT / "scenarios").glob("*.toml"))
@@ -530,9 +531,9 @@ def test_scales_of_a_law_are_exactly_their_floats(said):
 
 
 def test_the_bits_of_exact_numbers_count_in_the_digest_of_exact_runs_alone(said):
-    assert said().digest() == said("[sweep]", "[sweep]", ("sgd.bits=64",)).digest()
+    assert digest(said()) == digest(said("[sweep]", "[sweep]", ("sgd.bits=64",)))
     exact = "sgd.step_size.exponent=1", "sweep.precision=['exact']"
-    assert said("[sweep]", "[sweep]", exact).digest() != said("[sweep]", "[sweep]", (*exact, "sgd.bits=64")).digest()
+    assert digest(said("[sweep]", "[sweep]", exact)) != digest(said("[sweep]", "[sweep]", (*exact, "sgd.bits=64")))
 
 
 def test_claims_name_cells_as_cells_are_named(said):
@@ -576,7 +577,7 @@ def test_shipped_scenarios_load(path):
     assert shipped.scenario.title
     names, samples = rows(shipped)
     assert len(samples) >= 1 or (shipped.data.source == "stream" and len(names) == samples.shape[1])
-    assert len(shipped.digest()) == 64
+    assert len(digest(shipped)) == 64
 
 
 def test_the_committed_schema_is_the_generated_one():
@@ -599,26 +600,26 @@ def test_every_key_has_a_description_for_editors():
 
 
 def test_digest_covers_scenario_defaults_and_data_and_nothing_else(said, tmp_path):
-    first = said().digest()
-    assert said().digest() == first
-    assert said("steps = 10", "steps = 0x0a # ten").digest() == first, "how it is written does not matter"
-    assert said("[sweep]", "[run]\nblock = 64\n[sweep]").digest() == first
-    assert said("[sweep]", "[record]\ncheckpoints = 11\n[sweep]").digest() == first, "a default, said"
+    first = digest(said())
+    assert digest(said()) == first
+    assert digest(said("steps = 10", "steps = 0x0a # ten")) == first, "how it is written does not matter"
+    assert digest(said("[sweep]", "[run]\nblock = 64\n[sweep]")) == first
+    assert digest(said("[sweep]", "[record]\ncheckpoints = 11\n[sweep]")) == first, "a default, said"
     claim = '[[claim]]\nevent = "landed"\nprobability = "1/7"\ntext = "so"\n'
-    assert said("[sweep]", f"{claim}[record]\nclassify = 7\n[sweep]").digest() == first, "what changes no record"
-    assert said("steps = 10", "steps = 11").digest() != first
-    assert said("[5, 6]", "[5, 7]").digest() != first
+    assert digest(said("[sweep]", f"{claim}[record]\nclassify = 7\n[sweep]")) == first, "what changes no record"
+    assert digest(said("steps = 10", "steps = 11")) != first
+    assert digest(said("[5, 6]", "[5, 7]")) != first
     csv = 'source = "csv"\npath = "d.csv"'
     inline = GOOD[GOOD.index('source = "inline"') : GOOD.index("[sgd]")]
     (tmp_path / "d.csv").write_text("a,b\n1,2\n3,4\n")
-    one = said(inline, f"{csv}\n").digest()
+    one = digest(said(inline, f"{csv}\n"))
     (tmp_path / "d.csv").write_text("a,b\n1,2\n3,5\n")
-    assert said(inline, f"{csv}\n").digest() != one
+    assert digest(said(inline, f"{csv}\n")) != one
 
 
 def test_digest_is_pinned(said):
     """Records name their scenario by it; a change of the contract that changes it goes into CHANGELOG.md."""
-    assert said().digest() == "7c253b8f997f383b1d9e8cc863263f4034aad736a6684ace12bfb89236ae26ec"
+    assert digest(said()) == "7c253b8f997f383b1d9e8cc863263f4034aad736a6684ace12bfb89236ae26ec"
 
 
 # Data.
@@ -721,7 +722,7 @@ def test_layers_may_be_tables_and_the_input_a_shape(tmp_path, monkeypatch):
     said = '[[2, 3], { kind = "conv2d", filters = 2, size = [2, 2], bias = false }, { kind = "dense", units = 2 }]'
     Path("x.toml").write_text(NETWORK.replace("[2, 3, 2]", said), encoding="utf-8")
     scenario = load("x.toml")
-    made = program(scenario, scenario.conventions[0])
+    made = resolve.losses(scenario)[scenario.conventions[0].label]
     assert made.listing() == network(layers).listing() and made.p == 2 * 4 + 2 * 4 + 2
 
 
@@ -992,7 +993,7 @@ def test_initial_laws_that_reach_beyond_float64_are_refused(said, table, key):
 )
 def test_numbers_that_are_infinite_where_the_run_computes_are_refused(said, overrides, message):
     with pytest.raises(SimsaError) as caught:
-        plan(said("", "", overrides))
+        planned(said("", "", overrides))
     assert str(caught.value) == f"x.toml: {message}"
 
 
@@ -1008,7 +1009,7 @@ AS_STATED, COVERED, NOT_MET, OPEN = "as stated", "covered by the proof", "not me
 
 
 def states(loaded: Scenario) -> dict[str, str]:
-    return {one.hypothesis: one.state for one in hypotheses(loaded)}
+    return {one.hypothesis: one.state for one in hypotheses(loaded, len(rows(loaded)[1]))}
 
 
 SMALL, SUM = "alpha_k = o(1/log k)", "the sum of alpha_k is infinite (used for limits to be critical)"
@@ -1035,7 +1036,7 @@ def test_step_sizes_know_what_the_theorems_ask(said, family, small, infinite):
 def test_the_papers_own_setting_breaks_nothing(said):
     paper = said(overrides=("sgd.batch={law='uniform_subset'}", "sweep.c={law='uniform', low=0, high=1, count=9}"))
     assert [name for name, state in states(paper).items() if state != AS_STATED] == ["x_k is bounded"], "records tell"
-    assert warnings(paper) == ()
+    assert warnings(paper, len(rows(paper)[1])) == ()
 
 
 def test_broken_hypotheses_are_warnings_with_reasons(said):
@@ -1048,7 +1049,7 @@ def test_broken_hypotheses_are_warnings_with_reasons(said):
         )
     )
     prefix = "x.toml: warning: a hypothesis of Theorem"
-    assert warnings(broken) == (
+    assert warnings(broken, len(rows(broken)[1])) == (
         f"{prefix} 4 and 7 is not met: alpha_k = o(1/log k): constant steps do not tend to 0",
         f"{prefix} 4 and 7 is not met: almost all x_0: x_0 is chosen, not drawn; finitely many points have "
         "measure zero",
@@ -1058,11 +1059,11 @@ def test_broken_hypotheses_are_warnings_with_reasons(said):
 
 def test_a_scale_above_one_is_covered_by_the_proof_and_voids_no_other(said):
     """c alpha_k = o(1/log k) for every c, and {c > 0: some c alpha_k is in F} is countable as on (0, 1] (Section D)."""
-    one, two = [h for h in hypotheses(said(overrides=("sweep.c=[0.5, 2.0]",))) if h.hypothesis == "c in (0, 1]"]
+    one, two = [h for h in hypotheses(said(overrides=("sweep.c=[0.5, 2.0]",)), 3) if h.hypothesis == "c in (0, 1]"]
     assert (one.state, one.c, two.state, two.c) == (AS_STATED, (0.5,), COVERED, (2.0,))
     assert two.why.startswith("1 of the 2 step scales above 1: each is c = 1 with the steps c alpha_k")
     for c, state in ((0.5, AS_STATED), (2.0, COVERED)):
-        (alone,) = [h for h in hypotheses(said(overrides=(f"sweep.c=[{c}]",))) if h.hypothesis == "c in (0, 1]"]
+        (alone,) = [h for h in hypotheses(said(overrides=(f"sweep.c=[{c}]",)), 3) if h.hypothesis == "c in (0, 1]"]
         assert (alone.state, alone.c) == (state, None)
 
 
@@ -1081,9 +1082,9 @@ def test_a_scale_above_one_is_covered_by_the_proof_and_voids_no_other(said):
 def test_laws_of_minibatches_say_what_the_proofs_need_of_them(said, law, state, words):
     """Three samples. Theorem 7's proof takes finitely many f_I, in whatever order; limits need J's gradient as mean."""
     loaded = said(overrides=(f"sgd.batch={law}",))
-    (found,) = [h for h in hypotheses(loaded) if h.hypothesis == BATCHES]
+    (found,) = [h for h in hypotheses(loaded, len(rows(loaded)[1])) if h.hypothesis == BATCHES]
     assert found.state == state and words in found.why
-    assert [BATCHES in line for line in warnings(loaded)] == [True] * (state == NOT_MET)
+    assert [BATCHES in line for line in warnings(loaded, len(rows(loaded)[1]))] == [True] * (state == NOT_MET)
 
 
 @pytest.mark.parametrize(
@@ -1092,7 +1093,7 @@ def test_laws_of_minibatches_say_what_the_proofs_need_of_them(said, law, state, 
 )  # fmt: skip
 def test_with_one_sample_every_law_is_the_papers(said, law):
     loaded = said(overrides=(f"sgd.batch={law}", "data={source='inline', rows=[[1.0, 2.0]]}"))
-    assert states(loaded)[BATCHES] == AS_STATED and warnings(loaded) == ()
+    assert states(loaded)[BATCHES] == AS_STATED and warnings(loaded, len(rows(loaded)[1])) == ()
 
 
 BATCHES = "I_k iid uniform over the nonempty subsets"

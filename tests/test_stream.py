@@ -13,7 +13,6 @@ from scipy import stats
 
 import simsa
 from simsa import cli
-from simsa.ensemble.plan import plan
 from simsa.errors import DataError, ScenarioError
 from simsa.machine import (
     FLOAT32,
@@ -30,6 +29,7 @@ from simsa.machine import (
     tape_of,
 )
 from simsa.scenario import hypotheses, load
+from tests.runs import planned
 
 ALARM = 1e-6
 COUNT = 40_000
@@ -254,7 +254,7 @@ def test_lists_have_a_number_for_each_column(tmp_path, sample, message):
     file = tmp_path / "x.toml"
     file.write_text(TEXT.replace(SAMPLE, sample), encoding="utf-8")
     with pytest.raises(ScenarioError) as caught:
-        plan(load(file))
+        planned(load(file))
     assert str(caught.value) == f"{file}: {message}"
 
 
@@ -262,13 +262,13 @@ def test_shares_are_those_of_the_weights(tmp_path):
     file = tmp_path / "x.toml"
     weighted = MIXED.replace("] }] }", '] }], weights = ["1/3", 1.0] }')
     file.write_text(TEXT.replace(SAMPLE, weighted), encoding="utf-8")
-    made = plan(load(file))
+    made = planned(load(file))
     assert made.descent.stream.shares.tolist() == [0.25, 1.0] and made.descent.stream.kinds == ("ball", "normal")
     assert made.rows.shape == (50, 2)
     file.write_text(TEXT.replace(SAMPLE, MIXED), encoding="utf-8")
-    assert plan(load(file)).descent.stream.shares.tolist() == [0.5, 1.0]
-    assert plan(load(file)).layout.digest != made.layout.digest
-    assert [h.state for h in hypotheses(load(file)) if h.hypothesis == "J is a finite sum"] == ["not met"]
+    assert planned(load(file)).descent.stream.shares.tolist() == [0.5, 1.0]
+    assert planned(load(file)).layout.digest != made.layout.digest
+    assert [h.state for h in hypotheses(load(file), 0) if h.hypothesis == "J is a finite sum"] == ["not met"]
 
 
 def test_the_scenario_holds_and_is_replayed(scenarios, tmp_path, capsys):

@@ -1,6 +1,7 @@
 """What is not known raises, and falls into no default: a member that no closed set has, wherever a name is given."""
 
 import dataclasses
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,6 @@ import pytest
 
 import simsa
 from simsa import calculus
-from simsa.ensemble.plan import plan
 from simsa.ensemble.replay import Replay
 from simsa.errors import SimsaError
 from simsa.machine import Descent, Initial, Machine, Stream, compiled, descend, evaluate, tape_of, warm_up
@@ -19,6 +19,8 @@ from simsa.machine.launch import smallest
 from simsa.program import build
 from simsa.scenario import load
 from simsa.scenario.schema import json_schema
+from simsa.vocabulary import Word
+from tests.runs import planned
 
 UNKNOWN = "fixed_sized"
 """No name of any set, and close to one."""
@@ -81,6 +83,15 @@ def test_an_unknown_name_raises(place: str) -> None:
     with pytest.raises(SimsaError) as caught:
         PLACES[place](UNKNOWN)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("words", Word.__subclasses__())
+def test_a_word_of_no_set_raises_and_a_member_is_its_text(words: type[Word]) -> None:
+    with pytest.raises(SimsaError, match=f"unknown {words.__name__} '{UNKNOWN}'; expected one of"):
+        words(UNKNOWN)
+    for word in words:
+        assert word == str(word) == json.loads(json.dumps(word)) and repr(word) == repr(word.value)
+        assert words(word.value) is word
 
 
 def test_known_names_do_not() -> None:
@@ -171,7 +182,7 @@ def test_every_choice_of_the_schema_is_tried() -> None:
 def test_an_unknown_choice_of_a_scenario_raises(tmp_path: Path, key: str) -> None:
     file = tmp_path / "tiny.toml"
     file.write_text(TEXT, encoding="utf-8")
-    plan(load(file))
+    planned(load(file))
     with pytest.raises(SimsaError) as caught:
-        plan(load(file, [f"{key}={SAID[key].format('unheard_of')}"]))
+        planned(load(file, [f"{key}={SAID[key].format('unheard_of')}"]))
     assert re.search(r"expected|unknown|did you mean", str(caught.value)) and "\n" not in str(caught.value)

@@ -13,14 +13,16 @@ from simsa import analysis, calculus, cli, plots, questions, report
 from simsa.analysis import intervals, kinds, scales, scaling
 from simsa.analysis.claims import Claim, evaluate
 from simsa.analysis.intervals import Stratum, Tally
-from simsa.analysis.landings import LANDED, NOT_EXAMINED, NOT_LANDED, UNDECIDED
-from simsa.analysis.verdicts import AS_STATED, BROKEN, COVERED, OPEN, verdicts
-from simsa.ensemble.store import FINISHED, NOT_RUN, UNBOUNDED
+from simsa.analysis.landings import Landing
+from simsa.analysis.verdicts import verdicts
 from simsa.errors import SimsaError
 from simsa.machine.launch import Descent, Initial
+from simsa.records.status import Status
 from simsa.report.cells import LISTED, listed
-from simsa.scenario import hypotheses, load, model
+from simsa.scenario import hypotheses, load
 from tests.test_analysis import HEADER, cell_of, landings_of, records_of
+
+NOT_LANDED, LANDED, UNDECIDED, NOT_EXAMINED = Landing
 
 # ---------------------------------------------------------------- tests and tallies
 
@@ -363,9 +365,8 @@ def test_each_convention_and_precision_has_its_verdicts():
 
 
 def test_the_names_of_hypotheses_are_those_of_scenarios(scenarios):
-    found = {h.hypothesis for h in hypotheses(load(scenarios / "bad_step.toml"))}
+    found = {h.hypothesis for h in hypotheses(load(scenarios / "bad_step.toml"), 1)}
     assert found == set(NAMES)
-    assert (AS_STATED, COVERED, BROKEN, OPEN) == (model.AS_STATED, model.COVERED, model.NOT_MET, model.OPEN)
 
 
 # ---------------------------------------------------------------- kinds of points
@@ -384,7 +385,7 @@ def subject_of(program, rows=((),), **options):
 
 def points_of(points, name="sensitive_point", **fields):
     array = np.array(points, np.float64)
-    cell = cell_of(**{"status": np.full(len(array), FINISHED, np.uint8)} | fields)
+    cell = cell_of(**{"status": np.full(len(array), Status.FINISHED, np.uint8)} | fields)
     return cell.assign({name: (("trajectory", "parameter"), array)})
 
 
@@ -528,7 +529,7 @@ def test_final_points_are_told_apart():
     cell = points_of(
         [[-1.0], [-1.0], [1e-3], [-2e-3], [0.5], [9.9], [np.nan]],
         "final",
-        status=[FINISHED] * 5 + [UNBOUNDED, NOT_RUN],
+        status=[Status.FINISHED] * 5 + [Status.UNBOUNDED, Status.NOT_RUN],
         sensitive_first=[3, 5, -1, -1, -1, -1, -1],
         movement=[0.0, 0.0, 1e-4, 1e-4, 1e-4, 1.0, np.nan],
     ).assign_coords(last_step_size=1e-4)

@@ -7,10 +7,10 @@ import numpy as np
 
 from simsa import calculus
 from simsa.analysis.kinds import EFFORT, Subject
-from simsa.analysis.verdicts import AS_STATED, BROKEN, OPEN
 from simsa.calculus.curves import jumps
-from simsa.ensemble.store import NOT_RUN
 from simsa.errors import ProgramError
+from simsa.records.status import Status
+from simsa.vocabulary import Met
 
 POINTS, OF_A_CELL = 20, 3
 """Points of a run, and of each cell, that are tested: the first that differ in point, minibatch or convention."""
@@ -31,7 +31,7 @@ def sensitive(cell: Mapping[str, Any], index: int, subject: Subject) -> list[Que
         return []
     first, label = np.asarray(cell["sensitive_first"]), str(np.asarray(cell["convention"]))
     found: dict[Question, None] = {}
-    for t in np.flatnonzero((np.asarray(cell["status"]) != NOT_RUN) & (first >= 0))[: 10 * OF_A_CELL]:
+    for t in np.flatnonzero((np.asarray(cell["status"]) != Status.NOT_RUN) & (first >= 0))[: 10 * OF_A_CELL]:
         point = np.asarray(cell["sensitive_point"][t]).astype(np.float64)
         if np.isfinite(point).all():
             found[label, subject.drawn(cell, index, int(t), int(first[t])), point.tobytes()] = None
@@ -40,21 +40,21 @@ def sensitive(cell: Mapping[str, Any], index: int, subject: Subject) -> list[Que
     return list(found)
 
 
-def tested(subject: Subject | None, questions: list[Question]) -> tuple[str, str]:
+def tested(subject: Subject | None, questions: list[Question]) -> tuple[Met, str]:
     """Return how the hypothesis that each f_i is continuous is met, and why, in a sentence that stands on its own.
 
     It is known if each selection is a continuous row of the table. Else `calculus.continuity_at` tests it at the points
     of `questions` and close to them, and `calculus.check_continuity` on segments of the box around x_0.
     """
     if subject is None:
-        return OPEN, "not tested: only the records were read"
+        return Met.OPEN, "not tested: only the records were read"
     whole = next(iter(subject.objectives.values()))
     if not jumps(whole.interpreter):
-        return AS_STATED, "the program selects with continuous functions of the table alone"
+        return Met.AS_STATED, "the program selects with continuous functions of the table alone"
     cost = EXECUTIONS * len(whole.interpreter.tape.operands) * (1 + whole.p / 100)
     rows = min(len(whole.rows), ROWS, int(EFFORT / (SEGMENTS * cost)))
     if rows < 1:
-        return OPEN, "not tested: the program is too large"
+        return Met.OPEN, "not tested: the program is too large"
     ties, points = 0, 0
     left = EFFORT
     for label, minibatch, point in list(dict.fromkeys(questions))[:POINTS]:
@@ -69,12 +69,12 @@ def tested(subject: Subject | None, questions: list[Question]) -> tuple[str, str
             continue  # not finite there
         points, ties = points + 1, ties + found.ties
         if found.counterexample is not None:
-            return BROKEN, _said(found.counterexample)
+            return Met.NOT_MET, _said(found.counterexample)
     found = calculus.check_continuity(whole.minibatch(range(rows)), subject.box, samples=SEGMENTS)
     if found.counterexample is not None:
-        return BROKEN, _said(found.counterexample)
+        return Met.NOT_MET, _said(found.counterexample)
     where = f"{points} points where AD depended on a tie, and in the box around x_0"
-    return OPEN, f"tested, not proved: no jump at {ties + found.ties} ties, at {where}"
+    return Met.OPEN, f"tested, not proved: no jump at {ties + found.ties} ties, at {where}"
 
 
 def _said(found: calculus.Counterexample) -> str:

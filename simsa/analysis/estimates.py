@@ -1,6 +1,6 @@
 """Estimates from the records of one cell: counts, curves and shares.
 
-Every function takes the records of a single cell, arrays by their names (as in `store.cells`, or
+Every function takes the records of a single cell, arrays by their names (as in `records.read.cells`, or
 `records.isel(cell=i)` of an xarray Dataset), and leaves out the trajectories that have not been run.
 """
 
@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsa.analysis.intervals import LEVEL, interval
-from simsa.analysis.landings import NOT_LANDED, Landings
-from simsa.ensemble.store import FINISHED, NOT_FINITE, NOT_RUN, TOO_LONG, UNBOUNDED
+from simsa.analysis.landings import Landing, Landings
+from simsa.records.status import Status
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Quantiles of J along the run."""
@@ -31,7 +31,7 @@ intervals takes some milliseconds."""
 
 def _values(cell: Mapping[str, Any], name: str) -> NDArray[Any]:
     """Return a field of the trajectories that have been run."""
-    run: NDArray[np.bool_] = np.asarray(cell["status"]) != NOT_RUN
+    run: NDArray[np.bool_] = np.asarray(cell["status"]) != Status.NOT_RUN
     values: NDArray[Any] = np.asarray(cell[name])[run]
     return values
 
@@ -42,18 +42,18 @@ def counts(cell: Mapping[str, Any]) -> dict[str, int]:
     tied: at least one guard was exactly zero in a step. sensitive: in one of these steps the minibatch's gradient
     depends on how its ties are decided. Only such a trajectory can have landed on Sing or C of a minibatch: whether it
     has is for `Landings` to say. too_long: an exact trajectory stopped because its numbers had too many bits; what it
-    would have met later is not known.
+    would have met later is not known. Raises RecordsError for a status that is none.
     """
     status = _values(cell, "status")
-    if unknown := set(np.unique(status).tolist()) - {FINISHED, UNBOUNDED, NOT_FINITE, TOO_LONG}:
-        raise ValueError(f"the records have an unknown status {sorted(unknown)}")
+    for number in np.unique(status).tolist():
+        Status(number)  # refuses what is none
     return {
         "trajectories": int(status.size),
         "tied": int(np.count_nonzero(_values(cell, "tie_first") >= 0)),
         "sensitive": int(np.count_nonzero(_values(cell, "sensitive_first") >= 0)),
-        "unbounded": int(np.count_nonzero(status == UNBOUNDED)),
-        "not_finite": int(np.count_nonzero(status == NOT_FINITE)),
-        "too_long": int(np.count_nonzero(status == TOO_LONG)),
+        "unbounded": int(np.count_nonzero(status == Status.UNBOUNDED)),
+        "not_finite": int(np.count_nonzero(status == Status.NOT_FINITE)),
+        "too_long": int(np.count_nonzero(status == Status.TOO_LONG)),
     }
 
 
@@ -61,7 +61,7 @@ def still(cell: Mapping[str, Any], tolerance: float = SETTLED) -> NDArray[np.boo
     """Tell which trajectories ended, and moved no parameter by more than tolerance c alpha_K in their last step."""
     with np.errstate(invalid="ignore"):
         settled: NDArray[np.bool_] = np.asarray(cell["movement"]) <= tolerance * float(cell["last_step_size"])
-    ended: NDArray[np.bool_] = np.asarray(cell["status"]) == FINISHED
+    ended: NDArray[np.bool_] = np.asarray(cell["status"]) == Status.FINISHED
     return settled & ended
 
 
@@ -79,10 +79,10 @@ def final_states(cell: Mapping[str, Any], tolerance: float = SETTLED) -> dict[st
     status, settled = np.asarray(cell["status"]), still(cell, tolerance)
     return {
         "settled": int(np.count_nonzero(settled)),
-        "moving": int(np.count_nonzero((status == FINISHED) & ~settled)),
-        "unbounded": int(np.count_nonzero(status == UNBOUNDED)),
-        "not_finite": int(np.count_nonzero(status == NOT_FINITE)),
-        "too_long": int(np.count_nonzero(status == TOO_LONG)),
+        "moving": int(np.count_nonzero((status == Status.FINISHED) & ~settled)),
+        "unbounded": int(np.count_nonzero(status == Status.UNBOUNDED)),
+        "not_finite": int(np.count_nonzero(status == Status.NOT_FINITE)),
+        "too_long": int(np.count_nonzero(status == Status.TOO_LONG)),
     }
 
 
@@ -111,7 +111,7 @@ def first_passage(landings: Landings, steps: int, level: float = LEVEL, points: 
     whole = landings.tally()
     if points is None:
         points = POINTS if whole.complete else FEW_POINTS
-    events = np.sort(landings.step[landings.outcome != NOT_LANDED])
+    events = np.sort(landings.step[landings.outcome != Landing.NOT_LANDED])
     some = np.unique(events)
     if some.size > points:
         some = np.unique(events[np.linspace(0, events.size - 1, points).astype(np.int64)])
@@ -133,7 +133,7 @@ def objective_quantiles(
     = inf from then on: leaving it out would show only the survivors. Quantiles are of the sample itself (no
     interpolation); nan if there is no trajectory.
     """
-    run = np.asarray(cell["status"])[:trajectories] != NOT_RUN
+    run = np.asarray(cell["status"])[:trajectories] != Status.NOT_RUN
     objective = np.asarray(cell["objective"])[:trajectories][run]
     if not len(objective):
         return np.full((len(quantiles), objective.shape[1]), np.nan), 0

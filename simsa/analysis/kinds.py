@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from simsa import calculus
 from simsa.analysis.estimates import SETTLED, still
 from simsa.analysis.intervals import LEVEL, Stratum, Tally
-from simsa.analysis.landings import LANDED, NOT_LANDED, UNDECIDED, Landings
-from simsa.ensemble.store import FINISHED, NOT_RUN
+from simsa.analysis.landings import Landing, Landings
 from simsa.errors import ProgramError
+from simsa.records.status import Status
+from simsa.vocabulary import PointKind, TieKind
 
-TIES = ("harmless", "C", "Sing", "rounding", "undecided")
-FINALS = ("clarke", "artificial", "not_settled")
+FINALS = (PointKind.CLARKE, PointKind.ARTIFICIAL, PointKind.NOT_SETTLED)
+"""What the last point of a run can be."""
 
 EFFORT = 4e6
 """Operations of the reference interpreter that the classifications of a whole sweep may take: about two seconds."""
@@ -66,7 +67,7 @@ class Subject:
     classify: int = 100
     fresh: Callable[[int, int, int], NDArray[np.float64]] | None = None
     path: Callable[[int, int], NDArray[np.float64]] | None = None
-    _ties: dict[Any, tuple[str, bool]] = field(default_factory=dict)
+    _ties: dict[Any, tuple[TieKind, bool]] = field(default_factory=dict)
 
     def objective(self, cell: Mapping[str, Any]) -> calculus.Objective:
         """Return J of a cell, with the samples as its format holds them."""
@@ -82,8 +83,8 @@ class Subject:
 
     def tie(
         self, objective: calculus.Objective, key: Hashable, minibatch: tuple[Any, ...], point: bytes
-    ) -> tuple[str, bool]:
-        """Return the kind of the tie of f_I, one of TIES, and whether it is certified. Equal questions are asked once.
+    ) -> tuple[TieKind, bool]:
+        """Return the kind of the tie of f_I, and whether it is certified. Equal questions are asked once.
 
         key: of the objective. minibatch: as `drawn` returns it.
         """
@@ -94,9 +95,9 @@ class Subject:
                     calculus.objective(objective.program, minibatch) if self.fresh else objective.minibatch(minibatch)
                 )
                 found = calculus.classify(mean, np.frombuffer(point), limit=ASSIGNMENTS)
-                self._ties[question] = (found.tie or "rounding", found.certified)
+                self._ties[question] = (found.tie or TieKind.ROUNDING, found.certified)
             except ProgramError:  # more branches meet here than are looked at, or the function is not of the kind
-                self._ties[question] = ("undecided", False)
+                self._ties[question] = (TieKind.UNDECIDED, False)
         return self._ties[question]
 
 
@@ -133,7 +134,7 @@ def tie_kinds(
     landings = Landings.of(cell)
     who, total = landings.who, int(np.count_nonzero(landings.run))
     why = "" if subject is not None or not who.size else "the program and the data are not at hand"
-    found: list[str] = []
+    found: list[TieKind] = []
     certified, later, examined = 0, 0, who[:0]
     if subject is not None and who.size:
         allowed = _share(subject.classify, EFFORT, _question(subject, cell, index), cells)
@@ -143,11 +144,14 @@ def tie_kinds(
             found, certified = [kind for kind, _ in answers], sum(sure for _, sure in answers)
             at = np.searchsorted(who, examined)
             again = _tied_later(cell, examined, landings.step[at])
-            lost = np.isin(found, ("C", "Sing"))
-            unsure = np.isin(found, ("undecided", "rounding") if _precision(cell) == "exact" else ("undecided",))
+            lost = np.isin(found, (TieKind.C, TieKind.SING))
+            rounded = _precision(cell) == "exact"  # its rational point may be tied where its float64 is not
+            unsure = np.isin(found, [TieKind.UNDECIDED, *[TieKind.ROUNDING] * rounded])
             later = int(np.count_nonzero(again & ~lost & ~unsure))
-            landings.outcome[at] = np.select([lost, unsure | again], [LANDED, UNDECIDED], NOT_LANDED)
-    summary = _counted(total, [(who.size, found)], TIES, level, why)
+            landings.outcome[at] = np.select(
+                [lost, unsure | again], [Landing.LANDED, Landing.UNDECIDED], Landing.NOT_LANDED
+            )
+    summary = _counted(total, [(who.size, found)], tuple(TieKind), level, why)
     strata = [list(stratum) for stratum in landings.tally().strata]
     return {**summary, "certified": certified, "later": later, "strata": strata}, landings
 
@@ -163,7 +167,7 @@ def _question(subject: Subject, cell: Mapping[str, Any], index: int) -> float:
 
 def _asked(
     cell: Mapping[str, Any], index: int, subject: Subject, landings: Landings, allowed: int, known: int
-) -> tuple[NDArray[np.int64], list[tuple[str, bool]]]:
+) -> tuple[NDArray[np.int64], list[tuple[TieKind, bool]]]:
     """Return which sensitive trajectories are examined, in ascending order, and the answer of each.
 
     All, if they are known to ask at most `allowed` questions: their points and the minibatches that can be drawn are so
@@ -217,8 +221,9 @@ def final_kinds(
     has met no tie that mattered on its way, so where it stays, it was told the truth. `distance`: quantiles of these
     lengths. `certified`: of how many of the `stuck`, the runs that landed and moved no more, the calculus is certain.
     """
-    status, landed = np.asarray(cell["status"]), landings.outcomes() != NOT_LANDED
-    total, finished, trap = int(np.count_nonzero(status != NOT_RUN)), status == FINISHED, landed & still(cell)
+    status, landed = np.asarray(cell["status"]), landings.outcomes() != Landing.NOT_LANDED
+    total, finished = int(np.count_nonzero(status != Status.NOT_RUN)), status == Status.FINISHED
+    trap = landed & still(cell)
     trapped, rest = np.flatnonzero(trap), np.flatnonzero(finished & ~trap)
     objective, radius = subject.objective(cell), float(np.sqrt(float(cell["last_step_size"])))
     operands, n = len(objective.interpreter.tape.operands), len(objective.rows)
@@ -227,13 +232,13 @@ def final_kinds(
     allowed = min(allowed, _share(subject.classify, HULLS, 1, cells))
     at_ties = _share(subject.classify, EFFORT, DUAL * n * operands * (1 + objective.p / 100), cells)
     why = _why_not(cell, "final", subject.classify, min(allowed, at_ties) if trapped.size else allowed)
-    stuck: list[str] = []
+    stuck: list[PointKind] = []
     certified = 0
-    moving: list[str] = []
+    moving: list[PointKind] = []
     distances = np.zeros(0)
     limit = max(SHOWN // cells, LEAST_SHOWN)
     some = _drawn(np.flatnonzero(finished), limit, cell)
-    examined = [(int(finished.sum()), some, [""] * some.size)]
+    examined: list[tuple[int, NDArray[np.int64], Sequence[str]]] = [(int(finished.sum()), some, [""] * some.size)]
     if not why and finished.any():
         points = np.asarray(cell["final"]).astype(np.float64)
         cloud = _Cloud(objective, radius, around, seed_of(cell))
@@ -262,14 +267,16 @@ def final_kinds(
         else None
     )
     summary["points"] = _shown(cell, objective, examined, limit)
-    tallies = {kind: None if why else _tally(total, strata, kind) for kind in ("clarke", "artificial")}
+    tallies: dict[str, Tally | None] = {
+        kind: None if why else _tally(total, strata, kind) for kind in (PointKind.CLARKE, PointKind.ARTIFICIAL)
+    }
     return summary, tallies
 
 
 def _shown(
     cell: Mapping[str, Any],
     objective: calculus.Objective,
-    strata: list[tuple[int, NDArray[np.int64], list[str]]],
+    strata: Sequence[tuple[int, NDArray[np.int64], Sequence[str]]],
     limit: int,
 ) -> dict[str, Any]:
     """Return final points for a figure: `at`, `kind` of each ("" if not classified), `share` of the runs that ended.
@@ -365,9 +372,9 @@ class _Cloud:
         return around
 
 
-def _kind(distance: float) -> str:
+def _kind(distance: float) -> PointKind:
     """Return the kind of a point that is this far from critical."""
-    return "clarke" if distance <= SETTLED else "not_settled"
+    return PointKind.CLARKE if distance <= SETTLED else PointKind.NOT_SETTLED
 
 
 def _stuck(
@@ -378,7 +385,7 @@ def _stuck(
     cell: Mapping[str, Any],
     *,
     estimated: bool,
-) -> tuple[NDArray[np.int64], list[str], int]:
+) -> tuple[NDArray[np.int64], list[PointKind], int]:
     """Return who was examined of runs that landed and moved no more, of what kind their ends are, how many for certain.
 
     Equal points are one question.
@@ -398,21 +405,21 @@ def _stuck(
         except ProgramError:  # more branches meet here than are looked at
             if estimated:
                 raise
-            kind, certain = "regular", False
+            kind, certain = PointKind.REGULAR, False
         sure.append(certain)
-        kinds.append(_kind(cloud.distances(points, who[i : i + 1])[0]) if kind == "regular" else kind)
+        kinds.append(_kind(cloud.distances(points, who[i : i + 1])[0]) if kind is PointKind.REGULAR else kind)
     inverse = np.ravel(inverse)
     return who, [kinds[i] for i in inverse], sum(sure[i] for i in inverse)
 
 
-def _tally(total: int, strata: list[tuple[int, list[str]]], kind: str) -> Tally:
+def _tally(total: int, strata: Sequence[tuple[int, Sequence[str]]], kind: str) -> Tally:
     """Return the tally of a kind; runs that landed are the first stratum, and only they can be artificial."""
-    within = strata[:1] if kind == "artificial" else strata
+    within = strata[:1] if kind is PointKind.ARTIFICIAL else strata
     return Tally(total, tuple(Stratum(size, len(found), found.count(kind)) for size, found in within))
 
 
 def _counted(
-    total: int, strata: list[tuple[int, list[str]]], kinds: Sequence[str], level: float, why: str
+    total: int, strata: Sequence[tuple[int, Sequence[str]]], kinds: Sequence[str], level: float, why: str
 ) -> dict[str, Any]:
     """Return counts and probabilities of each kind, and of how many trajectories they were found."""
     tallies = {kind: _tally(total, strata, kind) for kind in kinds}

@@ -3,16 +3,23 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simsa.analysis.intervals import Stratum, Tally
-from simsa.ensemble.store import NOT_RUN
+from simsa.records.status import Status
 
-NOT_LANDED, LANDED, UNDECIDED, NOT_EXAMINED = range(4)
-"""What is known of a sensitive trajectory. All others have not landed."""
+
+class Landing(IntEnum):
+    """What is known of a trajectory: one that met no sensitive tie has not landed."""
+
+    NOT_LANDED = 0
+    LANDED = 1
+    UNDECIDED = 2
+    NOT_EXAMINED = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +27,7 @@ class Landings:
     """What is known of the trajectories of a cell that met a sensitive tie.
 
     run: shape (trajectories,), which were run. who: their numbers, in ascending order, shape (s,). step: of the first
-    sensitive tie of each, shape (s,). outcome: NOT_LANDED, LANDED, UNDECIDED or NOT_EXAMINED of each, shape (s,).
+    sensitive tie of each, shape (s,). outcome: the `Landing` of each, shape (s,).
     """
 
     run: NDArray[np.bool_]
@@ -31,13 +38,13 @@ class Landings:
     @classmethod
     def of(cls, cell: Mapping[str, Any]) -> "Landings":
         """Return the sensitive trajectories of a cell, none of them examined."""
-        run, step = np.asarray(cell["status"]) != NOT_RUN, np.asarray(cell["sensitive_first"])
+        run, step = np.asarray(cell["status"]) != Status.NOT_RUN, np.asarray(cell["sensitive_first"])
         who = np.flatnonzero(run & (step >= 0))
-        return cls(run, who, step[who].astype(np.int64), np.full(who.size, NOT_EXAMINED))
+        return cls(run, who, step[who].astype(np.int64), np.full(who.size, Landing.NOT_EXAMINED))
 
     def outcomes(self) -> NDArray[np.int64]:
         """Return the outcome of every trajectory, shape (trajectories,)."""
-        found = np.full(self.run.size, NOT_LANDED)
+        found = np.full(self.run.size, Landing.NOT_LANDED)
         found[self.who] = self.outcome
         return found
 
@@ -47,9 +54,9 @@ class Landings:
         Who was examined was drawn at random from the sensitive ones, so it is a random sample of any of them.
         """
         outcome = self.outcome if among is None else self.outcome[among]
-        counts = np.bincount(outcome, minlength=4)
-        examined = int(outcome.size - counts[NOT_EXAMINED])
-        stratum = Stratum(outcome.size, examined, int(counts[LANDED]), int(counts[UNDECIDED]))
+        counts = np.bincount(outcome, minlength=len(Landing))
+        examined = int(outcome.size - counts[Landing.NOT_EXAMINED])
+        stratum = Stratum(outcome.size, examined, int(counts[Landing.LANDED]), int(counts[Landing.UNDECIDED]))
         return Tally(int(np.count_nonzero(self.run)), (stratum,))
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from simsa.analysis.landings import LANDED, NOT_LANDED, Landings
-from simsa.ensemble.store import FIELDS, TOO_LONG
+from simsa.analysis.landings import Landing, Landings
+from simsa.records.fields import FIELDS
+from simsa.records.status import Status
 
 EXACT = "exact"
 
@@ -74,8 +75,8 @@ def _compared(one: Mapping[str, Any], exact: Mapping[str, Any], ours: Landings, 
     """Return the counts of a floating-point cell, with its landings, against an exact one."""
     run = ours.run & theirs.run
     here, there = (landings.outcomes()[run] for landings in (ours, theirs))
-    cut = np.asarray(exact["status"])[run] == TOO_LONG
-    known = (here <= LANDED) & (there <= LANDED)
+    cut = np.asarray(exact["status"])[run] == Status.TOO_LONG
+    known = (here <= Landing.LANDED) & (there <= Landing.LANDED)
 
     def count(chosen: Any) -> int:
         return int(np.count_nonzero(known & chosen))
@@ -83,10 +84,10 @@ def _compared(one: Mapping[str, Any], exact: Mapping[str, Any], ours: Landings, 
     return {
         **axes(one),
         "trajectories": int(np.count_nonzero(run)),
-        "both": count((here == LANDED) & (there == LANDED)),
-        "only_exact": count((here == NOT_LANDED) & (there == LANDED)),
-        "only_float": count((here == LANDED) & (there == NOT_LANDED)),
-        "neither": count((here == NOT_LANDED) & (there == NOT_LANDED)),
+        "both": count((here == Landing.LANDED) & (there == Landing.LANDED)),
+        "only_exact": count((here == Landing.NOT_LANDED) & (there == Landing.LANDED)),
+        "only_float": count((here == Landing.LANDED) & (there == Landing.NOT_LANDED)),
+        "neither": count((here == Landing.NOT_LANDED) & (there == Landing.NOT_LANDED)),
         "unclassified": int(np.count_nonzero(~known)),
-        "undecided": count(cut & (there == NOT_LANDED)),
+        "undecided": count(cut & (there == Landing.NOT_LANDED)),
     }

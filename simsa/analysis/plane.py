@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from simsa import calculus
 from simsa.analysis.kinds import ASSIGNMENTS, DUAL, Subject
-from simsa.analysis.landings import LANDED, NOT_LANDED, Landings
+from simsa.analysis.landings import Landing, Landings
 from simsa.calculus.curves import crossings
 from simsa.errors import ProgramError
+from simsa.vocabulary import PointKind, TieKind
 
 Array = NDArray[np.float64]
 
@@ -95,10 +96,10 @@ def _chosen(cells: Sequence[dict[str, Any]]) -> list[int]:
 def _drawn(cell: Mapping[str, Any], index: int, subject: Subject, landings: Landings) -> dict[str, Any]:
     """Return some trajectories of a cell: the first few, and the first few that are known to have landed."""
     assert subject.path is not None
-    landed = landings.outcomes() == LANDED
+    landed = landings.outcomes() == Landing.LANDED
     who = [
         *np.flatnonzero(landed)[:CAUGHT].tolist(),
-        *np.flatnonzero(landings.outcomes() == NOT_LANDED)[:PATHS].tolist(),
+        *np.flatnonzero(landings.outcomes() == Landing.NOT_LANDED)[:PATHS].tolist(),
     ][:PATHS]
     paths = []
     for trajectory in who:
@@ -133,10 +134,10 @@ def _tie(objective: calculus.Objective, x: Array, sample: int) -> dict[str, Any]
         whole = calculus.classify(objective, x, limit=ASSIGNMENTS)
         if whole.tie is None:
             return {"at": x, **_beside(objective, term, x)}
-        tie = whole.tie if whole.tie != "harmless" else calculus.classify(term, x, limit=ASSIGNMENTS).tie
-        return {"at": x, "tie": tie or "harmless", "kind": whole.kind}
+        tie = whole.tie if whole.tie is not TieKind.HARMLESS else calculus.classify(term, x, limit=ASSIGNMENTS).tie
+        return {"at": x, "tie": tie or TieKind.HARMLESS, "kind": whole.kind}
     except ProgramError:  # more branches meet here than are looked at, or a derivative is not finite
-        return {"at": x, "tie": "undecided", "kind": "regular"}
+        return {"at": x, "tie": TieKind.UNDECIDED, "kind": PointKind.REGULAR}
 
 
 def _beside(objective: calculus.Objective, term: calculus.Objective, x: Array) -> dict[str, str]:
@@ -147,11 +148,11 @@ def _beside(objective: calculus.Objective, term: calculus.Objective, x: Array) -
         around = np.array([one.gradient(x + NEAR * np.array(side)) for side in ((1, 1), (1, -1), (-1, 1), (-1, -1))])
         found.append((chosen, around, 1e-6 * max(1.0, float(np.abs(chosen).max()))))
     (chosen, around, small), (whole, beside, least) = found
-    tie = "C" if np.ptp(chosen, axis=0).max() > small else "harmless"
-    kind = "regular" if calculus.min_norm_point(whole).norm > least else "artificial"
+    tie = TieKind.C if np.ptp(chosen, axis=0).max() > small else TieKind.HARMLESS
+    kind = PointKind.REGULAR if calculus.min_norm_point(whole).norm > least else PointKind.ARTIFICIAL
     return {
-        "tie": "Sing" if np.ptp(around, axis=0).max() > small else tie,
-        "kind": "clarke" if calculus.min_norm_point(beside).norm <= least else kind,
+        "tie": TieKind.SING if np.ptp(around, axis=0).max() > small else tie,
+        "kind": PointKind.CLARKE if calculus.min_norm_point(beside).norm <= least else kind,
     }
 
 

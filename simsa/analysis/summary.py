@@ -26,7 +26,8 @@ from simsa.analysis.pairs import pairs, same_bits
 from simsa.analysis.plane import plane
 from simsa.analysis.scales import bad_scales
 from simsa.analysis.scaling import codimension, nearness
-from simsa.analysis.verdicts import CONTINUOUS, verdicts
+from simsa.analysis.verdicts import verdicts
+from simsa.vocabulary import Asked
 
 EVENTS = ("landed", "sensitive", "tied", "unbounded", "not_finite", "settled")
 """What a probability is estimated for, besides kinds of final points."""
@@ -52,8 +53,8 @@ def summarise(
     `margin`, `codimension` (`scaling`), `tie_kinds`, and, if the subject is given, `final_kinds` (`kinds`). Of the run:
     `pairs` (exact cells beside the others), `same_bits` (conventions beside each other), `claims` (`claims.evaluate`),
     `bad_scales` (`scales`), `plane` (a map, if there are two parameters), `verdicts` (`verdicts`), and the hypotheses
-    recorded when it was planned. records: of each cell, arrays by their names (`store.cells`). header: the attributes
-    of the records (`store.attributes`). timing: passed through.
+    recorded when it was planned. records: of each cell, arrays by their names (`records.read.cells`). header: the
+    attributes of the records (`records.read.attributes`). timing: passed through.
     """
     described: list[dict[str, Any]] = []
     tallies: list[dict[str, Tally | None]] = []
@@ -68,7 +69,7 @@ def summarise(
         landings.append(landed)
     bad = bad_scales(subject, described, level) if subject is not None else None
     state, why = continuity.tested(subject, sensitive)
-    continuous = {"theorem": "4 and 7", "hypothesis": CONTINUOUS, "state": state, "why": why, "c": None}
+    continuous = {"theorem": "4 and 7", "hypothesis": Asked.CONTINUOUS, "state": state, "why": why, "c": None}
     hypotheses = [*header.get("hypotheses", []), continuous]
     summary: dict[str, Any] = _strict(
         {

@@ -9,24 +9,7 @@ from typing import Any
 
 from simsa.analysis.intervals import LEVEL, Interval, Stratum, Tally
 from simsa.analysis.landings import joined, landed
-
-CONSISTENT, CONTRADICTED = "consistent", "contradicted"
-NOT_MET, NOT_DECIDED = "hypothesis not met", "not decided"
-
-AS_STATED, COVERED, BROKEN, OPEN = "as stated", "covered by the proof", "not met", "open"
-"""How a hypothesis is met (`simsa.scenario.model.Hypothesis`); open: it cannot be decided."""
-
-VANISHING, DIVERGENT = "alpha_k = o(1/log k)", "the sum of alpha_k is infinite (used for limits to be critical)"
-UNIT, DRAWN = "c in (0, 1]", "almost all c"
-BATCHES, STARTS = "I_k iid uniform over the nonempty subsets", "almost all x_0"
-BOUNDED, FINITE = "x_k is bounded", "J is a finite sum"
-"""Hypotheses as scenarios name them (`simsa.scenario.hypotheses`); the last is named where it does not hold."""
-
-CONTINUOUS = "each f_i is continuous (Def. 3)"
-"""The hypothesis that a run tests (`analysis.continuity`)."""
-
-REALS, GOOD = "real numbers", "no step in F"
-"""Hypotheses that the cells tell."""
+from simsa.vocabulary import Asked, Met, PointKind, Verdict
 
 TAKEN = "at predicted bad scales some c alpha_k is 1/lambda for a constant eigenvalue lambda"
 """Why a step is in F."""
@@ -88,14 +71,14 @@ def _left(cells: Cells) -> int:
 
 def _finite_time(cells: Cells, said: Said, bad: Mapping[str, Any] | None, level: float) -> dict[str, Any]:
     """Theorem 7, in finite time: off finitely many steps, almost no x_0 ever lands in Sing or C."""
-    avoids = _met(GOOD, OPEN, "the bad steps were not computed")
-    if any(one["hypothesis"] == DRAWN and one["state"] == AS_STATED for one in said):
-        avoids = _met(GOOD, AS_STATED, "c is drawn from a density, and bad c are countably many")
+    avoids = _met(Asked.GOOD_STEPS, Met.OPEN, "the bad steps were not computed")
+    if any(one["hypothesis"] == Asked.ALMOST_ALL_C and one["state"] == Met.AS_STATED for one in said):
+        avoids = _met(Asked.GOOD_STEPS, Met.AS_STATED, "c is drawn from a density, and bad c are countably many")
     elif bad and bad["computed"]:
         where = "elsewhere " if bad["cells"] else ""
         why = f"{where}no bad step that was found is taken; others may be in bricks that were not sampled"
-        avoids = _met(GOOD, OPEN, why)
-    needs = [*_finite(said), _said(said, STARTS, cells), avoids, _reals(cells)]
+        avoids = _met(Asked.GOOD_STEPS, Met.OPEN, why)
+    needs = [*_finite(said), _said(said, Asked.STARTS, cells), avoids, _reals(cells)]
     event = f"landed where AD's answer depends on a tie (Sing or C) within {cells[0]['steps']} steps"
     return _verdict("7", "finite time", cells, needs, joined(map(landed, cells)), event, _certified(cells), level)
 
@@ -104,8 +87,8 @@ def _bad_steps(cells: Cells, said: Said, level: float) -> dict[str, Any]:
     """Theorem 7's exception: at a bad step, landing may have positive probability."""
     needs = [
         *_finite(said),
-        _said(said, STARTS, cells),
-        _met(GOOD, BROKEN, TAKEN),
+        _said(said, Asked.STARTS, cells),
+        _met(Asked.GOOD_STEPS, Met.NOT_MET, TAKEN),
     ]
     event = f"landed in Sing or C within {cells[0]['steps']} steps, at predicted bad step scales"
     return _verdict("7", "bad steps", cells, needs, joined(map(landed, cells)), event, _certified(cells), level)
@@ -116,22 +99,23 @@ def _limits(cells: Cells, said: Said, level: float) -> dict[str, Any]:
 
     What speaks against it is a run that has not settled. It may yet, so that this part is never contradicted.
     """
-    names = (VANISHING, DIVERGENT, UNIT, BATCHES)
+    names = (Asked.VANISHING, Asked.DIVERGENT, Asked.UNIT, Asked.BATCHES)
     needs = [*_finite(said), *(_said(said, name, cells) for name in names), _bounded(cells)]
-    needs.append(_met("infinitely many steps", OPEN, "the run is finite: a run that has not settled may do so later"))
+    needs.append(_met(Asked.ENDLESS, Met.OPEN, "the run is finite: a run that has not settled may do so later"))
     event = "had not come near a selection critical point at the end"
-    tally = _joined([_of_kind(cell, "not_settled") for cell in cells])
+    tally = _joined([_of_kind(cell, PointKind.NOT_SETTLED) for cell in cells])
     return _verdict("4", "limits are selection critical", cells, needs, tally, event, "", level)
 
 
 def _artificial(cells: Cells, said: Said, at_bad: bool, level: float) -> dict[str, Any]:
     """Theorem 4, second part: for almost all c and x_0 limits are Clarke critical, so none is artificial."""
-    names = (VANISHING, DIVERGENT, UNIT, DRAWN, BATCHES, STARTS)
+    names = (Asked.VANISHING, Asked.DIVERGENT, Asked.UNIT, Asked.ALMOST_ALL_C, Asked.BATCHES, Asked.STARTS)
     needs = [*_finite(said), *(_said(said, name, cells) for name in names), _bounded(cells), _reals(cells)]
     if at_bad:
-        needs.append(_met(GOOD, BROKEN, TAKEN))
+        needs.append(_met(Asked.GOOD_STEPS, Met.NOT_MET, TAKEN))
     tallies = [
-        Tally.of(0, cell["trajectories"]) if _none_landed(cell) else _of_kind(cell, "artificial") for cell in cells
+        Tally.of(0, cell["trajectories"]) if _none_landed(cell) else _of_kind(cell, PointKind.ARTIFICIAL)
+        for cell in cells
     ]
     event = "ended at an artificial critical point"
     return _verdict(
@@ -152,31 +136,31 @@ def _none_landed(cell: Mapping[str, Any]) -> bool:
     return tally.complete and not tally.hits
 
 
-def _met(hypothesis: str, state: str, why: str) -> dict[str, Any]:
+def _met(hypothesis: Asked, state: Met, why: str) -> dict[str, Any]:
     """Return a hypothesis, how it is met, and why."""
     return {"hypothesis": hypothesis, "state": state, "why": why}
 
 
-def _said(said: Said, hypothesis: str, cells: Cells) -> dict[str, Any]:
+def _said(said: Said, hypothesis: Asked, cells: Cells) -> dict[str, Any]:
     """Return a hypothesis as the scenario has it for these cells; open if it does not speak of it."""
     scales = {cell["c"] for cell in cells}
     for one in said:
         if one["hypothesis"] == hypothesis and (one["c"] is None or scales <= set(one["c"])):
-            return _met(hypothesis, one["state"], one["why"])
-    return _met(hypothesis, OPEN, "the records do not say")
+            return _met(hypothesis, Met(one["state"]), one["why"])
+    return _met(hypothesis, Met.OPEN, "the records do not say")
 
 
 def _finite(said: Said) -> Hypotheses:
     """Return that J is no finite sum, if the scenario says so, and whether its terms are continuous."""
-    names = (FINITE, CONTINUOUS)
-    return [_met(name, one["state"], one["why"]) for name in names for one in said if one["hypothesis"] == name]
+    names = (Asked.FINITE_SUM, Asked.CONTINUOUS)
+    return [_met(name, Met(one["state"]), one["why"]) for name in names for one in said if one["hypothesis"] == name]
 
 
 def _bounded(cells: Cells) -> dict[str, Any]:
     """Return whether all runs stayed in the ball, and finite."""
     left, total = _left(cells), sum(c["trajectories"] for c in cells)
     why = f"{left} of {total} runs left the ball or were not finite" if left else f"all {total} runs stayed in the ball"
-    return _met(BOUNDED, BROKEN if left else AS_STATED, why)
+    return _met(Asked.BOUNDED, Met.NOT_MET if left else Met.AS_STATED, why)
 
 
 def _reals(cells: Cells) -> dict[str, Any]:
@@ -184,7 +168,7 @@ def _reals(cells: Cells) -> dict[str, Any]:
     precision = cells[0]["precision"]
     exact = precision == "exact"
     why = "rational arithmetic" if exact else f"{precision}: rounding both makes and destroys landings"
-    return _met(REALS, AS_STATED if exact else OPEN, why)
+    return _met(Asked.REALS, Met.AS_STATED if exact else Met.OPEN, why)
 
 
 def _certified(cells: Cells, key: str = "tie_kinds") -> str:
@@ -197,7 +181,7 @@ CERTAIN = {"tie_kinds": ("certified", "classified"), "final_kinds": ("certified"
 """Where a summary has of how many points the calculus is certain, and of how many it was asked."""
 
 
-def _of_kind(cell: Mapping[str, Any], kind: str) -> Tally | None:
+def _of_kind(cell: Mapping[str, Any], kind: PointKind) -> Tally | None:
     """Return the tally of a kind of final point in a cell; None if none were classified."""
     finals = cell.get("final_kinds")
     if not finals or finals["why"]:
@@ -222,16 +206,16 @@ def _verdict(
     level: float,
 ) -> dict[str, Any]:
     """Return a verdict by the rule of `verdicts`, with its words."""
-    broken, unknown = ([h for h in needs if h["state"] == state] for state in (BROKEN, OPEN))
+    broken, unknown = ([h for h in needs if h["state"] == state] for state in (Met.NOT_MET, Met.OPEN))
     found = None if tally is None else tally.interval(level)
     if broken:
-        verdict = NOT_MET
+        verdict = Verdict.NOT_MET
     elif tally is None or not tally.total or not tally.examined or (tally.unknown and not tally.hits):
-        verdict = NOT_DECIDED
+        verdict = Verdict.NOT_DECIDED
     elif not tally.hits:
-        verdict = CONSISTENT
+        verdict = Verdict.CONSISTENT
     else:
-        verdict = NOT_DECIDED if unknown else CONTRADICTED
+        verdict = Verdict.NOT_DECIDED if unknown else Verdict.CONTRADICTED
     total = sum(cell["trajectories"] for cell in cells)
     scales = sorted({cell["c"] for cell in cells})
     c = f"c = {scales[0]:.6g}"
@@ -258,7 +242,7 @@ def _verdict(
     early = sum(cell["unbounded"] + cell["not_finite"] + cell["too_long"] for cell in cells)
     if early:
         words += f" {early:,} of them stopped early."
-    reasons = broken or (unknown if verdict == NOT_DECIDED and tally is not None and tally.hits else [])
+    reasons = broken or (unknown if verdict == Verdict.NOT_DECIDED and tally is not None and tally.hits else [])
     if reasons:
         listed = "; ".join(h["hypothesis"] for h in reasons)
         words += f" {'Not met' if broken else 'Left open by'}: {listed}."

@@ -34,6 +34,7 @@ from simsa.errors import ProgramError
 from simsa.machine.reference import Arithmetic, Execution
 from simsa.program.program import Program
 from simsa.tape.tape import OUT, OUTS
+from simsa.vocabulary import PointKind, TieKind
 
 Array = NDArray[np.float64]
 
@@ -164,10 +165,10 @@ class Classification:
     vector; "Sing", if f is not differentiable. certified: of ∂^c f; why it is not, if so.
     """
 
-    kind: str
+    kind: PointKind
     distance_selection: float
     distance_clarke: float
-    tie: str | None
+    tie: TieKind | None
     certified: bool
     why: str = field(default="", repr=False)
 
@@ -202,12 +203,14 @@ def classify(
     (far, clarke_in), (near, selection_in) = (
         _distance(found.vertices, np.maximum(tol, entries.rounding)) for found in (generalized, selection)
     )
-    kind = "clarke" if clarke_in else "artificial" if selection_in else "regular"
-    tie = None
+    kind = PointKind.REGULAR
+    if clarke_in or selection_in:
+        kind = PointKind.CLARKE if clarke_in else PointKind.ARTIFICIAL
+    tie: TieKind | None = None
     if any(branches.tied(objective.interpreter, k, run) for run in runs for k in run.decisions):
         own = Slope((), objective.gradient(at)[None], runs)
         kink = any(entries.differ(beside[0], other) for other in beside[1:])
-        tie = "Sing" if kink else "C" if entries.differ(beside[0], own) else "harmless"
+        tie = TieKind.SING if kink else TieKind.C if entries.differ(beside[0], own) else TieKind.HARMLESS
     return Classification(kind, near, far, tie, generalized.certified, generalized.why)
 
 
@@ -311,8 +314,9 @@ def _classify_round(objective: Objective, x: Array, tol: float, limit: int) -> C
     small = tol * max(1.0, *(float(np.abs(body.center).max()) for body in found.bodies))
     distance = found.nearest(np.zeros(objective.p)).norm
     right = bool(np.abs(found.bodies[0].center - gradient).max() <= small)
-    tie = "Sing" if not found.single else "harmless" if right else "C"
-    return Classification("clarke" if distance <= small else "regular", distance, distance, tie, found.certified)
+    tie = TieKind.SING if not found.single else TieKind.HARMLESS if right else TieKind.C
+    kind = PointKind.CLARKE if distance <= small else PointKind.REGULAR
+    return Classification(kind, distance, distance, tie, found.certified)
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""An ensemble of runs: planned (plan), driven over blocks (drive), and kept on disk (store)."""
+"""An ensemble of runs: what a scenario names (resolve), cells and blocks (plan, cost), threads (drive), replays."""

@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsa.ensemble.plan import Plan
-from simsa.ensemble.store import Block, Cell, Records
 from simsa.machine import exact, launch
+from simsa.records.layout import Block, Cell
+from simsa.records.write import Records
 from simsa.scenario.schema import EXACT
 
 PLAIN_SECONDS = 30.0

@@ -11,15 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.ensemble import store
 from simsa.ensemble.drive import observed
-from simsa.ensemble.plan import Exact, Plan, plan, program, rational
-from simsa.ensemble.store import NOT_RUN, Cell
+from simsa.ensemble.plan import Exact, Plan, plan, rational
+from simsa.ensemble.resolve import Resolved, resolve
 from simsa.errors import RecordsError, known
 from simsa.machine import Step, Walker, exact, launch
 from simsa.machine.reference import ARITHMETICS, Number
 from simsa.machine.rounding import Rounding, explain, same
-from simsa.scenario import Scenario, load, rows
+from simsa.records import disk, read
+from simsa.records.layout import ZARR, Cell
+from simsa.records.status import Status
+from simsa.scenario import Scenario, load
 from simsa.scenario.schema import EXACT
 from simsa.tape import Tape
 
@@ -43,8 +45,8 @@ class Replay:
     """A trajectory that can be walked again; iterating over it yields its `Step`s from `first` up to `last`, afresh.
 
     cell: with c, convention, precision. trajectory: its number. parameters, columns: the names of the parameters and of
-    the data, if they have any. record: the fields of `store.FIELDS`, of this run. differences: those in which the
-    records are other bits (none, unless the records are another version's, or damaged).
+    the data, if they have any. record: the recorded fields, of this run. differences: those in which the records are
+    other bits (none, unless the records are another version's, or damaged).
     """
 
     scenario: Scenario = field(repr=False)
@@ -142,15 +144,15 @@ def replay(results: str | Path, cell: int, trajectory: int, first: int = 0, last
     `[step.x for step in simsa.replay("results/bad_step", cell=4, trajectory=7)]` are the points of a trajectory.
     """
     folder = Path(results)
-    folder = folder.parent if folder.name == store.ZARR else folder
-    scenario, made = _planned(folder)
+    folder = folder.parent if folder.name == ZARR else folder
+    found, made = _planned(folder)
     layout = made.layout
     for name, number, count in (("cell", cell, len(layout.cells)), ("trajectory", trajectory, layout.trajectories)):
         if not 0 <= number < count:
             raise RecordsError(f"{folder}: there is no {name} {number}; they are 0 to {count - 1}")
     chosen = layout.cells[cell]
-    kept = store.open(folder).isel(cell=cell, trajectory=trajectory).load()
-    if kept["status"] == NOT_RUN:
+    kept = read.open(folder).isel(cell=cell, trajectory=trajectory).load()
+    if kept["status"] == Status.NOT_RUN:
         raise RecordsError(f"{folder}: trajectory {trajectory} of cell {cell} has not been run; continue with --resume")
     record = {name: value[0] for name, value in _run(made, chosen, trajectory).items()}
     stopped = int(record["stopped"])
@@ -158,33 +160,33 @@ def replay(results: str | Path, cell: int, trajectory: int, first: int = 0, last
     if not 0 <= first < last:
         raise RecordsError(f"{folder}: trajectory {trajectory} of cell {cell} has the steps 0 to {stopped - 1}")
     return Replay(
-        scenario=scenario,
+        scenario=found.scenario,
         plan=made,
         cell=chosen,
         trajectory=trajectory,
         first=first,
         last=last,
-        parameters=program(scenario, scenario.conventions[0]).names,
-        columns=rows(scenario)[0],
+        parameters=found.program.names,
+        columns=found.columns,
         record=record,
         differences=tuple(f.name for f in layout.fields if not _alike(kept[f.name].values, record[f.name], f.dtype)),
     )
 
 
-def _planned(folder: Path) -> tuple[Scenario, Plan]:
-    """Return the scenario and plan of a run, with the digest that its records have."""
-    kept = store.attributes(folder)
-    origin = store.read_json(folder / "provenance.json")
+def _planned(folder: Path) -> tuple[Resolved, Plan]:
+    """Return the scenario of a run with what it names, and its plan, with the digest that its records have."""
+    kept = read.attributes(folder)
+    origin = disk.read_json(folder / "provenance.json")
     if origin is None:
         raise RecordsError(f"{folder}: provenance.json is missing or damaged; it says how the scenario was changed")
-    scenario = load(folder / "scenario.toml", origin["set"], origin.get("file"))
-    made = plan(scenario)
+    found = resolve(load(folder / "scenario.toml", origin["set"], origin.get("file")))
+    made = plan(found)
     if made.layout.digest != kept["digest"]:
         raise RecordsError(
             f"{folder}: scenario, data or program are not those of the records any more (digest "
             f"{made.layout.digest[:12]}, the records have {kept['digest'][:12]})"
         )
-    return scenario, made
+    return found, made
 
 
 def _alike(kept: NDArray[Any], now: Any, dtype: str) -> bool:

@@ -11,11 +11,11 @@ from simsa.machine.reference import Number
 from simsa.machine.replay import Step, Tie, Walker
 from simsa.primitives import ROWS
 from simsa.primitives.primitive import OPERANDS
+from simsa.records.status import Status
 from simsa.scenario.schema import EXACT
 from simsa.tape import Tape
 from simsa.tape.tape import FIRST, OP, OUT
 
-STATUS = ("finished", "left the ball", "met a NaN or an infinity", "stopped: its numbers have too many bits")
 SHOWN = 6
 """Numbers of a vector that are shown, unless all are asked for."""
 DIGITS = 40
@@ -57,7 +57,7 @@ def _heading(replay: Replay) -> Iterator[str]:
     cell, record = replay.cell, replay.record
     yield (
         f"{replay.plan.layout.header['name']}, c = {cell.c:.6g}, {cell.convention}, {cell.precision}, trajectory "
-        f"{replay.trajectory}: {replay.stopped} steps, {STATUS[int(record['status'])]}"
+        f"{replay.trajectory}: {replay.stopped} steps, {Status(int(record['status'])).words}"
     )
     events = [
         f"first tie at step {int(record['tie_first'])}" if record["tie_first"] >= 0 else "no tie",

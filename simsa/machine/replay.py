@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from simsa.machine.launch import Descent, Scale, initial_points, minibatches, streamed
 from simsa.machine.reference import FLOAT64, Arithmetic, Execution, Interpreter, Number
 from simsa.machine.sensitivity import Draw, difference, words
+from simsa.records.status import Status
 from simsa.tape import Tape
 
-FINISHED, UNBOUNDED, NOT_FINITE, TOO_LONG = range(4)
+FINISHED, UNBOUNDED, NOT_FINITE, TOO_LONG, _ = Status
 """How a trajectory stands: within the ball, out of it, at a NaN or an infinity, at numbers that are too long."""
 
 

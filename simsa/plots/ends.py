@@ -10,12 +10,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from simsa.plots.style import COLOURS, NARROW, STYLE, WIDE, Summary, families, height, title
+from simsa.vocabulary import PointKind
 
 LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
     "": ("not classified", {"color": "0.6", "marker": "."}),
-    "not_settled": ("not settled", {"color": "0.5", "marker": "+"}),
-    "clarke": ("Clarke critical", {"color": COLOURS[4], "marker": "o", "markerfacecolor": "none"}),
-    "artificial": ("artificial critical point", {"color": COLOURS[5], "marker": "X", "markeredgecolor": "black"}),
+    PointKind.NOT_SETTLED: ("not settled", {"color": "0.5", "marker": "+"}),
+    PointKind.CLARKE: ("Clarke critical", {"color": COLOURS[4], "marker": "o", "markerfacecolor": "none"}),
+    PointKind.ARTIFICIAL: (
+        "artificial critical point",
+        {"color": COLOURS[5], "marker": "X", "markeredgecolor": "black"},
+    ),
 }
 """Kinds of final points, the most telling last and so on top: what the legend says, and how they look."""
 

@@ -24,6 +24,7 @@ from simsa.plots.style import (
     scale_of_c,
     title,
 )
+from simsa.vocabulary import PointKind
 
 
 @mpl.rc_context(STYLE)
@@ -175,7 +176,7 @@ def _no_artificial(cell: Mapping[str, Any]) -> bool:
     finals = cell.get("final_kinds") or {"why": "not asked"}
     if finals["why"]:
         return False
-    return _none(finals["kinds"]["artificial"]["strata"])
+    return _none(finals["kinds"][PointKind.ARTIFICIAL]["strata"])
 
 
 def _none(strata: Sequence[Sequence[int]]) -> bool:

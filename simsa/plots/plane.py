@@ -9,15 +9,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from simsa.plots.style import COLOURS, NARROW, STYLE, WIDE, Summary, title
+from simsa.vocabulary import PointKind, TieKind
 
-TIES: dict[str, tuple[str, dict[str, Any]]] = {
-    "Sing": ("Sing: not differentiable", {"color": COLOURS[4], "marker": "s", "markersize": 2.6}),
-    "C": ("C: differentiable, AD is wrong", {"color": COLOURS[1], "marker": "D", "markersize": 2.6}),
-    "harmless": ("harmless tie", {"color": "0.55", "marker": "_", "markersize": 4}),
-    "undecided": ("tie, not classified", {"color": "0.55", "marker": "|", "markersize": 4}),
+TIES: dict[TieKind, tuple[str, dict[str, Any]]] = {
+    TieKind.SING: ("Sing: not differentiable", {"color": COLOURS[4], "marker": "s", "markersize": 2.6}),
+    TieKind.C: ("C: differentiable, AD is wrong", {"color": COLOURS[1], "marker": "D", "markersize": 2.6}),
+    TieKind.HARMLESS: ("harmless tie", {"color": "0.55", "marker": "_", "markersize": 4}),
+    TieKind.UNDECIDED: ("tie, not classified", {"color": "0.55", "marker": "|", "markersize": 4}),
 }
-CRITICAL: dict[str, tuple[str, dict[str, Any]]] = {
-    "artificial": (
+CRITICAL: dict[PointKind, tuple[str, dict[str, Any]]] = {
+    PointKind.ARTIFICIAL: (
         "artificial critical point of J",
         {"color": "black", "marker": "o", "markersize": 6, "markerfacecolor": "none", "markeredgewidth": 0.8},
     ),

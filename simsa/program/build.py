@@ -4,6 +4,7 @@ import importlib
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -18,8 +19,33 @@ from simsa.program.program import Program
 from simsa.program.trace import trace
 
 
+@dataclass(frozen=True)
+class Target:
+    """A function in a user's module, which has been imported. said: how it was named, "module:function"."""
+
+    said: str
+    function: Callable[..., Any]
+
+
+def imported(said: str, folder: str | Path = ".") -> Target:
+    """Import the module of a user's function.
+
+    said: "module:function"; the module is a file in `folder` (or a package there), or else an installed one. Raises
+    ProgramError, with the user's file and line, for whatever goes wrong in the module, and if it has no such function.
+    """
+    name, colon, attribute = said.partition(":")
+    if not colon or not name or not attribute.isidentifier():
+        raise ProgramError(f"target '{said}': expected module:function")
+    module = _guarded(said, lambda: _module(name, Path(folder)))
+    function = getattr(module, attribute, None)
+    if not callable(function):
+        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise ProgramError(f"target '{said}': {unknown('function', attribute, known)}")
+    return Target(said, function)
+
+
 def python(
-    target: str,
+    target: str | Target,
     parameters: int | None = None,
     data: int | Sequence[str] | None = None,
     convention: str | Mapping[str, str | float] | Convention = "tensorflow",
@@ -27,26 +53,21 @@ def python(
 ) -> Program:
     """Return the program of a user's function.
 
-    target: "module:function"; the module is a file in `folder` (or a package there), or else an installed one.
-    parameters, data: how many (or the names of the data columns); left out, they are the attributes `parameters` and
-    `data` of the function. Raises ProgramError, with the user's file and line, for whatever goes wrong in the module or
-    the function.
+    target: "module:function", as in `imported`; or what that returned, so that the module is not imported again.
+    folder: of the module, as there. parameters, data: how many (or the names of the data columns); left out, they are
+    the attributes `parameters` and `data` of the function. convention: as in `trace`. Raises ProgramError, with the
+    user's file and line, for whatever goes wrong in the module or the function.
     """
-    name, colon, attribute = target.partition(":")
-    if not colon or not name or not attribute.isidentifier():
-        raise ProgramError(f"target '{target}': expected module:function")
-    module = _guarded(target, lambda: _module(name, Path(folder)))
-    function = getattr(module, attribute, None)
-    if not callable(function):
-        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise ProgramError(f"target '{target}': {unknown('function', attribute, known)}")
+    found = imported(target, folder) if isinstance(target, str) else target
+    function = found.function
     p = getattr(function, "parameters", None) if parameters is None else parameters
     d = getattr(function, "data", 0) if data is None else data
     if p is None:
         raise ProgramError(
-            f"target '{target}': how many parameters? Say parameters = ..., or set {attribute}.parameters"
+            f"target '{found.said}': how many parameters? Say parameters = ..., or set "
+            f"{found.said.partition(':')[2]}.parameters"
         )
-    program: Program = _guarded(target, lambda: trace(function, p, d if isinstance(d, int) else len(d), convention))
+    program: Program = _guarded(found.said, lambda: trace(function, p, d if isinstance(d, int) else len(d), convention))
     return program
 
 

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from simsa import questions
-from simsa.analysis.verdicts import BROKEN, CONSISTENT, CONTRADICTED, COVERED, NOT_DECIDED, NOT_MET, OPEN
 from simsa.ensemble.plan import plan
-from simsa.ensemble.store import read_json
+from simsa.ensemble.resolve import resolve
 from simsa.errors import known
+from simsa.records.disk import read_json
 from simsa.report.section import Link, Paragraph, Section, Summary, Table, Text, marked
 from simsa.report.words import event
 from simsa.scenario import load
+from simsa.vocabulary import Met, PointKind, Verdict
 
 HEAD = """\
 Every scenario of `scenarios/`, run in full. `make catalogue` writes this page from the records; it is not edited. The
@@ -38,7 +39,12 @@ JUDGED = (
 )  # fmt: skip
 """The columns of the two tables."""
 
-REASONS = {CONSISTENT: COVERED, CONTRADICTED: COVERED, NOT_DECIDED: OPEN, NOT_MET: BROKEN}
+REASONS = {
+    Verdict.CONSISTENT: Met.COVERED,
+    Verdict.CONTRADICTED: Met.COVERED,
+    Verdict.NOT_DECIDED: Met.OPEN,
+    Verdict.NOT_MET: Met.NOT_MET,
+}
 """From a verdict to the state of the hypotheses that are named beside it."""
 
 Row = tuple[Text, ...]
@@ -55,7 +61,7 @@ def summary_of(file: Path, folder: Path) -> Summary | str:
     scenario = load(file)
     claimed = {(entry["claim"], entry["event"], entry["claimed_text"], entry["text"]) for entry in summary["claims"]}
     now = {(i, one.event, one.probability_text, one.text) for i, one in enumerate(questions.claims(scenario))}
-    if summary["digest"] != plan(scenario).layout.digest or claimed != now:
+    if summary["digest"] != plan(resolve(scenario)).layout.digest or claimed != now:
         return "not run since the file changed"
     return summary
 
@@ -110,7 +116,7 @@ def _hits(summary: Summary, entries: Sequence[Mapping[str, Any]]) -> str:
     """
     total, found = sum(entry["trajectories"] for entry in entries), sum(entry["hits"] for entry in entries)
     looked, kind = total, entries[0]["event"]
-    if kind in ("clarke", "artificial", "landed"):
+    if kind in (PointKind.CLARKE, PointKind.ARTIFICIAL, "landed"):
         looked = sum(_examined(summary["cells"][entry["cell"]], kind) for entry in entries)
     return f"{found:,} of {looked:,}" + (f" examined, of {total:,}" if looked < total else "")
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from simsa.report.section import Block, Paragraph, Section, Summary, Table
 from simsa.report.words import Cell, ascending, differing, interval, scale
+from simsa.vocabulary import PointKind, TieKind
 
 LISTED = 60
 """Most cells that are listed."""
@@ -65,10 +66,12 @@ def _classified(cells: Sequence[Cell]) -> dict[str, Callable[[Cell], str]]:
     """Return the columns about points that were classified, each if some were: from a cell to its entry."""
     columns: dict[str, Callable[[Cell], str]] = {}
     if any(cell["tie_kinds"]["classified"] for cell in cells):
-        columns["harmless/C/Sing"] = lambda cell: _kinds(cell["tie_kinds"], ("harmless", "C", "Sing"))
+        columns["harmless/C/Sing"] = lambda cell: _kinds(cell["tie_kinds"], (TieKind.HARMLESS, TieKind.C, TieKind.SING))
         columns["certified"] = lambda cell: _certified(cell["tie_kinds"])
     if any(cell.get("final_kinds", {}).get("classified") for cell in cells):
-        columns["Clarke/artificial"] = lambda cell: _kinds(cell["final_kinds"], ("clarke", "artificial"))
+        columns["Clarke/artificial"] = lambda cell: _kinds(
+            cell["final_kinds"], (PointKind.CLARKE, PointKind.ARTIFICIAL)
+        )
     return columns
 
 

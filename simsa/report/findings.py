@@ -6,12 +6,12 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from simsa.analysis.verdicts import AS_STATED, BROKEN, COVERED, OPEN
 from simsa.errors import known
 from simsa.report.section import Bullets, Paragraph, Section, Summary
 from simsa.report.words import event, interval, scale
+from simsa.vocabulary import Met
 
-STATES = (BROKEN, OPEN, COVERED, AS_STATED)
+STATES = (Met.NOT_MET, Met.OPEN, Met.COVERED, Met.AS_STATED)
 """How a hypothesis can be met, in the order in which they are listed."""
 
 
@@ -95,18 +95,18 @@ def hypotheses(summary: Summary) -> Section | None:
     items = [
         f"{state}: {hypothesis}: {'; '.join(reasons)}"
         for state in STATES
-        if state != AS_STATED
+        if state != Met.AS_STATED
         for (found, hypothesis), reasons in said.items()
         if found == state
     ]
-    elsewhere = {hypothesis for state, hypothesis in said if state != AS_STATED}
+    elsewhere = {hypothesis for state, hypothesis in said if state != Met.AS_STATED}
     plain = [
         f"{hypothesis} ({'; '.join(reasons)})" if hypothesis in elsewhere else hypothesis
         for (state, hypothesis), reasons in said.items()
-        if state == AS_STATED
+        if state == Met.AS_STATED
     ]
     if plain:
-        items.append(f"{AS_STATED}: {'; '.join(plain)}")
+        items.append(f"{Met.AS_STATED}: {'; '.join(plain)}")
     return Section("Hypotheses", (Bullets(tuple(map(Paragraph, items))),)) if items else None
 
 

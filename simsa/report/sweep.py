@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from simsa.records.disk import write
 from simsa.report import cells, findings, html, markdown, terminal
 from simsa.report.figures import drawn
-from simsa.report.files import write
 from simsa.report.section import Figure, Section, Summary
 
 SECTIONS: tuple[Callable[[Summary], Section | None], ...] = (

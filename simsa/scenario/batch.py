@@ -4,14 +4,15 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from simsa.scenario.model import AS_STATED, COVERED, NOT_MET, Count, Model
+from simsa.scenario.model import Count, Model
+from simsa.vocabulary import Met
 
-State = tuple[str, str]
+State = tuple[Met, str]
 """How the hypothesis "I_k iid uniform over the nonempty subsets" is met, and why."""
 
-ONE_SAMPLE: State = AS_STATED, "there is one sample, so every law is the paper's"
+ONE_SAMPLE: State = Met.AS_STATED, "there is one sample, so every law is the paper's"
 WHOLE: State = (
-    COVERED,
+    Met.COVERED,
     "every minibatch is the whole of the data, which is one of the f_I, and its selection gradient is that of J: the "
     "recursion is the proof's without noise",
 )
@@ -27,7 +28,7 @@ class UniformSubset(Model):
 
     def state(self, n: int) -> State:
         """Return how the theorems' hypothesis on I_k is met with n samples, and why."""
-        return AS_STATED, "this is the paper's law"
+        return Met.AS_STATED, "this is the paper's law"
 
 
 class Full(Model):
@@ -58,7 +59,7 @@ class FixedSize(Model):
         if self.size == n and not self.replace:
             return WHOLE
         functions = "means over multisets of samples" if self.replace else "f_I"
-        return COVERED, (
+        return Met.COVERED, (
             f"minibatches of a fixed size are iid, draw from finitely many {functions}, and have the selection "
             "gradient of J as their mean; the proofs use no more of the law"
         )
@@ -78,7 +79,7 @@ class Reshuffled(Model):
             return ONE_SAMPLE
         if self.size == n:
             return WHOLE
-        return NOT_MET, (
+        return Met.NOT_MET, (
             "reshuffled minibatches are not independent within an epoch, so their mean given the past is not that of "
             "J, which the proof on limits needs; that almost no x_0 lands is proved for every sequence of subsets"
         )

@@ -12,6 +12,8 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, GetCoreSchemaHandler, Tag
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from simsa.vocabulary import Asked, Met
+
 T = TypeVar("T")
 
 Items = Annotated[tuple[T, ...], Field(strict=False)]
@@ -121,22 +123,17 @@ class OneOf:
         return core_schema.literal_schema(self.names)
 
 
-AS_STATED, COVERED, NOT_MET, OPEN = "as stated", "covered by the proof", "not met", "open"
-"""How a hypothesis is met. Covered by the proof: not as the theorem states it, but the proof needs no more than holds.
-Open: it cannot be decided from the scenario."""
-
-
 @dataclass(frozen=True)
 class Hypothesis:
     """How a hypothesis of the paper's theorems is met in a run, as far as the scenario tells.
 
-    theorem: its number in Bolte and Pauwels (NeurIPS 2020). state: AS_STATED, COVERED, NOT_MET or OPEN. why: the
-    reason, in a sentence that stands on its own. c: the step scales that it is said of; None: all of them.
+    theorem: its number in Bolte and Pauwels (NeurIPS 2020), such as "4 and 7". hypothesis: which of them. state: how it
+    is met. why: the reason, in a sentence that stands on its own. c: the step scales that it is said of; None: all.
     """
 
     theorem: str
-    hypothesis: str
-    state: str
+    hypothesis: Asked
+    state: Met
     why: str
     c: tuple[float, ...] | None = None
 

@@ -19,10 +19,6 @@ from simsa.scenario.batch import Batch, FixedSize, UniformSubset
 from simsa.scenario.data import Data, finish, select
 from simsa.scenario.initial import Initial, Normal
 from simsa.scenario.model import (
-    AS_STATED,
-    COVERED,
-    NOT_MET,
-    OPEN,
     Count,
     Hypothesis,
     Items,
@@ -39,6 +35,7 @@ from simsa.scenario.model import (
 from simsa.scenario.scales import Scales
 from simsa.scenario.step_size import StepSize, Table
 from simsa.scenario.stream import Stream
+from simsa.vocabulary import Asked, Met
 
 EXACT = "exact"
 PRECISIONS = ("float64", "float32", EXACT)
@@ -386,11 +383,11 @@ class Scenario(Model):
             listed = tuple(i * self.sgd.steps // (count - 1) for i in range(count)) if count > 1 else (self.sgd.steps,)
         return np.unique(np.array(listed, dtype=np.int64))
 
-    def digest(self) -> str:
+    def digest(self, samples: NDArray[np.float64]) -> str:
         """Return the SHA-256 of the scenario, defaults included, and of its data.
 
-        What changes no record does not count: `[run]`, `[[claim]]`, `record.classify`, `sgd.bits` if nothing is exact,
-        an empty `[[observe]]`.
+        samples: those that `rows` reads, (n, d). What changes no record does not count: `[run]`, `[[claim]]`,
+        `record.classify`, `sgd.bits` if nothing is exact, an empty `[[observe]]`.
         """
         exclude: dict[str, IncEx | bool] = {"run": True, "claim": True, "record": {"classify"}}
         if not self.observe:
@@ -400,7 +397,7 @@ class Scenario(Model):
         counted = self.model_dump(mode="json", exclude=exclude)
         said = json.dumps(counted, sort_keys=True, separators=(",", ":"))
         hashed = hashlib.sha256(said.encode())
-        hashed.update(rows(self)[1].astype("<f8").tobytes())
+        hashed.update(samples.astype("<f8").tobytes())
         return hashed.hexdigest()
 
 
@@ -435,29 +432,29 @@ def json_schema() -> dict[str, object]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Scenario.model_json_schema()}
 
 
-def hypotheses(scenario: Scenario) -> tuple[Hypothesis, ...]:
+def hypotheses(scenario: Scenario, samples: int) -> tuple[Hypothesis, ...]:
     """Return what Theorems 4 and 7 ask, and how this scenario meets it: what warnings, tables and verdicts say.
 
-    Read from the proofs (Sections D and E of the paper): both take any f_I from a finite set, iid with the selection
-    gradient of J as their mean, and any steps gamma_k = o(1/log k). That almost no x_0 lands in finite time needs no
-    law of I_k at all.
+    samples: how many the data have, as `rows` reads them; of streamed ones it does not matter. Read from the proofs
+    (Sections D and E of the paper): both take any f_I from a finite set, iid with the selection gradient of J as their
+    mean, and any steps gamma_k = o(1/log k). That almost no x_0 lands in finite time needs no law of I_k at all.
     """
     c = scenario.c_values()
     drawn = isinstance(scenario.sweep.c, Scales) and scenario.sweep.c.drawn
     chosen = "chosen, not drawn: it may be one of the exceptions"
-    decided = {True: AS_STATED, False: NOT_MET, None: OPEN}
+    decided = {True: Met.AS_STATED, False: Met.NOT_MET, None: Met.OPEN}
 
-    def said(theorem: str, hypothesis: str, held: bool | None, why: str) -> Hypothesis:
+    def said(theorem: str, hypothesis: Asked, held: bool | None, why: str) -> Hypothesis:
         return Hypothesis(theorem, hypothesis, decided[held], why)
 
     if isinstance(scenario.data, Stream):
         why = (
             "each step draws fresh samples, so J is an expectation and no union of null sets over the f_I is a null set"
         )
-        law = NOT_MET, "there are no indices to draw: each sample is drawn afresh"
-        finite: tuple[Hypothesis, ...] = (Hypothesis("4 and 7", "J is a finite sum", NOT_MET, why),)
+        law = Met.NOT_MET, "there are no indices to draw: each sample is drawn afresh"
+        finite: tuple[Hypothesis, ...] = (Hypothesis("4 and 7", Asked.FINITE_SUM, Met.NOT_MET, why),)
     else:
-        law, finite = scenario.sgd.batch.state(1 if scenario.data is None else len(rows(scenario)[1])), ()
+        law, finite = scenario.sgd.batch.state(samples), ()
     within, above = (tuple(c[chosen_c].tolist()) for chosen_c in (c <= 1, c > 1))
     many = f"{len(above)} of the {len(c)} step scales" if len(c) > 1 else "the step scale"
     rescaled = (
@@ -465,29 +462,32 @@ def hypotheses(scenario: Scenario) -> tuple[Hypothesis, ...]:
         "exceptional c are countably many among all c > 0"
     )
     scales = (
-        Hypothesis("4", "c in (0, 1]", AS_STATED, "so are these step scales", within if above else None),
-        Hypothesis("4", "c in (0, 1]", COVERED, rescaled, above if within else None),
+        Hypothesis("4", Asked.UNIT, Met.AS_STATED, "so are these step scales", within if above else None),
+        Hypothesis("4", Asked.UNIT, Met.COVERED, rescaled, above if within else None),
     )
     return (
         *finite,
-        said("4 and 7", "alpha_k = o(1/log k)", *scenario.sgd.step_size.vanishing),
+        said("4 and 7", Asked.VANISHING, *scenario.sgd.step_size.vanishing),
         said(
             "4",
-            "the sum of alpha_k is infinite (used for limits to be critical)",
+            Asked.DIVERGENT,
             *scenario.sgd.step_size.divergent,
         ),
         *(one for one, some in zip(scales, (within, above), strict=True) if some),
-        said("4", "almost all c", drawn or None, f"c is {'drawn from a density' if drawn else chosen}"),
-        Hypothesis("4 and 7", "I_k iid uniform over the nonempty subsets", *law),
-        said("4 and 7", "almost all x_0", *scenario.initial.density),
-        said("4 and 7", "x_k is bounded", None, "the records count the trajectories that left the ball"),
+        said("4", Asked.ALMOST_ALL_C, drawn or None, f"c is {'drawn from a density' if drawn else chosen}"),
+        Hypothesis("4 and 7", Asked.BATCHES, *law),
+        said("4 and 7", Asked.STARTS, *scenario.initial.density),
+        said("4 and 7", Asked.BOUNDED, None, "the records count the trajectories that left the ball"),
     )
 
 
-def warnings(scenario: Scenario) -> tuple[str, ...]:
-    """Return a line for each hypothesis that the scenario does not meet, in the words of `hypotheses`."""
+def warnings(scenario: Scenario, samples: int) -> tuple[str, ...]:
+    """Return a line for each hypothesis that the scenario does not meet, in the words of `hypotheses`.
+
+    samples: how many the data have, as there.
+    """
     return tuple(
         f"{scenario.path}: warning: a hypothesis of Theorem {h.theorem} is not met: {h.hypothesis}: {h.why}"
-        for h in hypotheses(scenario)
-        if h.state == NOT_MET
+        for h in hypotheses(scenario, samples)
+        if h.state == Met.NOT_MET
     )

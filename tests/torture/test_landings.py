@@ -9,8 +9,11 @@ import pytest
 import simsa
 from simsa.analysis import kinds
 from simsa.analysis.intervals import Tally
-from simsa.analysis.landings import LANDED, NOT_LANDED, UNDECIDED
+from simsa.analysis.landings import Landing
+from simsa.vocabulary import TieKind
 from tests.test_verdicts import points_of, subject_of
+
+NOT_LANDED, LANDED, UNDECIDED, _ = Landing
 
 KIND = 12_005
 
@@ -72,7 +75,7 @@ def test_landings_are_those_of_the_slopes(programs):
             later = ties[t] > 1 + (first[t] == 3)
             outcome[t] = LANDED if one in ("Sing", "C") else UNDECIDED if later else NOT_LANDED
         counted = {name: entry["count"] for name, entry in found["kinds"].items()}
-        wanted = {name: list(right.values()).count(name) for name in kinds.TIES}
+        wanted = {name: list(right.values()).count(name) for name in TieKind}
         if counted != wanted or landings.outcomes().tolist() != outcome:
             failed.append(number)
     assert not failed

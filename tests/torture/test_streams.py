@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import simsa
-from simsa.ensemble.plan import plan
 from simsa.machine import initial_points
 from simsa.machine.launch import descend, minibatches
 from simsa.scenario import load
+from tests.runs import planned
 
 pytestmark = pytest.mark.torture
 
@@ -95,21 +95,21 @@ def test_a_cell_draws_the_same_in_every_list(tmp_path, programs):
         law = int(rng.integers(3))
         rows = [[float(v)] for v in rng.integers(-2, 3, n)]
 
-        def planned(some, rng=rng, rows=rows, seed=seed, batch=f"{{ {laws[law]} }}"):
+        def made_of(some, rng=rng, rows=rows, seed=seed, batch=f"{{ {laws[law]} }}"):
             c = ", ".join(spelling(rng, one) for one in some)
             file = tmp_path / "generated.toml"
             file.write_text(TEXT.format(seed=seed, rows=rows, batch=batch, c=c), encoding="utf-8")
-            return plan(load(file))
+            return planned(load(file))
 
         def records(made, cell):
             tape = made.tapes[cell.convention]
             return descend(tape, made.rows, made.descent, c=cell.scale, first=0, count=5, precision=cell.precision)
 
-        whole = planned(scales)
+        whole = made_of(scales)
         cells = {(cell.scale, cell.precision): records(whole, cell) for cell in whole.layout.cells}
         good = [c for c, _ in cells][::2] == scales
         chosen = [scales[i] for i in rng.permutation(len(scales))[: rng.integers(1, len(scales) + 1)]]
-        part = planned(chosen)
+        part = made_of(chosen)
         for cell in part.layout.cells:
             ours, theirs = records(part, cell), cells[cell.scale, cell.precision]
             good = good and all(ours[name].tobytes() == theirs[name].tobytes() for name in theirs)

@@ -1,0 +1,97 @@
+"""What a scenario takes from outside, taken once: data are read, the user's module is imported, samples of J are drawn.
+
+All that follows from it, `plan` and the report, is a function of the result and reads nothing again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsa.errors import DataError, ProgramError
+from simsa.machine.launch import Initial, Stream, evaluation
+from simsa.program import Program, build, expression
+from simsa.program.build import imported
+from simsa.scenario import Scenario, rows
+from simsa.scenario.schema import Expression, Python
+from simsa.scenario.stream import Stream as Streamed
+
+
+@dataclass(frozen=True, eq=False)
+class Resolved:
+    """A scenario with all that it names.
+
+    programs: the loss of one sample, by the label of the tie convention; the first is that of the first convention.
+    columns: the names of the data columns. samples: as they were read, (n, d); none if they are streamed. rows: those
+    that J is the mean over, (n, d): the samples, or, if they are streamed, those that J is estimated on. initial: the
+    law of x_0. stream: the law of streamed samples. observables: the functions of the parameters that are recorded.
+    """
+
+    scenario: Scenario
+    programs: Mapping[str, Program] = field(repr=False)
+    columns: tuple[str, ...]
+    samples: NDArray[np.float64] = field(repr=False)
+    rows: NDArray[np.float64] = field(repr=False)
+    initial: Initial = field(repr=False)
+    stream: Stream | None = field(repr=False)
+    observables: tuple[Program, ...] = field(repr=False)
+
+    @property
+    def program(self) -> Program:
+        """Return the program under the first convention: shapes and names are the same under all."""
+        return next(iter(self.programs.values()))
+
+
+def resolve(scenario: Scenario) -> Resolved:
+    """Return the scenario with all that it names.
+
+    Raises ScenarioError, DataError or ProgramError, with the scenario's file in front, if data cannot be read, if the
+    program cannot be made, or if they do not fit together.
+    """
+    programs = losses(scenario)
+    some = next(iter(programs.values()))
+    columns, samples = rows(scenario)
+    stream, used = None, samples
+    if isinstance(scenario.data, Streamed):
+        stream = Stream(*scenario.data.sample.mixed(some.data, f"{scenario.path}: data.sample"))
+        used = evaluation(stream, scenario.data.evaluate, scenario.scenario.seed)
+    if used.shape[1] != some.data:
+        raise DataError(
+            f"{scenario.path}: data: the program reads {some.data} numbers of each sample, the data have "
+            f"{len(columns)} columns"
+        )
+    initial = Initial(*scenario.initial.ingredients(some.p, some.layers))
+    return Resolved(scenario, programs, columns, samples, used, initial, stream, _observables(scenario, some))
+
+
+def losses(scenario: Scenario) -> dict[str, Program]:
+    """Return the loss of one sample under each tie convention, by its label, in the scenario's order.
+
+    A user's module is imported once, and its function traced once for each convention. Raises ProgramError, with the
+    scenario's file in front.
+    """
+    said = scenario.program
+    options = said.model_dump(exclude={"kind", "convention"})
+    try:
+        if isinstance(said, Expression):
+            options["text"] = options.pop("expression")
+        elif isinstance(said, Python):
+            options["target"] = imported(said.target, scenario.path.parent)
+        made = {one.label: build(said.kind, **options, convention=one) for one in scenario.conventions}
+        if (q := next(iter(made.values())).q) != 1:
+            raise ProgramError(f"a loss is one number, this program returns {q}")
+    except ProgramError as error:
+        raise ProgramError(f"{scenario.path}: program: {error}") from None
+    return made
+
+
+def _observables(scenario: Scenario, of: Program) -> tuple[Program, ...]:
+    """Return the observables of the parameters of a program; raises ProgramError, with file and key."""
+    found = []
+    for i, one in enumerate(scenario.observe):
+        try:
+            found.append(expression(one.expression, of.names or of.p))
+        except ProgramError as error:
+            raise ProgramError(f"{scenario.path}: observe.{i}.expression: {error}") from None
+    return tuple(found)

@@ -1,0 +1,135 @@
+"""Records for reading, refused if they are not what was written: plain arrays cell by cell, or an xarray Dataset."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsa.errors import RecordsError
+from simsa.records.disk import read_json
+from simsa.records.fields import CELL, FIELDS
+from simsa.records.layout import FORMAT, TASKS, ZARR
+
+if TYPE_CHECKING:  # 0.8 s of imports that an error in a scenario need not wait for
+    import xarray
+    import zarr
+
+
+def exists(folder: Path) -> bool:
+    """Tell whether there are records in `folder`."""
+    return (folder / ZARR).exists()
+
+
+def attributes(folder: Path) -> dict[str, Any]:
+    """Return the attributes of the records in `folder`.
+
+    Raises RecordsError if there are no records, or if what no block owns is not what was written: the attributes, how
+    an array is to be read, the coordinates.
+    """
+    path = folder if folder.suffix == ".zarr" else folder / ZARR
+    if not path.exists():
+        raise RecordsError(f"{folder}: no records here (there is no {ZARR})")
+    group = read_json(path / "zarr.json") or {}
+    kept: dict[str, Any] = group.get("attributes", {})
+    if "format" not in kept or "digest" not in kept:
+        raise RecordsError(f"{path}: not records of simsa, or damaged")
+    if kept["format"] != FORMAT:
+        raise RecordsError(f"{path}: records of format {kept['format']}; this version of simsa reads format {FORMAT}")
+    owned = kept.pop("files", None)
+    if not isinstance(owned, dict) or "zarr.json" not in owned:
+        raise RecordsError(f"{path}: not records of simsa, or damaged")
+    for file, known in owned.items():
+        if not (path / file).is_file() or checksum(path, Path(file)) != known:
+            lost = "is not what was written" if (path / file).exists() else "is missing"
+            raise RecordsError(f"{path / file} {lost}: the records cannot be read without it; restore it, or overwrite")
+    return kept
+
+
+def checksum(path: Path, file: Path) -> str:
+    """Return the SHA-256 of a file of records; of the group's, in which these digests are kept, of all the rest."""
+    data = (path / file).read_bytes()
+    if file == Path("zarr.json"):
+        group = json.loads(data)
+        group["attributes"].pop("files", None)
+        group.pop("consolidated_metadata", None)  # a copy, which others may add
+        data = json.dumps(group, sort_keys=True).encode()
+    return hashlib.sha256(data).hexdigest()
+
+
+def _complete(path: Path) -> None:
+    """Raise RecordsError if a finished block of these records lacks a file, which would read back as fill values."""
+    for task in (path.parent / TASKS).glob("*.json"):
+        for file in (read_json(task) or {}).get("files", ()):
+            if not (path / file).is_file():
+                raise RecordsError(f"{path / file} is missing: compute block {task.stem} again with --resume")
+
+
+class Recorded(Mapping[str, NDArray[Any]]):
+    """The records of one cell: fields and coordinates by their names, each field read whenever it is looked up."""
+
+    def __init__(self, fields: Mapping[str, "zarr.Array[Any]"], cell: int, coordinates: Mapping[str, NDArray[Any]]):
+        """Take the fields of all cells, the number of one, and its coordinates."""
+        self._fields, self._cell, self._coordinates = fields, cell, coordinates
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._coordinates[name] if name in self._coordinates else np.asarray(self._fields[name][self._cell])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self._fields, *self._coordinates])
+
+    def __len__(self) -> int:
+        return len(self._fields) + len(self._coordinates)
+
+
+def cells(folder: Path) -> list[Recorded]:
+    """Open the records in `folder` for reading, cell by cell, as plain arrays: `open` without a second of imports.
+
+    Raises RecordsError if there are no records, or if parts of them are lost or changed; reading a damaged chunk raises
+    ValueError.
+    """
+    import zarr
+
+    attributes(folder)
+    _complete(folder / ZARR)
+    group = zarr.open_group(folder / ZARR, mode="r", zarr_format=3)
+    arrays: dict[str, Any] = dict(group.arrays())
+    fields = {f.name: arrays.pop(f.name) for f in FIELDS if f.name in arrays}
+    alone = {name: (array.metadata.dimension_names, array[...]) for name, array in arrays.items()}
+    return [
+        Recorded(fields, i, {name: v[i] if axes == (CELL,) else v for name, (axes, v) in alone.items()})
+        for i in range(fields["status"].shape[0])
+    ]
+
+
+def open(path: str | Path) -> "xarray.Dataset":
+    """Open records for reading: a variable for each field, by (cell, trajectory).
+
+    path: the folder of a run, or the `records.zarr` in it. Values are read when they are used. Coordinates of
+    a cell: c, convention, precision, last_step_size. A trajectory that has not been run (yet) has status 255.
+    Raises RecordsError if there are no records, or if parts of them are lost or changed; reading a damaged chunk raises
+    ValueError.
+
+    `simsa.open_records("results/relu_net").sensitive_first.sel(cell=0)` is the first landing of each run of a
+    cell.
+    """
+    import xarray
+
+    folder = Path(path)
+    kept = attributes(folder)
+    where = folder if folder.suffix == ".zarr" else folder / ZARR
+    _complete(where)
+    data = xarray.open_dataset(
+        where,
+        engine="zarr",
+        consolidated=False,
+        chunks=None,
+        use_zarr_fill_value_as_mask=False,
+        zarr_format=3,
+    )
+    data = data[[f.name for f in FIELDS if f.name in data]]
+    data.attrs = {key: value for key, value in kept.items() if key != "coordinates"}
+    return data
