@@ -177,8 +177,9 @@ def options(interpreter: Interpreter, k: int, run: Execution, limit: int) -> lis
 
     Of a branch table, those of the first rows that hold where each guard that is 0 is taken as below, at or above it.
     Where a row mixes pieces by a convention, each of them; the mixture is one more piece, and adds to the hull only if
-    it is no convex one, such as relu'(0) = 2. Of `max` and `min` each largest operand, of `sort` each order. Raises
-    ProgramError if there are more than `limit` such orders.
+    it is no convex one, such as relu'(0) = 2, or nothing at all, as with `torch.clamp` where its bounds meet. Of `max`
+    and `min` each largest operand, of `sort` each order. Raises ProgramError if there are more than `limit` such
+    orders.
     """
     row, _, x, _ = interpreter.line(k, run.values)
     if row.name == "sort":
@@ -190,7 +191,8 @@ def options(interpreter: Interpreter, k: int, run: Execution, limit: int) -> lis
     found: dict[Any, Any] = {}
     for decision in (run.decisions[k], *_explore(table(interpreter, k, run), {})):
         mixed = row.arity is not None and len(decision) > 1
-        if not mixed or min(weight for weight, _ in decision) < 0:
+        weights = [weight for weight, _ in decision]
+        if not mixed or min(weights) < 0 or not any(weights):
             found.setdefault(label(interpreter, k, decision), decision)
         if mixed:
             for _, piece in decision:

@@ -96,6 +96,8 @@ def plan(found: Resolved) -> Plan:
         objective_trajectories=scenario.record.objective_trajectories,
         stream=found.stream,
         snapshots=bool(scenario.observe),
+        rule=scenario.sgd.rule.row,
+        numbers=scenario.sgd.rule.values,
     )
     cells = tuple(
         Cell(scale, convention.label, precision)

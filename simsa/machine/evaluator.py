@@ -93,7 +93,7 @@ def branches(tape: Tape, execution: "Execution") -> Branches:
             pieces.append(int(decision[0]) if row.name != "sort" and len(decision) == 1 else tuple(map(int, decision)))
         else:
             used = [piece for weight, piece in decision if weight != 0]
-            mixed = [b.between for b in row.tie_rows].index(tuple(p for _, p in decision)) if len(used) > 1 else 0
+            mixed = [b.between for b in row.tie_rows].index(tuple(p for _, p in decision)) if len(used) != 1 else 0
             pieces.append(used[0] if len(used) == 1 else len(row.pieces) + mixed)
     norms = [k for k in execution.margins if k not in execution.decisions]
     return Branches(

@@ -18,11 +18,12 @@ from simsa.errors import DataError, TapeError, known
 from simsa.kernels.arguments import Recursion, Samples, State, Walks
 from simsa.kernels.calls import address_of
 from simsa.kernels.streams import EVALUATION, SAMPLE, blocks_of_sample, key_of, scratch_size
-from simsa.machine.generate import around, kernels
+from simsa.machine.generate import around, kernels, stepping
 from simsa.machine.layout import LANE_BYTES, Layout, laid_out, layout
 from simsa.machine.memory import memory_of, scratch_of, uniforms
 from simsa.machine.specialise import MARCHING, engine_text, is_straight
 from simsa.program.program import Builder
+from simsa.rules import SGD, Rule
 from simsa.tape import Tape, assemble
 
 LAWS = ("full", "uniform_subset", "fixed_size", "fixed_size_replaced", "reshuffled", "streamed")
@@ -108,7 +109,8 @@ class Descent:
     alpha: (steps,), gamma_k = c alpha_k. checkpoints: increasing steps in 0..steps at which J(x_k) is recorded, for
     trajectories numbered below objective_trajectories; with `snapshots`, x_k is as well, for all of them. radius: a
     trajectory that leaves |x|_inf <= radius stops. stream: the law of the samples, if each step draws `size` fresh ones
-    (law "fixed_size"); the data are then those that J is estimated on.
+    (law "fixed_size"); the data are then those that J is estimated on. rule, numbers: how a step is taken, and the
+    rule's numbers in their order, of which floating point takes the nearest float64.
     """
 
     steps: int
@@ -123,9 +125,13 @@ class Descent:
     objective_trajectories: int
     snapshots: bool = False
     stream: Stream | None = None
+    rule: Rule = SGD
+    numbers: tuple[Fraction, ...] = ()
 
     def __post_init__(self) -> None:
         known("law of the minibatch", self.law, ("fixed_size",) if self.stream else get_args(Law))
+        if len(self.numbers) != len(self.rule.numbers):
+            raise DataError(f"{self.rule.name} takes the numbers ({', '.join(self.rule.numbers)}), got {self.numbers}")
 
     def key(self, c: Scale) -> np.uint64:
         """Return the key of the random numbers of a step scale: a function of its value and the seed alone."""
@@ -189,6 +195,7 @@ def begin(tape: Tape, descent: Descent, *, c: Scale, first: int, count: int, pre
     none = np.full(count, -1, np.int32)
     state = State(
         x=initial_points(descent, c, first, count, p).astype(kind),
+        held=np.zeros((count, len(descent.rule.state), p), kind),
         status=np.zeros(count, np.uint8),
         stopped=np.full(count, descent.steps, np.int32),
         tie_first=none,
@@ -246,13 +253,14 @@ def advance(
     recursion = Recursion(
         float(progress.c) * descent.alpha, _at_most(descent.radius, kind), float(np.finfo(kind).eps), tape.roundings,
         int(tape.draws[-1]), np.array(descent.checkpoints, np.int64), descent.objective_trajectories,
+        np.array(list(map(float, descent.numbers))),
     )  # fmt: skip
 
     def run(sensitive: int) -> State | None:
         """Return the state after the steps; None if they need what looks at ties, and its address is 0."""
-        state, walks = State._make(array.copy() for array in progress.state), walks_of(package, kind.name)
+        state, walks = State._make(array.copy() for array in progress.state), walks_of(package, kind.name, descent.rule)
         memory = memory_of(where, kind)
-        scratch = scratch_of(where, samples, memory, walks.assigns)
+        scratch = scratch_of(where, samples, memory, walks.assigns, len(descent.rule.state))
         done = kernels().descent.descend(
             walks._replace(sensitive=sensitive), *where.arguments, samples, recursion, state, memory, scratch,
             progress.first, progress.step, until,
@@ -277,6 +285,7 @@ def records(descent: Descent, progress: Progress) -> dict[str, NDArray[Any]]:
     """
     found = progress.state._asdict()
     found["final"] = found.pop("x")
+    del found["held"]
     if not descent.snapshots:
         del found["snapshots"]
     return found
@@ -305,12 +314,15 @@ def descend(
 
 
 @lru_cache(maxsize=64)
-def walks_of(package: ModuleType, precision: str) -> Walks:
-    """Compile the walks of an engine for a precision, or load them from disk, and return them, without `sensitive`."""
+def walks_of(package: ModuleType, precision: str, rule: Rule | None = None) -> Walks:
+    """Compile the walks of an engine for a precision, or load them from disk, and return them, without `sensitive`.
+
+    rule: what steps are taken by, if any are. `advance` and `march` take steps of SGD.
+    """
     engine = package.engine
 
-    def at(name: str) -> int:
-        walk = getattr(engine, name, None)
+    def at(name: str, of: ModuleType = engine) -> int:
+        walk = getattr(of, name, None)
         return 0 if walk is None else int(address_of(walk, name, precision))  # type: ignore[no-untyped-call]
 
     with _LOCK:
@@ -318,8 +330,9 @@ def walks_of(package: ModuleType, precision: str) -> Walks:
             forward=at("forward"),
             backward=at("backward"),
             gradient=at("gradient"),
-            advance=at("advance"),
-            march=at("march"),
+            advance=at("advance") if rule is SGD else 0,
+            march=at("march") if rule is SGD else 0,
+            update=at("update", stepping(rule).rule) if rule else 0,
             sensitive=0,
             bytes=np.dtype(precision).itemsize,
             assigns=engine.ASSIGNS,
