@@ -191,7 +191,7 @@ def options(interpreter: Interpreter, k: int, run: Execution, limit: int) -> lis
     found: dict[Any, Any] = {}
     for decision in (run.decisions[k], *_explore(table(interpreter, k, run), {})):
         mixed = row.arity is not None and len(decision) > 1
-        weights = [weight for weight, _ in decision]
+        weights = [weight for weight, _ in decision] if mixed else []
         if not mixed or min(weights) < 0 or not any(weights):
             found.setdefault(label(interpreter, k, decision), decision)
         if mixed:
