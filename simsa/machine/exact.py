@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.machine.launch import Descent, Scale, mark, smallest
+from simsa.machine.launch import mark, smallest
 from simsa.machine.reference import Arithmetic, Number
 from simsa.machine.replay import Walker
+from simsa.machine.task import Descent, Scale
 from simsa.primitives import ROWS
 from simsa.primitives.primitive import FUNCTIONS, STEPS, names_in
 from simsa.tape import Tape

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.machine.launch import Descent, Scale, initial_points, minibatches, streamed
+from simsa.machine import draws
 from simsa.machine.reference import FLOAT64, Arithmetic, Execution, Interpreter, Number, expression
-from simsa.machine.sensitivity import Draw, difference, words
+from simsa.machine.sensitivity import Draw, difference
+from simsa.machine.task import Descent, Scale
 from simsa.records.status import Status
 from simsa.rules import CHANGE, SGD, Rule
 from simsa.tape import Tape
@@ -221,8 +222,8 @@ class Walker:
         """
         state = self.rest() if held is None else [[self.arithmetic.number(v) for v in one] for one in held]
         x = self.start(descent, c, trajectory) if point is None else [self.arithmetic.number(v) for v in point]
-        for k, minibatch in enumerate(minibatches(descent, len(self.rows), c, trajectory, first), first):
-            fresh = streamed(descent, c, trajectory, k) if descent.stream else None
+        for k, minibatch in enumerate(draws.minibatches(descent, len(self.rows), c, trajectory, first), first):
+            fresh = draws.streamed(descent, c, trajectory, k) if descent.stream else None
             words = self.words(descent, c, trajectory, k)
             step = self.step(k, x, minibatch, self.arithmetic.number(gamma[k]), descent.radius, words, fresh, state)
             yield step
@@ -233,11 +234,11 @@ class Walker:
     def words(self, descent: Descent, c: Scale, trajectory: int, k: int) -> Callable[[int], Draw]:
         """Return the random words that decide the ties of a step, by place in the minibatch."""
         key, blocks = int(descent.key(c)), int(self.tape.draws[-1])
-        return lambda place: words(key, trajectory, k, place, blocks)
+        return lambda place: draws.weights(key, trajectory, k, place, blocks)
 
     def start(self, descent: Descent, c: Scale, trajectory: int) -> list[Number]:
         """Return x_0 of a trajectory."""
-        x = initial_points(descent, c, trajectory, 1, self.tape.parameters)[0]
+        x = draws.initial_point(descent, c, trajectory, self.tape.parameters)
         return [self.arithmetic.number(v) for v in x]
 
     def record(self, descent: Descent, gamma: Sequence[Number], *, c: Scale, trajectory: int) -> dict[str, Any]:

@@ -245,27 +245,3 @@ def _centred(interpreter: Interpreter, words: list[int]) -> list[Number]:
 def total(terms: Sequence[Number]) -> Number:
     """Return the sum from left to right."""
     return reduce(add, terms)
-
-
-def philox(counter: Sequence[int], key: Sequence[int]) -> tuple[int, int, int, int]:
-    """Return the four words of Philox4x32-10 (Salmon et al., SC11), as `kernels.streams.philox`, in plain Python."""
-    (a, b, c, d), (k, m), low = counter, key, 0xFFFFFFFF
-    for _ in range(10):
-        p, q = 0xD2511F53 * a, 0xCD9E8D57 * c
-        a, b, c, d = (q >> 32) ^ b ^ k, q & low, (p >> 32) ^ d ^ m, p & low
-        k, m = (k + 0x9E3779B9) & low, (m + 0xBB67AE85) & low
-    return a, b, c, d
-
-
-def words(key: int, trajectory: int, step: int, place: int, blocks: int) -> Draw:
-    """Return the random words of one sample of a step, by 4 block + number, as the kernels draw them.
-
-    key: of the random numbers of the step scale. place: of the sample in its minibatch. blocks: of one sample, the last
-    entry of `Tape.draws`.
-    """
-    halves, low = (key & 0xFFFFFFFF, key >> 32), 0xFFFFFFFF
-
-    def word(n: int) -> int:
-        return philox(((place * blocks + n // 4) & low, step, trajectory, WEIGHTS), halves)[n % 4]
-
-    return word
