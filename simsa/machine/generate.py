@@ -98,7 +98,8 @@ def digest(texts: dict[str, str]) -> str:
     """
     parts = [version(package) for package in ("numba", "llvmlite", "numpy")]
     parts += [platform.python_version(), platform.machine()]
-    parts += [f"{path.name}\n{path.read_text(encoding='utf-8')}" for path in sorted(KERNELS.glob("*.py"))]
+    for path in sorted(KERNELS.rglob("*.py")):
+        parts.append(f"{path.relative_to(KERNELS).as_posix()}\n{path.read_text(encoding='utf-8')}")
     parts += [f"{name}\n{text}" for name, text in sorted(texts.items())]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
 
