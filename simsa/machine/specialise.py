@@ -1,7 +1,7 @@
 """The specialised engine: a tape printed as code, with every place, count and mode a number in it.
 
 The text is the engine of one tape in one layout; `generate.instantiate` keeps it, compiled, in a folder named after
-what it says. What has no operation of its own in `simsa.kernels.specialised` is a call of the interpreter's loop.
+what it says. What has no operation of its own in `simsa.kernels.printed` is a call of the interpreter's loop.
 """
 
 from collections.abc import Iterator, Sequence
@@ -96,14 +96,25 @@ _LOOPS = {
 
 _HEAD = '''"""The engine of one tape in one layout; see `simsa.machine.specialise`."""
 
-from simsa.kernels.convolution import convolution, inputs_back, places_back, tame
-from simsa.kernels.nary import (
-    add_up, add_up_back, choose, choose_back, dense, dense_back, dot, dot_back, extremes,
-    extremes_back, logsumexp, logsumexp_back, norm, norm_back, seed, sort, sort_back, tied,
-)
+from simsa.kernels.operations.choice import choose, choose_back
+from simsa.kernels.operations.convolution import convolution, inputs_back, places_back, tame
+from simsa.kernels.operations.dense import dense, dense_back
+from simsa.kernels.operations.extremes import extremes, extremes_back
+from simsa.kernels.operations.logsumexp import logsumexp, logsumexp_back
+from simsa.kernels.operations.norm import norm, norm_back
+from simsa.kernels.operations.order import sort, sort_back
+from simsa.kernels.operations.shared import seed, tied
+from simsa.kernels.operations.sums import add_up, add_up_back, dot, dot_back
 from simsa.kernels.options import called
-from simsa.kernels.rows import Row, Select
-from simsa.kernels import specialised
+from simsa.kernels.printed.code import Extent
+from simsa.kernels.printed.convolution import Convolution
+from simsa.kernels.printed.dense import Dense, Run
+from simsa.kernels.printed.extremes import Extremes
+from simsa.kernels.printed.instructions import Dot, Select, Sum
+from simsa.kernels.printed.march import March
+from simsa.kernels.printed.order import Sort
+from simsa.kernels.printed.straight import Line, Straight
+from simsa.kernels.rows import Row
 
 '''
 
@@ -160,13 +171,16 @@ def advance(code, shape, memory, pace):
 
 _MARCH = '''
 
+steps = March({straight}).operation()
+
+
 @called
 def march(code, memory, pace, gamma, begin, end):
     """Take the steps begin, ..., end - 1 as long as no sample is tied and all points stay in the ball.
 
     Return the first that was not taken. The minibatch is all here, and its sizes are powers of two.
     """
-    return {march}(memory.values, code.numbers, memory.valid, pace, gamma, begin, end)
+    return steps(memory.values, code.numbers, memory.valid, pace, gamma, begin, end)
 '''
 
 
@@ -196,7 +210,7 @@ def engine_text(layout: Layout) -> str:
             parts = [(piece.value, piece.partials) for piece in row.pieces]
             branches = [(branch.guards, branch.piece, branch.between) for branch in row.branches]
             lines.append(f"row{op} = Row({row.arity}, {row.fixed!r}, {parts!r}, {branches!r})  # {row.name}")
-    lines.append(f"shape = ({layout.groups}, {layout.samples}, {layout.data_at}, {layout.step})")
+    lines.append(f"extent = Extent({layout.groups}, {layout.samples}, {layout.data_at}, {layout.step})")
     lines += [piece.made for piece in pieces if piece.made]
     forward = "\n".join(piece.forward for piece in pieces if piece.forward) or "pass"
     backward = "\n".join(piece.backward for piece in reversed(pieces) if piece.backward) or "pass"
@@ -208,7 +222,7 @@ def engine_text(layout: Layout) -> str:
     if whole:
         lines.append(_GRADIENT.format(gradient=whole))
     if whole and layout.groups * layout.samples * len(layout.code) <= LONGEST:
-        lines.append(_MARCH.format(march="march1"))
+        lines.append(_MARCH.format(straight="straight1"))
     if assigns and not whole:
         ahead = [piece.forward if piece.ahead is None else piece.ahead for piece in pieces]
         back = [piece.backward if piece.advance is None else piece.advance for piece in reversed(pieces)]
@@ -298,8 +312,8 @@ def _straight(layout: Layout, name: int, outs: int, lines: list[str], strides: S
     constants = ", ".join(f"{p}: float('{v}')" for p, v in zip(places, tape.constant_values.tolist(), strict=True))
     body = "".join(f"    {line},\n" for line in lines)
     output = int(layout.places(tape.outputs)[0])
-    names = f"forward{name}, backward{name}, gradient{name}, march{name}"
-    made = f"{names} = specialised.straight(shape, {outs}, {{{constants}}}, {output}, [\n{body}], {tuple(strides)})"
+    made = f"straight{name} = Straight(extent, {outs}, {{{constants}}}, {output}, [\n{body}], {tuple(strides)})\n"
+    made += f"forward{name}, backward{name}, gradient{name} = straight{name}.operations()"
     return Piece(
         made,
         f"forward{name}(values, margin)",
@@ -327,7 +341,7 @@ def _selects(layout: Layout, line: NDArray[np.int64]) -> str:
 
 
 def _line(layout: Layout, line: NDArray[np.int64], n: int) -> str:
-    """Return the n-th instruction of a run as `specialised.straight` takes it."""
+    """Return the n-th instruction of a run as `printed.straight` takes it."""
     tape, row = layout.tape, ROWS[line[OP]]
     reads = slice(line[FIRST], line[FIRST] + line[COUNT])
     operands = tuple(layout.places(tape.operands[reads] + n * layout.strides(line)).tolist())
@@ -335,15 +349,16 @@ def _line(layout: Layout, line: NDArray[np.int64], n: int) -> str:
     immediates = tape.numbers[line[NUMBER] : line[NUMBER] + len(row.fixed)].tolist()
     numbers = ", ".join(f"float('{value}')" for value in immediates)
     flags = int(line[FLAGS])
+    made = f"row{line[OP]}" if row.pieces else _selects(layout, line) or f"{row.name.capitalize()}({line[COUNT]})"
     return (
-        f"({f'row{line[OP]}' if row.pieces else _selects(layout, line) or repr(row.name)}, {out}, {operands}, "
+        f"Line({made}, {out}, {operands}, "
         f"{tuple(tape.modes[reads].tolist())}, [{numbers}], {line[NUMBER] + len(immediates)}, "
         f"{bool(flags & GUARDED)}, {bool(flags & ADJOINED)})"
     )
 
 
 def _run(layout: Layout, line: NDArray[np.int64] | None, forward: bool) -> str:
-    """Return a run as `specialised.dense` takes it: with the place of its outputs, or of its operands."""
+    """Return a run as `printed.dense` takes it: with the place of its outputs, or of its operands."""
     if line is None:
         return "None"
     tape, row = layout.tape, ROWS[line[OP]]
@@ -351,7 +366,7 @@ def _run(layout: Layout, line: NDArray[np.int64] | None, forward: bool) -> str:
     numbers = ", ".join(f"float('{value}')" for value in immediates)
     place = int(layout.places(line[OUT] if forward else tape.operands[line[FIRST]]))
     guarded = f", {bool(line[FLAGS] & GUARDED)}" if forward else ""
-    return f"(row{line[OP]}, {place}, [{numbers}]{guarded})"
+    return f"Run(row{line[OP]}, {place}, [{numbers}]{guarded})"
 
 
 def _assigns(layout: Layout) -> bool:
@@ -413,7 +428,8 @@ def _convolution(layout: Layout, name: int, line: NDArray[np.int64]) -> Piece | 
     back = [f"    weights{name}(values, adjoints)"] * bool(own[0])
     back += [f"    inputs_back(values, adjoints, at, modes, {given}"] * passes
     return Piece(
-        f"forward{name}, weights{name} = specialised.convolution(shape, {numbers}, {own[0] == ASSIGN}, {bool(own[0])})",
+        f"forward{name}, weights{name} = "
+        f"Convolution(extent, {numbers}, {own[0] == ASSIGN}, {bool(own[0])}).operations()",
         f"forward{name}(values)",
         "\n".join(
             [
@@ -442,7 +458,7 @@ def _extremes(layout: Layout, name: int, line: NDArray[np.int64]) -> Piece | Non
     numbers = f"{1 if ROWS[line[OP]].name == 'max' else -1}, {bool(line[FLAGS] & GUARDED)}, "
     numbers += f"{int(tape.numbers[rule])}"
     return Piece(
-        f"forward{name}, backward{name} = specialised.extremes(shape, {numbers}, [\n{body}])",
+        f"forward{name}, backward{name} = Extremes(extent, {numbers}, [\n{body}]).operations()",
         f"forward{name}(values, margin)",
         f"backward{name}(values, adjoints)" if line[FLAGS] & ADJOINED else "",
     )
@@ -463,7 +479,7 @@ def _sort(layout: Layout, name: int, line: NDArray[np.int64]) -> Piece | None:
 
     return Piece(
         f"proper{name}, forward{name}, backward{name} = "
-        f"specialised.sort(shape, {numbers}, {bool(line[FLAGS] & GUARDED)}, {int(tape.numbers[line[NUMBER]])})",
+        f"Sort(extent, {numbers}, {bool(line[FLAGS] & GUARDED)}, {int(tape.numbers[line[NUMBER]])}).operations()",
         chosen(f"forward{name}(values, margin)", slow.forward),
         chosen(f"backward{name}(values, adjoints)", slow.backward) if slow.backward else "",
     )
@@ -496,7 +512,7 @@ def _dense(
     names = f"forward{name}, finite{name}, backward{name}, masked{name}, stepped{name}, ahead{name}"
     runs = ", ".join(_run(layout, run, run is after) for run in (after, before))
     return Piece(
-        f"{names} = specialised.dense(shape, {numbers}, {runs})",
+        f"{names} = Dense(extent, {numbers}, {runs}).operations()",
         f"forward{name}(values)",
         f"if finite{name}(values):\n    backward{name}(values, adjoints, fresh)\n"
         f"else:\n    masked{name}(values, adjoints, fresh)"
