@@ -211,6 +211,9 @@ def test_the_folder_of_kernels_depends_on_every_text(tmp_path, monkeypatch) -> N
     texts = {"engine.py": generate.engine_text()}
     before = generate.digest(texts)
     assert generate.digest({"engine.py": texts["engine.py"].replace("'x * y'", "'y * x'")}) != before
+    with monkeypatch.context() as patched:
+        patched.setattr(generate, "PLAIN", not generate.PLAIN)
+        assert generate.digest(texts) != before
     copy = tmp_path / "kernels"
     shutil.copytree(generate.KERNELS, copy, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(generate, "KERNELS", copy)
