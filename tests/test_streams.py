@@ -95,9 +95,8 @@ def fresh(law, n, size):
 
 
 @kernel
-def tally(law, n, size, replace, key, draws, scratch, codes):
+def tally(law, n, size, replace, key, draws, scratch, codes, out):
     """Number the minibatch of each of `draws` (step, trajectory) by its indices as digits to the base n + 1."""
-    out = np.zeros(n + size, np.int64)
     for k in range(draws):
         scratch[:] = -1
         count = streams.minibatch(law, n, size, replace, key, k // 100, k % 100, scratch, out, 0, 1)
@@ -110,7 +109,7 @@ def tally(law, n, size, replace, key, draws, scratch, codes):
 def assert_uniform(law, n, size, outcomes, replace=False, order=False, draws=70_000):
     """Chi-square test that the minibatch is uniform on `outcomes`."""
     codes = np.empty(draws, np.int64)
-    tally(law, n, size, replace, KEY, draws, fresh(law, n, size), codes)
+    tally(law, n, size, replace, KEY, draws, fresh(law, n, size), codes, np.zeros(n + size, np.int64))
     numbers, counts = np.unique(codes, return_counts=True)
     seen = {}
     for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
