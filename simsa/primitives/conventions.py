@@ -105,7 +105,7 @@ def _slope(row: Primitive, slope: float) -> Weights:
     return tuple(weights)
 
 
-TENSORFLOW, PYTORCH, JAX = (Convention(name) for name in FRAMEWORKS)
+TENSORFLOW = Convention("tensorflow")
 
 
 def convention(value: "str | Mapping[str, str | float] | Convention") -> Convention:

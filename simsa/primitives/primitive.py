@@ -21,7 +21,6 @@ FUNCTIONS = STEPS | frozenset(
 """What texts may call; STEPS are the functions to the integers, which move with nothing between their jumps."""
 LOOPS = frozenset(("sum", "dot", "dense", "logsumexp", "norm", "max", "min", "sort", "select"))
 """The rows with any number of operands: the engine and the reference hold a loop for each of these, and no other."""
-RELATIONS = ("<", "<=", "==", ">=", ">")
 
 
 def names_in(text: str) -> set[str]:
