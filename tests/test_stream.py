@@ -147,7 +147,9 @@ def test_exact_steps_take_the_samples_at_their_exact_value():
         initial=Initial("points", np.zeros(1), np.ones(1), np.ones((1, 1))),
     )  # fmt: skip
     one, two = (Fraction(float(streamed(d, 1, 4, k)[0, 0])) for k in range(2))
-    steps = list(exact.walker(tape, np.zeros((1, 1)), 4096).walk(d, [Fraction(1), Fraction(1, 2)], c=1, trajectory=4))
+    steps = list(
+        exact.walker(tape, np.zeros((1, 1)), d, 4096).walk(d, [Fraction(1), Fraction(1, 2)], c=1, trajectory=4)
+    )
     assert steps[0].following == (one,) and steps[1].following == ((one + two) / 2,)
     assert initial_points(d, 1, 4, 1, 1)[0, 0] == 1
 

@@ -167,10 +167,10 @@ SAID = {
     "sgd.batch.law": '"{}"', "sgd.step_size.family": '"{}"', "initial.law": '"{}"',
     "initial": '{{ law = "he", distribution = "{}" }}', "sweep.c": '{{ law = "{}", low = 0.1, high = 1, count = 2 }}',
     "sweep.convention": '["{}"]', "sweep.precision": '["{}"]', "record.points": '"{}"', "run.engine": '"{}"',
-    "data": '{{ source = "stream", sample = {{ law = "{}" }} }}',
+    "sgd.rule": '{{ name = "{}" }}', "data": '{{ source = "stream", sample = {{ law = "{}" }} }}',
     "claim": '[{{ event = "{}", probability = 0.5, text = "no" }}]',
 }  # fmt: skip
-COVERED = {"kind", "convention", "source", "law", "family", "distribution", "precision", "points", "engine"}
+COVERED = {"kind", "convention", "source", "law", "family", "distribution", "precision", "points", "engine", "name"}
 """The keys that are set above; the events of a claim are the schema's own and the observables."""
 
 
