@@ -5,11 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from simsa.machine.launch import SPECIALISED, Descent
-from simsa.primitives import ROWS
 from simsa.records.layout import Cell, Layout
 from simsa.scenario.schema import EXACT
 from simsa.tape import Tape
-from simsa.tape.tape import COUNT, OP
+from simsa.tape.tape import COUNT
 
 SHORTEST_BLOCK, LONGEST_BLOCK = 0.2, 2.0
 """Seconds that a block should take: well above the 30 ms of storing it, not above what Ctrl-C may take."""
@@ -116,7 +115,7 @@ def _samples(descent: Descent, n: int) -> float:
 
 def _seconds(tape: Tape, precision: str, engine: str) -> float:
     """Return how long the gradient of one sample takes one core, by the calibration."""
-    pairs = sum(int(line[COUNT]) ** 2 for line in tape.code if ROWS[line[OP]].name == "sort")
+    pairs = sum(tape.row(k).operation.comparisons(int(line[COUNT])) for k, line in enumerate(tape.code))
     saved = SAVED if engine == SPECIALISED else 1.0
     dispatched = (len(tape.code) * INSTRUCTION[precision] + pairs * SORTED) * saved
     return dispatched + len(tape.operands) * OPERAND[precision] + tape.data * DATUM

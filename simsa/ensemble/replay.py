@@ -16,8 +16,9 @@ from simsa.ensemble.plan import Exact, Plan, plan, rational
 from simsa.ensemble.resolve import Resolved, resolve
 from simsa.errors import RecordsError, known
 from simsa.machine import Step, Walker, exact, launch
-from simsa.machine.reference import ARITHMETICS, Number
+from simsa.machine.reference import ARITHMETICS
 from simsa.machine.rounding import Rounding, explain, same
+from simsa.primitives.arithmetic import Number
 from simsa.records import disk, read
 from simsa.records.layout import ZARR, Cell
 from simsa.records.status import Status

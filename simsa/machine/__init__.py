@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         streamed,
         warm_up,
     )
-    from simsa.machine.reference import FLOAT32, FLOAT64, Arithmetic, Execution, Interpreter
+    from simsa.machine.reference import FLOAT32, FLOAT64, Execution, Interpreter
     from simsa.machine.replay import Step, Walker
 
 _HOMES = {
@@ -39,14 +39,13 @@ _HOMES = {
         "streamed",
         "warm_up",
     ),
-    "reference": ("FLOAT32", "FLOAT64", "Arithmetic", "Execution", "Interpreter"),
+    "reference": ("FLOAT32", "FLOAT64", "Execution", "Interpreter"),
     "replay": ("Step", "Walker"),
 }
 
 __all__ = [
     "FLOAT32",
     "FLOAT64",
-    "Arithmetic",
     "Descent",
     "Execution",
     "Initial",

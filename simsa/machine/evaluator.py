@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsa.errors import known
-from simsa.primitives import ROWS
+from simsa.primitives.operations import Selection
 from simsa.program.program import Branches, Program
 from simsa.tape import Tape, assemble
-from simsa.tape.tape import OP
 
 if TYPE_CHECKING:
     from simsa.machine.reference import Execution, Interpreter
@@ -86,15 +85,9 @@ def branches(tape: Tape, execution: "Execution") -> Branches:
     """
     pieces: list[int | tuple[int, ...]] = []
     for k, decision in execution.decisions.items():
-        row = ROWS[tape.code[k, OP]]
-        if row.name == "select":
-            pieces.append(int(decision))
-        elif row.arity is None:
-            pieces.append(int(decision[0]) if row.name != "sort" and len(decision) == 1 else tuple(map(int, decision)))
-        else:
-            used = [piece for weight, piece in decision if weight != 0]
-            mixed = [b.between for b in row.tie_rows].index(tuple(p for _, p in decision)) if len(used) > 1 else 0
-            pieces.append(used[0] if len(used) == 1 else len(row.pieces) + mixed)
+        call = tape.call(k)
+        if isinstance(call.row.operation, Selection):
+            pieces.append(call.row.operation.branch(call, decision))
     norms = [k for k in execution.margins if k not in execution.decisions]
     return Branches(
         tuple(int(tape.nodes[k]) for k in (*execution.decisions, *norms)),

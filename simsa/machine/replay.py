@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsa.machine.launch import Descent, Scale, initial_points, minibatches, streamed
-from simsa.machine.reference import FLOAT64, Arithmetic, Execution, Interpreter, Number
+from simsa.machine.reference import FLOAT64, Execution, Interpreter
 from simsa.machine.sensitivity import Draw, difference, words
+from simsa.primitives.arithmetic import Arithmetic, Number
 from simsa.records.status import Status
 from simsa.tape import Tape
 
