@@ -9,7 +9,7 @@ ARGS ?=
 python := $(VENV)/bin/python
 pip := $(python) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: sweep test torture lint format bench catalogue figures schema fields clean
+.PHONY: sweep test torture lint format bench catalogue figures schema tables clean
 
 sweep: $(VENV)/.run ## run the main job
 	$(python) scripts/sweep.py $(SCENARIO) $(ARGS)
@@ -42,8 +42,8 @@ figures: $(VENV)/.run ## draw the figures of the README again
 schema: $(VENV)/.run ## write the schema that editors check scenarios against
 	$(python) -m simsa.scenario > schema/scenario.schema.json
 
-fields: $(VENV)/.run ## write the table of the recorded fields into the docs
-	$(python) -m simsa.records docs/definitions.md
+tables: $(VENV)/.run ## write the tables in docs/ that follow from rows of the program
+	$(python) scripts/tables.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

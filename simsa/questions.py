@@ -13,6 +13,7 @@ from simsa.ensemble.replay import path
 from simsa.ensemble.resolve import Resolved
 from simsa.machine import Descent
 from simsa.machine.launch import initial_points, minibatches, streamed
+from simsa.rules import SGD
 from simsa.scenario import Scenario
 from simsa.scenario.model import rational
 
@@ -50,6 +51,7 @@ def subject(found: Resolved, made: Plan) -> analysis.Subject:
         classify=found.scenario.record.classify,
         fresh=fresh if descent.stream else None,
         path=points,
+        sgd=descent.rule is SGD,
     )
 
 

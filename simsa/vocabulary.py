@@ -38,6 +38,7 @@ class Asked(Word):
     """The hypotheses of Theorems 4 and 7 of Bolte and Pauwels (NeurIPS 2020), as tables and verdicts name them."""
 
     FINITE_SUM = "J is a finite sum"
+    RECURSION = "x_k follows recursion (8)"
     VANISHING = "alpha_k = o(1/log k)"
     DIVERGENT = "the sum of alpha_k is infinite (used for limits to be critical)"
     UNIT = "c in (0, 1]"

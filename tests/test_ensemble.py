@@ -17,8 +17,8 @@ from simsa.ensemble import drive, resolve
 from simsa.ensemble.cost import SMALLEST_BLOCK, _samples, block_size
 from simsa.ensemble.plan import POINTS_LIMIT, Plan, plan
 from simsa.errors import DataError, ProgramError, ScenarioError
-from simsa.machine import launch
-from simsa.machine.launch import Descent, Initial
+from simsa.machine import task
+from simsa.machine.task import Descent, Initial
 from simsa.program.program import Builder
 from simsa.records import read
 from simsa.records.layout import ZARR, Cell, Layout
@@ -330,7 +330,7 @@ def test_a_cell_is_not_listed_twice(tmp_path, change, message):
 
 def test_two_c_with_the_same_key_are_refused(tmp_path, monkeypatch):
     """Nobody has seen two: the chance is 3e-20 for a pair."""
-    monkeypatch.setattr(launch, "key_of", lambda seed, c: np.uint64(1))
+    monkeypatch.setattr(task, "key_of", lambda seed, c: np.uint64(1))
     with pytest.raises(ScenarioError, match=r"two c have the same random numbers; choose another seed"):
         planned(scenario_of(tmp_path))
 

@@ -13,6 +13,8 @@ from scipy import stats
 from simsa.kernels import streams
 from simsa.kernels.draws import distinct
 from simsa.kernels.options import kernel
+from simsa.machine import draws, launch
+from simsa.machine.task import Descent, Initial, Stream, key_of
 
 ALARM = 1e-6
 KEY = np.uint64(0xC0FFEE1234567890)
@@ -32,6 +34,7 @@ def words(text):
 @pytest.mark.parametrize(("counter", "key", "result"), KNOWN)
 def test_philox_gives_the_published_vectors(counter, key, result):
     assert streams.philox(*words(counter), *words(key)) == words(result)
+    assert draws.philox(words(counter), words(key)) == words(result)
 
 
 def test_the_counter_and_key_are_laid_out_as_documented():
@@ -41,8 +44,8 @@ def test_the_counter_and_key_are_laid_out_as_documented():
 
 def test_the_key_is_the_hash_of_the_seed_and_of_c_in_lowest_terms():
     """`printf '7 1/2' | sha256sum` begins with 61 c0 ae 1e 7e e0 d1 97, the lowest byte first."""
-    assert streams.key_of(7, Fraction(2, 4)) == np.uint64(0x97D1E07E1EAEC061)
-    assert streams.key_of(7, Fraction(2, 4)).dtype == np.uint64
+    assert key_of(7, Fraction(2, 4)) == np.uint64(0x97D1E07E1EAEC061)
+    assert key_of(7, Fraction(2, 4)).dtype == np.uint64
 
 
 def test_uniform53_is_the_convention_of_numpy():
@@ -95,9 +98,8 @@ def fresh(law, n, size):
 
 
 @kernel
-def tally(law, n, size, replace, key, draws, scratch, codes):
+def tally(law, n, size, replace, key, draws, scratch, codes, out):
     """Number the minibatch of each of `draws` (step, trajectory) by its indices as digits to the base n + 1."""
-    out = np.zeros(n + size, np.int64)
     for k in range(draws):
         scratch[:] = -1
         count = streams.minibatch(law, n, size, replace, key, k // 100, k % 100, scratch, out, 0, 1)
@@ -110,7 +112,7 @@ def tally(law, n, size, replace, key, draws, scratch, codes):
 def assert_uniform(law, n, size, outcomes, replace=False, order=False, draws=70_000):
     """Chi-square test that the minibatch is uniform on `outcomes`."""
     codes = np.empty(draws, np.int64)
-    tally(law, n, size, replace, KEY, draws, fresh(law, n, size), codes)
+    tally(law, n, size, replace, KEY, draws, fresh(law, n, size), codes, np.zeros(n + size, np.int64))
     numbers, counts = np.unique(codes, return_counts=True)
     seen = {}
     for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
@@ -302,3 +304,50 @@ def test_normal_points_are_normal_and_independent():
 def test_normals_are_the_same_bits_on_every_machine():
     expected = ["-0x1.868c49934e73cp-3", "0x1.b2fd876302498p-4", "0x1.9853aae374143p-1", "0x1.347afaafe64a4p-1"]
     assert [v.hex() for v in initial(streams.NORMAL, 1, p=4)[0].tolist()] == expected
+
+
+# ---------------------------------------------------------------- plain Python is the definition
+
+MIXTURE = Stream(
+    ("normal", "ball"), np.array([0.25, 1.0]), np.array([[0.0, 1.0, -2.0], [3.0, 0.5, 0.25]]), np.full((2, 3), 0.75)
+)
+
+
+def descent(law="full", size=1, replace=False, steps=9, initial=None, stream=None, seed=5):
+    """Return a descent, of which the draws matter alone."""
+    start = initial or Initial("normal", np.zeros(3), np.ones(3), np.zeros((1, 3)))
+    none = np.zeros(0, np.int64)
+    return Descent(steps, law, size, replace, np.ones(steps), 1e6, seed, start, none, 0, stream=stream)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 17, 128, 129, 300])
+@pytest.mark.parametrize("law", ["full", "uniform_subset", "fixed_size", "with replacement", "reshuffled"])
+def test_minibatches_are_those_of_plain_python(law, n):
+    """By the numbers of trajectories and steps, and beyond 32 bits of the key; from any step on."""
+    replace = law == "with replacement"
+    for size in sorted({1, n // 2 or 1, n}) if law not in ("full", "uniform_subset") else [1]:
+        made = descent("fixed_size" if replace else law, size, replace)
+        for c, trajectory in ((Fraction(1, 3), 0), (0.7, 2**31 + 11)):
+            plain = list(draws.minibatches(made, n, c, trajectory))
+            assert plain == list(launch.minibatches(made, n, c, trajectory))
+            assert plain[4:] == list(draws.minibatches(made, n, c, trajectory, first=4))
+    assert all(all(type(i) is int for i in batch) for batch in plain)
+
+
+@pytest.mark.parametrize("kind", ["points", "normal", "uniform"])
+@pytest.mark.parametrize("p", [1, 2, 7, 16])
+def test_initial_points_are_those_of_plain_python(kind, p):
+    rng = np.random.default_rng(p)
+    law = Initial(kind, rng.normal(size=p), rng.random(p), rng.normal(size=(3, p)))
+    made = descent(initial=law)
+    found = launch.initial_points(made, 0.3, 4, 200, p)
+    assert [draws.initial_point(made, 0.3, 4 + t, p) for t in range(200)] == found.tolist()
+
+
+def test_streamed_samples_are_those_of_plain_python():
+    made = descent("fixed_size", 40, stream=MIXTURE)
+    for trajectory, step in ((0, 0), (7, 3), (2**32 - 1, 8)):
+        assert (draws.streamed(made, 0.3, trajectory, step) == launch.streamed(made, 0.3, trajectory, step)).all()
+    assert draws.blocks_of_sample(3) == streams.blocks_of_sample(3)
+    names = ("INITIAL", "MINIBATCH", "EPOCH", "SAMPLE", "EVALUATION", "WEIGHTS")
+    assert all(getattr(draws, name) == getattr(streams, name) for name in names)

@@ -16,7 +16,7 @@ from simsa.analysis.intervals import Stratum, Tally
 from simsa.analysis.landings import Landing
 from simsa.analysis.verdicts import verdicts
 from simsa.errors import SimsaError
-from simsa.machine.launch import Descent, Initial
+from simsa.machine.task import Descent, Initial
 from simsa.records.status import Status
 from simsa.report.cells import LISTED, listed
 from simsa.scenario import hypotheses, load

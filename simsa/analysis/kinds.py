@@ -56,7 +56,7 @@ class Subject:
     alpha: shape (steps,). minibatches: every I that can be drawn, as index tuples, or None if there are too many.
     box: (low, high), each of shape (p,), around where runs begin. path: (cell, trajectory) -> points of the trajectory,
     shape (., p), from x_0 to the end. classify: at most so many questions about sensitive points, and so many
-    about final points, of a cell are asked.
+    about final points, of a cell are asked. sgd: whether steps are those of recursion (8).
     """
 
     objectives: Mapping[str, calculus.Objective]
@@ -67,6 +67,7 @@ class Subject:
     classify: int = 100
     fresh: Callable[[int, int, int], NDArray[np.float64]] | None = None
     path: Callable[[int, int], NDArray[np.float64]] | None = None
+    sgd: bool = True
     _ties: dict[Any, tuple[TieKind, bool]] = field(default_factory=dict)
 
     def objective(self, cell: Mapping[str, Any]) -> calculus.Objective:

@@ -76,6 +76,8 @@ def bad_scales(subject: "Subject", cells: Sequence[dict[str, Any]], level: float
 def _atoms(subject: "Subject") -> tuple[list[dict[str, Any]], str]:
     """Return the bad steps, those of equal size as one, in descending order; and why there are none, if so."""
     objective = next(iter(subject.objectives.values()))  # conventions differ at ties alone
+    if not subject.sgd:
+        return [], "steps are not those of SGD"
     if subject.fresh:
         return [], "samples are streamed, so no brick is met twice"
     if subject.minibatches is None:

@@ -151,8 +151,8 @@ def _said(said: Said, hypothesis: Asked, cells: Cells) -> dict[str, Any]:
 
 
 def _finite(said: Said) -> Hypotheses:
-    """Return that J is no finite sum, if the scenario says so, and whether its terms are continuous."""
-    names = (Asked.FINITE_SUM, Asked.CONTINUOUS)
+    """Return that J is no finite sum, or that steps are others, if so; and whether the terms are continuous."""
+    names = (Asked.FINITE_SUM, Asked.RECURSION, Asked.CONTINUOUS)
     return [_met(name, Met(one["state"]), one["why"]) for name in names for one in said if one["hypothesis"] == name]
 
 

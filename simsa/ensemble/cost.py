@@ -4,7 +4,8 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from simsa.machine.launch import SPECIALISED, Descent
+from simsa.machine.launch import SPECIALISED
+from simsa.machine.task import Descent
 from simsa.records.layout import Cell, Layout
 from simsa.scenario.schema import EXACT
 from simsa.tape import Tape

@@ -16,9 +16,10 @@ from simsa.ensemble.cost import BREAK_EVEN, SMALLEST_BLOCK, Estimate, block_size
 from simsa.ensemble.resolve import Resolved
 from simsa.errors import ProgramError, ScenarioError
 from simsa.machine.exact import refusal
-from simsa.machine.launch import INTERPRETER, SPECIALISED, Descent
+from simsa.machine.launch import INTERPRETER, SPECIALISED
 from simsa.machine.layout import merged
 from simsa.machine.specialise import LONGEST
+from simsa.machine.task import Descent
 from simsa.records.layout import Cell, Layout
 from simsa.scenario import Scenario, hypotheses
 from simsa.scenario.schema import EXACT, Python
@@ -96,6 +97,8 @@ def plan(found: Resolved) -> Plan:
         objective_trajectories=scenario.record.objective_trajectories,
         stream=found.stream,
         snapshots=bool(scenario.observe),
+        rule=scenario.sgd.rule.row,
+        numbers=scenario.sgd.rule.values,
     )
     cells = tuple(
         Cell(scale, convention.label, precision)

@@ -75,9 +75,16 @@ class Replay:
     def walker(self) -> Walker:
         """Return what takes the steps, in the arithmetic of the cell."""
         if self.cell.precision == EXACT:
-            return exact.walker(self.tape, self.plan.rows, self._rational.bits)
+            return exact.walker(self.tape, self.plan.rows, self.plan.descent, self._rational.bits)
         known("precision", self.cell.precision, ARITHMETICS)
-        return Walker(self.tape, self.plan.rows, ARITHMETICS[self.cell.precision])
+        descent = self.plan.descent
+        return Walker(
+            self.tape,
+            self.plan.rows,
+            ARITHMETICS[self.cell.precision],
+            rule=descent.rule,
+            constants=descent.numbers,
+        )
 
     @cached_property
     def _rational(self) -> Exact:
@@ -88,7 +95,10 @@ class Replay:
         """Yield the steps, in the numbers of the cell: the same bits as the kernels."""
         if self.cell.precision == EXACT:
             return self.exact()
-        begin = {"first": self.first, "point": self.point(self.first)} if self.first else {}
+        begin: dict[str, Any] = {}
+        if self.first:
+            there = self._there(self.first).state
+            begin = {"first": self.first, "point": there.x[0], "held": there.held[0]}
         return islice(self._walk(self.walker, self._gamma, **begin), self.last - self.first)
 
     def exact(self) -> Iterator[Step]:
@@ -96,13 +106,20 @@ class Replay:
 
         All steps before `first` have to be taken. Raises ScenarioError or ProgramError if the scenario is not rational.
         """
-        walker = exact.walker(self.tape, self.plan.rows, self._rational.bits)
+        walker = exact.walker(self.tape, self.plan.rows, self.plan.descent, self._rational.bits)
         return islice(self._walk(walker, self._rational.gamma(self.cell.scale)), self.first, self.last)
 
     def point(self, k: int) -> NDArray[Any]:
         """Return x_k of a floating-point cell as the kernels compute it, shape (p,)."""
-        final: NDArray[Any] = _run(self.plan, self.cell, self.trajectory, k)["final"][0]
-        return final
+        point: NDArray[Any] = self._there(k).state.x[0]
+        return point
+
+    def _there(self, k: int) -> launch.Progress:
+        """Return what the kernels have come to before step k of a floating-point cell."""
+        descent = replace(self.plan.descent, objective_trajectories=0, snapshots=False)
+        which: dict[str, Any] = {"c": self.cell.scale, "first": self.trajectory, "count": 1}
+        start = launch.begin(self.tape, descent, precision=self.cell.precision, **which)
+        return launch.advance(self.tape, self.plan.rows, descent, start, k)
 
     def part(self) -> Part | None:
         """Return where the trajectory leaves the exact one in its first `last` steps, and why; None if it does not."""
@@ -202,12 +219,9 @@ def path(made: Plan, cell: Cell, trajectory: int, checkpoints: NDArray[np.int64]
     return np.asarray(found["snapshots"][0], np.float64)
 
 
-def _run(made: Plan, cell: Cell, trajectory: int, steps: int | None = None) -> Mapping[str, NDArray[Any]]:
-    """Return the records of one trajectory, or of its first steps."""
+def _run(made: Plan, cell: Cell, trajectory: int) -> Mapping[str, NDArray[Any]]:
+    """Return the records of one trajectory."""
     descent, tape = made.descent, made.tapes[cell.convention]
-    if steps is not None:
-        alpha = descent.alpha[:steps]
-        descent = replace(descent, steps=steps, alpha=alpha, objective_trajectories=0, snapshots=False)
     which: dict[str, Any] = {"c": cell.scale, "first": trajectory, "count": 1}
     if cell.precision == EXACT and made.exact is not None:
         gamma = made.exact.gamma(cell.scale)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsa.errors import DataError, ProgramError
-from simsa.machine.launch import Initial, Stream, evaluation
+from simsa.machine.launch import evaluation
+from simsa.machine.task import Initial, Stream
 from simsa.program import Program, build, expression
 from simsa.program.build import imported
 from simsa.scenario import Scenario, rows

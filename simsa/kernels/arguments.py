@@ -57,8 +57,8 @@ class Constants(NamedTuple):
 class Walks(NamedTuple):
     """The compiled walks of an engine by address, 0 where it has none, and what they do with memory.
 
-    bytes: of a number of theirs. assigns: parameters' adjoints are written before they are added to, if `fresh`. keeps:
-    the gradient leaves every register in memory.
+    update: the walk of the rule, of which the others know nothing. bytes: of a number of theirs. assigns: parameters'
+    adjoints are written before they are added to, if `fresh`. keeps: the gradient leaves every register in memory.
     """
 
     forward: int
@@ -66,6 +66,7 @@ class Walks(NamedTuple):
     gradient: int
     advance: int
     march: int
+    update: int
     sensitive: int
     bytes: int
     assigns: bool
@@ -96,12 +97,12 @@ class Samples(NamedTuple):
 
 
 class Recursion(NamedTuple):
-    """Recursion (8) of the paper, and what is looked at.
+    """Recursion (8) of the paper, or another rule, and what is looked at.
 
     gamma: (steps,), the step sizes c alpha_k. radius: a trajectory that leaves |x|_inf <= radius stops. epsilon: the
     distance from 1 to the next number of `kind`. roundings: how many may lie one behind the other in a walk back.
     blocks: of random weights at the ties of one sample. checkpoints: ascending steps before which J is recorded, for
-    trajectories below `observed`.
+    trajectories below `observed`. numbers: those of the rule.
     """
 
     gamma: NDArray[np.float64]
@@ -111,16 +112,19 @@ class Recursion(NamedTuple):
     blocks: int
     checkpoints: NDArray[np.int64]
     observed: int
+    numbers: NDArray[np.float64]
 
 
 class State(NamedTuple):
     """What a block of trajectories has come to, and its records so far: the first axis is the trajectory.
 
-    x: (count, p), in `kind`: where each is, or ended. The others are the fields of the records of these names;
-    snapshots: (count, checkpoints, p), without checkpoints if they are not wanted.
+    x: (count, p), in `kind`: where each is, or ended. held: (count, s, p), in `kind`: the state of the rule. The others
+    are the fields of the records of these names; snapshots: (count, checkpoints, p), without checkpoints if they are
+    not wanted.
     """
 
     x: NDArray[np.floating]
+    held: NDArray[np.floating]
     status: NDArray[np.uint8]
     stopped: NDArray[np.int32]
     tie_first: NDArray[np.int32]
@@ -156,9 +160,9 @@ class Scratch(NamedTuple):
     running, tied: (across,), whether a trajectory runs, and whether a guard of this step is 0. pace: (4 * across,), the
     step size, the inverse of the minibatch's size, the radius, and the smallest |guard| so far. moved: (across,), the
     largest change of a parameter in the last step. binary: (groups,), whether all sizes are powers of two. previous:
-    what the parameters were before the step. total: (across,), of J. index: (step,), the samples of J. u, v, fresh: of
-    a streamed sample. The others are those of the walk `sensitive`, whose adjoints are `convention`, and whose sizes
-    are `contributions`.
+    what the parameters were before the step. held: (s * p * across,), the state of the rule. total: (across,), of J.
+    index: (step,), the samples of J. u, v, fresh: of a streamed sample. The others are those of the walk `sensitive`,
+    whose adjoints are `convention`, and whose sizes are `contributions`.
     """
 
     drawn: NDArray[np.int64]
@@ -171,6 +175,7 @@ class Scratch(NamedTuple):
     moved: NDArray[np.floating]
     binary: NDArray[np.bool_]
     previous: NDArray[np.floating]
+    held: NDArray[np.floating]
     total: NDArray[np.floating]
     index: NDArray[np.int64]
     u: NDArray[np.float64]

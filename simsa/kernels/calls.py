@@ -26,6 +26,21 @@ def signature(name, kind):
         "gradient": ((CODE, SHAPE, memory(kind), types.boolean), types.none),
         "advance": ((CODE, SHAPE, memory(kind), numbers), types.int64),
         "march": ((CODE, memory(kind), numbers, floats, types.int64, types.int64), types.int64),
+        "update": (
+            (
+                SHAPE,
+                memory(kind),
+                *(numbers,) * 5,
+                flags,
+                floats,
+                types.float64,
+                types.float64,
+                types.int64,
+                types.boolean,
+                types.boolean,
+            ),
+            types.boolean,
+        ),
         "sensitive": ((CODE, SHAPE, memory(kind), *(numbers,) * 4, integers, flags, integers), types.none),
     }[name]
 
@@ -67,6 +82,6 @@ def _caller(name):
     return call
 
 
-call_forward, call_backward, call_gradient, call_advance, call_march, call_sensitive = map(
-    _caller, ("forward", "backward", "gradient", "advance", "march", "sensitive")
+call_forward, call_backward, call_gradient, call_advance, call_march, call_update, call_sensitive = map(
+    _caller, ("forward", "backward", "gradient", "advance", "march", "update", "sensitive")
 )

@@ -16,9 +16,10 @@ from simsa.kernels.calls import (
     call_gradient,
     call_march,
     call_sensitive,
+    call_update,
 )
 from simsa.kernels.draws import MOST, distinct
-from simsa.kernels.lanes import all_lanes, any_lane, fabs, load, mantissa, pick, prepare, select, splat, store, width
+from simsa.kernels.lanes import all_lanes, any_lane, load, mantissa, pick, select, splat, store, width
 from simsa.kernels.nary import seed
 from simsa.kernels.options import entry, kernel, part
 from simsa.kernels.sensitivity import BLOCKS, KEY, PLACE, PURPOSE, STEP, TRAJECTORY
@@ -271,49 +272,6 @@ def _sense(walks, code, shape, samples, recursion, state, memory, scratch, first
 # The step.
 
 
-@kernel
-def _largest(adjoints, groups, g, count, rate, inverse, n, binary):
-    """Return the largest entry of gamma_k times the gradient, in size, of each lane."""
-    lanes = width(adjoints)
-    size = splat(adjoints, 0.0)
-    for i in range(g * lanes, count * groups * lanes, groups * lanes):
-        total = load(adjoints, i)
-        change = fabs(rate * (total * inverse if binary else total / n))
-        size = select(change > size, change, size)
-    return size
-
-
-@part
-def _update(walks, shape, recursion, memory, scratch, g, k, taken):
-    """Take step k of a group, and return whether all its points are in the ball; taken: it has been taken already.
-
-    The parameters' adjoints are 0 again, or free; `scratch.previous` holds what the parameters were.
-    """
-    lanes = width(memory.values)
-    across = shape.groups * lanes
-    values, adjoints, previous = memory.values, memory.adjoints, scratch.previous
-    rate, farthest = splat(values, recursion.gamma[k]), splat(values, recursion.radius)
-    size = load(scratch.limit, g * lanes)
-    size = select(size > 1.0, size, splat(values, 1.0))
-    inverse, exact = load(scratch.pace, across + g * lanes), scratch.binary[g]
-    if k == recursion.gamma.shape[0] - 1:
-        moved = _largest(adjoints, shape.groups, g, shape.parameters, rate, inverse, size, exact)
-        store(scratch.moved, g * lanes, moved)
-    near = size == size
-    for i in range(g * lanes, 0 if taken else shape.parameters * across, across):
-        if not walks.assigns:
-            prepare(previous, i + 16 * lanes)
-        gradient_here = load(adjoints, i)
-        before = load(values, i)
-        x = before - rate * (gradient_here * inverse if exact else gradient_here / size)
-        store(values, i, x)
-        store(previous, i, before)
-        if not walks.assigns:
-            store(adjoints, i, splat(values, 0.0))
-        near = near & (fabs(x) <= farthest)
-    return all_lanes(near) and not taken
-
-
 @part
 def _retire(state, shape, recursion, memory, scratch, base, t, k):
     """Stop a trajectory that has left the ball, or whose next point is not finite; return whether it has."""
@@ -358,6 +316,10 @@ def _enter(state, shape, samples, memory, scratch, base, here):
         scratch.pace[3 * across + t] = state.margin[base + t] if t < here else np.inf
         for r in range(shape.parameters):
             memory.values[r * across + t] = state.x[base + t, r] if scratch.running[t] else 0.0
+        for n in range(state.held.shape[1]):
+            for r in range(shape.parameters):
+                i = (n * shape.parameters + r) * across + t
+                scratch.held[i] = state.held[base + t, n, r] if scratch.running[t] else 0.0
     memory.adjoints[: shape.parameters * across] = 0.0
     return left
 
@@ -373,6 +335,9 @@ def _leave(state, shape, memory, scratch, base, here, ended):
                 state.movement[base + t] = scratch.moved[t]
             for r in range(shape.parameters):
                 state.x[base + t, r] = memory.values[r * across + t]
+            for n in range(state.held.shape[1]):
+                for r in range(shape.parameters):
+                    state.held[base + t, n, r] = scratch.held[(n * shape.parameters + r) * across + t]
 
 
 @entry
@@ -381,14 +346,14 @@ def descend(walks, code, shape, constants, samples, recursion, state, memory, sc
 
     The arguments are those of `kernels.arguments`; `state` is read and written, `memory` and `scratch` are 0.
 
-    A step is x - gamma_k (sum of the selection gradients of the minibatch, in the order drawn) / |I_k|. A trajectory
-    that leaves the ball |x|_inf <= radius stops there; one whose next point is not finite stops before it, so the
-    parameters of running trajectories are finite. At a tie of a trajectory that has not been sensitive, the walk
-    `sensitive` walks back with random weights (`kernels.sensitivity`): it is sensitive if an entry of the gradient
-    changes by more than its absolute contributions times epsilon times the roundings that may lie one behind the other:
-    `roundings`, and the samples. Where that walk is needed and its address is 0, return False; the state is then of no
-    use. A checkpoint is taken before its step, and one behind the last step at the end of it. Raises ValueError if the
-    walks were compiled for another type of numbers than the state has.
+    A step of SGD is x - gamma_k (sum of the selection gradients of the minibatch, in the order drawn) / |I_k|; other
+    rules take theirs with that mean. A trajectory that leaves the ball |x|_inf <= radius stops there; one whose next
+    point is not finite stops before it, so the parameters of running trajectories are finite. At a tie of a trajectory
+    that has not been sensitive, the walk `sensitive` walks back with random weights (`kernels.sensitivity`): it is
+    sensitive if an entry of the gradient changes by more than its absolute contributions times epsilon times the
+    roundings that may lie one behind the other: `roundings`, and the samples. Where that walk is needed and its address
+    is 0, return False; the state is then of no use. A checkpoint is taken before its step, and one behind the last step
+    at the end of it. Raises ValueError if the walks were compiled for another type of numbers than the state has.
     """
     if walks.bytes != state.x.itemsize:
         raise ValueError("the walks were compiled for another type of numbers")
@@ -482,7 +447,11 @@ def descend(walks, code, shape, constants, samples, recursion, state, memory, sc
             if outcome == 1:
                 continue
             for g in range(groups):
-                if _update(walks, shape, recursion, memory, scratch, g, k, outcome != 0):
+                if outcome == 0 and call_update(walks.update, (
+                    shape, memory, scratch.previous, scratch.held, scratch.limit, scratch.pace, scratch.moved,
+                    scratch.binary, recursion.numbers, recursion.gamma[k], recursion.radius, g, walks.assigns,
+                    k == steps - 1,
+                )):  # fmt: skip
                     continue
                 for t in range(g * lanes, min(here, g * lanes + lanes)):
                     if scratch.running[t] and _retire(state, shape, recursion, memory, scratch, base, t, k):

@@ -3,15 +3,13 @@
 Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3; SC11) turns a counter of four
 words and a key of two into four random words of 32 bits. Here
 
-    key     = (lower, upper half of `key_of(seed, c)`)
+    key     = (lower, upper half of a number of 64 bits: `machine.task.key_of(seed, c)`)
     counter = (block, step, trajectory, purpose)
 
 so a number depends on the seed, the step scale c, the trajectory, the step and its place in the step, and on nothing
 else: not on what other c there are, on threads, blocks of trajectories or the order of the work. Ranges: block, step,
 trajectory < 2^32.
 """
-
-import hashlib
 
 import numpy as np
 from numba import uint32, uint64
@@ -39,17 +37,6 @@ ONE = np.uint64(1)
 SIX, LAST_OF_64 = np.uint64(6), np.uint64(63)
 MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 WEYL = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
-
-
-def key_of(seed, c):
-    """Return the key of the random numbers of a step scale, uint64.
-
-    The first 8 bytes, the lowest first, of the SHA-256 of the ASCII text "seed p/q", where p/q is c in lowest terms: c
-    is a `Fraction`, 0 <= seed < 2^64. So what is drawn for c is the same in whatever list c stands. Of a million
-    step scales some two share a key with probability 3e-8.
-    """
-    said = f"{seed} {c.numerator}/{c.denominator}"
-    return np.uint64(int.from_bytes(hashlib.sha256(said.encode("ascii")).digest()[:8], "little"))
 
 
 @kernel

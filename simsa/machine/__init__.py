@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from simsa.machine.evaluator import Machine, branches, tape_of
     from simsa.machine.launch import (
-        Descent,
-        Initial,
-        Stream,
         compiled,
         descend,
         evaluate,
@@ -23,13 +20,11 @@ if TYPE_CHECKING:
     )
     from simsa.machine.reference import FLOAT32, FLOAT64, Execution, Interpreter
     from simsa.machine.replay import Step, Walker
+    from simsa.machine.task import Descent, Initial, Stream
 
 _HOMES = {
     "evaluator": ("Machine", "branches", "tape_of"),
     "launch": (
-        "Descent",
-        "Initial",
-        "Stream",
         "compiled",
         "descend",
         "evaluate",
@@ -41,6 +36,7 @@ _HOMES = {
     ),
     "reference": ("FLOAT32", "FLOAT64", "Execution", "Interpreter"),
     "replay": ("Step", "Walker"),
+    "task": ("Descent", "Initial", "Stream"),
 }
 
 __all__ = [

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.machine.launch import Descent, Scale, mark, smallest
+from simsa.machine.launch import mark, smallest
 from simsa.machine.replay import Walker
+from simsa.machine.task import Descent, Scale
 from simsa.primitives import ROWS
 from simsa.primitives.arithmetic import Arithmetic, Number
 from simsa.primitives.texts import STEPS
@@ -88,9 +89,13 @@ def refusal(tape: Tape) -> str | None:
     return "inf is no rational number" if np.isinf(tape.constant_values).any() else None
 
 
-def walker(tape: Tape, rows: NDArray[np.float64], bits: int) -> Walker:
+def walker(tape: Tape, rows: NDArray[np.float64], descent: Descent, bits: int) -> Walker:
     """Return what takes exact steps, until a numerator or denominator of x_k has more than so many bits."""
-    return Walker(tape, rows, EXACT, lambda v: max(v.numerator.bit_length(), v.denominator.bit_length()) > bits)
+
+    def too_long(v: Fraction) -> bool:
+        return max(v.numerator.bit_length(), v.denominator.bit_length()) > bits
+
+    return Walker(tape, rows, EXACT, too_long, descent.rule, descent.numbers)
 
 
 def descend(
@@ -110,7 +115,7 @@ def descend(
     TOO_LONG, when a numerator or denominator of x_k needs more. A margin is 0 only if it is 0. Where a quotient by 0
     reaches the gradient, the trajectory stops as not finite.
     """
-    taken = walker(tape, rows, bits)
+    taken = walker(tape, rows, descent, bits)
     found = [taken.record(descent, gamma, c=c, trajectory=t) for t in range(first, first + count)]
     return {name: np.array([one[name] for one in found]).reshape(count, *np.shape(found[0][name])) for name in found[0]}
 

@@ -18,6 +18,7 @@ from threading import RLock
 from types import ModuleType
 
 from simsa.primitives import OPCODE, ROWS, Primitive
+from simsa.rules import CHANGE, Rule
 
 KERNELS = Path(__file__).parent.parent / "kernels"
 
@@ -108,6 +109,34 @@ def kernels() -> ModuleType:
     """Return the generated package of the interpreter: modules `engine` and `descent`, ready to call."""
     descent = (KERNELS / "descent.py").read_text(encoding="utf-8")
     return instantiate({"engine.py": engine_text(), "descent.py": descent})
+
+
+@cache
+def stepping(rule: Rule) -> ModuleType:
+    """Return the package of a rule: in the module `rule`, the walk `update` that takes its steps."""
+    return instantiate({"rule.py": rule_text(rule)})
+
+
+def rule_text(rule: Rule) -> str:
+    """Return the template of a step with the texts of a rule in it."""
+    lines = [*(f"{name} = {text}" for name, text in rule.steps), f"return {', '.join([*rule.state, CHANGE])}"]
+    held = {f"held{n}": f"{n} * shape.parameters * across + i" for n in range(len(rule.state))}
+    numbers = [f"splat(values, numbers[{n}])" for n in range(len(rule.numbers))]
+    step = [
+        *(f"{name} = load(held, {place})" for name, place in held.items()),
+        f"{', '.join([*held, CHANGE])} = _change({', '.join(['before', 'gradient', 'rate', *held, *numbers])})",
+        *(f"store(held, {place}, {name})" for name, place in held.items()),
+    ]
+    text = (KERNELS / "rule.py").read_text(encoding="utf-8")
+    for marker, replacement in (
+        ("def _change():", f"def _change({', '.join(rule.arguments)}):"),
+        ("    # <change>", textwrap.indent("\n".join(lines), " " * 4)),
+        ("        # <step>", textwrap.indent("\n".join(step), " " * 8)),
+    ):
+        if text.count(marker) != 1:
+            raise AssertionError(f"rule.py must hold the marker '{marker.strip()}' once")
+        text = text.replace(marker, replacement)
+    return text
 
 
 def around(engine: str) -> ModuleType:

@@ -4,12 +4,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from types import ModuleType
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,32 +16,21 @@ from numpy.typing import NDArray
 from simsa.errors import DataError, TapeError, known
 from simsa.kernels.arguments import Recursion, Samples, State, Walks
 from simsa.kernels.calls import address_of
-from simsa.kernels.streams import EVALUATION, SAMPLE, blocks_of_sample, key_of, scratch_size
-from simsa.machine.generate import around, kernels
+from simsa.kernels.streams import EVALUATION, SAMPLE, blocks_of_sample, scratch_size
+from simsa.machine.generate import around, kernels, stepping
 from simsa.machine.layout import LANE_BYTES, Layout, laid_out, layout
 from simsa.machine.memory import memory_of, scratch_of, uniforms
 from simsa.machine.specialise import MARCHING, engine_text, is_straight
+from simsa.machine.task import INITIAL, NO_STREAM, Descent, Initial, Scale, Stream, law_of
 from simsa.program.program import Builder
+from simsa.rules import SGD, Rule
 from simsa.tape import Tape, assemble
-
-LAWS = ("full", "uniform_subset", "fixed_size", "fixed_size_replaced", "reshuffled", "streamed")
-"""Laws of the minibatch, by the number that stands for them in the kernels' streams."""
-
-INITIAL = ("points", "normal", "uniform")
-"""Initial laws, by the number that stands for them in the kernels' streams."""
-
-COMPONENTS = ("normal", "ball")
-"""Components of the law of streamed samples, by the number that stands for them in the kernels' streams."""
 
 ENGINES = INTERPRETER, SPECIALISED = "interpreter", "specialised"
 """The engines."""
 
 PRECISIONS = ("float64", "float32")
 """The formats of the kernels."""
-
-Law = Literal["full", "uniform_subset", "fixed_size", "reshuffled"]
-Scale = Fraction | float
-"""A step scale c, as it was written: a float stands for the shortest decimal number that reads as it."""
 
 LARGEST_SINGLE = 2**24
 """Most samples of a minibatch in float32, which counts them exactly."""
@@ -54,83 +42,6 @@ _SENSITIVE: dict[str, int] = {}
 
 _LOCK = Lock()
 """For the thread that compiles it."""
-
-
-@dataclass(frozen=True)
-class Initial:
-    """The law of x_0: "normal" and "uniform" have a center and a scale for each parameter, "points" lists points.
-
-    uniform: on center +- scale. points: trajectory t starts at point t mod m.
-    """
-
-    kind: Literal["normal", "uniform", "points"]
-    center: NDArray[np.float64]
-    scale: NDArray[np.float64]
-    points: NDArray[np.float64]
-
-    def __post_init__(self) -> None:
-        known("law of x_0", self.kind, INITIAL)
-
-
-@dataclass(frozen=True)
-class Stream:
-    """The law of a streamed sample of d numbers: a mixture of m components.
-
-    kinds: "normal", center + scale z, or "ball", uniform on |x - center| <= scale[0]. shares: (m,), the probabilities
-    of the components up to each, increasing to 1. center, scale: (m, d).
-    """
-
-    kinds: tuple[Literal["normal", "ball"], ...]
-    shares: NDArray[np.float64]
-    center: NDArray[np.float64]
-    scale: NDArray[np.float64]
-
-    def __post_init__(self) -> None:
-        for kind in self.kinds:
-            known("component of the law of samples", kind, COMPONENTS)
-        if len(self.shares) != len(self.kinds) or (self.kinds and self.shares[-1] != 1):
-            raise DataError(f"expected the shares of {len(self.kinds)} components up to 1, got {self.shares.tolist()}")
-
-    @property
-    def arrays(self) -> tuple[NDArray[Any], ...]:
-        """Return the law as the kernels take it."""
-        kinds = np.array([COMPONENTS.index(kind) for kind in self.kinds], np.int64)
-        return (kinds, *(np.ascontiguousarray(a, np.float64) for a in (self.shares, self.center, self.scale)))
-
-
-NO_STREAM = Stream((), np.zeros(0), np.zeros((0, 0)), np.zeros((0, 0)))
-
-
-@dataclass(frozen=True)
-class Descent:
-    """All of recursion (8) but the tape, the data and the step scale c.
-
-    alpha: (steps,), gamma_k = c alpha_k. checkpoints: increasing steps in 0..steps at which J(x_k) is recorded, for
-    trajectories numbered below objective_trajectories; with `snapshots`, x_k is as well, for all of them. radius: a
-    trajectory that leaves |x|_inf <= radius stops. stream: the law of the samples, if each step draws `size` fresh ones
-    (law "fixed_size"); the data are then those that J is estimated on.
-    """
-
-    steps: int
-    law: Law
-    size: int
-    replace: bool
-    alpha: NDArray[np.float64]
-    radius: float
-    seed: int
-    initial: Initial
-    checkpoints: NDArray[np.int64]
-    objective_trajectories: int
-    snapshots: bool = False
-    stream: Stream | None = None
-
-    def __post_init__(self) -> None:
-        known("law of the minibatch", self.law, ("fixed_size",) if self.stream else get_args(Law))
-
-    def key(self, c: Scale) -> np.uint64:
-        """Return the key of the random numbers of a step scale: a function of its value and the seed alone."""
-        written = c if isinstance(c, Fraction) else Fraction(repr(float(c)))
-        return key_of(self.seed, written)  # type: ignore[no-any-return, no-untyped-call]
 
 
 Task = tuple[Tape, NDArray[np.float64], Descent]
@@ -189,6 +100,7 @@ def begin(tape: Tape, descent: Descent, *, c: Scale, first: int, count: int, pre
     none = np.full(count, -1, np.int32)
     state = State(
         x=initial_points(descent, c, first, count, p).astype(kind),
+        held=np.zeros((count, len(descent.rule.state), p), kind),
         status=np.zeros(count, np.uint8),
         stopped=np.full(count, descent.steps, np.int32),
         tie_first=none,
@@ -246,13 +158,14 @@ def advance(
     recursion = Recursion(
         float(progress.c) * descent.alpha, _at_most(descent.radius, kind), float(np.finfo(kind).eps), tape.roundings,
         int(tape.draws[-1]), np.array(descent.checkpoints, np.int64), descent.objective_trajectories,
+        np.array(list(map(float, descent.numbers))),
     )  # fmt: skip
 
     def run(sensitive: int) -> State | None:
         """Return the state after the steps; None if they need what looks at ties, and its address is 0."""
-        state, walks = State._make(array.copy() for array in progress.state), walks_of(package, kind.name)
+        state, walks = State._make(array.copy() for array in progress.state), walks_of(package, kind.name, descent.rule)
         memory = memory_of(where, kind)
-        scratch = scratch_of(where, samples, memory, walks.assigns)
+        scratch = scratch_of(where, samples, memory, walks.assigns, len(descent.rule.state))
         done = kernels().descent.descend(
             walks._replace(sensitive=sensitive), *where.arguments, samples, recursion, state, memory, scratch,
             progress.first, progress.step, until,
@@ -277,6 +190,7 @@ def records(descent: Descent, progress: Progress) -> dict[str, NDArray[Any]]:
     """
     found = progress.state._asdict()
     found["final"] = found.pop("x")
+    del found["held"]
     if not descent.snapshots:
         del found["snapshots"]
     return found
@@ -305,12 +219,15 @@ def descend(
 
 
 @lru_cache(maxsize=64)
-def walks_of(package: ModuleType, precision: str) -> Walks:
-    """Compile the walks of an engine for a precision, or load them from disk, and return them, without `sensitive`."""
+def walks_of(package: ModuleType, precision: str, rule: Rule | None = None) -> Walks:
+    """Compile the walks of an engine for a precision, or load them from disk, and return them, without `sensitive`.
+
+    rule: what steps are taken by, if any are. `advance` and `march` take steps of SGD.
+    """
     engine = package.engine
 
-    def at(name: str) -> int:
-        walk = getattr(engine, name, None)
+    def at(name: str, of: ModuleType = engine) -> int:
+        walk = getattr(of, name, None)
         return 0 if walk is None else int(address_of(walk, name, precision))  # type: ignore[no-untyped-call]
 
     with _LOCK:
@@ -318,8 +235,9 @@ def walks_of(package: ModuleType, precision: str) -> Walks:
             forward=at("forward"),
             backward=at("backward"),
             gradient=at("gradient"),
-            advance=at("advance"),
-            march=at("march"),
+            advance=at("advance") if rule is SGD else 0,
+            march=at("march") if rule is SGD else 0,
+            update=at("update", stepping(rule).rule) if rule else 0,
             sensitive=0,
             bytes=np.dtype(precision).itemsize,
             assigns=engine.ASSIGNS,
@@ -405,13 +323,6 @@ def _fits(stream: Stream, count: int, d: int) -> None:
     most = 2**32 // blocks_of_sample(d)  # type: ignore[no-untyped-call]
     if count > most:
         raise DataError(f"at most {most} samples of {d} numbers can be streamed at once, got {count}")
-
-
-def law_of(descent: Descent) -> int:
-    """Return the number that stands for the law of the minibatch in the kernels."""
-    if descent.stream:
-        return LAWS.index("streamed")
-    return LAWS.index("fixed_size_replaced" if descent.law == "fixed_size" and descent.replace else descent.law)
 
 
 def evaluate(

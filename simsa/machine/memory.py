@@ -35,11 +35,12 @@ def memory_of(where: Layout, kind: np.dtype[Any]) -> Memory:
     )
 
 
-def scratch_of(where: Layout, samples: Samples, memory: Memory, assigns: bool) -> Scratch:
+def scratch_of(where: Layout, samples: Samples, memory: Memory, assigns: bool, held: int) -> Scratch:
     """Return what a chunk of trajectories needs beside its registers, all 0.
 
     samples: what minibatches are drawn from. assigns: whether the walks write the adjoints of parameters, whatever they
     hold; these are free until the next gradient then, and keep what the parameters were: one array less in the cache.
+    held: what a rule remembers of a coordinate, in numbers.
     """
     kind, across = memory.values.dtype, where.groups * where.lanes
     # a lane whose minibatch is smaller than others' computes some sample, which is not valid
@@ -57,6 +58,7 @@ def scratch_of(where: Layout, samples: Samples, memory: Memory, assigns: bool) -
         moved=_zeros(across, kind),
         binary=np.zeros(where.groups, np.bool_),
         previous=memory.adjoints if assigns else _zeros(where.tape.parameters * across, kind),
+        held=_zeros(held * where.tape.parameters * across, kind),
         total=_zeros(across, kind),
         index=np.zeros(where.step, np.int64),
         u=u,

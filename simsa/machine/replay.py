@@ -1,4 +1,4 @@
-"""Recursion (8) in plain Python, one trajectory and one step at a time, in any arithmetic.
+"""Recursion (8), or another rule, in plain Python, one trajectory and one step at a time, in any arithmetic.
 
 In floating point this is the definition of the kernels' `descend`, bit for bit; over the rational numbers it is the
 exact mode; step by step it is the replay of a trajectory.
@@ -6,16 +6,19 @@ exact mode; step by step it is the replay of a trajectory.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.machine.launch import Descent, Scale, initial_points, minibatches, streamed
+from simsa.machine import draws
 from simsa.machine.reference import FLOAT64, Execution, Interpreter
-from simsa.machine.sensitivity import Draw, difference, words
-from simsa.primitives.arithmetic import Arithmetic, Number
+from simsa.machine.sensitivity import Draw, difference
+from simsa.machine.task import Descent, Scale
+from simsa.primitives.arithmetic import Arithmetic, Number, expression
 from simsa.records.status import Status
+from simsa.rules import CHANGE, SGD, Rule
 from simsa.tape import Tape
 
 FINISHED, UNBOUNDED, NOT_FINITE, TOO_LONG, _ = Status
@@ -32,11 +35,13 @@ class Tie:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One step x_{k+1} = x_k - gamma_k g_k, in the numbers of the arithmetic it was computed in.
+    """One step x_{k+1} = x_k - change, in the numbers of the arithmetic it was computed in.
 
     k: its number. x: x_k. minibatch: I_k, rows of `data` in the order drawn. data: the samples, in float64: all of the
     data set, or those that were streamed for this step. gradient: g_k, the mean of the selection
-    gradients of the minibatch. gamma: the step size. following: x_{k+1}; it is x_k if that would not be finite.
+    gradients of the minibatch. gamma: the step size. held, kept: the state of the rule before the step and after it, by
+    its names, (p,) each. change: what is subtracted from x_k, gamma_k g_k by SGD. following: x_{k+1}; it is x_k if that
+    would not be finite.
     margin: the smallest |guard|. ties: of the minibatch, in order. sensitive: g_k depends on how these ties are decided
     (`machine.sensitivity`). status: how the trajectory stands after the step; it goes on while that is FINISHED.
     """
@@ -47,6 +52,9 @@ class Step:
     data: NDArray[np.float64]
     gradient: tuple[Number, ...]
     gamma: Number
+    held: tuple[tuple[Number, ...], ...]
+    kept: tuple[tuple[Number, ...], ...]
+    change: tuple[Number, ...]
     following: tuple[Number, ...]
     margin: float
     ties: tuple[Tie, ...]
@@ -55,14 +63,15 @@ class Step:
 
     @property
     def movement(self) -> Number:
-        """Return the largest |gamma_k g_k| of a coordinate."""
-        return max(abs(self.gamma * g) for g in self.gradient)
+        """Return the largest |change| of a coordinate."""
+        return max(map(abs, self.change))
 
 
 class Walker:
     """Takes the steps of trajectories of one tape, on one data set, in one arithmetic.
 
-    too_long: tells of a number whether it is too long to go on with.
+    too_long: tells of a number whether it is too long to go on with. rule, constants: how a step is taken, and the
+    rule's numbers in their order.
     """
 
     def __init__(
@@ -71,8 +80,12 @@ class Walker:
         rows: NDArray[np.float64],
         arithmetic: Arithmetic = FLOAT64,
         too_long: Callable[[Number], bool] = lambda number: False,
+        rule: Rule = SGD,
+        constants: Sequence[Fraction] = (),
     ) -> None:
-        self.tape, self.data, self.arithmetic, self.too_long = tape, rows, arithmetic, too_long
+        self.tape, self.data, self.arithmetic, self.too_long, self.rule = tape, rows, arithmetic, too_long, rule
+        self.written = tuple(constants)
+        self.constants = [arithmetic.number(float(v) if arithmetic.epsilon else v) for v in constants]
         self.rows = self.numbers(rows)
         self.interpreter = Interpreter(tape, arithmetic)
 
@@ -110,11 +123,12 @@ class Walker:
         radius: float,
         words: Callable[[int], Draw],
         fresh: NDArray[np.float64] | None = None,
+        held: Sequence[Sequence[Number]] | None = None,
     ) -> Step:
         """Take step k from x. A step out of |x|_inf <= radius is taken; one to no finite point is not.
 
         words: the random words that decide ties, by place in the minibatch. fresh: the streamed samples of this step,
-        in place of the data set.
+        in place of the data set. held: the state of the rule before the step, by its names; 0 if left out.
         """
         rows = self.rows if fresh is None else self.numbers(fresh)
         with np.errstate(all="ignore"):
@@ -128,7 +142,9 @@ class Walker:
             ]
             sensitive = bool(ties) and self.sensitive(runs, words)
             gradient = [g / self.arithmetic.number(len(minibatch)) for g in total]
-            following = [v - gamma * g for v, g in zip(x, gradient, strict=True)]
+            held = self.rest() if held is None else held
+            kept, change = self.ruled(x, gradient, gamma, held)
+            following = [v - d for v, d in zip(x, change, strict=True)]
             status = FINISHED
             if any(v - v != 0 for v in following):
                 following, status = list(x), NOT_FINITE
@@ -144,12 +160,34 @@ class Walker:
             data=self.data if fresh is None else fresh,
             gradient=tuple(gradient),
             gamma=gamma,
+            held=tuple(map(tuple, held)),
+            kept=tuple(map(tuple, kept)),
+            change=tuple(change),
             following=tuple(following),
             margin=margin,
             ties=tuple(ties),
             sensitive=sensitive,
             status=status,
         )
+
+    def rest(self) -> list[list[Number]]:
+        """Return the state of the rule before the first step: 0."""
+        return [[self.arithmetic.number(0)] * self.tape.parameters for _ in self.rule.state]
+
+    def ruled(
+        self, x: Sequence[Number], gradient: Sequence[Number], gamma: Number, held: Sequence[Sequence[Number]]
+    ) -> tuple[list[list[Number]], list[Number]]:
+        """Return the state of the rule after a step, and the change, as its texts have them."""
+        names = self.rule.arguments
+        after, change = [list(one) for one in held], []
+        for r, (v, g) in enumerate(zip(x, gradient, strict=True)):
+            found = dict(zip(names, [v, g, gamma, *(one[r] for one in held), *self.constants], strict=True))
+            for name, text in self.rule.steps:
+                found[name] = expression(text, names, self.arithmetic)(*(found[one] for one in names))
+            change.append(found[CHANGE])
+            for one, name in zip(after, self.rule.state, strict=True):
+                one[r] = found[name]
+        return after, change
 
     def sum(self, runs: Sequence[Execution]) -> list[Number]:
         """Return the sum of the selection gradients of executions, in their order."""
@@ -175,31 +213,33 @@ class Walker:
         trajectory: int,
         first: int = 0,
         point: Sequence[Number] | None = None,
+        held: Sequence[Sequence[Number]] | None = None,
     ) -> Iterator[Step]:
         """Yield the steps of a trajectory, up to the last or to the one that stops it.
 
         gamma: the step sizes. c: the step scale, which names the random numbers. x_0 is the float64 that they give, or
-        nearest to it in the arithmetic; the minibatches, and streamed samples, are those of the kernels. first, point:
-        where to begin, if not at x_0.
+        nearest to it in the arithmetic; the minibatches, and streamed samples, are those of the kernels. first, point,
+        held: where to begin, if not at x_0, and the state of the rule there.
         """
+        state = self.rest() if held is None else [[self.arithmetic.number(v) for v in one] for one in held]
         x = self.start(descent, c, trajectory) if point is None else [self.arithmetic.number(v) for v in point]
-        for k, minibatch in enumerate(minibatches(descent, len(self.rows), c, trajectory, first), first):
-            fresh = streamed(descent, c, trajectory, k) if descent.stream else None
+        for k, minibatch in enumerate(draws.minibatches(descent, len(self.rows), c, trajectory, first), first):
+            fresh = draws.streamed(descent, c, trajectory, k) if descent.stream else None
             words = self.words(descent, c, trajectory, k)
-            step = self.step(k, x, minibatch, self.arithmetic.number(gamma[k]), descent.radius, words, fresh)
+            step = self.step(k, x, minibatch, self.arithmetic.number(gamma[k]), descent.radius, words, fresh, state)
             yield step
             if step.status != FINISHED:
                 return
-            x = list(step.following)
+            x, state = list(step.following), [list(one) for one in step.kept]
 
     def words(self, descent: Descent, c: Scale, trajectory: int, k: int) -> Callable[[int], Draw]:
         """Return the random words that decide the ties of a step, by place in the minibatch."""
         key, blocks = int(descent.key(c)), int(self.tape.draws[-1])
-        return lambda place: words(key, trajectory, k, place, blocks)
+        return lambda place: draws.weights(key, trajectory, k, place, blocks)
 
     def start(self, descent: Descent, c: Scale, trajectory: int) -> list[Number]:
         """Return x_0 of a trajectory."""
-        x = initial_points(descent, c, trajectory, 1, self.tape.parameters)[0]
+        x = draws.initial_point(descent, c, trajectory, self.tape.parameters)
         return [self.arithmetic.number(v) for v in x]
 
     def record(self, descent: Descent, gamma: Sequence[Number], *, c: Scale, trajectory: int) -> dict[str, Any]:

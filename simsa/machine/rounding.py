@@ -11,6 +11,7 @@ import numpy as np
 from simsa.machine.exact import EXACT, UNDEFINED, rational
 from simsa.machine.replay import Step, Walker
 from simsa.primitives.arithmetic import Arithmetic, Number
+from simsa.rules import SGD
 
 
 @dataclass(eq=False)
@@ -120,7 +121,7 @@ def explain(walker: Walker, step: Step, beside: Step) -> Rounding | None:
 
     walker: in floating point. step: the step it took. beside: the exact step. The rounding is the first, in the order
     of the computation, of those that the first differing coordinate depends on; or, if it took another branch, the
-    first one that made a selection choose otherwise.
+    first one that made a selection choose otherwise. The state of a rule may differ already, by an earlier rounding.
     """
     flips: list[Rounding] = []
     kind = walker.arithmetic
@@ -136,17 +137,28 @@ def explain(walker: Walker, step: Step, beside: Step) -> Rounding | None:
         exact = EXACT.functions["pow"](x.exact, a.exact)
         return x._combined(a, "**", kind.functions["pow"](x.value, a.value), exact)
 
-    both = Walker(walker.tape, walker.data, Arithmetic(number, {"pow": power}))
-    size = Rounding(f"gamma_{step.k} = c alpha_{step.k}", beside.gamma, float(step.gamma), "the step size")
+    def known(value: Number, exact: Number, operation: str, place: str) -> Shadow:
+        return Shadow(value, exact, Rounding(operation, exact, float(value), place), flips)
+
+    both = Walker(walker.tape, walker.data, Arithmetic(number, {"pow": power}), rule=walker.rule)
+    both.constants = [
+        known(v, exact, f"{name} = {exact}", "a number of the rule")
+        for name, v, exact in zip(walker.rule.numbers, walker.constants, walker.written, strict=True)
+    ]
+    held = [
+        [known(v, w, f"{name}, kept from earlier steps,", "the state of the rule") for v, w in zip(*two, strict=True)]
+        for name, *two in zip(walker.rule.state, step.held, beside.held, strict=True)
+    ]
+    rate = known(step.gamma, beside.gamma, f"gamma_{step.k} = c alpha_{step.k}", "the step size")
     with np.errstate(all="ignore"):
-        following = _shadowed(both, step, Shadow(step.gamma, beside.gamma, size, flips))
+        following = _shadowed(both, step, rate, held)
     if flips and any(one.exact != two for one, two in zip(following, beside.following, strict=True)):
         flips[0].decides = True
         return flips[0]
     return next((v.origin for v in following if v.origin is not None), None)
 
 
-def _shadowed(both: Walker, step: Step, rate: Shadow) -> list[Shadow]:
+def _shadowed(both: Walker, step: Step, rate: Shadow, held: list[list[Shadow]]) -> list[Shadow]:
     """Return x_{k+1} in both kinds of numbers, and say of each rounding where it happened."""
     interpreter, number = both.interpreter, both.arithmetic.number
     x = [number(v) for v in step.x]
@@ -158,7 +170,10 @@ def _shadowed(both: Walker, step: Step, rate: Shadow) -> list[Shadow]:
         gradient = _placed(interpreter.backward(run), f"sample {i}, the backward sweep")
         total = _placed([a + b for a, b in zip(total, gradient, strict=True)], "the sum over the minibatch")
     mean = _placed([g / number(len(step.minibatch)) for g in total], "the mean over the minibatch")
-    change = _placed([rate * g for g in mean], "the step size times the gradient")
+    kept, change = both.ruled(x, mean, rate, held)
+    for name, values in zip(both.rule.state, kept, strict=True):
+        _placed(values, f"the state {name} of the rule")
+    _placed(change, "the step size times the gradient" if both.rule is SGD else "the change")
     return _placed([v - d for v, d in zip(x, change, strict=True)], "x_k minus the change")
 
 

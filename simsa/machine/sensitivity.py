@@ -11,7 +11,7 @@ never rounded into it. Beside δ go its absolute contributions, which bound what
 tied pieces of a selection differ in value, there is no common point to compare at: that is sensitive by itself.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from simsa.machine.reference import Execution, Interpreter
@@ -102,27 +102,3 @@ def _mixture(interpreter: Interpreter, k: int, run: Execution, draw: Draw) -> tu
     """Return what a tied instruction passes under random weights of its pieces, and whether these differ in value."""
     call, x, values = interpreter.calls[k], interpreter.operands(k, run), interpreter.results(k, run)
     return call.row.operation.mixture(call, x, values, run.decisions.get(k), lambda n: weight(draw(n)))
-
-
-def philox(counter: Sequence[int], key: Sequence[int]) -> tuple[int, int, int, int]:
-    """Return the four words of Philox4x32-10 (Salmon et al., SC11), as `kernels.streams.philox`, in plain Python."""
-    (a, b, c, d), (k, m), low = counter, key, 0xFFFFFFFF
-    for _ in range(10):
-        p, q = 0xD2511F53 * a, 0xCD9E8D57 * c
-        a, b, c, d = (q >> 32) ^ b ^ k, q & low, (p >> 32) ^ d ^ m, p & low
-        k, m = (k + 0x9E3779B9) & low, (m + 0xBB67AE85) & low
-    return a, b, c, d
-
-
-def words(key: int, trajectory: int, step: int, place: int, blocks: int) -> Draw:
-    """Return the random words of one sample of a step, by 4 block + number, as the kernels draw them.
-
-    key: of the random numbers of the step scale. place: of the sample in its minibatch. blocks: of one sample, the last
-    entry of `Tape.draws`.
-    """
-    halves, low = (key & 0xFFFFFFFF, key >> 32), 0xFFFFFFFF
-
-    def word(n: int) -> int:
-        return philox(((place * blocks + n // 4) & low, step, trajectory, WEIGHTS), halves)[n % 4]
-
-    return word

@@ -46,8 +46,13 @@ class _Adapted(ast.NodeTransformer):
 @cache
 def formula(text: str, row: "Primitive", arithmetic: Arithmetic) -> Callable[..., Number]:
     """Return a table text as a function of (x, y, z, v, immediates...)."""
-    names = ", ".join((*OPERANDS, "v", *row.immediates))
-    tree = ast.fix_missing_locations(_Adapted().visit(ast.parse(f"lambda {names}: {text}", mode="eval")))
+    return expression(text, (*OPERANDS, "v", *row.immediates), arithmetic)
+
+
+@cache
+def expression(text: str, names: tuple[str, ...], arithmetic: Arithmetic) -> Callable[..., Number]:
+    """Return an expression as a function of its names, in this order, on numbers of an arithmetic."""
+    tree = ast.fix_missing_locations(_Adapted().visit(ast.parse(f"lambda {', '.join(names)}: {text}", mode="eval")))
     space = {**arithmetic.functions, "_number": arithmetic.number, "_divide": arithmetic.divide}
-    compiled: Callable[..., Number] = eval(compile(tree, row.name, "eval"), space)
+    compiled: Callable[..., Number] = eval(compile(tree, text, "eval"), space)
     return compiled

@@ -22,7 +22,7 @@ Items = Annotated[tuple[T, ...], Field(strict=False)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
-TAGS = ("kind", "source", "law", "family")
+TAGS = ("kind", "source", "law", "family", "name")
 """The keys that say which of several tables is meant."""
 
 
@@ -91,6 +91,23 @@ Probability = Annotated[
     Annotated[float, Field(ge=0, le=1), Tag("a number")] | Annotated[Ratio, Tag("a string")], Discriminator(spelling)
 ]
 """A number from 0 to 1, or a fraction; that it is at most 1 is for the table to check."""
+
+
+def _ratio(value: str) -> str:
+    """Refuse what is no fraction of integers."""
+    if not re.fullmatch(SIGNED, value):
+        raise problem(f"expected a number, or a fraction such as \"9/10\", got '{value}'")
+    return value
+
+
+SIGNED = r"-?[0-9]+(/0*[1-9][0-9]*)?"
+
+NumberOrRatio = Annotated[
+    Annotated[float, Tag("a number")]
+    | Annotated[str, AfterValidator(_ratio), Field(json_schema_extra={"pattern": f"^{SIGNED}$"}), Tag("a string")],
+    Discriminator(spelling),
+]
+"""A number of any sign, or a fraction of integers as a string: "9/10"."""
 
 
 LONGEST_DRAW = 10.0

@@ -15,6 +15,7 @@ from pydantic.main import IncEx
 
 from simsa import primitives
 from simsa.errors import DataError, ProgramError, ScenarioError
+from simsa.rules import SGD
 from simsa.scenario.batch import Batch, FixedSize, UniformSubset
 from simsa.scenario.data import Data, finish, select
 from simsa.scenario.initial import Initial, Normal
@@ -32,6 +33,7 @@ from simsa.scenario.model import (
     rational,
     spelling,
 )
+from simsa.scenario.rule import PLAIN, StepRule
 from simsa.scenario.scales import Scales
 from simsa.scenario.step_size import StepSize, Table
 from simsa.scenario.stream import Stream
@@ -142,7 +144,7 @@ class Python(Model):
 
 
 class Sgd(Model):
-    """The recursion x_{k+1} = x_k - c alpha_k grad f_{I_k}(x_k)."""
+    """The recursion x_{k+1} = x_k - c alpha_k grad f_{I_k}(x_k), or that of another rule."""
 
     steps: Count
     """How many steps each trajectory takes."""
@@ -150,6 +152,8 @@ class Sgd(Model):
     """The law of the minibatch I_k."""
     step_size: StepSize
     """The family of alpha_k, before the scale c."""
+    rule: StepRule = PLAIN
+    """How a step is taken with the gradient and gamma_k = c alpha_k: stochastic gradient descent if left out."""
     radius: Positive = 1e6
     """A trajectory with a coordinate above this is unbounded, and stops."""
     bits: Annotated[int, Field(ge=64)] = 4096
@@ -387,13 +391,14 @@ class Scenario(Model):
         """Return the SHA-256 of the scenario, defaults included, and of its data.
 
         samples: those that `rows` reads, (n, d). What changes no record does not count: `[run]`, `[[claim]]`,
-        `record.classify`, `sgd.bits` if nothing is exact, an empty `[[observe]]`.
+        `record.classify`, `sgd.bits` if nothing is exact, an empty `[[observe]]`, SGD as `sgd.rule`.
         """
         exclude: dict[str, IncEx | bool] = {"run": True, "claim": True, "record": {"classify"}}
         if not self.observe:
             exclude["observe"] = True
-        if EXACT not in self.precisions:
-            exclude["sgd"] = {"bits"}
+        exclude["sgd"] = {
+            key for key, idle in (("bits", EXACT not in self.precisions), ("rule", self.sgd.rule == PLAIN)) if idle
+        }
         counted = self.model_dump(mode="json", exclude=exclude)
         said = json.dumps(counted, sort_keys=True, separators=(",", ":"))
         hashed = hashlib.sha256(said.encode())
@@ -455,6 +460,9 @@ def hypotheses(scenario: Scenario, samples: int) -> tuple[Hypothesis, ...]:
         finite: tuple[Hypothesis, ...] = (Hypothesis("4 and 7", Asked.FINITE_SUM, Met.NOT_MET, why),)
     else:
         law, finite = scenario.sgd.batch.state(samples), ()
+    if scenario.sgd.rule.row is not SGD:
+        why = f"steps are those of {scenario.sgd.rule.row.textbook}"
+        finite = (*finite, Hypothesis("4 and 7", Asked.RECURSION, Met.NOT_MET, why))
     within, above = (tuple(c[chosen_c].tolist()) for chosen_c in (c <= 1, c > 1))
     many = f"{len(above)} of the {len(c)} step scales" if len(c) > 1 else "the step scale"
     rescaled = (

@@ -8,9 +8,10 @@ import pytest
 
 from simsa.machine.evaluator import tape_of
 from simsa.machine.exact import EXACT
-from simsa.machine.launch import Descent, Initial, descend
+from simsa.machine.launch import descend
 from simsa.machine.reference import FLOAT32, FLOAT64
 from simsa.machine.replay import Walker
+from simsa.machine.task import Descent, Initial
 from simsa.primitives import FRAMEWORKS, Convention
 from simsa.program.program import Builder
 

@@ -165,12 +165,13 @@ class Branching(Selection):
         """Return the decisions of the first rows that hold where each zero guard is below, at or above 0.
 
         Where a row mixes pieces by a convention, each of them; the mixture is one more piece, and adds to the hull only
-        if it is no convex one, such as relu'(0) = 2.
+        if it is no convex one, such as relu'(0) = 2, or nothing at all, as with `torch.clamp` where its bounds meet.
         """
         found: dict[Any, Any] = {}
         for one in (decision, *_explore(self.table(call, x), {})):
             several = isinstance(one, tuple) and len(one) > 1
-            if not several or min(weight for weight, _ in one) < 0:
+            weights = [weight for weight, _ in one] if several else []
+            if not several or min(weights) < 0 or not any(weights):
                 found.setdefault(self.label(call, one), one)
             if several:
                 for _, piece in one:
@@ -352,7 +353,7 @@ class Pieces(_Texts, Branching):
         if len(used) == 1:
             return int(used[0])
         ties = [branch.between for branch in row.tie_rows]
-        return len(row.pieces) + (ties.index(tuple(p for _, p in decision)) if len(used) > 1 else 0)
+        return len(row.pieces) + ties.index(tuple(p for _, p in decision))
 
     def jumps(self, row: "Primitive") -> bool:
         """Tell whether it is a function to the integers, or has bounds that are operands: these may cross."""

@@ -1,0 +1,176 @@
+"""Random numbers in plain Python, one at a time: the definition of what `simsa.kernels.streams` draws, bit for bit.
+
+Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3; SC11) turns a counter (block,
+step, trajectory, purpose) and a key of 64 bits into four words of 32 bits. A number is a function of where it is used,
+and of nothing else.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsa.machine.reference import FLOAT64
+from simsa.machine.task import Descent, Scale, Stream
+
+INITIAL, MINIBATCH, EPOCH, SAMPLE, EVALUATION, WEIGHTS = 1, 2, 3, 4, 5, 6
+"""Purposes. No two uses of random numbers share one."""
+
+LOW = 0xFFFFFFFF
+Words = Iterator[int]
+
+
+def philox(counter: Sequence[int], key: Sequence[int]) -> tuple[int, int, int, int]:
+    """Return the four words for a counter of four words and a key of two."""
+    (a, b, c, d), (k, m) = counter, key
+    for _ in range(10):
+        p, q = 0xD2511F53 * a, 0xCD9E8D57 * c
+        a, b, c, d = (q >> 32) ^ b ^ k, q & LOW, (p >> 32) ^ d ^ m, p & LOW
+        k, m = (k + 0x9E3779B9) & LOW, (m + 0xBB67AE85) & LOW
+    return a, b, c, d
+
+
+def block_of(block: int, step: int, trajectory: int, purpose: int, key: int) -> tuple[int, int, int, int]:
+    """Return the four words of a block; each number is taken modulo 2^32, the key modulo 2^64."""
+    return philox((block & LOW, step & LOW, trajectory & LOW, purpose), (key & LOW, key >> 32))
+
+
+def words(step: int, trajectory: int, purpose: int, key: int) -> Words:
+    """Yield the words of a step, block after block."""
+    block = 0
+    while True:
+        yield from block_of(block, step, trajectory, purpose, key)
+        block += 1
+
+
+def below(n: int, some: Words) -> int:
+    """Return a uniform integer 0 <= i < n, 1 <= n < 2^32 (Lemire; ACM Trans. Model. Comput. Simul. 29, 2019)."""
+    while True:
+        product = next(some) * n
+        if product & LOW >= (2**32 - n) % n:
+            return product >> 32
+
+
+def uniform(high: int, low: int) -> float:
+    """Return the multiple of 2^-53 in [0, 1) made of the first 53 bits of two words."""
+    return float((high << 32 | low) >> 11) * 2.0**-53
+
+
+def normals(u: float, v: float) -> tuple[float, float]:
+    """Return two independent standard normals of two uniforms (Box and Muller, 1958)."""
+    log, cos, sin = (FLOAT64.functions[name] for name in ("log", "cos", "sin"))
+    r, angle = sqrt(-2.0 * float(log(np.float64(1.0 - u)))), np.float64(6.283185307179586 * v)
+    return r * float(cos(angle)), r * float(sin(angle))
+
+
+def minibatches(descent: Descent, n: int, c: Scale, trajectory: int, first: int = 0) -> Iterator[list[int]]:
+    """Yield I_first, I_{first + 1}, ... of a trajectory: samples out of n in the order drawn, or places of streamed ones.
+
+    first: the step to begin with. What is drawn for a step does not depend on it.
+    """
+    key, size = int(descent.key(c)), descent.size
+    for k in range(first, descent.steps):
+        some = words(k, trajectory, MINIBATCH, key)
+        match descent.law:
+            case _ if descent.stream:
+                yield list(range(size))
+            case "full":
+                yield list(range(n))
+            case "uniform_subset":
+                yield _subset(n, some)
+            case "reshuffled":
+                batches = -(-n // size)
+                epoch, place = divmod(k, batches)
+                yield _permutation(n, words(epoch, trajectory, EPOCH, key))[place * size : (place + 1) * size]
+            case "fixed_size" if descent.replace:
+                yield [below(n, some) for _ in range(size)]
+            case "fixed_size":
+                yield _distinct(n, min(size, n), some)
+            case law:
+                raise AssertionError(f"no law '{law}'")
+
+
+def _subset(n: int, some: Words) -> list[int]:
+    """Return one of the 2^n - 1 nonempty subsets of range(n), ascending: one bit for each index, again if all are 0."""
+    while True:
+        bits = [word >> i & 1 for word in (next(some) for _ in range(4 * -(-n // 128))) for i in range(32)]
+        if found := [i for i in range(n) if bits[i]]:
+            return found
+
+
+def _distinct(n: int, size: int, some: Words) -> list[int]:
+    """Return a uniform subset (Floyd: Bentley, Programming pearls, CACM 30, 1987, p. 754), in the order drawn."""
+    found: dict[int, None] = {}
+    for j in range(n - size, n):
+        i = below(j + 1, some)
+        found[j if i in found else i] = None
+    return list(found)
+
+
+def _permutation(n: int, some: Words) -> list[int]:
+    """Return a uniform permutation of range(n) (Fisher and Yates, from the last place down)."""
+    order = list(range(n))
+    for i in range(n - 1, 0, -1):
+        j = below(i + 1, some)
+        order[i], order[j] = order[j], order[i]
+    return order
+
+
+def initial_point(descent: Descent, c: Scale, trajectory: int, p: int) -> list[float]:
+    """Return x_0 of a trajectory, p numbers. Coordinate r is a function of (key, trajectory, r)."""
+    law, key = descent.initial, int(descent.key(c))
+    if law.kind == "points":
+        return list(map(float, law.points[trajectory % len(law.points)]))
+
+    def pair(i: int) -> tuple[float, float]:
+        a, b, e, f = block_of(i, 0, trajectory, INITIAL, key)
+        u, v = uniform(a, b), uniform(e, f)
+        return normals(u, v) if law.kind == "normal" else (2.0 * u - 1.0, 2.0 * v - 1.0)
+
+    drawn = [z for i in range(-(-p // 2)) for z in pair(i)]
+    return [float(m) + float(s) * z for m, s, z in zip(law.center, law.scale, drawn, strict=False)]
+
+
+def blocks_of_sample(d: int) -> int:
+    """Return how many blocks of random words one sample of d numbers has: a choice, and pairs of normals."""
+    return 2 + (d + 1) // 2
+
+
+def sample(stream: Stream, purpose: int, key: int, trajectory: int, step: int, index: int) -> list[float]:
+    """Return the streamed sample of one place in a minibatch, d numbers; `kernels.streams.sample` says what it is."""
+    d = stream.center.shape[1]
+    block, j = index * blocks_of_sample(d), 0
+    if len(stream.kinds) > 1:
+        w = uniform(*block_of(block, step, trajectory, purpose, key)[:2])
+        j = next(i for i, share in enumerate(stream.shares.tolist()) if w < share)
+    center, scale = stream.center[j].tolist(), stream.scale[j].tolist()
+    ball = stream.kinds[j] == "ball"
+    count = d + 2 if ball else d
+    drawn: list[float] = []
+    for i in range(-(-count // 2)):
+        a, b, e, f = block_of(block + 1 + i, step, trajectory, purpose, key)
+        drawn += normals(uniform(a, b), uniform(e, f))
+    if not ball:
+        return [m + s * z for m, s, z in zip(center, scale, drawn, strict=False)]
+    length = 0.0
+    for z in drawn[:count]:
+        length += z * z
+    inverse = 1.0 / sqrt(length) if length > 0.0 else 0.0
+    return [m + scale[0] * (z * inverse) for m, z in zip(center, drawn, strict=False)]
+
+
+def streamed(descent: Descent, c: Scale, trajectory: int, step: int) -> NDArray[np.float64]:
+    """Return the fresh samples of one step of a trajectory, (size, d)."""
+    assert descent.stream is not None
+    key, places = int(descent.key(c)), range(descent.size)
+    return np.array([sample(descent.stream, SAMPLE, key, trajectory, step, i) for i in places])
+
+
+def weights(key: int, trajectory: int, step: int, place: int, blocks: int) -> Callable[[int], int]:
+    """Return the random words of one sample of a step, by 4 block + number, that decide its ties.
+
+    key: of the random numbers of the step scale. place: of the sample in its minibatch. blocks: of one sample, the last
+    entry of `Tape.draws`.
+    """
+    return lambda n: block_of(place * blocks + n // 4, step, trajectory, WEIGHTS, key)[n % 4]

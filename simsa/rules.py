@@ -1,0 +1,105 @@
+"""Rules: how an optimiser takes a step. Adding one is adding a row here, and nothing else anywhere.
+
+A rule is text, like a primitive: the same expressions are compiled on SIMD lanes, evaluated in plain Python and in
+rational numbers, and printed. Each coordinate is treated alike.
+"""
+
+import ast
+import keyword
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+KNOWN = ("x", "g", "gamma")
+"""What every rule may name: a coordinate of x_k, that of the mean gradient g_k of the minibatch, and the step size."""
+
+FUNCTIONS = ("sqrt",)
+"""What texts may call."""
+
+CHANGE = "change"
+
+
+class Range(NamedTuple):
+    """Where a number of a rule may lie: low <= value < high. meaning: what it is, in a line."""
+
+    low: float
+    high: float
+    meaning: str
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """One row: x_{k+1} = x_k - change, with a state that begins at 0.
+
+    name: how scenarios call it. textbook: what a reader would look up. change: an expression in x, g, gamma, the state
+    and the numbers. state: the names of what a coordinate remembers from step to step. update: (name of the state,
+    expression) in the order of evaluation, before the change; an expression sees what stands before it. numbers: by
+    name, where each may lie. Raises ValueError for a row that contradicts itself.
+    """
+
+    name: str
+    textbook: str
+    change: str
+    state: tuple[str, ...] = ()
+    update: tuple[tuple[str, str], ...] = ()
+    numbers: Mapping[str, Range] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        given = (*KNOWN, *self.state, *self.numbers)
+        if len(set(given)) < len(given) or CHANGE in given or not all(map(_proper, given)):
+            raise ValueError(f"{self.name}: names must be identifiers, each used once, and not '{CHANGE}': {given}")
+        if sorted(target for target, _ in self.update) != sorted(self.state):
+            raise ValueError(f"{self.name}: each name of the state is updated once: {self.state}")
+        for _, text in self.steps:
+            used = {node.id for node in ast.walk(ast.parse(text, mode="eval")) if isinstance(node, ast.Name)}
+            if unknown := used - {*given, *FUNCTIONS}:
+                raise ValueError(f"{self.name}: unknown names {sorted(unknown)} in '{text}'")
+
+    @property
+    def steps(self) -> tuple[tuple[str, str], ...]:
+        """Return (name, expression) of all that is computed in a step, the change last."""
+        return (*self.update, (CHANGE, self.change))
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Return the names that the expressions are functions of: x, g, gamma, the state, the numbers."""
+        return (*KNOWN, *self.state, *self.numbers)
+
+
+def _proper(name: str) -> bool:
+    return name.isidentifier() and not keyword.iskeyword(name) and name not in FUNCTIONS
+
+
+SGD = Rule("sgd", "stochastic gradient descent: recursion (8) of the paper", change="gamma * g")
+
+HEAVY_BALL = Rule(
+    "heavy_ball",
+    "gradient descent with momentum (Polyak, 1964), as PyTorch's SGD has it",
+    change="gamma * m",
+    state=("m",),
+    update=(("m", "beta * m + g"),),
+    numbers={"beta": Range(0.0, 1.0, "how much of the last direction is kept")},
+)
+
+RULES: dict[str, Rule] = {row.name: row for row in (SGD, HEAVY_BALL)}
+"""Every row by its name."""
+
+
+def register(rule: Rule) -> None:
+    """Add a rule of your own, before `simsa.scenario` is imported: then scenarios may name it as `sgd.rule`.
+
+    Raises ValueError if there is one of this name.
+    """
+    if rule.name in RULES:
+        raise ValueError(f"there is a rule '{rule.name}' already")
+    RULES[rule.name] = rule
+
+
+def table() -> Iterator[str]:
+    """Yield the lines of a Markdown table of the rules: name, what is computed in a step, numbers, textbook."""
+    yield "| `sgd.rule` | in a step, for each coordinate | numbers | |"
+    yield "|---|---|---|---|"
+    for row in RULES.values():
+        steps = "; ".join(f"{name} ← `{text}`" for name, text in row.steps)
+        numbers = "; ".join(f"{name} in [{low:g}, {high:g}): {said}" for name, (low, high, said) in row.numbers.items())
+        yield f"| `{row.name}` | {steps} | {numbers} | {row.textbook} |"
