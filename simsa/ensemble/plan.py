@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from simsa.ensemble.cost import BREAK_EVEN, SMALLEST_BLOCK, Estimate, block_size, estimate
 from simsa.ensemble.resolve import Resolved
 from simsa.errors import ProgramError, ScenarioError
+from simsa.machine.evaluator import without_loop
 from simsa.machine.exact import refusal
 from simsa.machine.launch import INTERPRETER, SPECIALISED
 from simsa.machine.layout import merged
@@ -180,12 +181,14 @@ def _engines(whole: Plan, scenario: Scenario) -> dict[tuple[str, str], str]:
     """Return the engine of each convention and precision: the scenario's, or by what there is to gain.
 
     "auto" specialises where the interpreter would work for more than BREAK_EVEN core seconds. Raises ProgramError if
-    the program is too long for the engine that is asked for.
+    the program is too long for the engine that is asked for, or has an operation that the kernels have no loop for.
     """
     wanted, layout = scenario.run.engine, whole.layout
     kinds = dict.fromkeys((c.convention, c.precision) for c in layout.cells if c.precision != EXACT)
     chosen = {}
     for convention, precision in kinds:
+        if name := without_loop(whole.tapes[convention]):
+            raise ProgramError(f"{scenario.path}: program: {name} has no loop in the kernels, which run floating point")
         cells = tuple(c for c in layout.cells if (c.convention, c.precision) == (convention, precision))
         work = replace(whole, layout=replace(layout, cells=cells)).estimate().core_seconds
         length = len(merged(whole.tapes[convention]))

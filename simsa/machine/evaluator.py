@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.errors import known
+from simsa.errors import ProgramError, known
 from simsa.primitives.operations import Selection
 from simsa.program.program import Branches, Program
 from simsa.tape import Tape, assemble
@@ -37,6 +37,17 @@ def tape_of(program: Program) -> Tape:
     return assemble(program)
 
 
+def without_loop(tape: Tape) -> str | None:
+    """Return the name of an operation of the tape that the kernels have no loop for; None if they compute it all."""
+    return next((row.name for row in map(tape.row, range(len(tape.code))) if row.operation.loop is None), None)
+
+
+def _need_loops(program: Program) -> None:
+    """Raise ProgramError for a program that only the reference computes."""
+    if name := without_loop(tape_of(program)):
+        raise ProgramError(f"{name} has no loop in the kernels; it is computed at up to {FEW} points at a time")
+
+
 class Machine:
     """Evaluates programs; bound to `Program.evaluator`."""
 
@@ -45,6 +56,7 @@ class Machine:
         if len(x) > FEW:
             from simsa.machine.launch import evaluate
 
+            _need_loops(program)
             return evaluate(tape_of(program), x, data, differentiate=False)[0].astype(np.float64)
         interpreter = interpreter_of(program)
         runs = [interpreter.run(point, row) for point, row in zip(x, data, strict=True)]
@@ -56,6 +68,7 @@ class Machine:
         if len(x) > FEW and mode == "backward":
             from simsa.machine.launch import evaluate
 
+            _need_loops(program)
             return evaluate(tape_of(program), x, data)[1].astype(np.float64)
         interpreter = interpreter_of(program)
         result = np.empty((len(x), program.q, program.p))

@@ -1,42 +1,27 @@
 """The definition: a plain-Python interpreter of tapes, one point at a time. The kernels must match it bit for bit.
 
 It walks the tape that the kernels walk, in the arithmetic of one number type, with no lanes and no Numba. What an
-instruction computes, passes back and decides is said by its operation (`simsa.primitives.operations`).
+instruction computes, passes back and decides is said by its operation (`simsa.primitives.operations`), and the bits of
+elementary functions by `simsa.machine.elementary`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from simsa.kernels import functions, lanes
+from simsa.machine.elementary import FUNCTIONS, norm
 from simsa.primitives.arithmetic import Arithmetic, Number
 from simsa.primitives.operations import Selection, total
-from simsa.primitives.texts import FUNCTIONS
 from simsa.tape.tape import ADJOINED, COUNT, FIRST, FLAGS, GUARDED, OUT, OUTS, Tape
 
 SMALLEST = 5e-324
 
 
-def _norm(x: Sequence[Any]) -> Any:
-    """Return the Euclidean norm of floats, scaled by `functions.halves`: 0 only if all are 0."""
-    largest = abs(x[0])
-    for v in x[1:]:
-        largest = abs(v) if abs(v) > largest else largest
-    down, up = functions.halves(largest)  # type: ignore[no-untyped-call]
-    scaled = [v * down * down for v in x]
-    return _FUNCTIONS["sqrt"](total([v * v for v in scaled])) * up * up
-
-
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    name: getattr(functions, name, None) or getattr(lanes, name) for name in sorted(FUNCTIONS)
-}
-
-
 def _floating(kind: Any) -> Arithmetic:
     """Return the arithmetic of a format."""
-    return Arithmetic(kind, _FUNCTIONS | {"norm": _norm}, epsilon=float(np.finfo(kind).eps))
+    return Arithmetic(kind, {**FUNCTIONS, "norm": norm}, epsilon=float(np.finfo(kind).eps))
 
 
 FLOAT64, FLOAT32 = _floating(np.float64), _floating(np.float32)
