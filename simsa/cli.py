@@ -20,6 +20,7 @@ from simsa.drawing import drawer
 from simsa.errors import SimsaError
 
 if TYPE_CHECKING:
+    from simsa.ensemble.cost import Estimate
     from simsa.ensemble.drive import Outcome, Say
     from simsa.ensemble.plan import Plan
     from simsa.ensemble.resolve import Resolved
@@ -154,7 +155,7 @@ def _sweep(chosen: argparse.Namespace, typed: Sequence[str], apart: bool) -> int
     scenario = load(chosen.file, chosen.set)
     folder: Path = chosen.out or Path("results") / scenario.scenario.name
     from simsa.ensemble import drive
-    from simsa.ensemble.plan import plan
+    from simsa.ensemble.plan import choose, plan
     from simsa.ensemble.resolve import resolve
     from simsa.records import read, write
 
@@ -164,7 +165,8 @@ def _sweep(chosen: argparse.Namespace, typed: Sequence[str], apart: bool) -> int
     workers = chosen.workers or drive.usable_cores()
     for warning in warnings(scenario, len(found.samples)):
         _say(warning)
-    _announce(made, folder, workers, say)
+    engines, reasons = choose(made, scenario.run.engine, workers)
+    _announce(made, made.estimate(engines), reasons, folder, workers, say)
     if chosen.dry_run:
         return DONE
 
@@ -173,7 +175,7 @@ def _sweep(chosen: argparse.Namespace, typed: Sequence[str], apart: bool) -> int
         raise SimsaError(
             f"{folder} holds results already: continue them with --resume, or replace them with --overwrite"
         )
-    short = made.estimate().seconds(workers) < SHORT
+    short = made.estimate(engines).seconds(workers) < SHORT
     drawing = drawer(folder, workers) if apart and short and workers > 1 else nullcontext()
     if there and chosen.overwrite:
         write.erase(folder)
@@ -188,8 +190,8 @@ def _sweep(chosen: argparse.Namespace, typed: Sequence[str], apart: bool) -> int
 
     try:
         with drawing as draw:
-            compiling = drive.warm_up(made, say) if todo else 0.0
-            outcome = drive.run(made, records, todo, workers=workers, say=say, quiet=chosen.quiet)
+            compiling = drive.warm_up(made, engines, say) if todo else 0.0
+            outcome = drive.run(made, records, todo, engines=engines, workers=workers, say=say, quiet=chosen.quiet)
             if not outcome.interrupted:
                 print(_report(found, made, records, outcome, compiling, workers, say, draw), flush=True)
                 return DONE
@@ -251,13 +253,12 @@ def _report(
     return report.text(summary, folder)
 
 
-def _announce(made: "Plan", folder: Path, workers: int, say: "Say") -> None:
-    """Say what is going to be done."""
+def _announce(made: "Plan", cost: "Estimate", reasons: Sequence[str], folder: Path, workers: int, say: "Say") -> None:
+    """Say what is going to be done. reasons: a line for each engine, why it was chosen."""
     from simsa.ensemble.drive import duration
 
-    layout, cost = made.layout, made.estimate()
+    layout = made.layout
     blocks = len(layout.blocks)
-    engines = dict.fromkeys("exact" if cell.precision == "exact" else made.engine(cell) for cell in layout.cells)
     samples = f"{len(made.rows)} samples{' of a stream for J' if made.descent.stream else ''}"
     say(
         f"{layout.header['name']}: {len(layout.cells)} cells x {layout.trajectories} trajectories x "
@@ -266,9 +267,10 @@ def _announce(made: "Plan", folder: Path, workers: int, say: "Say") -> None:
     )
     say(
         f"{blocks} blocks on {workers} threads, {_size(cost.bytes)} of records in {folder}"
-        f"{'' if layout.points else ' (without points)'}, {' and '.join(engines)} engine, "
-        f"roughly {duration(cost.seconds(min(workers, blocks)))}"
+        f"{'' if layout.points else ' (without points)'}, roughly {duration(cost.seconds(min(workers, blocks)))}"
     )
+    for reason in reasons:
+        say(reason)
 
 
 def _provenance(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import combinations, combinations_with_replacement
 from math import comb
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +12,16 @@ from simsa import analysis, calculus
 from simsa.ensemble.plan import Plan
 from simsa.ensemble.replay import path
 from simsa.ensemble.resolve import Resolved
-from simsa.machine import Descent
-from simsa.machine.launch import initial_points, minibatches, streamed
+from simsa.machine import Descent, draws, launch
 from simsa.rules import SGD
 from simsa.scenario import Scenario
 from simsa.scenario.model import rational
 
 MOST_MINIBATCHES = 255
 """Minibatches beyond which they are not listed one by one: all subsets of eight samples."""
+
+FEW = 5000
+"""Trajectories, or numbers, up to which plain Python draws sooner than a kernel that may have to be compiled first."""
 
 STARTS = 256
 """Initial points whose bounding box stands for where runs begin."""
@@ -31,17 +34,26 @@ def subject(found: Resolved, made: Plan) -> analysis.Subject:
     """
     descent, rows, cells = made.descent, made.rows, made.layout.cells
 
+    few = len(cells) * made.layout.trajectories <= FEW
+    drawing: Any = draws if few else launch
+
     def minibatch(cell: int, trajectory: int, step: int) -> Sequence[int]:
-        return next(minibatches(descent, len(rows), cells[cell].scale, trajectory, step))
+        found: Sequence[int] = next(drawing.minibatches(descent, len(rows), cells[cell].scale, trajectory, step))
+        return found
 
     def fresh(cell: int, trajectory: int, step: int) -> NDArray[np.float64]:
-        return streamed(descent, cells[cell].scale, trajectory, step)
+        found: NDArray[np.float64] = drawing.streamed(descent, cells[cell].scale, trajectory, step)
+        return found
 
     def points(cell: int, trajectory: int) -> NDArray[np.float64]:
         return path(made, cells[cell], trajectory, looked_at(descent.steps))
 
     count = min(STARTS, made.layout.trajectories)
-    starts = initial_points(descent, cells[0].scale, 0, count, made.layout.parameters)
+    p = made.layout.parameters
+    if few and count * p <= FEW:
+        starts = np.array([draws.initial_point(descent, cells[0].scale, t, p) for t in range(count)]).reshape(count, p)
+    else:
+        starts = launch.initial_points(descent, cells[0].scale, 0, count, p)
     return analysis.Subject(
         objectives={label: calculus.objective(made_of, rows) for label, made_of in found.programs.items()},
         minibatch=minibatch,

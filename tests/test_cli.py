@@ -10,12 +10,12 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from simsa import cli, errors, plots
-from simsa.ensemble import drive
 from simsa.records import read
 from simsa.records.layout import ZARR
 
@@ -27,8 +27,9 @@ SAVE_ALL = plots.save_all
 FIGURES = {path for name in ("landing", "objective", "margins") for path in (f"{name}.pdf", f"{name}.png")}
 
 
-def machine(tape, rows, descent, *, c, first, count, precision, engine, say):
-    """Stand in for the machine: trajectory t lands at step t for c = 0.5 and t < 8, and never for other c."""
+def machine(task, *, c, first, count, say):
+    """Stand in for an engine: trajectory t lands at step t for c = 0.5 and t < 8, and never for other c."""
+    tape, descent = task.tape, task.descent
     t = np.arange(first, first + count)
     hit = np.where((t < 8) & (c == 0.5), t % descent.steps, -1)
     k = np.asarray(descent.checkpoints)
@@ -57,10 +58,17 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-def use(monkeypatch, descend):
-    monkeypatch.setitem(drive.run.__kwdefaults__, "descend", descend)
-    monkeypatch.setattr(drive.launch, "compiled", lambda precision: True)
-    monkeypatch.setattr(drive.launch, "warm_up", lambda precision: 0.0)
+def chosen(run):
+    """Return what chooses an engine whose `run` is given, for every kind of cell."""
+    engine = SimpleNamespace(
+        name="stand-in", parallel=True, run=run, preparing=lambda task: 0.0, prepare=lambda task: None,
+        seconds=lambda task, work: 0.1,
+    )  # fmt: skip
+    return lambda made, wanted, cores=1: (dict.fromkeys(made.kinds(), engine), ("stand-in engine, for tests",))
+
+
+def use(monkeypatch, run):
+    monkeypatch.setattr("simsa.ensemble.plan.choose", chosen(run))
 
 
 def sweep(*words) -> int:
@@ -114,8 +122,8 @@ def test_a_run_writes_everything_and_prints_a_table(here, capsys, monkeypatch):
     assert lines[-1] == "results: results/identity_trap"
     assert len({len(line) for line in lines[1:4]}) == 1, "columns are aligned"
     assert "identity_trap: 2 cells x 40 trajectories x 20 steps = 1.6e+03 traj-steps (1 parameters, 2 samples)" in err
-    assert re.search(r"10 blocks on 2 threads, .* of records in results/identity_trap, interpreter engine", err)
-    assert re.search(r", roughly .*s\n", err)
+    assert re.search(r"10 blocks on 2 threads, .* of records in results/identity_trap, roughly .*s\n", err)
+    assert "stand-in engine, for tests\n" in err
     assert re.search(r"done in .*: .* traj-steps/s on 2 threads\n", err)
     assert "warning: a hypothesis of Theorem" in err
 
@@ -364,9 +372,8 @@ RUNNER = textwrap.dedent("""
         time.sleep(float(sys.argv[2]))
         return test.machine(*given, **named)
 
-    test.drive.run.__kwdefaults__["descend"] = slow
-    test.drive.launch.compiled = lambda precision: True
-    test.drive.launch.warm_up = lambda precision: 0.0
+    import simsa.ensemble.plan
+    simsa.ensemble.plan.choose = test.chosen(slow)
     sys.exit(test.cli.main(sys.argv[3:]))
 """)
 

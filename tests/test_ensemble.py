@@ -7,16 +7,18 @@ import threading
 import time
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import simsa
 from simsa import cli
+from simsa.engines import ENGINES, Work, cheapest
 from simsa.ensemble import drive, resolve
 from simsa.ensemble.cost import SMALLEST_BLOCK, _samples, block_size
-from simsa.ensemble.plan import POINTS_LIMIT, Plan, plan
-from simsa.errors import DataError, ProgramError, ScenarioError
+from simsa.ensemble.plan import POINTS_LIMIT, Plan, choose, plan, steady
+from simsa.errors import DataError, ProgramError, ScenarioError, SimsaError
 from simsa.machine import task
 from simsa.machine.task import Descent, Initial
 from simsa.program.program import Builder
@@ -64,8 +66,8 @@ PLAN = Plan(
 )
 
 
-def descend(tape, rows, descent, *, c, first, count, precision, engine, say):
-    """Stand in for the machine: every record is a function of the cell and the trajectory."""
+def descend(task, *, c, first, count, say):
+    """Stand in for an engine: every record is a function of the cell and the trajectory."""
     t = np.arange(first, first + count)
     numbers = (t * 13 + int(c * 14)) % 101 * float(c)
     return {
@@ -85,7 +87,8 @@ def go(folder, workers=2, machine=descend, said=None, quiet=True):
     resumed = read.exists(folder)
     records = Records.resume(folder, LAYOUT) if resumed else Records.create(folder, LAYOUT)
     todo = drive.unfinished(records, say, workers)
-    return drive.run(PLAN, records, todo, workers=workers, say=say, quiet=quiet, descend=machine)
+    engines = dict.fromkeys(PLAN.kinds(), SimpleNamespace(run=machine))
+    return drive.run(PLAN, records, todo, engines=engines, workers=workers, say=say, quiet=quiet)
 
 
 @pytest.fixture(scope="module")
@@ -105,9 +108,9 @@ def test_the_number_of_threads_changes_no_byte(tmp_path, whole, workers):
 def test_the_machine_is_asked_for_every_block_of_every_cell_once(tmp_path):
     asked = []
 
-    def noting(*given, c, first, count, precision, engine, say):
-        asked.append((c, first, count, precision))
-        return descend(*given, c=c, first=first, count=count, precision=precision, engine=engine, say=say)
+    def noting(task, *, c, first, count, say):
+        asked.append((c, first, count, task.precision))
+        return descend(task, c=c, first=first, count=count, say=say)
 
     go(tmp_path, machine=noting)
     wanted = [(LAYOUT.cells[b.cell].scale, b.first, b.count, "float64") for b in LAYOUT.blocks]
@@ -213,18 +216,23 @@ def test_quiet_is_quiet(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_compilation_is_announced_once_for_each_precision(monkeypatch):
+def test_compilation_is_announced_once_for_each_engine_that_needs_it():
     layout = dataclasses.replace(
         LAYOUT, cells=tuple(Cell(Fraction(1, 2), "tensorflow", p) for p in ("float64", "float32", "float64"))
     )
-    monkeypatch.setattr(drive.launch, "compiled", lambda precision: precision == "float32")
-    monkeypatch.setattr(drive.launch, "warm_up", lambda precision: {"float64": 12.34, "float32": 0.5}[precision])
+    ready = []
+
+    def stand_in(name, seconds):
+        return SimpleNamespace(name=name, preparing=lambda task: seconds, prepare=lambda task: ready.append(name))
+
+    engines = {("tensorflow", "float64"): stand_in("slow", 45.0), ("tensorflow", "float32"): stand_in("quick", 0.2)}
     said = []
-    assert drive.warm_up(dataclasses.replace(PLAN, layout=layout), said.append) == pytest.approx(12.84)
+    drive.warm_up(dataclasses.replace(PLAN, layout=layout), engines, said.append)
     assert said == [
-        "compiling the kernels for float64 (once per machine and version, up to a minute) ...",
-        "... compiled in 12.3 s",
+        "compiling for the slow engine, float64 (once per machine and version) ...",
+        "... compiled in 0.0 s",
     ]
+    assert ready == ["slow", "quick"]
 
 
 @pytest.mark.parametrize(
@@ -351,14 +359,19 @@ def test_a_plan_says_what_the_scenario_says(tmp_path):
 
 def test_planning_twice_gives_the_same_plan(tmp_path):
     first, second = planned(scenario_of(tmp_path)), planned(scenario_of(tmp_path))
-    assert first.layout == second.layout and first.estimate() == second.estimate()
+    assert first.layout == second.layout and costs(first) == costs(second)
+
+
+def costs(made):
+    """Return what a plan costs on the fastest engines."""
+    return made.estimate(steady(made, "auto"))
 
 
 def test_estimates_grow_with_the_work(tmp_path):
-    cost = planned(scenario_of(tmp_path)).estimate()
+    cost = costs(planned(scenario_of(tmp_path)))
     assert cost.traj_steps == 8 * 96 * 12
     assert cost.bytes == 8 * 96 * (1 + 5 * 4 + (2 + 3 + 2 * 2) * 8)
-    longer = planned(scenario_of(tmp_path, "sgd.steps=24")).estimate()
+    longer = costs(planned(scenario_of(tmp_path, "sgd.steps=24")))
     assert longer.traj_steps == 2 * cost.traj_steps
     assert 1.5 * cost.flops < longer.flops < 2 * cost.flops, "J is evaluated as often"
     assert cost.core_seconds < longer.core_seconds < 2 * cost.core_seconds
@@ -467,13 +480,37 @@ def test_blocks_of_large_programs_fit_into_memory():
 
 
 @pytest.mark.parametrize(
-    ("wanted", "trajectories", "engine"),
-    [("auto", 100, "interpreter"), ("auto", 10**9, "specialised"), ("specialised", 100, "specialised")],
+    ("wanted", "trajectories", "ready", "engine"),
+    [
+        ("auto", 10, False, "reference"),
+        ("auto", 10, True, "reference"),
+        ("auto", 10**6, False, "specialised"),
+        ("auto", 10**9, True, "specialised"),
+        *((name, 100, ready, name) for name in ("reference", "interpreter", "specialised") for ready in (False, True)),
+    ],
 )
-def test_long_runs_are_specialised(tmp_path, wanted, trajectories, engine):
-    """`auto` specialises when there is more work than a compilation."""
+def test_the_engine_is_the_one_that_is_done_first(tmp_path, monkeypatch, wanted, trajectories, ready, engine):
+    """Compilation on this machine included; and the reason is a line. The size of a block does not depend on it."""
+    monkeypatch.setattr("simsa.machine.launch.compiled", lambda precision, special=None: ready)
     made = planned(scenario_of(tmp_path, f"sweep.trajectories={trajectories}", f"run.engine='{wanted}'"))
-    assert {made.engine(cell) for cell in made.layout.cells} == {engine}
+    engines, reasons = choose(made, wanted, cores=2)
+    assert {one.name for one in engines.values()} == {engine}
+    assert all(line.startswith(f"{engine} engine, ") for line in reasons)
+    assert ("done first" in reasons[0]) == (wanted == "auto")
+
+
+def test_an_engine_that_refuses_says_why(tmp_path):
+    made = planned(scenario_of(tmp_path))
+    first = made.task(made.layout.cells[0])
+    whys = {name: engine.refuses(first) for name, engine in ENGINES.items()}
+    none = dict.fromkeys(("reference", "interpreter", "specialised"), "")
+    assert whys == {**none, "exact": "it computes with rational numbers only"}
+    long = dataclasses.replace(
+        first, tape=assemble(simsa.trace(lambda x: sum(np.sin(k * x[0]) for k in range(500)), 1))
+    )
+    assert "at most 400 instructions, this one has" in ENGINES["specialised"].refuses(long)
+    with pytest.raises(SimsaError, match="reference: it computes with float64 and float32 only; interpreter: it comp"):
+        cheapest(dataclasses.replace(first, precision="float16"), Work(1, 1, 1.0, 0.0))
 
 
 COUNTED = """

@@ -16,6 +16,7 @@ from simsa import analysis, questions, report
 from simsa.analysis.landings import Landing, Landings
 from simsa.analysis.pairs import pairs
 from simsa.ensemble import drive
+from simsa.ensemble.plan import steady
 from simsa.ensemble.resolve import resolve
 from simsa.errors import ProgramError, ScenarioError
 from simsa.machine import Descent, Initial, Interpreter, Walker, exact, launch, tape_of
@@ -348,10 +349,10 @@ def test_exact_cells_take_steps_of_the_file_and_not_of_the_float(said):
 
 def test_the_plan_knows_that_exact_is_slow(said):
     both, floats = planned(said()), planned(said("", "", ("sweep.precision=['float64']",)))
-    assert floats.exact is None and floats.estimate().exact_seconds == 0
-    cost = both.estimate()
-    assert cost.exact_seconds > 1000 * floats.estimate().core_seconds
-    assert cost.seconds(8) == cost.exact_seconds == pytest.approx(cost.core_seconds, rel=1e-3)
+    less, cost = (made.estimate(steady(made, "auto")) for made in (floats, both))
+    assert floats.exact is None and less.alone_seconds == 0
+    assert cost.alone_seconds > 1000 * less.core_seconds
+    assert cost.seconds(8) == cost.alone_seconds == pytest.approx(cost.core_seconds, rel=1e-3)
     long = planned(said("", "", ("sgd.steps=20000",)))
     assert long.layout.block == 1, "a trajectory of seconds is a block"
 

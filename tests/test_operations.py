@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from simsa import calculus
+from simsa.engines import ENGINES
+from simsa.ensemble.plan import choose
 from simsa.errors import ProgramError
-from simsa.machine import Interpreter, exact, tape_of
+from simsa.machine import Interpreter, tape_of
 from simsa.machine.exact import EXACT, refusal
 from simsa.primitives import OPCODE, ROW, ROWS, Primitive, add
 from simsa.primitives.operations import Operation
@@ -69,12 +71,11 @@ def test_what_selects_behind_it_is_classified():
     assert {abs(v) for v in local.vertices[:, 0].tolist()} <= {0.0, 2.0}
 
 
-def test_the_kernels_refuse_it_by_name():
+def test_a_batch_runs_on_the_reference():
     program = made()
-    points = np.ones((100, 3))
-    for ask in (program.value, program.gradient):
-        with pytest.raises(ProgramError, match="product has no loop in the kernels"):
-            ask(points)
+    points = np.random.default_rng(0).normal(size=(100, 3))
+    np.testing.assert_allclose(program.value(points).ravel(), points.prod(1), rtol=1e-14)
+    np.testing.assert_allclose(program.gradient(points)[:, 0], points[:, 1:].prod(1), rtol=1e-14)
 
 
 SCENARIO = """
@@ -95,7 +96,7 @@ batch = { law = "full" }
 step_size = { family = "constant" }
 [sweep]
 c = [0.125]
-precision = ["PRECISION"]
+precision = ["float64", "exact"]
 trajectories = 2
 """
 
@@ -108,19 +109,24 @@ def f(x):
 """
 
 
-def test_a_sweep_in_floating_point_refuses_it_by_name_and_one_in_exact_numbers_runs(tmp_path, monkeypatch):
+def test_engines_without_its_loop_refuse_it_by_name_and_the_others_run_it(tmp_path, monkeypatch):
     (tmp_path / "of_product.py").write_text(MODULE, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     file = tmp_path / "product.toml"
-    file.write_text(SCENARIO.replace("PRECISION", "float64"), encoding="utf-8")
-    with pytest.raises(ProgramError, match="program: product has no loop in the kernels, which run floating point"):
-        planned(load(file))
-    file.write_text(SCENARIO.replace("PRECISION", "exact"), encoding="utf-8")
+    file.write_text(SCENARIO, encoding="utf-8")
     made = planned(load(file))
-    (tape,), rows, descent = made.tapes.values(), made.rows, made.descent
-    bits, gamma = made.exact.bits, made.exact.gamma(made.layout.cells[0].scale)
-    found = exact.descend(tape, rows, descent, gamma=gamma, c=0.125, first=0, count=2, bits=bits)
-    assert found["status"].tolist() == [0, 0] and np.isfinite(found["final"]).all()
+    finals = {}
+    for cell in made.layout.cells:
+        task = made.task(cell)
+        for engine in ENGINES.values():
+            if engine.parallel:
+                assert engine.refuses(task) == "it has no loop for product"
+            elif not engine.refuses(task):
+                finals[engine.name] = engine.run(task, c=cell.scale, first=0, count=2)["final"]
+    np.testing.assert_allclose(finals["reference"], finals["exact"], rtol=1e-12)
+    with pytest.raises(ProgramError, match="'interpreter' does not run this program: it has no loop for product"):
+        choose(made, "interpreter")
+    assert {engine.name for engine in choose(made, "auto")[0].values()} == {"reference", "exact"}
 
 
 def test_what_it_can_compute_follows_from_nothing_else():

@@ -13,9 +13,9 @@ from simsa.ensemble import drive
 from simsa.ensemble.transcript import _gap, _number, transcript
 from simsa.errors import ProgramError, RecordsError, ScenarioError
 from simsa.machine import FLOAT64, Walker, tape_of
+from simsa.machine.draws import weights as words
 from simsa.machine.exact import EXACT, UNDEFINED
 from simsa.machine.rounding import explain, same
-from simsa.machine.sensitivity import words
 from simsa.records import disk
 from simsa.records.layout import ZARR
 from simsa.records.status import Status

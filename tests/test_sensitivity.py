@@ -2,17 +2,16 @@
 
 from collections.abc import Callable
 
-import numba
 import numpy as np
 import pytest
-from numba.core.errors import TypingError
 
 import simsa
-from simsa.kernels.calls import call_sensitive, types_of_sensitive
 from simsa.kernels.streams import block_of
 from simsa.machine import FLOAT32, FLOAT64, Walker, tape_of
+from simsa.machine.draws import philox
+from simsa.machine.draws import weights as words
 from simsa.machine.exact import EXACT
-from simsa.machine.sensitivity import Draw, philox, weight, words
+from simsa.machine.sensitivity import Draw, weight
 
 
 def drawn(place: int) -> Draw:
@@ -112,14 +111,3 @@ def test_plain_python_draws_the_words_of_the_kernels():
 def test_weights_are_exact_in_every_format_and_never_one_half():
     made = [weight(word) for word in (0, 1 << 8, (1 << 31) - 1, 1 << 31, (1 << 32) - 1)]
     assert all(0 < w < 1 and w != 0.5 and float(np.float32(w)) == w for w in made)
-
-
-def test_a_kernel_is_called_with_the_types_that_it_was_compiled_for():
-    wanted = types_of_sensitive("float64")
-
-    @numba.njit
-    def wrong(address, args):
-        call_sensitive(address, args)
-
-    with pytest.raises(TypingError, match=r"argument 2 is array\(int64, 1d, C\), expected array\(int8, 1d, C\)"):
-        wrong.compile((numba.types.intp, numba.types.Tuple((*wanted[:2], wanted[6], *wanted[3:]))))

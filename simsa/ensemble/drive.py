@@ -18,16 +18,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.ensemble.plan import Plan
-from simsa.machine import exact, launch
-from simsa.records.layout import Block, Cell
+from simsa.ensemble.plan import Engines, Plan
+from simsa.machine import evaluator
+from simsa.records.layout import Block
 from simsa.records.write import Records
-from simsa.scenario.schema import EXACT
+
+SHORT = 1.0
+"""Seconds of preparation that are not worth a word."""
 
 PLAIN_SECONDS = 30.0
 """Seconds between lines of progress where there is no terminal to draw a bar on."""
 
-Descend = Callable[..., Mapping[str, NDArray[Any]]]
 Say = Callable[[str], None]
 
 
@@ -49,27 +50,21 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def warm_up(plan: Plan, say: Say) -> float:
-    """Make the kernels ready for the plan, and say so if they have to be compiled; return seconds."""
-    seconds = 0.0
-    distinct: dict[Any, Cell] = {}
-    for cell in plan.layout.cells:
-        distinct.setdefault((cell.precision, plan.engine(cell) == launch.SPECIALISED and cell.convention), cell)
-    for (precision, special), cell in distinct.items():
-        task = ((plan.tapes[cell.convention], plan.rows, plan.descent),) if special else ()
-        ready = launch.compiled(precision, *task)
-        if not ready:
-            what = "this program" if special else "the kernels"
-            say(f"compiling {what} for {precision} (once per machine and version, up to a minute) ...")
-        took = exact.warm_up() if precision == EXACT else launch.warm_up(precision, *task)
-        if not ready:
-            say(f"... compiled in {took:.1f} s")
-        seconds += took
+def warm_up(plan: Plan, engines: Engines, say: Say) -> float:
+    """Make the engines ready for the plan, and say so if something has to be compiled; return seconds."""
+    began = time.perf_counter()
+    for kind, cells in plan.kinds().items():
+        task, engine = plan.task(cells[0]), engines[kind]
+        expected = engine.preparing(task)
+        if expected > SHORT:
+            say(f"compiling for the {engine.name} engine, {kind[1]} (once per machine and version) ...")
+        own = time.perf_counter()
+        engine.prepare(task)
+        if expected > SHORT:
+            say(f"... compiled in {time.perf_counter() - own:.1f} s")
     if plan.observables:
-        began = time.perf_counter()
         observed(plan, np.zeros((1, len(plan.layout.checkpoints), plan.layout.parameters)))
-        seconds += time.perf_counter() - began
-    return seconds
+    return time.perf_counter() - began
 
 
 def unfinished(records: Records, say: Say, workers: int = 1) -> list[Block]:
@@ -91,14 +86,14 @@ def run(
     *,
     workers: int,
     say: Say,
+    engines: Engines,
     quiet: bool = False,
-    descend: Descend = launch.descend,
 ) -> Outcome:
     """Run blocks of a plan and store them.
 
-    workers: threads. say: takes lines for the user. quiet: no progress. Ctrl-C: the blocks in flight are
-    finished and stored, and the outcome says `interrupted`; a second Ctrl-C raises KeyboardInterrupt at once.
-    An error in a block is raised when the other blocks in flight are stored.
+    workers: threads. engines: by convention and precision, ready (`warm_up`). say: takes lines for the user. quiet: no
+    progress. Ctrl-C: the blocks in flight are finished and stored, and the outcome says `interrupted`; a second Ctrl-C
+    raises KeyboardInterrupt at once. An error in a block is raised when the other blocks in flight are stored.
     """
     layout = plan.layout
     todo = list(blocks)
@@ -124,15 +119,10 @@ def run(
     def compute(block: Block) -> None:
         cell = layout.cells[block.cell]
         began = time.perf_counter()
-        values: Mapping[str, NDArray[Any]]
-        given = plan.tapes[cell.convention], plan.rows, plan.descent
-        which: dict[str, Any] = {"c": cell.scale, "first": block.first, "count": block.count}
-        if plan.exact and cell.precision == EXACT:
-            gamma = plan.exact.gamma(cell.scale)
-            values = exact.descend(*given, gamma=gamma, bits=plan.exact.bits, **which)
-        else:
-            engine = plan.engine(cell)
-            values = descend(*given, precision=cell.precision, engine=engine, say=say, **which)
+        engine = engines[cell.convention, cell.precision]
+        values: Mapping[str, NDArray[Any]] = engine.run(
+            plan.task(cell), c=cell.scale, first=block.first, count=block.count, say=say
+        )
         if plan.observables:
             values = {**values, **observed(plan, values["snapshots"])}
         records.write(block, values, time.perf_counter() - began)
@@ -166,7 +156,7 @@ def observed(plan: Plan, snapshots: NDArray[np.floating[Any]]) -> dict[str, NDAr
     """Return the records `observe` and `hit` of the points of a block, (count, checkpoints, p), NaN after a stop."""
     count, checkpoints, p = snapshots.shape
     points, none = snapshots.reshape(-1, p), np.zeros((count * checkpoints, 0))
-    values = [launch.evaluate(tape, points, none, differentiate=False)[0] for tape in plan.observables]
+    values = [evaluator.values(tape, points.astype(np.float64), none) for tape in plan.observables]
     observe = np.concatenate(values, axis=1).reshape(count, checkpoints, -1)
     observe[np.isnan(snapshots).any(axis=2)] = np.nan
     levels = np.array([level for _, level in plan.layout.observables])

@@ -7,20 +7,16 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.ensemble.cost import BREAK_EVEN, SMALLEST_BLOCK, Estimate, block_size, estimate
+from simsa.engines import ENGINES, Engine, Task, cheapest
+from simsa.ensemble.cost import SMALLEST_BLOCK, Estimate, block_size, estimate, work
 from simsa.ensemble.resolve import Resolved
 from simsa.errors import ProgramError, ScenarioError
-from simsa.machine.evaluator import without_loop
 from simsa.machine.exact import refusal
-from simsa.machine.launch import INTERPRETER, SPECIALISED
-from simsa.machine.layout import merged
-from simsa.machine.specialise import LONGEST
-from simsa.machine.task import Descent
+from simsa.machine.task import Descent, ExactSteps
 from simsa.records.layout import Cell, Layout
 from simsa.scenario import Scenario, hypotheses
 from simsa.scenario.schema import EXACT, Python
@@ -31,17 +27,8 @@ POINTS_LIMIT = 2**28
 bytes."""
 
 
-@dataclass(frozen=True)
-class Exact:
-    """What exact cells need: c without rounding, by the scale as written; alpha_k; and the most bits of a number."""
-
-    c: Mapping[Fraction, Fraction]
-    alpha: tuple[Fraction, ...]
-    bits: int
-
-    def gamma(self, scale: Fraction) -> list[Fraction]:
-        """Return the step sizes gamma_k = c alpha_k."""
-        return [self.c[scale] * alpha for alpha in self.alpha]
+Engines = Mapping[tuple[str, str], Engine]
+"""By convention and precision, the engine that runs the cells."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,24 +38,64 @@ class Plan:
     layout: cells, blocks and shape of the records. tapes: by the label of the tie convention. rows: the samples,
     (n, d); if they are streamed, those that J is estimated on. descent: the recursion, the same for all cells but c.
     exact: what exact cells need besides. observables: a tape for each function of the parameters that is recorded.
-    engines: by convention and precision, where it is not the interpreter.
     """
 
     layout: Layout
     tapes: Mapping[str, Tape]
     rows: NDArray[np.float64] = field(repr=False)
     descent: Descent = field(repr=False)
-    exact: Exact | None = field(default=None, repr=False)
+    exact: ExactSteps | None = field(default=None, repr=False)
     observables: tuple[Tape, ...] = ()
-    engines: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
-    def engine(self, cell: Cell) -> str:
-        """Return the engine that runs a cell: no result depends on it."""
-        return self.engines.get((cell.convention, cell.precision), INTERPRETER)
+    def task(self, cell: Cell) -> Task:
+        """Return what the trajectories of a cell are of."""
+        return Task(self.tapes[cell.convention], self.rows, self.descent, cell.precision, self.exact)
 
-    def estimate(self) -> Estimate:
-        """Return what the plan will cost, from the operands on the tape and a calibration."""
-        return estimate(self.layout, self.tapes, self.descent, len(self.rows), self.engine)
+    def kinds(self) -> dict[tuple[str, str], list[Cell]]:
+        """Return the cells by convention and precision: those of one kind are run by one engine."""
+        found: dict[tuple[str, str], list[Cell]] = {}
+        for cell in self.layout.cells:
+            found.setdefault((cell.convention, cell.precision), []).append(cell)
+        return found
+
+    def estimate(self, engines: Engines) -> Estimate:
+        """Return what the plan will cost on engines that are ready. engines: by convention and precision."""
+        runs = [(self.task(cell), engines[cell.convention, cell.precision]) for cell in self.layout.cells]
+        return estimate(self.layout, self.descent, len(self.rows), runs)
+
+
+def choose(made: Plan, wanted: str, cores: int = 1) -> tuple[dict[tuple[str, str], Engine], tuple[str, ...]]:
+    """Return the engine of each convention and precision, and why, in lines.
+
+    wanted: the name of an engine, or "auto": the one that is done first, compilation on this machine included. Cells in
+    rational numbers have one engine. cores: how many threads there are. No result depends on the choice. Raises
+    ProgramError if the engine that is wanted refuses.
+    """
+    chosen, reasons = {}, {}
+    for kind, cells in made.kinds().items():
+        task, todo = made.task(cells[0]), work(made.layout, made.descent, len(made.rows), len(cells), cores)
+        if wanted == "auto" or task.precision == EXACT:
+            chosen[kind], reasons[kind] = cheapest(task, todo)
+            continue
+        chosen[kind], reasons[kind] = ENGINES[wanted], f"{wanted} engine, as run.engine says"
+        if why := ENGINES[wanted].refuses(task):
+            raise ProgramError(f"run.engine: '{wanted}' does not run this program: {why}; 'auto' chooses one that does")
+    return chosen, tuple(dict.fromkeys(reasons.values()))
+
+
+def steady(made: Plan, wanted: str) -> dict[tuple[str, str], Engine]:
+    """Return the engine of each convention and precision that is fastest once it is ready, whatever the machine is.
+
+    wanted: as in `choose`. The size of a block follows from it, and may depend on the scenario alone.
+    """
+    chosen = {}
+    for kind, cells in made.kinds().items():
+        task, todo = made.task(cells[0]), work(made.layout, made.descent, len(made.rows), len(cells))
+        able = [engine for engine in ENGINES.values() if not engine.refuses(task)]
+        if wanted in ENGINES and ENGINES[wanted] in able:
+            able = [ENGINES[wanted]]
+        chosen[kind] = min(able, key=lambda engine, task=task, todo=todo: engine.seconds(task, todo))  # type: ignore[misc]
+    return chosen
 
 
 def plan(found: Resolved) -> Plan:
@@ -133,8 +160,7 @@ def plan(found: Resolved) -> Plan:
         },
     )
     whole = Plan(layout, tapes, found.rows, descent, exact, tuple(map(assemble, found.observables)))
-    whole = replace(whole, engines=_engines(whole, scenario))
-    seconds = whole.estimate().core_seconds / (len(cells) * trajectories)
+    seconds = whole.estimate(steady(whole, scenario.run.engine)).core_seconds / (len(cells) * trajectories)
     smallest = SMALLEST_BLOCK if exact is None else 1
     return replace(whole, layout=replace(layout, block=scenario.run.block or block_size(layout, seconds, smallest)))
 
@@ -160,12 +186,12 @@ def _finite(scenario: Scenario, tapes: Mapping[str, Tape], samples: NDArray[np.f
             raise ScenarioError(f"{path}: {what} {beyond[0]:g} is infinite in float32 (sweep.precision)")
 
 
-def rational(scenario: Scenario, tape: Tape) -> Exact:
+def rational(scenario: Scenario, tape: Tape) -> ExactSteps:
     """Return what exact cells need; raises ScenarioError or ProgramError if the step sizes or the tape have none."""
     if why := refusal(tape):
         raise ProgramError(f"{scenario.path}: program: {why}: it cannot be run in exact numbers")
     c, alpha = scenario.exact_steps()
-    return Exact(dict(zip(scenario.scales(), c, strict=True)), alpha, scenario.sgd.bits)
+    return ExactSteps(dict(zip(scenario.scales(), c, strict=True)), alpha, scenario.sgd.bits)
 
 
 def _digest(found: Resolved, tapes: Mapping[str, Tape]) -> str:
@@ -175,28 +201,3 @@ def _digest(found: Resolved, tapes: Mapping[str, Tape]) -> str:
         text = "".join([digest, *(tape.listing() for tape in tapes.values())])
         digest = hashlib.sha256(text.encode()).hexdigest()
     return digest
-
-
-def _engines(whole: Plan, scenario: Scenario) -> dict[tuple[str, str], str]:
-    """Return the engine of each convention and precision: the scenario's, or by what there is to gain.
-
-    "auto" specialises where the interpreter would work for more than BREAK_EVEN core seconds. Raises ProgramError if
-    the program is too long for the engine that is asked for, or has an operation that the kernels have no loop for.
-    """
-    wanted, layout = scenario.run.engine, whole.layout
-    kinds = dict.fromkeys((c.convention, c.precision) for c in layout.cells if c.precision != EXACT)
-    chosen = {}
-    for convention, precision in kinds:
-        if name := without_loop(whole.tapes[convention]):
-            raise ProgramError(f"{scenario.path}: program: {name} has no loop in the kernels, which run floating point")
-        cells = tuple(c for c in layout.cells if (c.convention, c.precision) == (convention, precision))
-        work = replace(whole, layout=replace(layout, cells=cells)).estimate().core_seconds
-        length = len(merged(whole.tapes[convention]))
-        if wanted == SPECIALISED and length > LONGEST:
-            raise ProgramError(
-                f"{scenario.path}: run.engine: 'specialised' takes programs of at most {LONGEST} instructions, "
-                f"this one has {length}; 'auto' would choose the interpreter"
-            )
-        if wanted == SPECIALISED or (wanted == "auto" and length <= LONGEST and work > BREAK_EVEN):
-            chosen[convention, precision] = SPECIALISED
-    return chosen

@@ -11,13 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simsa.engines import Engine, cheapest
+from simsa.ensemble.cost import work
 from simsa.ensemble.drive import observed
-from simsa.ensemble.plan import Exact, Plan, plan, rational
+from simsa.ensemble.plan import Plan, plan, rational
 from simsa.ensemble.resolve import Resolved, resolve
 from simsa.errors import RecordsError, known
 from simsa.machine import Step, Walker, exact, launch
+from simsa.machine.progress import Progress
 from simsa.machine.reference import ARITHMETICS
 from simsa.machine.rounding import Rounding, explain, same
+from simsa.machine.task import ExactSteps
 from simsa.primitives.arithmetic import Number
 from simsa.records import disk, read
 from simsa.records.layout import ZARR, Cell
@@ -87,7 +91,7 @@ class Replay:
         )
 
     @cached_property
-    def _rational(self) -> Exact:
+    def _rational(self) -> ExactSteps:
         """Return the exact step sizes; raises ScenarioError or ProgramError if there are none."""
         return self.plan.exact or rational(self.scenario, self.tape)
 
@@ -114,12 +118,12 @@ class Replay:
         point: NDArray[Any] = self._there(k).state.x[0]
         return point
 
-    def _there(self, k: int) -> launch.Progress:
-        """Return what the kernels have come to before step k of a floating-point cell."""
-        descent = replace(self.plan.descent, objective_trajectories=0, snapshots=False)
-        which: dict[str, Any] = {"c": self.cell.scale, "first": self.trajectory, "count": 1}
-        start = launch.begin(self.tape, descent, precision=self.cell.precision, **which)
-        return launch.advance(self.tape, self.plan.rows, descent, start, k)
+    def _there(self, k: int) -> Progress:
+        """Return what the trajectory of a floating-point cell has come to before step k."""
+        made = replace(self.plan, descent=replace(self.plan.descent, objective_trajectories=0, snapshots=False))
+        task, engine = made.task(self.cell), _engine(made, self.cell)
+        start = engine.begin(task, c=self.cell.scale, first=self.trajectory, count=1)
+        return engine.advance(task, start, k)
 
     def part(self) -> Part | None:
         """Return where the trajectory leaves the exact one in its first `last` steps, and why; None if it does not."""
@@ -221,11 +225,11 @@ def path(made: Plan, cell: Cell, trajectory: int, checkpoints: NDArray[np.int64]
 
 def _run(made: Plan, cell: Cell, trajectory: int) -> Mapping[str, NDArray[Any]]:
     """Return the records of one trajectory."""
-    descent, tape = made.descent, made.tapes[cell.convention]
-    which: dict[str, Any] = {"c": cell.scale, "first": trajectory, "count": 1}
-    if cell.precision == EXACT and made.exact is not None:
-        gamma = made.exact.gamma(cell.scale)
-        found = exact.descend(tape, made.rows, descent, gamma=gamma, bits=made.exact.bits, **which)
-    else:
-        found = launch.descend(tape, made.rows, descent, precision=cell.precision, **which)
-    return {**found, **observed(made, found["snapshots"])} if descent.snapshots and made.observables else found
+    found = _engine(made, cell).run(made.task(cell), c=cell.scale, first=trajectory, count=1)
+    return {**found, **observed(made, found["snapshots"])} if made.descent.snapshots and made.observables else found
+
+
+def _engine(made: Plan, cell: Cell) -> Engine:
+    """Return the engine that is done first with one trajectory of a cell."""
+    layout = replace(made.layout, trajectories=1)
+    return cheapest(made.task(cell), work(layout, made.descent, len(made.rows)))[0]

@@ -65,9 +65,9 @@ def normals(u: float, v: float) -> tuple[float, float]:
 
 
 def minibatches(descent: Descent, n: int, c: Scale, trajectory: int, first: int = 0) -> Iterator[list[int]]:
-    """Yield I_first, I_{first + 1}, ... of a trajectory: samples out of n in the order drawn, or places of streamed ones.
+    """Yield I_first, I_{first + 1}, ... of a trajectory, samples out of n in the order drawn.
 
-    first: the step to begin with. What is drawn for a step does not depend on it.
+    Of streamed samples it is their places. first: the step to begin with, on which no draw depends.
     """
     key, size = int(descent.key(c)), descent.size
     for k in range(first, descent.steps):

@@ -3,13 +3,16 @@
 A few points run on the reference interpreter, at once; a batch runs on the kernels. Both give the same bits.
 """
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.errors import ProgramError, known
+from simsa.errors import known
 from simsa.primitives.operations import Selection
 from simsa.program.program import Branches, Program
 from simsa.tape import Tape, assemble
@@ -18,17 +21,65 @@ if TYPE_CHECKING:
     from simsa.machine.reference import Execution, Interpreter
 
 FEW = 64
-"""Points up to which plain Python answers sooner than a kernel that may have to be compiled first (10 to 20 s)."""
+"""Points up to which plain Python answers sooner than a kernel that is ready."""
+
+PATIENCE = 20.0
+"""Seconds of plain Python, in all, after which kernels that were never compiled on this machine are compiled: about as
+long as that takes, so that waiting costs at most twice what is best."""
 
 Array = NDArray[np.float64]
+
+
+class _Clock:
+    """How long plain Python has worked on batches that kernels would have taken, in seconds."""
+
+    spent = 0.0
+
+
+def plainly(tape: Tape, points: int) -> bool:
+    """Tell whether a batch is for plain Python.
+
+    It is if it is a small one, one that is not worth the first compilation yet, or one that the kernels do not compute.
+    """
+    if points <= FEW or tape.without_loop is not None:
+        return True
+    from simsa.machine.launch import compiled
+
+    return _Clock.spent < PATIENCE and not compiled()
+
+
+@contextmanager
+def _timed(points: int) -> Iterator[None]:
+    """Count the time of a batch that kernels would have taken."""
+    began = time.perf_counter()
+    yield
+    _Clock.spent += time.perf_counter() - began if points > FEW else 0.0
+
+
+def values(tape: Tape, x: Array, data: Array) -> Array:
+    """Return the outputs of a tape, shape (batch, q), in float64. x: (batch, p). data: (batch, d)."""
+    if not plainly(tape, len(x)):
+        from simsa.machine.launch import evaluate
+
+        return evaluate(tape, x, data, differentiate=False)[0].astype(np.float64)
+    interpreter = reference_of(tape)
+    with _timed(len(x)):
+        runs = [interpreter.run(point, row) for point, row in zip(x, data, strict=True)]
+    return np.array([[run.values[r] for r in tape.outputs] for run in runs]).reshape(len(x), -1)
 
 
 @lru_cache(maxsize=64)
 def interpreter_of(program: Program) -> "Interpreter":
     """Return the reference interpreter of the program, in float64; made once."""
+    return reference_of(tape_of(program))
+
+
+@lru_cache(maxsize=64)
+def reference_of(tape: Tape) -> "Interpreter":
+    """Return the reference interpreter of a tape, in float64; made once."""
     from simsa.machine.reference import Interpreter
 
-    return Interpreter(tape_of(program))
+    return Interpreter(tape)
 
 
 @lru_cache(maxsize=64)
@@ -37,47 +88,29 @@ def tape_of(program: Program) -> Tape:
     return assemble(program)
 
 
-def without_loop(tape: Tape) -> str | None:
-    """Return the name of an operation of the tape that the kernels have no loop for; None if they compute it all."""
-    return next((row.name for row in map(tape.row, range(len(tape.code))) if row.operation.loop is None), None)
-
-
-def _need_loops(program: Program) -> None:
-    """Raise ProgramError for a program that only the reference computes."""
-    if name := without_loop(tape_of(program)):
-        raise ProgramError(f"{name} has no loop in the kernels; it is computed at up to {FEW} points at a time")
-
-
 class Machine:
     """Evaluates programs; bound to `Program.evaluator`."""
 
     def value(self, program: Program, x: Array, data: Array) -> Array:
         """Return the outputs, shape (batch, q)."""
-        if len(x) > FEW:
-            from simsa.machine.launch import evaluate
-
-            _need_loops(program)
-            return evaluate(tape_of(program), x, data, differentiate=False)[0].astype(np.float64)
-        interpreter = interpreter_of(program)
-        runs = [interpreter.run(point, row) for point, row in zip(x, data, strict=True)]
-        return np.array([[run.values[r] for r in interpreter.tape.outputs] for run in runs]).reshape(len(x), -1)
+        return values(tape_of(program), x, data)
 
     def jacobian(self, program: Program, x: Array, data: Array, mode: str) -> Array:
         """Return the selection Jacobians, shape (batch, q, p)."""
         known("mode", mode, ("backward", "forward"))
-        if len(x) > FEW and mode == "backward":
+        if mode == "backward" and not plainly(tape_of(program), len(x)):
             from simsa.machine.launch import evaluate
 
-            _need_loops(program)
             return evaluate(tape_of(program), x, data)[1].astype(np.float64)
         interpreter = interpreter_of(program)
         result = np.empty((len(x), program.q, program.p))
-        for b, (point, row) in enumerate(zip(x, data, strict=True)):
-            run = interpreter.run(point, row)
-            if mode == "backward":
-                result[b] = [interpreter.backward(run, output) for output in range(program.q)]
-            else:
-                result[b] = np.transpose([interpreter.forward(run, list(unit)) for unit in np.eye(program.p)])
+        with _timed(len(x) if mode == "backward" else 0):
+            for b, (point, row) in enumerate(zip(x, data, strict=True)):
+                run = interpreter.run(point, row)
+                if mode == "backward":
+                    result[b] = [interpreter.backward(run, output) for output in range(program.q)]
+                else:
+                    result[b] = np.transpose([interpreter.forward(run, list(unit)) for unit in np.eye(program.p)])
         return result
 
     def branches(self, program: Program, x: Array, data: Array) -> list[Branches]:

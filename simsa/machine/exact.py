@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsa.machine.launch import mark, smallest
+from simsa.machine.progress import records
 from simsa.machine.replay import Walker
 from simsa.machine.task import Descent, Scale
 from simsa.primitives import ROWS
@@ -116,8 +117,8 @@ def descend(
     reaches the gradient, the trajectory stops as not finite.
     """
     taken = walker(tape, rows, descent, bits)
-    found = [taken.record(descent, gamma, c=c, trajectory=t) for t in range(first, first + count)]
-    return {name: np.array([one[name] for one in found]).reshape(count, *np.shape(found[0][name])) for name in found[0]}
+    progress = taken.begin(descent, c=c, first=first, count=count)
+    return records(descent, taken.advance(descent, gamma, progress, descent.steps))
 
 
 def warm_up() -> float:

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsa.errors import DataError, TapeError, known
-from simsa.kernels.arguments import Recursion, Samples, State, Walks
+from simsa.kernels.arguments import Recursion, Samples, Walks
 from simsa.kernels.calls import address_of
+from simsa.kernels.state import State
 from simsa.kernels.streams import EVALUATION, SAMPLE, blocks_of_sample, scratch_size
 from simsa.machine.generate import around, kernels, stepping
 from simsa.machine.layout import LANE_BYTES, Layout, laid_out, layout
 from simsa.machine.memory import memory_of, scratch_of, uniforms
+from simsa.machine.progress import Progress, begun, records
 from simsa.machine.specialise import MARCHING, engine_text, is_straight
 from simsa.machine.task import INITIAL, NO_STREAM, Descent, Initial, Scale, Stream, law_of
 from simsa.program.program import Builder
@@ -72,21 +74,6 @@ def _arranged(
     return where, _specialised(where)
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far a block of trajectories has come.
-
-    c: their step scale. first: the number of the first of them. step: k, if x_k is where they are. state: x_k and the
-    records so far, each with the trajectory as its first axis. A run goes on from here with the bits of one that was
-    never cut.
-    """
-
-    c: Scale
-    first: int
-    step: int
-    state: State
-
-
 def begin(tape: Tape, descent: Descent, *, c: Scale, first: int, count: int, precision: str = "float64") -> Progress:
     """Return the trajectories first, ..., first + count - 1 of a cell before their first step.
 
@@ -94,26 +81,7 @@ def begin(tape: Tape, descent: Descent, *, c: Scale, first: int, count: int, pre
     program with several outputs.
     """
     kind = _format(precision)
-    if len(tape.outputs) != 1:
-        raise TapeError(f"descent needs a program with one output, this one has {len(tape.outputs)}")
-    p, checkpoints = tape.parameters, len(descent.checkpoints)
-    none = np.full(count, -1, np.int32)
-    state = State(
-        x=initial_points(descent, c, first, count, p).astype(kind),
-        held=np.zeros((count, len(descent.rule.state), p), kind),
-        status=np.zeros(count, np.uint8),
-        stopped=np.full(count, descent.steps, np.int32),
-        tie_first=none,
-        tie_count=np.zeros(count, np.int32),
-        tie_sample=none.copy(),
-        sensitive_first=none.copy(),
-        sensitive_point=np.full((count, p), np.nan, kind),
-        margin=np.full(count, np.inf),
-        objective=np.full((count, checkpoints), np.nan),
-        movement=np.full(count, np.nan if descent.steps else 0.0),
-        snapshots=np.full((count, checkpoints * descent.snapshots, p), np.nan, kind),
-    )
-    return Progress(c, first, 0, state)
+    return begun(tape, descent, c, first, initial_points(descent, c, first, count, tape.parameters).astype(kind), 0)
 
 
 def advance(
@@ -177,23 +145,6 @@ def advance(
     assert state is not None
     mark(kind.name, package).touch()
     return Progress(progress.c, progress.first, until, state)
-
-
-def records(descent: Descent, progress: Progress) -> dict[str, NDArray[Any]]:
-    """Return the records of trajectories after their last step.
-
-    Each has the trajectory as its first axis: status (0 finished, 1 left the ball, 2 not finite), stopped (step),
-    tie_first, tie_count, tie_sample (row of the data; if streamed, place in the minibatch), sensitive_first,
-    sensitive_point (count, p), margin, final (count, p), objective (count, checkpoints), movement (of the last step of
-    one that finished), and snapshots (count, checkpoints, p) if wanted. Steps are -1, points and numbers NaN, where
-    there is none.
-    """
-    found = progress.state._asdict()
-    found["final"] = found.pop("x")
-    del found["held"]
-    if not descent.snapshots:
-        del found["snapshots"]
-    return found
 
 
 def descend(

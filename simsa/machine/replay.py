@@ -5,14 +5,17 @@ exact mode; step by step it is the replay of a trajectory.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simsa.kernels.state import State
 from simsa.machine import draws
+from simsa.machine.progress import Progress, begun, nearest, records
 from simsa.machine.reference import FLOAT64, Execution, Interpreter
 from simsa.machine.sensitivity import Draw, difference
 from simsa.machine.task import Descent, Scale
@@ -242,47 +245,67 @@ class Walker:
         x = draws.initial_point(descent, c, trajectory, self.tape.parameters)
         return [self.arithmetic.number(v) for v in x]
 
-    def record(self, descent: Descent, gamma: Sequence[Number], *, c: Scale, trajectory: int) -> dict[str, Any]:
-        """Return the records of a trajectory, as `launch.descend` does for many; numbers are rounded to float64."""
-        x: tuple[Number, ...] = tuple(self.start(descent, c, trajectory))
-        none = (np.nan,) * len(x)
-        found: dict[str, Any] = {
-            "status": FINISHED, "stopped": descent.steps, "tie_first": -1, "tie_count": 0, "tie_sample": -1,
-            "sensitive_point": none, "sensitive_first": -1, "margin": np.inf, "final": none,
-            "objective": [np.nan] * len(descent.checkpoints), "movement": 0.0,
-        }  # fmt: skip
-        if descent.snapshots:
-            found["snapshots"] = [none] * len(descent.checkpoints)
+    def begin(self, descent: Descent, *, c: Scale, first: int, count: int) -> Progress:
+        """Return the trajectories first, ..., first + count - 1 before their first step.
+
+        c: the step scale, which names the random numbers.
+        """
+        kind = np.dtype(object) if not self.arithmetic.epsilon else np.asarray(self.arithmetic.number(0)).dtype
+        x = np.empty((count, self.tape.parameters), kind)
+        for i in range(count):
+            x[i] = self.start(descent, c, first + i)
+        return begun(self.tape, descent, c, first, x, self.arithmetic.number(0))
+
+    def advance(self, descent: Descent, gamma: Sequence[Number], progress: Progress, until: int) -> Progress:
+        """Return the trajectories after their steps up to `until`; what is given stays as it is.
+
+        gamma: the step sizes, in the arithmetic or float64.
+        """
+        state = State._make(array.copy() for array in progress.state)
+        for i in range(len(state.x)):
+            if state.status[i] == FINISHED:
+                self._advance(descent, gamma, progress, state, i, until)
+        return replace(progress, step=until, state=state)
+
+    def _advance(
+        self, descent: Descent, gamma: Sequence[Number], progress: Progress, state: State, i: int, until: int
+    ) -> None:
+        """Take the steps of trajectory number i of a block, and write its records."""
+        x, held, trajectory = state.x[i].tolist(), state.held[i].tolist(), progress.first + i
+        if self.arithmetic.epsilon:
+            x, held = list(state.x[i]), [list(one) for one in state.held[i]]
 
         def check(k: int) -> None:
             """Record J, and x_k if it is wanted, at the checkpoints of step k."""
-            for i in np.flatnonzero(descent.checkpoints == k):
+            for j in np.flatnonzero(descent.checkpoints == k):
                 if trajectory < descent.objective_trajectories:
-                    found["objective"][i] = nearest(self.objective(x))
+                    state.objective[i, j] = nearest(self.objective(x))
                 if descent.snapshots:
-                    found["snapshots"][i] = tuple(map(nearest, x))
+                    state.snapshots[i, j] = list(map(nearest, x))
 
-        for step in self.walk(descent, gamma, c=c, trajectory=trajectory):
+        steps = self.walk(descent, gamma, c=progress.c, trajectory=trajectory, first=progress.step, point=x, held=held)
+        for step in islice(steps, until - progress.step):
             check(step.k)
-            found["margin"] = min(found["margin"], step.margin)
+            state.margin[i] = min(state.margin[i], step.margin)
             if step.ties:
-                found["tie_count"] += 1
-                if found["tie_first"] < 0:
-                    found.update(tie_first=step.k, tie_sample=step.ties[0].sample)
-            if step.sensitive and found["sensitive_first"] < 0:
-                found.update(sensitive_first=step.k, sensitive_point=tuple(map(nearest, x)))
-            found["movement"] = nearest(step.movement) if step.status == FINISHED else np.nan
-            x = step.following
+                state.tie_count[i] += 1
+                if state.tie_first[i] < 0:
+                    state.tie_first[i], state.tie_sample[i] = step.k, step.ties[0].sample
+            if step.sensitive and state.sensitive_first[i] < 0:
+                state.sensitive_first[i], state.sensitive_point[i] = step.k, list(map(nearest, x))
+            x, held = list(step.following), [list(one) for one in step.kept]
             if step.status != FINISHED:
-                found.update(status=step.status, stopped=step.k + 1)
-        if found["status"] == FINISHED:
-            check(descent.steps)
-        return {**found, "final": tuple(map(nearest, x))}
+                state.status[i], state.stopped[i] = step.status, step.k + 1
+            elif step.k == descent.steps - 1:
+                state.movement[i] = nearest(step.movement)
+        if state.status[i] == FINISHED and until == descent.steps:
+            check(until)
+        state.x[i] = x
+        for n, one in enumerate(held):
+            state.held[i, n] = one
 
-
-def nearest(number: Number) -> float:
-    """Return the float64 nearest to a number: an infinity beyond the range, NaN for what is undefined."""
-    try:
-        return float(number)
-    except OverflowError:
-        return np.inf if number > 0 else -np.inf
+    def record(self, descent: Descent, gamma: Sequence[Number], *, c: Scale, trajectory: int) -> dict[str, Any]:
+        """Return the records of one trajectory from its start to its end, as `progress.records` has them of many."""
+        progress = self.begin(descent, c=c, first=trajectory, count=1)
+        found = records(descent, self.advance(descent, gamma, progress, descent.steps))
+        return {name: values[0] for name, values in found.items()}

@@ -1,6 +1,7 @@
 """What a trajectory is: the recursion with its laws, whatever computes it. No kernel is needed to say it."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal, get_args
@@ -107,6 +108,22 @@ class Descent:
         return key_of(self.seed, written)
 
 
+@dataclass(frozen=True)
+class ExactSteps:
+    """What rational numbers need besides: c and alpha_k without rounding, and how long a number may be.
+
+    c: by the scale as it was written. bits: most of a numerator or denominator.
+    """
+
+    c: Mapping[Fraction, Fraction]
+    alpha: tuple[Fraction, ...]
+    bits: int
+
+    def gamma(self, scale: Fraction) -> list[Fraction]:
+        """Return the step sizes gamma_k = c alpha_k."""
+        return [self.c[scale] * alpha for alpha in self.alpha]
+
+
 def law_of(descent: Descent) -> int:
     """Return the number that stands for the law of the minibatch in the kernels."""
     if descent.stream:
@@ -118,8 +135,8 @@ def key_of(seed: int, c: Fraction) -> np.uint64:
     """Return the key of the random numbers of a step scale.
 
     The first 8 bytes, the lowest first, of the SHA-256 of the ASCII text "seed p/q", where p/q is c in lowest terms
-    and 0 <= seed < 2^64. So what is drawn for c is the same in whatever list c stands. Of a million step scales some two
-    share a key with probability 3e-8.
+    and 0 <= seed < 2^64. So what is drawn for c is the same in whatever list c stands. Of a million step scales some
+    two share a key with probability 3e-8.
     """
     said = f"{seed} {c.numerator}/{c.denominator}"
     return np.uint64(int.from_bytes(hashlib.sha256(said.encode("ascii")).digest()[:8], "little"))

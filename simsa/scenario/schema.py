@@ -250,8 +250,9 @@ class Run(Model):
 
     block: Annotated[int, Field(ge=0)] = 0
     """Trajectories in one block of work; 0 chooses by the size of the program."""
-    engine: Literal["auto", "interpreter", "specialised"] = "auto"
-    """What runs the program: the interpreter needs no compilation of its own, the specialised engine is faster."""
+    engine: Literal["auto", "reference", "interpreter", "specialised"] = "auto"
+    """What runs the program. The reference is slow and needs no compilation, the interpreter is compiled once for all
+    programs, the specialised engine for each and is the fastest; "auto" takes the one that is done first."""
 
 
 class Scenario(Model):

@@ -78,6 +78,12 @@ class Tape:
             if ROWS[line[OP]].identity and self.operands[line[FIRST]] < self.parameters
         }
 
+    @cached_property
+    def without_loop(self) -> str | None:
+        """Return the name of an operation that the kernels have no loop for; None if they compute all instructions."""
+        rows = (self.row(k) for k in range(len(self.code)))
+        return next((row.name for row in rows if row.operation.loop is None), None)
+
     def shares(self, k: int) -> bool:
         """Tell whether instruction k is an affine map of what is no parameter, with copies of parameters for the rest.
 

@@ -1,0 +1,29 @@
+"""Engines: what runs trajectories. No result depends on which; they differ in what they refuse and in what they cost.
+
+Adding one is adding a class and its entry in `ENGINES`. Its bits are those of the reference by definition.
+"""
+
+from simsa.engines.compiled import Interpreter, Specialised
+from simsa.engines.engine import Engine, Task, Work
+from simsa.engines.plain import Exact, Reference
+from simsa.errors import SimsaError
+
+ENGINES: dict[str, Engine] = {one.name: one for one in (Reference(), Interpreter(), Specialised(), Exact())}
+"""Every engine by its name."""
+
+
+def cheapest(task: Task, work: Work) -> tuple[Engine, str]:
+    """Return the engine that is done first, compilation included, and why, in a line.
+
+    task: what is run. work: how much of it. Raises SimsaError, with the reasons, if every engine refuses.
+    """
+    refusals = {name: engine.refuses(task) for name, engine in ENGINES.items()}
+    costs = {name: ENGINES[name].cost(task, work) for name, why in refusals.items() if not why}
+    if not costs:
+        raise SimsaError("; ".join(f"{name}: {why}" for name, why in refusals.items()))
+    best = min(costs, key=lambda name: costs[name])
+    told = ", ".join(f"{name} {costs[name]:.2g} s" for name in sorted(costs, key=lambda name: costs[name]))
+    return ENGINES[best], f"{best} engine, done first ({told}, compilation included)" if len(costs) > 1 else best
+
+
+__all__ = ["ENGINES", "Engine", "Exact", "Interpreter", "Reference", "Specialised", "Task", "Work", "cheapest"]

@@ -1,0 +1,82 @@
+"""How far a block of trajectories has come: what every engine begins with, goes on from, and ends at."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsa.errors import TapeError
+from simsa.kernels.state import State
+from simsa.machine.task import Descent, Scale
+from simsa.tape import Tape
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a block of trajectories has come.
+
+    c: their step scale. first: the number of the first of them. step: k, if x_k is where they are. state: x_k and the
+    records so far, each with the trajectory as its first axis. A run goes on from here with the bits of one that was
+    never cut.
+    """
+
+    c: Scale
+    first: int
+    step: int
+    state: State
+
+
+def begun(tape: Tape, descent: Descent, c: Scale, first: int, x: NDArray[Any], zero: Any) -> Progress:
+    """Return trajectories first, first + 1, ... before their first step.
+
+    x: (count, p), x_0 of each. zero: the number 0 of its arithmetic. What is recorded of rational numbers is float64.
+    Raises TapeError for a program with several outputs.
+    """
+    if len(tape.outputs) != 1:
+        raise TapeError(f"descent needs a program with one output, this one has {len(tape.outputs)}")
+    (count, p), checkpoints = x.shape, len(descent.checkpoints)
+    kept = np.dtype(np.float64) if x.dtype == object else x.dtype
+    state = State(
+        x=x,
+        held=np.full((count, len(descent.rule.state), p), zero, x.dtype),
+        status=np.zeros(count, np.uint8),
+        stopped=np.full(count, descent.steps, np.int32),
+        tie_first=np.full(count, -1, np.int32),
+        tie_count=np.zeros(count, np.int32),
+        tie_sample=np.full(count, -1, np.int32),
+        sensitive_first=np.full(count, -1, np.int32),
+        sensitive_point=np.full((count, p), np.nan, kept),
+        margin=np.full(count, np.inf),
+        objective=np.full((count, checkpoints), np.nan),
+        movement=np.full(count, np.nan if descent.steps else 0.0),
+        snapshots=np.full((count, checkpoints * descent.snapshots, p), np.nan, kept),
+    )
+    return Progress(c, first, 0, state)
+
+
+def records(descent: Descent, progress: Progress) -> dict[str, NDArray[Any]]:
+    """Return the records of trajectories after their last step.
+
+    Each has the trajectory as its first axis: status (`records.status`), stopped (step), tie_first, tie_count,
+    tie_sample (row of the data; if streamed, place in the minibatch), sensitive_first, sensitive_point (count, p),
+    margin, final (count, p), objective (count, checkpoints), movement (of the last step of one that finished), and
+    snapshots (count, checkpoints, p) if wanted. Steps are -1, points and numbers NaN, where there is none. Rational
+    numbers are rounded to float64.
+    """
+    found = progress.state._asdict()
+    x = found.pop("x")
+    del found["held"]
+    if x.dtype == object:
+        x = np.array([[nearest(v) for v in row] for row in x]).reshape(x.shape)
+    if not descent.snapshots:
+        del found["snapshots"]
+    return {**found, "final": x}
+
+
+def nearest(number: Any) -> float:
+    """Return the float64 nearest to a number: an infinity beyond the range, NaN for what is undefined."""
+    try:
+        return float(number)
+    except OverflowError:
+        return np.inf if number > 0 else -np.inf
