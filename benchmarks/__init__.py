@@ -1,1 +1,1 @@
-"""simsa beside its peers, on the same work: `python -m benchmarks [--quick] [--threads N] [--publish]`."""
+"""simsa beside its peers, on the same work: `python -m benchmarks [PART ...] [--threads N ...] [--publish]`."""

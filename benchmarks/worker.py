@@ -2,7 +2,7 @@
 
     python -m benchmarks.worker PEER WORK THREADS FOLDER
 
-The process keeps to THREADS cores. WORK is the name of a work, or a folder's `work.pickle` if it is "-".
+The process keeps to THREADS cores. WORK is the name of a work; FOLDER holds what every peer is handed.
 """
 
 import contextlib

@@ -27,7 +27,7 @@ from simsa.records.layout import ZARR, Cell, Layout
 from simsa.records.write import Records
 from simsa.scenario import load
 from simsa.tape import assemble
-from tests.runs import digest, planned
+from tests.runs import digest, engines, planned
 
 
 def tape():
@@ -291,7 +291,7 @@ def ran(folder, c):
     folder.mkdir()
     made = planned(scenario_of(folder, f"sweep.c={c}", "sweep.trajectories=40"))
     records = Records.create(folder / "results", made.layout)
-    drive.run(made, records, made.layout.blocks, workers=1, say=lambda line: None, quiet=True)
+    drive.run(made, records, made.layout.blocks, engines=engines(made), workers=1, say=lambda line: None, quiet=True)
     return {
         (cell["c"].item(), str(cell["convention"]), str(cell["precision"])): {
             name: cell[name].tobytes() for name in (f.name for f in made.layout.fields)
@@ -438,7 +438,7 @@ def computed(tmp_path_factory):
 def values_of(folder, workers, block):
     made = planned(scenario_of(folder, f"run.block={block}"))
     records = Records.create(folder / "out", made.layout)
-    drive.run(made, records, made.layout.blocks, workers=workers, say=print, quiet=True)
+    drive.run(made, records, made.layout.blocks, engines=engines(made), workers=workers, say=print, quiet=True)
     return read.open(folder / "out").load()
 
 

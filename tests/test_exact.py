@@ -25,7 +25,7 @@ from simsa.primitives import ROW
 from simsa.records import read
 from simsa.records.write import Records
 from simsa.scenario import load
-from tests.runs import planned
+from tests.runs import engines, planned
 from tests.strategies import programs
 
 ROOTS = "exp log expm1 log1p sqrt pow power sin cos tan tanh sigmoid softplus erf elu logsumexp norm".split()
@@ -254,7 +254,9 @@ def said(tmp_path, monkeypatch):
 def sweep(scenario, folder, workers=1):
     made = planned(scenario)
     records = Records.create(folder, made.layout)
-    drive.run(made, records, made.layout.blocks, workers=workers, say=lambda line: None, quiet=True)
+    drive.run(
+        made, records, made.layout.blocks, engines=engines(made), workers=workers, say=lambda line: None, quiet=True
+    )
     return read.open(folder).load()
 
 

@@ -1,6 +1,7 @@
 """The kernels compute what the reference defines, bit for bit; and what the reference defines is Algorithm 2."""
 
 import dataclasses
+import shutil
 from itertools import pairwise
 from typing import Any
 
@@ -210,12 +211,22 @@ def test_the_folder_of_kernels_depends_on_every_text(tmp_path, monkeypatch) -> N
     texts = {"engine.py": generate.engine_text()}
     before = generate.digest(texts)
     assert generate.digest({"engine.py": texts["engine.py"].replace("'x * y'", "'y * x'")}) != before
-    for path in generate.KERNELS.glob("*.py"):
-        (tmp_path / path.name).write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
-    monkeypatch.setattr(generate, "KERNELS", tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(generate, "PLAIN", not generate.PLAIN)
+        assert generate.digest(texts) != before
+    copy = tmp_path / "kernels"
+    shutil.copytree(generate.KERNELS, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(generate, "KERNELS", copy)
     assert generate.digest(texts) == before
-    lanes = tmp_path / "lanes.py"
-    lanes.write_text(lanes.read_text(encoding="utf-8") + "\n# changed\n", encoding="utf-8")
+    below = copy / "below"
+    below.mkdir()
+    for path in (copy / "lanes.py", below / "one.py", below / "other.py"):
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        path.write_text(f"{text}\n# changed\n", encoding="utf-8")
+        after = generate.digest(texts)
+        assert after != before, path
+        before = after
+    (below / "other.py").rename(copy / "other.py")
     assert generate.digest(texts) != before
 
 

@@ -18,7 +18,7 @@ from simsa.records.layout import ZARR
 from simsa.records.status import Status
 from simsa.records.write import Records
 from simsa.scenario import load
-from tests.runs import digest, planned
+from tests.runs import digest, engines, planned
 
 TEXT = """\
 [scenario]
@@ -70,7 +70,7 @@ def said(tmp_path, monkeypatch):
 def sweep(made, folder, workers=1, blocks=None):
     records = Records.resume(folder, made.layout) if read.exists(folder) else Records.create(folder, made.layout)
     todo = drive.unfinished(records, lambda line: None)
-    drive.run(made, records, todo[:blocks], workers=workers, say=lambda line: None, quiet=True)
+    drive.run(made, records, todo[:blocks], engines=engines(made), workers=workers, say=lambda line: None, quiet=True)
     return read.open(folder).load()
 
 

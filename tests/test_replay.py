@@ -21,7 +21,7 @@ from simsa.records.layout import ZARR
 from simsa.records.status import Status
 from simsa.records.write import Records
 from simsa.scenario import load
-from tests.runs import planned
+from tests.runs import engines, planned
 
 TEXT = """\
 [scenario]
@@ -61,7 +61,7 @@ def sweep(folder, text=TEXT, overrides=()):
     records = Records.create(results, made.layout)
     (results / "scenario.toml").write_text(text, encoding="utf-8")
     disk.write_json(results / "provenance.json", {"set": list(overrides), "file": str(file)})
-    drive.run(made, records, made.layout.blocks, workers=1, say=lambda line: None, quiet=True)
+    drive.run(made, records, made.layout.blocks, engines=engines(made), workers=1, say=lambda line: None, quiet=True)
     return results
 
 

@@ -122,7 +122,7 @@ def test_sorting(rule: str, count: int) -> None:
     first = builder.apply("sort", [*range(7), *made][:count] if count < 16 else made, outputs=count)
     weighted = [builder.apply("mul", [first + n, n % 7]) for n in range(count)]
     tape = tape_of(builder.finish([weighted[0], builder.apply("sum", weighted)]))
-    assert "specialised.sort" in engine_text(laid_out(tape, 4, 1, 1))
+    assert "Sort(extent" in engine_text(laid_out(tape, 4, 1, 1))
     assert_same(tape, 7, groups=2)
     assert_same(tape, 8, "float32")
 
@@ -229,7 +229,7 @@ def test_scalar_programs_march(n: int, precision: str, shape: tuple[int, int]) -
     """Many steps with parameters in registers; ties, checkpoints, the ball and what is not finite end a march."""
     tape = tape_of(trace(bumps, parameters=2, data=2))
     text = engine_text(laid_out(tape, 4 if precision == "float64" else 8, *shape))
-    assert "def march(" in text and "return march1(" in text
+    assert "def march(" in text and "return steps(" in text
     rng = np.random.default_rng(1)
     rows = rng.integers(-1, 2, size=(n, 2)).astype(float)
     points = np.concatenate([rng.integers(-2, 3, size=(30, 2)) / 2, rng.normal(size=(30, 2)) * 2])

@@ -20,7 +20,7 @@ from simsa.kernels.calls import (
 )
 from simsa.kernels.draws import MOST, distinct
 from simsa.kernels.lanes import all_lanes, any_lane, load, mantissa, pick, select, splat, store, width
-from simsa.kernels.nary import seed
+from simsa.kernels.operations.shared import seed
 from simsa.kernels.options import entry, kernel, part
 from simsa.kernels.sensitivity import BLOCKS, KEY, PLACE, PURPOSE, STEP, TRAJECTORY
 from simsa.kernels.streams import FIXED_SIZE, FULL, MINIBATCH, SAMPLE, STREAMED, WEIGHTS, initial, minibatch, sample

@@ -5,27 +5,16 @@ the opcodes of the table and by one case for each row that has an expression; on
 copy lies in a folder named after a digest of everything it was made from, so a stale kernel cannot be found.
 """
 
-from simsa.kernels.convolution import convolution, convolution_back
 from simsa.kernels.lanes import any_lane, fabs, load, negative_zero, splat, store, width
-from simsa.kernels.nary import (
-    add_up,
-    add_up_back,
-    choose,
-    choose_back,
-    dense,
-    dense_back,
-    dot,
-    dot_back,
-    extremes,
-    extremes_back,
-    logsumexp,
-    logsumexp_back,
-    norm,
-    norm_back,
-    seed,
-    sort,
-    sort_back,
-)
+from simsa.kernels.operations.choice import choose, choose_back
+from simsa.kernels.operations.convolution import convolution, convolution_back
+from simsa.kernels.operations.dense import dense, dense_back
+from simsa.kernels.operations.extremes import extremes, extremes_back
+from simsa.kernels.operations.logsumexp import logsumexp, logsumexp_back
+from simsa.kernels.operations.norm import norm, norm_back
+from simsa.kernels.operations.order import sort, sort_back
+from simsa.kernels.operations.shared import seed
+from simsa.kernels.operations.sums import add_up, add_up_back, dot, dot_back
 from simsa.kernels.options import called, walk
 from simsa.kernels.rows import row, tied_row  # noqa: F401 - for the generated operations
 from simsa.kernels.sensitivity import PLACE, choose_sense, draw, extremes_sense, moves, norm_sense, sort_sense

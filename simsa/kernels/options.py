@@ -1,78 +1,63 @@
 """How kernels are compiled: the one place that says so.
 
 IEEE arithmetic as written: no fastmath, not even contraction, which would already break exact ties.
+
+There are two ways with the same bits. The quick one needs Numba's internals (`compilers`). The plain one needs `njit`
+and a function's address; compiling takes several times as long. It is taken where the internals are missing, with a
+warning, or with SIMSA_PLAIN_NUMBA=1 in the environment.
 """
 
-from functools import cached_property
-from types import SimpleNamespace
+import os
+import warnings
+from functools import partial
 
 import numba
-from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import Compiler
-from numba.core.registry import CPUDispatcher
-
-OPTIONS = {"error_model": "numpy", "nogil": True, "_nrt": False}
-"""Without `_nrt` nothing can be allocated, and no reference is counted: counting those of the arrays in the arguments,
-which takes locks, took an eighth of the time of a scalar program. All memory comes from Python."""
 
 
-class _Part(JITCodeLibrary):
-    """The code of a kernel: optimised, but not made executable, since it is there to be linked into what calls it."""
-
-    codegen = SimpleNamespace(set_env=lambda name, env: None)
-
-    def _finalize_final_module(self):
-        self._finalize_dynamic_globals()
-        self._verify_declare_only_symbols()
-        self._finalized = True
+def _plain():
+    """Tell whether the environment asks for the plain way; raises ValueError if it says neither 0 nor 1."""
+    said = os.environ.get("SIMSA_PLAIN_NUMBA") or "0"
+    if said not in ("0", "1"):
+        raise ValueError(f"SIMSA_PLAIN_NUMBA must be 0 or 1, got {said!r}")
+    return said == "1"
 
 
-class _Draft(_Part):
-    """The code of a walk, which what calls it optimises."""
+PLAIN = _plain()
+"""Whether kernels are compiled the plain way."""
 
-    def _optimize_final_module(self):
-        pass
+if not PLAIN:
+    try:
+        from simsa.kernels import compilers
+    except ImportError as error:
+        PLAIN = True
+        warnings.warn(f"kernels are compiled slowly, since Numba has changed: {error}", RuntimeWarning, stacklevel=2)
 
+OPTIONS = {"error_model": "numpy", "nogil": True, **({} if PLAIN else {"_nrt": False})}
+"""Division by zero follows IEEE, and the interpreter lock is released. Without `_nrt` nothing can be allocated, and no
+reference is counted: counting those of the arrays in the arguments, which takes locks, took an eighth of the time of a
+scalar program. All memory comes from Python."""
 
-class _Kernels(Compiler):
-    """Compiles a kernel."""
+INNER = OPTIONS if PLAIN else {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""Options of what Python does not call."""
 
-    library = _Part
-
-    def define_pipelines(self):
-        self.state.library = self.library(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
-        return super().define_pipelines()
-
-
-class _Walks(_Kernels):
-    """Compiles a walk."""
-
-    library = _Draft
-
-
-class _Inner(CPUDispatcher):
-    """A function for other compiled code. When Python calls it, it is compiled by itself."""
-
-    def add_overload(self, result):
-        self.overloads[tuple(result.signature.args)] = result  # and not to those that Python finds
-
-    @cached_property
-    def _outer(self):
-        return numba.njit(**OPTIONS)(self.py_func)
-
-    def _compile_for_args(self, *args, **kws):
-        return self._outer._compile_for_args(*args, **kws)
+EXTENSION = INNER if PLAIN else {**INNER, "pipeline_class": compilers.Kernels}
+"""What `numba.extending` takes to compile a function as `kernel` does."""
 
 
-INNER = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+def _inner(function, pipeline=None, **options):
+    """Return what compiles a function for other compiled code. pipeline: a class of `compilers`, if not Numba's own."""
+    if PLAIN:
+        return numba.njit(**OPTIONS)(function)
+    given = {} if pipeline is None else {"pipeline_class": getattr(compilers, pipeline)}
+    return compilers.Inner(function, targetoptions={"nopython": True, **options, **INNER}, **given)
 
 
 def kernel(function):
-    """Compile a function that other kernels call: division by zero follows IEEE, the interpreter lock is released.
+    """Compile a function that other kernels call.
 
     Numba would make each one executable, with all that it calls, which takes as long as compiling them.
     """
-    return _Inner(function, targetoptions={"nopython": True, **INNER}, pipeline_class=_Kernels)
+    return _inner(function, "Kernels")
 
 
 def walk(function):
@@ -80,33 +65,31 @@ def walk(function):
 
     Short kernels are optimised by themselves first: without that, the gradient of a network took 4 to 7 % longer.
     """
-    return _Inner(function, targetoptions={"nopython": True, **INNER}, pipeline_class=_Walks)
+    return _inner(function, "Walks")
 
 
 def part(function):
     """Compile a part of a kernel that stands in it once: it is put in its place, and costs no call."""
-    return _Inner(function, targetoptions={"nopython": True, "forceinline": True, **INNER}, pipeline_class=_Walks)
-
-
-class _Called(_Inner):
-    """A function that compiled code calls by its address: executable, kept on disk, without wrappers for Python."""
-
-    def address(self, args):
-        """Return the address of the code for these types of arguments, and the type of its result."""
-        self.compile(args)
-        result = self.overloads[args]
-        return result.library.get_pointer_to_function(result.fndesc.llvm_func_name), result.signature.return_type
+    return _inner(function, "Walks", forceinline=True)
 
 
 def called(function):
-    """Compile a function that other compiled code calls by its address (`calls`): once, however many call it."""
-    made = _Called(function, targetoptions={"nopython": True, **INNER})
+    """Compile a function that other compiled code calls by its address (`calls`): once, however many call it.
+
+    It is executable, kept on disk, and has `address(types)`, which returns the address of the code for these types of
+    arguments, and the type of its result.
+    """
+    made = _inner(function)
     made.enable_caching()
+    made.address = partial(_address, made)
     return made
 
 
-EXTENSION = {**INNER, "pipeline_class": _Kernels}
-"""What `numba.extending` takes to compile a function as `kernel` does."""
+def _address(made, args):
+    """Return the address of a compiled function for these types of arguments, and the type of its result."""
+    made.compile(args)
+    result = made.overloads[args]
+    return result.library.get_pointer_to_function(result.fndesc.llvm_func_name), result.signature.return_type
 
 
 def entry(function):

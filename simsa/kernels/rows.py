@@ -214,7 +214,7 @@ class Row:
         """Return what operand i gets from the first row that holds: grad times its partial, or -0.0 for nothing.
 
         weights: a lane vector for each tied piece, in order. Amounts have no -0.0, by adding +0.0; so -0.0 means
-        nothing, and adding it changes nothing (see `nary`). tied: False if `ties` is known to hold in no lane.
+        nothing, and adding it changes nothing (see `operations`). tied: False if `ties` is known to hold in no lane.
         """
         pieces, branches = self.pieces, [branch for branch in self.branches if tied or not branch.between]
         zero, nothing = text.constant(0.0), text.constant(-0.0)
@@ -270,55 +270,6 @@ class Row:
         for branch in reversed(branches[:-1]):
             amount = b.select(text.all(branch.guards), of(branch.piece), amount)
         return amount
-
-
-class Select:
-    """A user's selection whose guards compare data and constants only, with the methods of a row of the table.
-
-    table: rows (guards, piece); a guard is (position, relation, position), the last row has none. There are no ties.
-    """
-
-    immediates, weights = (), 0
-
-    def __init__(self, count, table):
-        self.table, self.operands = table, tuple(f"operand{i}" for i in range(count))
-
-    def value(self, b, text, tied=True):
-        """Return the value of the piece that the first row with true guards selects."""
-        value = text.names[self.operands[self.table[-1][1]]]
-        for guards, piece in reversed(self.table[:-1]):
-            value = b.select(self._holds(b, text, guards), text.names[self.operands[piece]], value)
-        return value
-
-    def _holds(self, b, text, guards):
-        """Return the lanes in which all guards of a row hold."""
-        result = text.mask(True)
-        for left, relation, right in guards:
-            sides = (text.names[self.operands[i]] for i in (left, right))
-            result = b.and_(result, b.fcmp_ordered(relation, *sides))
-        return result
-
-    def gaps(self, b, text):
-        """Return no gap: no guard depends on parameters."""
-        return []
-
-    def passes(self, i):
-        """Tell whether operand i is a piece."""
-        return any(piece == i for _, piece in self.table)
-
-    def amount(self, b, text, weights, i, grad, tied=True):
-        """Return the adjoint where operand i is selected, and -0.0 elsewhere."""
-        chosen, earlier = text.mask(False), text.mask(False)
-        for guards, piece in self.table:
-            holds = self._holds(b, text, guards)
-            if piece == i:
-                chosen = b.or_(chosen, b.and_(holds, b.not_(earlier)))
-            earlier = b.or_(earlier, holds)
-        return b.select(chosen, grad, text.constant(-0.0))
-
-    def product(self, b, text, i, grad):
-        """Return what operand i gets."""
-        return self.amount(b, text, (), i, grad)
 
 
 def received(b, grad):

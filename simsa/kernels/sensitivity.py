@@ -3,12 +3,13 @@
 `simsa.machine.sensitivity` says why, and is the definition. Three adjoints go back side by side: the convention's,
 how far the random mixture's is from it (`deltas`), and the sums of absolute contributions to that (`sizes`).
 Instructions that select nothing are walked by the ordinary loops. Those that select are below, and in `rows.tied_row`;
-what they pass is added to what is there. An adjoint that is exactly -0.0 has received nothing, as in `nary`.
+what they pass is added to what is there. An adjoint that is exactly -0.0 has received nothing, as in `operations`.
 """
 
 from simsa.kernels.draws import weights
 from simsa.kernels.lanes import any_lane, fabs, load, negative_zero, select, splat, store, width
-from simsa.kernels.nary import FIRST, SPLIT, permutation, place
+from simsa.kernels.operations.order import permutation
+from simsa.kernels.operations.shared import FIRST, SPLIT, place
 from simsa.kernels.options import kernel
 
 STEP, TRAJECTORY, PURPOSE, KEY, PLACE, BLOCKS = range(6)

@@ -17,6 +17,7 @@ from pathlib import Path
 from threading import RLock
 from types import ModuleType
 
+from simsa.kernels.options import PLAIN
 from simsa.primitives import OPCODE, ROWS, Primitive
 from simsa.rules import CHANGE, Rule
 
@@ -98,8 +99,9 @@ def digest(texts: dict[str, str]) -> str:
     Numba's own cache looks at one file only, and would go on returning the old kernel after another file changed.
     """
     parts = [version(package) for package in ("numba", "llvmlite", "numpy")]
-    parts += [platform.python_version(), platform.machine()]
-    parts += [f"{path.name}\n{path.read_text(encoding='utf-8')}" for path in sorted(KERNELS.glob("*.py"))]
+    parts += [platform.python_version(), platform.machine(), *["plain"] * PLAIN]
+    for path in sorted(KERNELS.rglob("*.py")):
+        parts.append(f"{path.relative_to(KERNELS).as_posix()}\n{path.read_text(encoding='utf-8')}")
     parts += [f"{name}\n{text}" for name, text in sorted(texts.items())]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
 

@@ -75,7 +75,7 @@ def _named(row: Primitive, wish: str) -> Weights | str:
     raise ProgramError(f"{row.name}: tie rule '{wish}' is unknown; expected one of {', '.join(expected)}")
 
 
-TENSORFLOW, PYTORCH, JAX = (Convention(name) for name in FRAMEWORKS)
+TENSORFLOW = Convention("tensorflow")
 
 
 def convention(value: "str | Mapping[str, str | float] | Convention") -> Convention:

@@ -16,8 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from simsa.errors import ProgramError
 from simsa.primitives import ROW, Convention, Weights
 from simsa.primitives.conventions import TENSORFLOW
-
-RELATIONS = ("<", "<=", "==", ">=", ">")
+from simsa.primitives.texts import RELATIONS as RELATIONS
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,9 @@ class Row:
 class Node:
     """One function g_i, with the registers it reads.
 
-    primitive: its row in the table. operands: registers. immediates: numbers fixed at build. outputs: how many
-    consecutive registers it writes (more than one for `dense` and `sort`). tie: the convention's weights or rule.
-    rows: the branch table of a `select`. value: the number of a constant, whose primitive is "constant".
+    primitive: its row in the table, or "constant". operands: registers. immediates: numbers fixed at build; of a
+    constant, its value. outputs: how many consecutive registers it writes (more than one for `dense` and `sort`). tie:
+    the convention's weights or rule. rows: the branch table of a `select`.
     """
 
     primitive: str

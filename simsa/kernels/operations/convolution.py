@@ -6,7 +6,8 @@ parameters. Operands `count` further belong to the next instruction, its outputs
 """
 
 from simsa.kernels.lanes import load, negative_zero, splat, store, width
-from simsa.kernels.nary import ADD, _finite, _step, dense_back, give, place
+from simsa.kernels.operations.dense import dense_back
+from simsa.kernels.operations.shared import ADD, finite, give, place, spacing
 from simsa.kernels.options import kernel
 
 
@@ -16,9 +17,9 @@ def convolution(values, at, first, outs, inputs, bias, out, step, times, groups,
     lanes = width(values)
     weights = outs * inputs
     count = weights + inputs + (outs if bias else 0)
-    wstep = _step(at, first, weights)
+    wstep = spacing(at, first, weights)
     row = inputs * wstep
-    bstep = _step(at, first + weights + inputs, outs) if bias else 0
+    bstep = spacing(at, first + weights + inputs, outs) if bias else 0
     nothing = splat(values, -0.0)
     for g in range(groups):
         for n in range(times):
@@ -114,7 +115,7 @@ def tame(values, low, high, groups, samples):
 
     If so (and the weights are), an adjoint that received nothing passes zeros, which change no sum.
     """
-    return _finite(values, low, (high - low) // width(values) + groups * samples)
+    return finite(values, low, (high - low) // width(values) + groups * samples)
 
 
 @kernel
@@ -202,7 +203,7 @@ def _weights_back(values, adjoints, at, mode, first, outs, inputs, bias, out, st
 @kernel
 def _inputs_back(values, adjoints, at, modes, first, x, outs, inputs, o, step, g, s):
     """Pass to x_i of one place and sample the sum over j of g_j W_ji, in the lanes where some g_j is given."""
-    wstep = _step(at, first, outs * inputs)
+    wstep = spacing(at, first, outs * inputs)
     zero = splat(values, 0.0)
     live = zero != zero
     for j in range(outs):
