@@ -20,6 +20,8 @@ from importlinter.application.use_cases import _register_contract_types, read_us
 from importlinter.cli import lint_imports
 from importlinter.domain.contract import registry
 
+from simsa.primitives import ROW
+
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "simsa").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
@@ -38,6 +40,31 @@ def test_import_contracts_are_kept(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     broken = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True)
     assert broken == 0, capsys.readouterr().out
+
+
+def test_the_definition_imports_no_numba():
+    """The reference interpreter, its random numbers and its elementary functions share no code with the kernels."""
+    names = ("reference", "sensitivity", "draws", "elementary")
+    ask = "".join(f"import simsa.machine.{name}\n" for name in names)
+    ask += "import sys; print([m for m in sys.modules if m.split('.')[0] in ('numba', 'llvmlite') or 'kernels' in m])"
+    done = subprocess.run([sys.executable, "-c", ask], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_no_name_of_a_primitive_is_tested_but_by_what_prints_kernels():
+    """What an operation is, it says itself."""
+    printers = {ROOT / "simsa" / "machine" / f"{name}.py" for name in ("generate", "layout", "parts", "specialise")}
+    found = []
+    for path in SOURCES:
+        for node in ast.walk(tree_of(path)) if path not in printers else ():
+            if not isinstance(node, ast.Compare):
+                continue
+            sides = [node.left, *node.comparators]
+            asked = any(isinstance(side, ast.Attribute) and side.attr in ("name", "primitive") for side in sides)
+            words = {one.value for side in sides for one in ast.walk(side) if isinstance(one, ast.Constant)}
+            if asked and words & ROW.keys():
+                found.append(f"{name_of(path)}:{node.lineno}")
+    assert found == []
 
 
 # ---------------------------------------------------------------- who may import whom

@@ -16,8 +16,9 @@ import simsa
 from simsa import calculus
 from simsa.errors import ProgramError
 from simsa.machine.evaluator import tape_of
-from simsa.machine.reference import Arithmetic, Interpreter
+from simsa.machine.reference import Interpreter
 from simsa.primitives import ROW
+from simsa.primitives.arithmetic import Arithmetic
 from tests.strategies import TIES, programs
 
 BOTH = ("full", "local")

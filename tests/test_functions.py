@@ -1,4 +1,4 @@
-"""Elementary functions: accuracy against higher precision, special values of ISO C, and one result in three worlds.
+"""Elementary functions: accuracy against higher precision, special values of ISO C, and one result in four worlds.
 
 Where NumPy's long double has 64 bits or more, it is the reference for many points; mpmath is it for fewer, everywhere.
 """
@@ -14,6 +14,8 @@ import pytest
 from simsa.kernels import functions
 from simsa.kernels.lanes import load, store, width
 from simsa.kernels.options import OPTIONS, kernel
+from simsa.machine import elementary
+from simsa.primitives import texts
 
 optimised = numba.njit(**OPTIONS)
 """What `entry` does, without keeping the result on disk."""
@@ -153,6 +155,56 @@ def test_errors_against_mpmath(name, on_lanes):
                 assert y == exact or abs(exact) >= LARGE, (x, y)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", list(FUNCTIONS))
+def test_errors_of_the_definition_against_mpmath(name, dtype):
+    arguments = domain(name, 300, dtype)
+    bound = mpmath.mpf(FUNCTIONS[name][0] if dtype == np.float64 else 0.501)
+    digits, smallest = (52, -1074) if dtype == np.float64 else (23, -149)
+    with mpmath.workprec(120):
+        for x in zip(*arguments, strict=True):
+            y = elementary.FUNCTIONS[name](*x)
+            assert type(y) is dtype
+            exact, got = EXACT[name](*(mpmath.mpf(float(v)) for v in x)), float(y)
+            if mpmath.isfinite(got) and mpmath.isfinite(exact) and exact != 0:
+                last = max(int(mpmath.floor(mpmath.log(abs(exact), 2))) - digits, smallest)
+                assert abs(exact - got) <= bound * mpmath.ldexp(1, last), (x, y)
+            else:
+                undefined = mpmath.isnan(exact) and math.isnan(got)
+                assert undefined or got == exact or abs(exact) >= float(np.finfo(dtype).max), (x, y)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", list(FUNCTIONS))
+def test_lanes_have_the_bits_of_the_definition(name, dtype, on_lanes):
+    """On many points, where the errors are large, and on any bits at all."""
+    rng = np.random.default_rng(6)
+    width = np.dtype(dtype).itemsize
+    words = [rng.integers(0, 2 ** (8 * width), 2000, np.uint64).astype(f"u{width}").view(dtype) for _ in range(2)]
+    arguments = [np.concatenate(pair) for pair in zip(domain(name, 2000, dtype), words, strict=False)]
+    lanes = on_lanes(name, *arguments)
+    defined = np.array([elementary.FUNCTIONS[name](*x) for x in zip(*arguments, strict=True)])
+    assert lanes.dtype == defined.dtype
+    same = (lanes.view(f"u{width}") == defined.view(f"u{width}")) | (np.isnan(lanes) & np.isnan(defined))
+    assert same.all(), [(a[~same], lanes[~same], defined[~same]) for a in arguments]
+
+
+def test_the_definition_has_what_texts_may_call():
+    assert elementary.FUNCTIONS.keys() == texts.FUNCTIONS
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_scale_of_a_norm_is_that_of_the_kernels(dtype):
+    info = np.finfo(dtype)
+    edges = [0.0, info.smallest_subnormal, info.smallest_normal / 2, info.smallest_normal, info.max, INF, NAN]
+    with np.errstate(over="ignore"):
+        more = np.abs(sizes(info.minexp - info.nmant, info.maxexp - 0.01, 2000))
+        tried = np.concatenate([edges, more]).astype(dtype)
+    for x in tried:
+        one, two = functions.halves(x), elementary.halves(x)
+        assert one == two and [type(v) for v in two] == [dtype, dtype], x
+
+
 # The float that is closest to a multiple of pi / 2 (Muller, Elementary Functions, 3rd ed., ch. 11: 2^-61 away), and
 # others, on both sides of where the reduction changes.
 HARD = [6381956970095103.0 * 2.0**797, 1e22, 2.0**1023, LARGE, -LARGE, 2.0**20, 1048577.0, -(2.0**53)]
@@ -170,11 +222,12 @@ def test_every_argument_is_reduced_exactly(name, on_lanes):
 def test_the_error_of_a_wrong_coefficient_is_seen(monkeypatch):
     x = np.float64(0.3)
     assert abs(float(functions.exp(x)) - math.exp(0.3)) <= 2.3e-16
-    monkeypatch.setattr(functions, "EXP", (functions.EXP[0] * (1 + 1e-12), *functions.EXP[1:]))
-    assert abs(float(functions.exp(x)) - math.exp(0.3)) > 2.3e-16
+    for module, exp in ((functions, functions.exp), (elementary, elementary.FUNCTIONS["exp"])):
+        monkeypatch.setattr(module, "EXP", (module.EXP[0] * (1 + 1e-12), *module.EXP[1:]))
+        assert abs(float(exp(x)) - math.exp(0.3)) > 2.3e-16
 
 
-# One text, three worlds.
+# One text in compiled code, on lanes and alone, and in Python, and another that defines it.
 
 SPECIAL = [0.0, -0.0, INF, -INF, NAN, 1.0, -1.0, TINY, -TINY, 1e-310, LARGE, -LARGE, 0.5, -0.5, 2.0, 3.0]
 EDGES = [709.782712893384, 709.7827128933841, -745.1332191019411, -745.1332191019412, -708.4, 20.0, -20.1, 40.1, -40.1]
@@ -182,7 +235,7 @@ EDGES = [709.782712893384, 709.7827128933841, -745.1332191019411, -745.133219101
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("name", list(FUNCTIONS))
-def test_lanes_scalars_and_python_give_the_same_bits(name, dtype, on_lanes):
+def test_lanes_scalars_python_and_the_definition_give_the_same_bits(name, dtype, on_lanes):
     function = getattr(functions, name)
     if name == "pow":
         arguments = [np.array(column) for column in zip(*itertools.product(SPECIAL, repeat=2), strict=True)]
@@ -205,9 +258,10 @@ def test_lanes_scalars_and_python_give_the_same_bits(name, dtype, on_lanes):
     alone = np.empty_like(arguments[0])
     (scalars if name != "pow" else scalar_pairs)(arguments[0], arguments[-1], alone)
     python = np.array([function(*each) for each in zip(*arguments, strict=True)])
+    defined = np.array([elementary.FUNCTIONS[name](*each) for each in zip(*arguments, strict=True)])
     together = on_lanes(name, *arguments)
-    assert python.dtype == together.dtype == dtype
-    for other in (alone, python):
+    assert python.dtype == together.dtype == defined.dtype == dtype
+    for other in (alone, python, defined):
         word = f"u{other.itemsize}"
         same = (together.view(word) == other.view(word)) | (np.isnan(together) & np.isnan(other))
         assert same.all(), [(a[~same], together[~same], other[~same]) for a in arguments]

@@ -9,8 +9,8 @@ programming in rational numbers.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property, cmp_to_key, partial
-from math import factorial, prod
+from functools import cached_property, partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,9 @@ from simsa.calculus.mixed import Exact, begun, errors, plain, proved
 from simsa.calculus.objective import Objective
 from simsa.calculus.series import Along, Series, UndecidedError
 from simsa.errors import ProgramError
-from simsa.machine.reference import FLOAT64, Arithmetic, Execution, Interpreter
+from simsa.machine.reference import FLOAT64, Execution, Interpreter
+from simsa.primitives.arithmetic import Arithmetic
+from simsa.primitives.operations import SIGNS, spelled
 from simsa.tape.tape import OUT, OUTS, Tape
 
 Array = NDArray[np.float64]
@@ -200,10 +202,6 @@ class _Fork(Exception):
         self.options = options
 
 
-Oracle = Callable[[Any, Callable[[], Any]], int | None]
-"""The sign of a guard, from its value in float64 and, if that is 0, its form."""
-
-
 def cells(terms: list[Term], limit: int) -> Iterator[Cell]:
     """Yield the cells that meet at the point; those that affine guards prove empty are left out.
 
@@ -259,45 +257,47 @@ def finish(terms: list[Term], cell: Cell) -> None:
 def decided(term: Term, cell: Cell, run: Execution) -> Any:
     """Return the decision of the selection where the cell is, under its signs; raises _Fork if one is missing."""
     k, beside = cell.k, term.beside
-    row, _, x, _ = beside.line(k, run.values)
+    operands, judge = beside.operands(k, run), _Signs(term, cell, run)
+    return branches.selection(beside, k).beside(beside.calls[k], operands, run.decisions[k], judge)
 
-    def oracle(value: Any, guard: Callable[[], Any]) -> int | None:
-        if value != 0:
-            return int(np.sign(value)) if value == value else None
-        return _sign(term, cell, guard)
 
-    def operand(i: int) -> Any:
-        return form(forms_of(term, cell).values[term.tape.operand(k)[i]])
+class _Signs:
+    """The signs of what is 0 at the selection where a cell is, as far as the cell knows them."""
 
-    def order(i: int, j: int) -> int:
-        return oracle(x[i] - x[j] if x[i] != x[j] else 0.0, lambda: operand(i) - operand(j)) or 0
+    def __init__(self, term: Term, cell: Cell, run: Execution) -> None:
+        """Set the term, the cell and the execution of the term in it."""
+        self.term, self.cell, self.x = term, cell, term.beside.operands(cell.k, run)
 
-    if row.name == "sort":
-        return tuple(sorted(range(len(x)), key=cmp_to_key(order)))
-    if row.arity is None and row.name != "select":
-        best, better = run.decisions[k][0], 1 if row.name == "max" else -1
-        tied = [i for i, v in enumerate(x) if v == x[best]]
+    def _operand(self, i: int) -> Any:
+        return form(forms_of(self.term, self.cell).values[self.term.beside.reads[self.cell.k][i]])
 
-        def lead(i: int, j: int) -> tuple[int, list[Polynomial], bool]:
-            if (i, j) not in cell.leads:
-                cell.leads[i, j] = _guards(operand(i) - operand(j))
-            return cell.leads[i, j]
+    def _difference(self, i: int, j: int) -> Any:
+        return self._operand(i) - self._operand(j)
 
-        won = _winner(cell, tied, better, lead) if len(tied) > 2 and not cell.zeros else None
-        if won is not None:
-            return [won]
-        for i in tied:
-            if i != best and order(i, best) == better:
-                best = i
-        return [best]
-    for i, (guards, decision) in enumerate(branches.table(beside, k, run)):
-        for j, (h, relation, counts) in enumerate(guards):
-            sign = oracle(h, partial(_guard, term, cell, i, j)) if counts else _plain_sign(h)
-            if sign not in branches.SIGNS[relation]:
-                break
-        else:
-            return decision
-    raise AssertionError("the last row of a branch table has no guard")
+    def order(self, i: int, j: int) -> int:
+        """Return the sign of operand i less operand j; 0 for NaN."""
+        gap = self.x[i] - self.x[j] if self.x[i] != self.x[j] else 0.0
+        return self._sign(gap, partial(self._difference, i, j)) or 0
+
+    def leader(self, tied: list[int], better: int) -> int | None:
+        """Return the best of three operands or more, if the signs of their differences are simple."""
+        if len(tied) < 3 or self.cell.zeros:
+            return None
+        return _winner(self.cell, tied, better, self._lead)
+
+    def guard(self, row: int, number: int, h: Any) -> int | None:
+        """Return the sign of a guard of a branch table."""
+        return self._sign(h, partial(_guard, self.term, self.cell, row, number))
+
+    def _sign(self, value: Any, guard: Callable[[], Any]) -> int | None:
+        """Return the sign of a guard, from its value in float64 and, if that is 0, its form."""
+        return _plain_sign(value) if value != 0 else _sign(self.term, self.cell, guard)
+
+    def _lead(self, i: int, j: int) -> tuple[int, list[Polynomial], bool]:
+        """Return what is known of the difference of two operands; it is the same in all cells that part here."""
+        if (i, j) not in self.cell.leads:
+            self.cell.leads[i, j] = _guards(self._difference(i, j))
+        return self.cell.leads[i, j]
 
 
 def _winner(
@@ -505,9 +505,9 @@ def _refuse_at_once(terms: list[Term], limit: int) -> None:
     """Raise ProgramError if guards with independent gradients cut more than `limit` cells, or too many are compared."""
     for term in terms:
         for k in term.tied:
-            row = branches.primitive(term.beside, k)
-            if row.name in ("max", "min") and (equal := _most(term, k)) > MOST_EQUAL:
-                raise ProgramError(f"{equal} operands of {row.name} are equal here, over the limit of {MOST_EQUAL}")
+            if branches.selection(term.beside, k).leads and (equal := _most(term, k)) > MOST_EQUAL:
+                name = branches.primitive(term.beside, k).name
+                raise ProgramError(f"{equal} operands of {name} are equal here, over the limit of {MOST_EQUAL}")
     if prod(_most(term, k) for term in terms for k in term.tied) <= limit:
         return
     rows: list[Slope] = []
@@ -517,16 +517,14 @@ def _refuse_at_once(terms: list[Term], limit: int) -> None:
             if slopes and rank([*rows, *slopes]) == len(rows) + len(slopes):
                 rows, counts = [*rows, *slopes], [*counts, _most(term, k)]
             if prod(counts) > limit:
-                number = branches.spelled(counts)
+                number = spelled(counts)
                 raise ProgramError(f"at least {number} cells meet at this point, over the limit of {limit}; use limit=")
 
 
 def _most(term: Term, k: int) -> int:
     """Return how many cells the first guards of a tied selection cut if they are independent."""
-    row, _, x, _ = term.beside.line(k, term.run.values)
-    if row.name == "sort":
-        return prod(factorial(x.count(v)) for v in set(x))
-    return x.count(x[term.run.decisions[k][0]]) if row.arity is None and row.name != "select" else 2
+    beside, run = term.beside, term.run
+    return branches.selection(beside, k).cells(beside.calls[k], beside.operands(k, run), run.decisions[k])
 
 
 def lone_guards(term: Term) -> dict[int, list[Slope]]:
@@ -549,37 +547,26 @@ def two_sides(term: Term, k: int) -> list[Any]:
 
     None either if their values differ.
     """
-    row, _, x, _ = term.beside.line(k, term.run.values)
-    if row.name == "sort":
-        return []
-    if row.arity is None and row.name != "select":
-        best = [[i] for i, v in enumerate(x) if v == x[term.run.decisions[k][0]]]
-        return best if len(best) == 2 else []
-    zeros = [i for i, h in enumerate(branches.differences(term.beside, k, term.run, term.run.decisions[k])) if h == 0]
-    if len(zeros) != 1:
-        return []
-    sides = [branches.decided(term.beside, k, term.run, zeros[0], sign) for sign in (-1, 1)]
-    values = [branches.value(term.beside, k, term.run, side) for side in sides]
-    labels = [branches.label(term.beside, k, side) for side in sides]
-    return sides if values[0] == values[1] and labels[0] != labels[1] else []
+    beside, run = term.beside, term.run
+    return branches.selection(beside, k).two_sides(beside.calls[k], beside.operands(k, run), run.decisions[k])
 
 
 def _first_guards(term: Term, cell: Cell, k: int) -> Iterator[Slope]:
     """Yield the gradients of the first tied guards of a selection, which every cell decides."""
-    row, _, x, _ = term.beside.line(k, term.run.values)
-    if row.arity is None and row.name != "select":
+    selection = branches.selection(term.beside, k)
+    if selection.orders:
         forms = forms_of(term, cell)
-        operands = [form(forms.values[r]) for r in term.tape.operand(k).tolist()]
-        for level in set(x) if row.name == "sort" else {x[term.run.decisions[k][0]]}:
-            block = [operands[i] for i, v in enumerate(x) if v == level]
-            yield from ((h - block[0]).slope() for h in block[1:])
+        operands = [form(forms.values[r]) for r in term.beside.reads[k]]
+        x = term.beside.operands(k, term.run)
+        for group in selection.equals(term.beside.calls[k], x, term.run.decisions[k]):
+            yield from ((operands[i] - operands[group[0]]).slope() for i in group[1:])
         return
     for i, (guards, _) in enumerate(branches.table(term.beside, k, term.run)):
         for j, (h, relation, counts) in enumerate(guards):
             if h == 0 and counts:
                 yield from [polynomial.slope for polynomial in signs(_guard(term, cell, i, j))[1]][:1]
                 return
-            if _plain_sign(h) not in branches.SIGNS[relation]:
+            if _plain_sign(h) not in SIGNS[relation]:
                 break
         else:
             return
@@ -612,10 +599,10 @@ def made(cell: Cell, terms: list[Term], runs: list[Execution]) -> bool:
     """Tell whether executions along a curve make the decisions of a cell; operands that are equal there are one."""
     for term, choices, run in zip(terms, cell.choices, runs, strict=True):
         for k, decision in choices.items():
-            row, own = branches.primitive(term.exact, k), run.decisions[k]
-            if row.name in ("sort", "max", "min"):
-                values = [run.values[r] for r in term.tape.operand(k).tolist()]
-                pairs = zip(decision, own, strict=True) if row.name == "sort" else [(decision[0], own[0])]
+            own = run.decisions[k]
+            if branches.selection(term.exact, k).orders:
+                values = term.exact.operands(k, run)
+                pairs = zip(decision, own, strict=False)  # of several that lead along the curve, the first
                 if any(a != b and (values[a] - values[b]).sign() for a, b in pairs):
                     return False
             elif branches.label(term.exact, k, decision) != branches.label(term.exact, k, own):

@@ -31,7 +31,8 @@ from simsa.calculus.objective import Objective, executions, mean, norms, numbers
 from simsa.calculus.sets import LIMIT, Assignment, SetValue, jacobians, named, selection_operator
 from simsa.calculus.walls import doubt_beside
 from simsa.errors import ProgramError
-from simsa.machine.reference import Arithmetic, Execution
+from simsa.machine.reference import Execution
+from simsa.primitives.arithmetic import Arithmetic
 from simsa.program.program import Program
 from simsa.tape.tape import OUT, OUTS
 from simsa.vocabulary import PointKind, TieKind
@@ -251,7 +252,7 @@ class _Entries:
         sizes[interpreter.tape.outputs[0]] = 1.0
         with np.errstate(all="ignore"):
             for k in range(len(interpreter.code) - 1, -1, -1):
-                _, reads, _, _ = interpreter.line(k, run.values)
+                reads = interpreter.reads[k]
                 out, outs = interpreter.code[k][OUT], interpreter.code[k][OUTS]
                 if sizes[out : out + outs].any():
                     for j, slopes in enumerate(interpreter.partials(k, run)):
@@ -487,11 +488,10 @@ def lexicographic(
 
 def _unsettled(dual: Beside, k: int, run: Execution) -> bool:
     """Tell whether a guard of selection k is zero along all directions, and its pieces move differently."""
-    row = branches.primitive(dual, k)
     guards = branches.differences(dual, k, run, run.decisions[k])
     if not any(h.sign() == 0 and not branches.identically_zero(h) for h in guards):
         return False
-    if row.arity is None and row.name != "select":
+    if branches.selection(dual, k).orders:
         return False  # equal operands: their slopes are equal as well
     values = [dual_of(branches.value(dual, k, run, d)) for d in branches.options(dual, k, run, LIMIT)]
     moves = [np.zeros(1) if v.tangent is None else v.tangent for v in values]

@@ -17,8 +17,9 @@ from simsa.calculus.sets import selection_operator
 from simsa.errors import ProgramError
 from simsa.machine.exact import EXACT, refusal
 from simsa.machine.reference import Execution, Interpreter
+from simsa.primitives.operations import SIGNS
 from simsa.program.program import Program
-from simsa.tape.tape import NUMBER, OUT, OUTS
+from simsa.tape.tape import OUT, OUTS
 
 Array = NDArray[np.float64]
 
@@ -136,21 +137,16 @@ def _height(interpreter: Interpreter, run: Execution, guard: _Guard, decision: A
     return interpreter.arithmetic.functions[guard.factor](turned)
 
 
-STEPS = {"floor": "sin", "rint": "cos"}
-"""What vanishes, of π x, where a step jumps; its guard is 0 there, and jumps itself."""
-
-THROUGH = {"mul": (0, 1), "div": (0,), "neg": (0,), "copy": (0,), "square": (0,), "sqrt": (0,), "abs": (0,)}
-"""The operands of which a primitive is 0 wherever one of them is."""
+STEPS = {"floor": "sin", "round_even": "cos"}
+"""What vanishes, of π x, where a function to the integers jumps; a guard of it is 0 there, and jumps itself."""
 
 
 @lru_cache(maxsize=4096)
 def _factors(interpreter: Interpreter, k: int) -> list[_Guard]:
     """Return what is watched besides the guards of selection k: factors of the sides that are compared with 0."""
     row, tape = branches.primitive(interpreter, k), interpreter.tape
-    if row.name in STEPS:
-        return [_Guard(k, 0, STEPS[row.name])]
-    if row.name != "select":
-        return []
+    if row.step is not None:
+        return [_Guard(k, 0, STEPS[row.step])]
     zero = set(tape.constant_registers[tape.constant_values == 0].tolist())
     reads = tape.operand(k).tolist()
     found = []
@@ -164,10 +160,9 @@ def _factors(interpreter: Interpreter, k: int) -> list[_Guard]:
 
 @lru_cache(maxsize=4096)
 def _pairs(interpreter: Interpreter, k: int) -> list[tuple[int, int]]:
-    """Return the operands that a user's selection compares, in the order of its differences."""
-    table, guards = interpreter.tape.table(k), interpreter.tape.guards
-    compared = [guards[at].tolist() for first, count, _ in table.tolist() for at in range(first, first + count)]
-    return list(dict.fromkeys((min(a, b), max(a, b)) for a, _, b, _ in compared))
+    """Return the operands that a user's selection compares, in the order of its differences; none for another."""
+    guards = [g for case in interpreter.calls[k].cases for g in case.guards]
+    return list(dict.fromkeys((min(g.left, g.right), max(g.left, g.right)) for g in guards))
 
 
 def _divisors(interpreter: Interpreter, register: int) -> list[int]:
@@ -176,12 +171,9 @@ def _divisors(interpreter: Interpreter, register: int) -> list[int]:
     leaves, stack = [], [register]
     while stack:
         r = stack.pop()
-        name = branches.primitive(interpreter, at[r]).name if r in at else ""
-        below = interpreter.tape.operand(at[r]).tolist() if r in at else []
-        if name in THROUGH:
-            stack += [below[i] for i in THROUGH[name]]
-        elif name == "power" and interpreter.tape.numbers[interpreter.tape.code[at[r], NUMBER]] > 0:
-            stack += below
+        call = interpreter.calls[at[r]] if r in at else None
+        if call is not None and call.row.vanishes and all(v > 0 for v in call.numbers[: len(call.row.immediates)]):
+            stack += [interpreter.reads[at[r]][i] for i in call.row.vanishes]
         elif r != register:
             leaves.append(r)
     return leaves
@@ -266,7 +258,7 @@ def _lonely(interpreter: Interpreter) -> set[int]:
     for k, line in enumerate(tape.code):
         above: set[int] = set().union(*(behind.get(r, ()) for r in tape.operand(k).tolist()))
         row = branches.primitive(interpreter, k)
-        if row.selection or row.name == "select":
+        if row.selection:
             if branches.guarded(interpreter, k):
                 watched |= above
             if not _has_table(interpreter, k):
@@ -571,7 +563,7 @@ class _Search:
         self.ties, self.met, self.seen = 0, set[int](), set[bytes]()
         tape, interpreter = total.interpreter.tape, total.interpreter
         self.nodes = {k for k in range(len(tape.code)) if _has_table(interpreter, k)}
-        self.steps = {k for k in self.nodes if branches.primitive(interpreter, k).name in STEPS}
+        self.steps = {k for k in self.nodes if branches.primitive(interpreter, k).jumps}
         self.exact = Interpreter(tape, EXACT) if refusal(tape) is None else None
 
     def result(self, samples: int) -> Continuity:
@@ -634,8 +626,6 @@ class _Search:
         """
         interpreter, found = self.total.interpreter, dict[int, set[int]]()
         for k in self.nodes - self.steps:
-            if branches.primitive(interpreter, k).name != "select":
-                continue
             guards = [_Guard(k, i) for i in range(len(_pairs(interpreter, k)))] + _factors(interpreter, k)
             for guard in guards:
                 left, right = (
@@ -656,7 +646,7 @@ class _Search:
             differences = list({id(h): h for guards, _ in rows for h, _, _ in guards}.values())
             signs = {id(h): int(np.sign(float(h))) for h in differences if float(h) == float(h)}
             signs |= {id(differences[i]): 0 for i in zeros[k]}
-            holds = (all(signs.get(id(h)) in branches.SIGNS[r] for h, r, _ in guards) for guards, _ in rows)
+            holds = (all(signs.get(id(h)) in SIGNS[r] for h, r, _ in guards) for guards, _ in rows)
             choices[k] = next(decision for (_, decision), held in zip(rows, holds, strict=True) if held)
             run = self.total.run(x, sample, choices)
         return run.decisions
@@ -704,20 +694,20 @@ class _Search:
 def _has_table(interpreter: Interpreter, k: int) -> bool:
     """Tell whether selection k has a branch table with guards that parameters move."""
     row = branches.primitive(interpreter, k)
-    return branches.guarded(interpreter, k) and (bool(row.branches) or row.name == "select")
+    return branches.guarded(interpreter, k) and row.selection and not branches.selection(interpreter, k).orders
 
 
 def jumps(interpreter: Interpreter) -> bool:
     """Tell whether a program has selections that may jump: a user's, or a step."""
-    rows = {k: branches.primitive(interpreter, k).name for k in range(len(interpreter.tape.code))}
-    return any(branches.guarded(interpreter, k) for k, name in rows.items() if name == "select" or name in STEPS)
+    found = (k for k, call in enumerate(interpreter.calls) if call.cases or call.row.jumps)
+    return any(branches.guarded(interpreter, k) for k in found)
 
 
 def _watched(interpreter: Interpreter) -> list[_Guard]:
     """Return the guards of users' selections, each by its factors if it has any."""
     found = []
-    for k in range(len(interpreter.tape.code)):
-        if branches.guarded(interpreter, k) and branches.primitive(interpreter, k).name == "select":
+    for k, call in enumerate(interpreter.calls):
+        if branches.guarded(interpreter, k) and call.cases:
             factors = _factors(interpreter, k)
             split = {guard.index for guard in factors}
             found += [_Guard(k, i) for i in range(len(_pairs(interpreter, k))) if i not in split] + factors

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.machine.reference import FLOAT64, Arithmetic, formula
+from simsa.machine.reference import FLOAT64
 from simsa.primitives import INNER, ROW
-from simsa.primitives.primitive import FUNCTIONS, OPERANDS, STEPS
+from simsa.primitives.arithmetic import Arithmetic, formula
+from simsa.primitives.texts import FUNCTIONS, OPERANDS, STEPS
 
 Tangent = NDArray[np.float64] | None
 

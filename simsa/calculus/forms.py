@@ -17,8 +17,9 @@ import numpy as np
 
 from simsa.calculus.mixed import MIXED, begun, functions_of, mixed, partial, plain, proved, short
 from simsa.calculus.series import FAINT, anchored, taylor
-from simsa.machine.reference import Arithmetic, Execution, Interpreter
-from simsa.primitives.primitive import OPERANDS
+from simsa.machine.reference import Execution, Interpreter
+from simsa.primitives.arithmetic import Arithmetic
+from simsa.primitives.texts import OPERANDS
 from simsa.tape.tape import OUT, OUTS, Tape
 
 Monomial = frozenset[tuple[Any, int]]
@@ -349,7 +350,7 @@ class Symbolic(Interpreter):
         self.there, self.bounds = there, bounds
         self.writer = {r: k for k, line in enumerate(self.code) for r in range(line[OUT], line[OUT] + line[OUTS])}
 
-    def _margin(self, k: int, row: Any, x: list[Any], numbers: list[Any]) -> float:
+    def _margin(self, k: int, x: list[Any], values: list[Any]) -> float:
         return np.inf
 
     def begin(self, x: list[float], data: list[float]) -> Execution:
@@ -358,7 +359,7 @@ class Symbolic(Interpreter):
 
     def need(self, execution: Execution, k: int, decisions: Mapping[int, Any]) -> None:
         """Compute the operands of instruction k, and what they are made of, pieces that are not executed left out."""
-        self.compute(execution, self._lines[k][1], decisions)
+        self.compute(execution, self.reads[k], decisions)
 
     def compute(self, execution: Execution, registers: Iterable[int], decisions: Mapping[int, Any]) -> None:
         """Compute registers, and what they are made of, pieces that are not executed left out."""
@@ -379,14 +380,8 @@ class Symbolic(Interpreter):
 
     def _executed(self, k: int, decision: Any) -> list[int]:
         """Return the operands of instruction k that its executed piece reads."""
-        row, reads, _ = self._lines[k]
-        if row.name == "select":
-            return [reads[self.tape.table(k)[decision, 2]]]
-        if row.name in ("max", "min"):
-            return [reads[decision[0]]]
-        if row.branches:
-            return [r for i, r in enumerate(reads) if row.pieces[decision[0][1]].uses(i)]
-        return list(reads)
+        call, reads = self.calls[k], self.reads[k]
+        return [reads[i] for i in call.row.operation.reads(call, decision)]
 
 
 def signs(guard: Form) -> tuple[int, list[Polynomial], bool]:

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from simsa.machine.reference import FLOAT64, Arithmetic, Execution, Interpreter, formula
-from simsa.primitives import INNER, ROW, Primitive
-from simsa.primitives.primitive import FUNCTIONS, STEPS
+from simsa.machine.reference import FLOAT64, Execution, Interpreter
+from simsa.primitives import INNER, ROW
+from simsa.primitives.arithmetic import Arithmetic, formula
+from simsa.primitives.texts import FUNCTIONS, STEPS
 from simsa.tape.tape import OUT, OUTS, Tape
 
 LONGEST = 4096
@@ -141,34 +142,12 @@ def errors(interpreter: Interpreter, run: Execution) -> list[float]:
     found = [unit * abs(float(v)) if v is not None else 0.0 for v in run.values]
     with np.errstate(all="ignore"):
         for k, line in enumerate(interpreter.code):
-            row, reads, x, numbers = interpreter.line(k, run.values)
-            own = np.array([found[r] for r in reads])
-            for j, bound in enumerate(_passed(interpreter, k, run, row, x, own, numbers, unit)):
+            call, x, values = interpreter.calls[k], interpreter.operands(k, run), interpreter.results(k, run)
+            own = np.array([found[r] for r in interpreter.reads[k]])
+            bounds = call.row.operation.errors(call, x, values, run.decisions.get(k), own, unit)
+            for j, bound in enumerate(bounds):
                 found[line[OUT] + j] = bound if bound == bound else np.inf
     return found
-
-
-def _passed(
-    interpreter: Interpreter, k: int, run: Execution, row: Primitive, x: Any, own: Any, numbers: Any, unit: float
-) -> list[float]:
-    """Return the errors of the results of instruction k, of the errors of its operands."""
-    outs = interpreter.code[k][OUTS]
-    if row.arity is None and (row.ties or row.name == "select"):
-        finite = own[np.isfinite(own)]
-        return [float(finite.max(initial=0.0))] * outs
-    if row.arity is None:
-        table = interpreter.partials(k, run)
-        steep = np.array([[0.0 if d is None else abs(float(d)) for d in line] for line in table])
-        sizes = steep @ np.abs(np.array(x, np.float64))
-        return [float(v) for v in steep @ own + unit * sizes]
-    bounds = []
-    for piece in row.pieces:
-        value = float(interpreter.piece(row, piece.value, x, None, numbers))
-        slopes = [interpreter.piece(row, text, x, np.float64(value), numbers) for text in piece.partials]
-        passed = sum(abs(float(d)) * e for d, e in zip(slopes, own, strict=True) if e)
-        bounds.append(passed + unit * abs(value))
-    finite_bounds = [b for b in bounds if np.isfinite(b)]
-    return [max(finite_bounds, default=np.inf)]
 
 
 def partial(name: str, number: int, arithmetic: Arithmetic) -> Callable[..., Any]:

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from simsa.calculus.mixed import MIXED, functions_of, mixed, partial, plain, proved, short
-from simsa.machine.reference import Arithmetic, Execution, Interpreter
+from simsa.machine.reference import Execution, Interpreter
 from simsa.primitives import INNER, ROW
-from simsa.primitives.primitive import OPERANDS
+from simsa.primitives.arithmetic import Arithmetic
+from simsa.primitives.texts import OPERANDS
 from simsa.tape.tape import OUT, OUTS, Tape
 
 ORDER, ANALYTIC = 48, 7
@@ -214,7 +215,7 @@ class Along(Interpreter):
         super().__init__(tape, SERIES)
         self.there, self.bounds = there, bounds
 
-    def _margin(self, k: int, row: Any, x: list[Any], numbers: list[Any]) -> float:
+    def _margin(self, k: int, x: list[Any], values: list[Any]) -> float:
         return np.inf
 
     def _evaluate(self, k: int, execution: Execution, choices: Mapping[int, Any]) -> None:

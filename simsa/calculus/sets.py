@@ -16,8 +16,9 @@ from simsa.calculus.mixed import mixed
 from simsa.calculus.objective import Objective, executions, point, resolve, terms
 from simsa.errors import ProgramError
 from simsa.machine.reference import Execution, Interpreter
+from simsa.primitives.operations import spelled
 from simsa.program.program import Program
-from simsa.tape.tape import ADJOINED, FLAGS, OUT, OUTS
+from simsa.tape.tape import ADJOINED, FLAGS, OUT
 
 Array = NDArray[np.float64]
 Assignment = tuple[tuple[int, int, Any], ...]
@@ -86,7 +87,7 @@ def selection_operator(
     if closure == "full":
         counts = [branches.count(objective.interpreter, k) for term in every for k in term.run.decisions]
         if prod(counts) > limit:
-            number = branches.spelled(counts)
+            number = spelled(counts)
             raise ProgramError(
                 f"{number} branch assignments, over the limit of {limit}; use closure='local', or limit="
             )
@@ -181,9 +182,7 @@ def _local(objective: Objective, sample: int, x: Array, term: Term, tol: float, 
     allowed = {k: branches.options(beside, k, term.run, limit) for k in term.tied}
     counts = [len(decisions) for decisions in allowed.values()]
     if prod(counts) > limit:
-        raise ProgramError(
-            f"{branches.spelled(counts)} branch assignments agree locally, over the limit of {limit}; use limit="
-        )
+        raise ProgramError(f"{spelled(counts)} branch assignments agree locally, over the limit of {limit}; use limit=")
     entries: list[tuple[Assignment, Array]] = []
     whole, total = True, 0
     for run, options in _followed(term, limit):
@@ -234,7 +233,7 @@ def _forced(term: Term, run: Execution, k: int) -> bool:
 
 def _groups(term: Term, run: Execution, k: int, decisions: list[Any]) -> list[list[Any]]:
     """Return the decisions of a tie by the value that they give, up to rounding."""
-    if branches.primitive(term.beside, k).name in ("sort", "max", "min"):
+    if branches.selection(term.beside, k).orders:
         return [decisions]
     groups: dict[float, list[Any]] = {}
     for decision in decisions:
@@ -287,23 +286,10 @@ Entry = tuple[int, list[tuple[int, Any]]]
 
 def _entries(interpreter: Interpreter, k: int, run: Execution) -> list[Entry]:
     """Return the slopes of instruction k by operand; operands that its piece does not use are left out."""
-    line = interpreter.code[k]
-    out, outs = line[OUT], line[OUTS]
-    row, reads, _, _ = interpreter.line(k, run.values)
-    if row.name == "dense":  # its table of partials is mostly empty
-        n = len(reads) // (outs + 1)
-        weights, inputs, biases = reads[: outs * n], reads[outs * n : outs * n + n], reads[outs * n + n :]
-        found: list[Entry] = [(r, [(out + i // n, run.values[inputs[i % n]])]) for i, r in enumerate(weights)]
-        found += [(r, [(out + j, run.values[weights[j * n + i]]) for j in range(outs)]) for i, r in enumerate(inputs)]
-        found += [(r, [(out + j, 1.0)]) for j, r in enumerate(biases)]
-    else:
-        with np.errstate(all="ignore"):
-            partials = interpreter.partials(k, run)
-        found = [
-            (r, [(out + j, row[i]) for j, row in enumerate(partials) if row[i] is not None])
-            for i, r in enumerate(reads)
-        ]
-    return [entry for entry, mode in zip(found, interpreter.modes[k], strict=True) if mode and entry[1]]
+    out = interpreter.code[k][OUT]
+    with np.errstate(all="ignore"):
+        columns = zip(interpreter.reads[k], interpreter.columns(k, run), interpreter.modes[k], strict=True)
+    return [(r, [(out + j, d) for j, d in column]) for r, column, mode in columns if mode and column]
 
 
 def jacobians(

@@ -57,8 +57,7 @@ def doubt_beside(terms: list[Term], x: Array, seed: int = 0) -> str:
 
 def _may_jump(term: Term, k: int) -> bool:
     """Tell whether a selection is one that may have other values on the sides of its walls."""
-    row = branches.primitive(term.beside, k)
-    return row.name in ("select", "clip") or row.jumps
+    return branches.selection(term.beside, k).jumps(branches.primitive(term.beside, k))
 
 
 class _Apart(Symbolic):

@@ -27,6 +27,8 @@ class Interpreter(Engine):
 
     def refuses(self, task: Task) -> str:
         """Return why a task is refused, or nothing."""
+        if name := task.tape.without_loop:
+            return f"it has no loop for {name}"
         return "" if task.precision in launch.PRECISIONS else f"it computes with {' and '.join(launch.PRECISIONS)} only"
 
     def seconds(self, task: Task, work: Work) -> float:

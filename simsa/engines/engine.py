@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from simsa.machine.progress import Progress, records
 from simsa.machine.task import Descent, ExactSteps, Scale
-from simsa.primitives import ROWS
 from simsa.tape import Tape
-from simsa.tape.tape import COUNT, OP
+from simsa.tape.tape import COUNT
 
 Say = Callable[[str], None]
 """Takes a line for the user."""
@@ -65,7 +64,7 @@ class Rate:
 
     def of(self, tape: Tape) -> float:
         """Return the seconds of the gradient of a tape."""
-        pairs = sum(int(line[COUNT]) ** 2 for line in tape.code if ROWS[line[OP]].name == "sort")
+        pairs = sum(tape.row(k).operation.comparisons(int(line[COUNT])) for k, line in enumerate(tape.code))
         return len(tape.operands) * self.operand + len(tape.code) * self.instruction + pairs * self.pair
 
 

@@ -19,9 +19,10 @@ from simsa.ensemble.resolve import Resolved, resolve
 from simsa.errors import RecordsError, known
 from simsa.machine import Step, Walker, exact, launch
 from simsa.machine.progress import Progress
-from simsa.machine.reference import ARITHMETICS, Number
+from simsa.machine.reference import ARITHMETICS
 from simsa.machine.rounding import Rounding, explain, same
 from simsa.machine.task import ExactSteps
+from simsa.primitives.arithmetic import Number
 from simsa.records import disk, read
 from simsa.records.layout import ZARR, Cell
 from simsa.records.status import Status

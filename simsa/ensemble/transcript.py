@@ -1,16 +1,14 @@
 """A replay as text: step by step, for a terminal."""
 
-import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
 from simsa.ensemble.replay import Replay
 from simsa.machine.exact import UNDEFINED
-from simsa.machine.reference import Number
 from simsa.machine.replay import Step, Tie, Walker
 from simsa.primitives import ROWS
-from simsa.primitives.primitive import OPERANDS
+from simsa.primitives.arithmetic import Number
 from simsa.records.status import Status
 from simsa.scenario.schema import EXACT
 from simsa.tape import Tape
@@ -158,7 +156,7 @@ class _Names:
         for i in range(tape.data):
             self.known[tape.parameters + i] = columns[i] if columns else f"data[{i}]"
         for line in tape.code:
-            if ROWS[line[OP]].name == "copy":
+            if ROWS[line[OP]].identity:
                 self.known[int(line[OUT])] = self.register(int(tape.operands[line[FIRST]]))
 
     def register(self, register: int) -> str:
@@ -169,28 +167,8 @@ class _Names:
         """Return the instruction of a tie, and its guards that are 0."""
         interpreter = walker.interpreter
         execution = interpreter.run(step.x, walker.numbers(step.data[[tie.sample]])[0])
-        row, reads, x, numbers = interpreter.line(tie.instruction, execution.values)
-        names = [self.register(r) for r in reads]
-        if row.name == "select":
-            table = self.tape.table(tie.instruction)
-            guards = [guard for first, count, _ in table for guard in self.tape.guards[first : first + count]]
-            pairs = {(names[a], names[b]) for a, _, b, counts in guards if counts and x[a] == x[b]}
-        elif row.round:
-            pairs = {(name, "0") for name in names}
-        elif row.arity is None:
-            pairs = {(a, b) for i, a in enumerate(names) for j, b in enumerate(names[:i]) if x[i] == x[j]}
-        else:
-            known = dict(zip(OPERANDS, names, strict=False))
-            known |= {name: f"{float(v):g}" for name, v in zip(row.immediates, numbers, strict=False)}
-            pairs = {
-                (_named(a, known), _named(b, known))
-                for a, b in row.guards()
-                if interpreter.piece(row, a, x, None, numbers) == interpreter.piece(row, b, x, None, numbers)
-            }
+        call, x = interpreter.calls[tie.instruction], interpreter.operands(tie.instruction, execution)
+        names = [self.register(r) for r in interpreter.reads[tie.instruction]]
+        pairs = call.row.operation.zeros(call, x, names)
         where = " and ".join(f"{a} = {b}" for a, b in sorted(pairs))
-        return f"r{self.tape.code[tie.instruction, OUT]} = {row.name}({_listed(names)}) at {where}"
-
-
-def _named(text: str, known: dict[str, str]) -> str:
-    """Return a text of the table with its names replaced."""
-    return re.sub(r"\b[a-z]\b", lambda found: known.get(found[0], found[0]), text)
+        return f"r{self.tape.code[tie.instruction, OUT]} = {call.row.name}({_listed(names)}) at {where}"

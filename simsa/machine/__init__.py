@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         streamed,
         warm_up,
     )
-    from simsa.machine.reference import FLOAT32, FLOAT64, Arithmetic, Execution, Interpreter
+    from simsa.machine.reference import FLOAT32, FLOAT64, Execution, Interpreter
     from simsa.machine.replay import Step, Walker
     from simsa.machine.task import Descent, Initial, Stream
 
@@ -34,7 +34,7 @@ _HOMES = {
         "streamed",
         "warm_up",
     ),
-    "reference": ("FLOAT32", "FLOAT64", "Arithmetic", "Execution", "Interpreter"),
+    "reference": ("FLOAT32", "FLOAT64", "Execution", "Interpreter"),
     "replay": ("Step", "Walker"),
     "task": ("Descent", "Initial", "Stream"),
 }
@@ -42,7 +42,6 @@ _HOMES = {
 __all__ = [
     "FLOAT32",
     "FLOAT64",
-    "Arithmetic",
     "Descent",
     "Execution",
     "Initial",

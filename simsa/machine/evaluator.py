@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsa.errors import known
-from simsa.primitives import ROWS
+from simsa.primitives.operations import Selection
 from simsa.program.program import Branches, Program
 from simsa.tape import Tape, assemble
-from simsa.tape.tape import OP
 
 if TYPE_CHECKING:
     from simsa.machine.reference import Execution, Interpreter
@@ -37,9 +36,12 @@ class _Clock:
     spent = 0.0
 
 
-def plainly(points: int) -> bool:
-    """Tell whether a batch is for plain Python: a small one, or one that is not worth the first compilation yet."""
-    if points <= FEW:
+def plainly(tape: Tape, points: int) -> bool:
+    """Tell whether a batch is for plain Python.
+
+    It is if it is a small one, one that is not worth the first compilation yet, or one that the kernels do not compute.
+    """
+    if points <= FEW or tape.without_loop is not None:
         return True
     from simsa.machine.launch import compiled
 
@@ -56,7 +58,7 @@ def _timed(points: int) -> Iterator[None]:
 
 def values(tape: Tape, x: Array, data: Array) -> Array:
     """Return the outputs of a tape, shape (batch, q), in float64. x: (batch, p). data: (batch, d)."""
-    if not plainly(len(x)):
+    if not plainly(tape, len(x)):
         from simsa.machine.launch import evaluate
 
         return evaluate(tape, x, data, differentiate=False)[0].astype(np.float64)
@@ -96,7 +98,7 @@ class Machine:
     def jacobian(self, program: Program, x: Array, data: Array, mode: str) -> Array:
         """Return the selection Jacobians, shape (batch, q, p)."""
         known("mode", mode, ("backward", "forward"))
-        if mode == "backward" and not plainly(len(x)):
+        if mode == "backward" and not plainly(tape_of(program), len(x)):
             from simsa.machine.launch import evaluate
 
             return evaluate(tape_of(program), x, data)[1].astype(np.float64)
@@ -129,15 +131,9 @@ def branches(tape: Tape, execution: "Execution") -> Branches:
     """
     pieces: list[int | tuple[int, ...]] = []
     for k, decision in execution.decisions.items():
-        row = ROWS[tape.code[k, OP]]
-        if row.name == "select":
-            pieces.append(int(decision))
-        elif row.arity is None:
-            pieces.append(int(decision[0]) if row.name != "sort" and len(decision) == 1 else tuple(map(int, decision)))
-        else:
-            used = [piece for weight, piece in decision if weight != 0]
-            mixed = [b.between for b in row.tie_rows].index(tuple(p for _, p in decision)) if len(used) != 1 else 0
-            pieces.append(used[0] if len(used) == 1 else len(row.pieces) + mixed)
+        call = tape.call(k)
+        if isinstance(call.row.operation, Selection):
+            pieces.append(call.row.operation.branch(call, decision))
     norms = [k for k in execution.margins if k not in execution.decisions]
     return Branches(
         tuple(int(tape.nodes[k]) for k in (*execution.decisions, *norms)),

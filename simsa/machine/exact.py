@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from simsa.machine.launch import mark, smallest
 from simsa.machine.progress import records
-from simsa.machine.reference import Arithmetic, Number
 from simsa.machine.replay import Walker
 from simsa.machine.task import Descent, Scale
 from simsa.primitives import ROWS
-from simsa.primitives.primitive import FUNCTIONS, STEPS, names_in
+from simsa.primitives.arithmetic import Arithmetic, Number
+from simsa.primitives.texts import STEPS
 from simsa.tape import Tape
 from simsa.tape.tape import NUMBER, OP, OUT
 
@@ -82,10 +82,9 @@ def refusal(tape: Tape) -> str | None:
     for line in tape.code:
         row = ROWS[line[OP]]
         numbers = tape.numbers[line[NUMBER] : line[NUMBER] + len(row.immediates)]
-        texts = [text for piece in row.pieces for text in (piece.value, *piece.partials)]
-        used = {name for text in texts for name in names_in(text)} & (FUNCTIONS - STEPS)
+        used = row.operation.functions(row) - STEPS
         whole = used == {"pow"} and all(a.is_integer() and abs(a) <= LARGEST_EXPONENT for a in numbers.tolist())
-        if (used and not whole) or row.name in ("logsumexp", "norm"):
+        if used and not whole:
             given = "".join(f" with {name} = {a:g}" for name, a in zip(row.immediates, numbers, strict=True))
             return f"{row.name}{given} (register r{line[OUT]}) is no rational function"
     return "inf is no rational number" if np.isinf(tape.constant_values).any() else None

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from simsa.kernels.state import State
 from simsa.machine import draws
 from simsa.machine.progress import Progress, begun, nearest, records
-from simsa.machine.reference import FLOAT64, Arithmetic, Execution, Interpreter, Number, expression
+from simsa.machine.reference import FLOAT64, Execution, Interpreter
 from simsa.machine.sensitivity import Draw, difference
 from simsa.machine.task import Descent, Scale
+from simsa.primitives.arithmetic import Arithmetic, Number, expression
 from simsa.records.status import Status
 from simsa.rules import CHANGE, SGD, Rule
 from simsa.tape import Tape

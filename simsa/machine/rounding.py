@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from simsa.machine.exact import EXACT, UNDEFINED, rational
-from simsa.machine.reference import Arithmetic, Number
 from simsa.machine.replay import Step, Walker
+from simsa.primitives.arithmetic import Arithmetic, Number
 from simsa.rules import SGD
 
 

@@ -11,28 +11,19 @@ never rounded into it. Beside δ go its absolute contributions, which bound what
 tied pieces of a selection differ in value, there is no common point to compare at: that is sensitive by itself.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import reduce
-from itertools import product
-from operator import add
 
-from simsa.machine.reference import COMPARE, RELATION, Execution, Interpreter, Number
-from simsa.primitives import ROWS
-from simsa.primitives.primitive import OPERANDS
-from simsa.tape.tape import ADJOINED, FLAGS, GUARDED, OP, OUT, OUTS
+from simsa.machine.reference import Execution, Interpreter
+from simsa.primitives.arithmetic import Number
+from simsa.primitives.operations import Term, total
+from simsa.tape.tape import ADJOINED, FLAGS, GUARDED, OUT, OUTS
 
 WEIGHTS = 6
 """The purpose of these random numbers, beside those of `kernels.streams`."""
 
-MOST_SIGNS = 4
-"""Tied pairs of one selection whose signs are tried in all combinations; of more, each guard is decided by itself."""
-
 Draw = Callable[[int], int]
 """The n-th random word of an instruction, below 2^32."""
-
-Term = tuple[int, int, Number, Number, Number]
-"""Output, operand, weight, the convention's weight, partial: what a piece passes from an output to an operand."""
 
 
 def weight(word: int) -> float:
@@ -75,7 +66,7 @@ def difference(interpreter: Interpreter, run: Execution, word: Draw) -> Differen
             jumps = jumps or jump
         else:
             terms = list(_plain(interpreter, k, run))
-        reads, modes = interpreter.line(k, run.values)[1], interpreter.modes[k]
+        reads, modes = interpreter.reads[k], interpreter.modes[k]
         gained: dict[int, list[tuple[Number, Number]]] = {}
         for j, i, w, c, partial in terms:
             r, parts = line[OUT] + j, []
@@ -101,147 +92,13 @@ def _from(word: Draw, first: int) -> Draw:
 def _plain(interpreter: Interpreter, k: int, run: Execution) -> Iterator[Term]:
     """Yield what an instruction passes under its decision; weights are all 1."""
     one = interpreter.arithmetic.number(1)
-    table = interpreter.partials(k, run)
-    split = len(run.decisions[k]) if ROWS[interpreter.code[k][OP]].name in ("max", "min") else 0
-    for j, row in enumerate(table):
+    for j, row in enumerate(interpreter.partials(k, run)):
         for i, partial in enumerate(row):
             if partial is not None:
-                yield j, i, one, one, one / interpreter.arithmetic.number(split) if split else partial
+                yield j, i, one, one, partial
 
 
 def _mixture(interpreter: Interpreter, k: int, run: Execution, draw: Draw) -> tuple[list[Term], bool]:
-    """Return what a tied selection passes under random weights of its pieces, and whether these differ in value."""
-    row, _, x, numbers = interpreter.line(k, run.values)
-    number = interpreter.arithmetic.number
-    one, zero = number(1), number(0)
-    if row.round:  # a norm at 0: each operand takes some share of its own
-        drawn = [number(2 * weight(draw(i)) - 1) for i in range(len(x))]
-        return [(0, i, w, share, one) for i, (w, share) in enumerate(zip(drawn, numbers, strict=True))], False
-    if row.name == "sort":
-        return list(_orders(interpreter, k, run, draw)), False
-    if row.name in ("max", "min"):
-        best = run.values[interpreter.code[k][OUT]]
-        reached = [i for i, v in enumerate(x) if v == best]
-        decision = run.decisions[k]
-        shares = {i: one / number(len(decision)) for i in decision}
-        return [(0, i, w, shares.get(i, zero), one) for i, w in _weights(interpreter, reached, draw)], False
-    if row.name == "select":
-        table = interpreter.tape.table(k)
-        rows = _rows_reached(interpreter, k, x)
-        values = [x[table[i, 2]] for i in rows]
-        terms = [
-            (0, int(table[i, 2]), w, one if i == run.decisions[k] else zero, one)
-            for i, w in _weights(interpreter, rows, draw)
-        ]
-        return terms, any(v != values[0] for v in values)
-    chosen = {piece: w for w, piece in run.decisions[k]}
-    v, terms = run.values[interpreter.code[k][OUT]], []
-    for piece, w in _weights(interpreter, _pieces_reached(interpreter, k, run), draw):
-        for i in range(row.arity or 0):
-            if row.pieces[piece].uses(i):
-                partial = interpreter.piece(row, row.pieces[piece].partials[i], x, v, numbers)
-                terms.append((0, i, w, chosen.get(piece, zero), partial))
-    return terms, row.jumps
-
-
-def _weights(interpreter: Interpreter, reached: list[int], draw: Draw) -> list[tuple[int, Number]]:
-    """Return each piece with its weight: positive, their sum is 1."""
-    drawn = [interpreter.arithmetic.number(weight(draw(piece))) for piece in reached]
-    whole = total(drawn)
-    return [(piece, interpreter.arithmetic.divide(w, whole)) for piece, w in zip(reached, drawn, strict=True)]
-
-
-def _pieces_reached(interpreter: Interpreter, k: int, run: Execution) -> list[int]:
-    """Return the pieces of a table's selection that are reached when each tied guard is decided either way."""
-    row, _, x, numbers = interpreter.line(k, run.values)
-    found: set[int] = set()
-    for branch in row.branches:
-        possible = sure = True
-        if branch.guards and branch.guards[0].startswith("isnan"):
-            operand = x[OPERANDS.index(branch.guards[0][6])]
-            possible = sure = bool(operand != operand)
-        for left, relation, right in branch.comparisons:
-            a, b = (interpreter.piece(row, side, x, None, numbers) for side in (left, right))
-            holds = COMPARE[relation](a, b)
-            possible, sure = possible and (holds or a == b), sure and holds and a != b
-        if possible:
-            found.update(branch.between if branch.piece is None else (branch.piece,))
-        if sure:
-            break
-    return sorted(found)
-
-
-def _rows_reached(interpreter: Interpreter, k: int, x: list[Number]) -> list[int]:
-    """Return the rows of a user's branch table that are reached when each tied guard is decided either way.
-
-    Guards of one pair of operands are decided together, as smaller, equal or larger, where at most MOST_SIGNS pairs are
-    tied; else each guard by itself, which may reach more.
-    """
-    tape = interpreter.tape
-    table, pairs = tape.table(k), tape.pairs
-    guards = [range(first, first + count) for first, count, _ in table]
-
-    def tied(n: int) -> bool:
-        left, _, right, counts = tape.guards[n]
-        return bool(counts) and bool(x[left] == x[right])
-
-    def holds(n: int) -> bool:
-        left, relation, right, _ = tape.guards[n]
-        return bool(RELATION[relation](x[left], x[right]))
-
-    undecided = list(dict.fromkeys(int(pairs[n, 0]) for row in guards for n in row if tied(n)))
-    found: set[int] = set()
-    if len(undecided) <= MOST_SIGNS:
-        for signs in product((-1, 0, 1), repeat=len(undecided)):
-            sign = dict(zip(undecided, signs, strict=True))
-
-            def decided(n: int, sign: dict[int, int] = sign) -> bool:
-                if not tied(n):
-                    return holds(n)
-                return bool(RELATION[tape.guards[n, 1]](sign[int(pairs[n, 0])] * int(pairs[n, 1]), 0))
-
-            found.add(next(i for i, row in enumerate(guards) if all(map(decided, row))))
-        return sorted(found)
-    for i, row in enumerate(guards):
-        if all(tied(n) or holds(n) for n in row):
-            found.add(i)
-            if not any(map(tied, row)):
-                break
-    return sorted(found)
-
-
-def _orders(interpreter: Interpreter, k: int, run: Execution, draw: Draw) -> Iterator[Term]:
-    """Yield what a tied sort passes under a mixture of the orders of its equal operands.
-
-    For m equal operands a mixture is an (m, m) matrix with sums of rows and columns 1. Here it is 1/m + u v, with u
-    and v random and centred: a linear function that is constant on these is constant on all mixtures.
-    """
-    _, _, x, _ = interpreter.line(k, run.values)
-    number, order = interpreter.arithmetic.number, run.decisions[k]
-    one, zero, n = number(1), number(0), len(x)
-    begin = 0
-    while begin < n:
-        end = begin + 1
-        while end < n and x[order[end]] == x[order[begin]]:
-            end += 1
-        block = range(begin, end)
-        share = interpreter.arithmetic.divide(one, number(len(block)))
-        u = _centred(interpreter, [draw(order[j]) for j in block])
-        v = _centred(interpreter, [draw(n + j) for j in block])
-        for place, i in enumerate(order[begin:end]):
-            for other, j in enumerate(block):
-                w = share + u[place] * v[other] if len(block) > 1 else one
-                yield j, i, w, one if i == order[j] else zero, one
-        begin = end
-
-
-def _centred(interpreter: Interpreter, words: list[int]) -> list[Number]:
-    """Return the weights of words less their mean."""
-    drawn = [interpreter.arithmetic.number(weight(word)) for word in words]
-    mean = interpreter.arithmetic.divide(total(drawn), interpreter.arithmetic.number(len(words)))
-    return [v - mean for v in drawn]
-
-
-def total(terms: Sequence[Number]) -> Number:
-    """Return the sum from left to right."""
-    return reduce(add, terms)
+    """Return what a tied instruction passes under random weights of its pieces, and whether these differ in value."""
+    call, x, values = interpreter.calls[k], interpreter.operands(k, run), interpreter.results(k, run)
+    return call.row.operation.mixture(call, x, values, run.decisions.get(k), lambda n: weight(draw(n)))

@@ -1,8 +1,9 @@
 """The table of primitives and the tie conventions; everything else about a primitive is derived from its row."""
 
 from simsa.primitives.conventions import FRAMEWORKS, Convention, convention
-from simsa.primitives.primitive import Branch, Piece, Primitive, Weights
-from simsa.primitives.table import INNER, OPCODE, ROW, ROWS
+from simsa.primitives.primitive import Primitive
+from simsa.primitives.table import INNER, OPCODE, ROW, ROWS, add
+from simsa.primitives.texts import Branch, Piece, Weights
 
 __all__ = [
     "FRAMEWORKS",
@@ -15,5 +16,6 @@ __all__ = [
     "Piece",
     "Primitive",
     "Weights",
+    "add",
     "convention",
 ]

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from simsa.errors import ProgramError
-from simsa.primitives.primitive import Primitive, Weights
-from simsa.primitives.table import NAN, ROW, ZERO
+from simsa.primitives.primitive import Primitive
+from simsa.primitives.table import ROW
+from simsa.primitives.texts import Weights
 
 FRAMEWORKS: dict[str, tuple[str, ...]] = {
     "tensorflow": ("tf.", "keras."),
@@ -53,7 +54,7 @@ class Convention:
         first of equal entries where the plain maximum splits). Raises ProgramError if the table has no such fact.
         """
         wish = self.spelling(name, spelling)
-        return _named(ROW[name], wish) if isinstance(wish, str) else _slope(ROW[name], float(wish))
+        return _named(ROW[name], wish) if isinstance(wish, str) else ROW[name].operation.sloped(ROW[name], float(wish))
 
     def spelling(self, name: str, spelling: str | None = None) -> str | float:
         """Return how this convention spells primitive `name`: its override, else `spelling`, else its framework's."""
@@ -64,45 +65,14 @@ class Convention:
 
 
 def _named(row: Primitive, wish: str) -> Weights | str:
-    """Return the rule that `wish` names: a spelling of the row, or split, first, last; of `norm`, zero or nan."""
+    """Return the rule that `wish` names: a spelling of the row, or a rule of its operation."""
+    rules = row.operation.rules(row)
     if wish in row.ties:
         return row.ties[wish]
-    if row.absorbs:
-        expected: tuple[str, ...] = tuple(row.ties)
-    elif row.round:
-        if wish in ("zero", "nan"):
-            return ZERO if wish == "zero" else NAN
-        expected = ("a number", "zero", "nan", *row.ties)
-    elif row.arity is None:
-        rules = ("first", "last") if row.name == "sort" else ("split", "first", "last")
-        if wish in rules:
-            return wish
-        expected = (*rules, *row.ties)
-    else:
-        if wish == "split":
-            return tuple(tuple(1.0 / len(b.between) for _ in b.between) for b in row.tie_rows)
-        if wish in ("first", "last"):
-            one = 0 if wish == "first" else -1
-            return tuple(tuple(1.0 if j == b.between[one] else 0.0 for j in b.between) for b in row.tie_rows)
-        expected = ("a number", "split", "first", "last", *row.ties)
+    if wish in rules:
+        return rules[wish]
+    expected = (*(["a number"] if row.operation.takes_slope(row) else []), *rules, *row.ties)
     raise ProgramError(f"{row.name}: tie rule '{wish}' is unknown; expected one of {', '.join(expected)}")
-
-
-def _slope(row: Primitive, slope: float) -> Weights:
-    """Return the weights that give the derivative `slope` with respect to x at every tie of `row`."""
-    if row.round:
-        return ((slope,),)
-    weights = []
-    for branch in row.tie_rows:
-        slopes = row.slopes(branch)
-        if slopes is None or slopes[0] == slopes[1]:
-            raise ProgramError(f"{row.name}: a number cannot set its derivative at a tie; name a rule instead")
-        low, high = slopes
-        share = (slope - low) / (high - low)
-        weights.append((1.0 - share, share))
-    if not weights:
-        raise ProgramError(f"{row.name}: expected a rule or a spelling, got the number {slope}")
-    return tuple(weights)
 
 
 TENSORFLOW = Convention("tensorflow")

@@ -1,12 +1,16 @@
 """The table of primitives. Adding a primitive is adding a row here, and nothing else anywhere.
 
+A row has pieces, which are text, or an operation of `simsa/primitives/operations/`.
+
 The tie weights were measured on PyTorch 2.13.0, JAX 0.10.2 and TensorFlow 2.21.0 (Keras 3.15.1), CPU, float64,
 reverse mode. The first spelling of a framework is what its convention uses; the others can be asked for by name.
 """
 
 import math
 
-from simsa.primitives.primitive import Branch, Piece, Primitive
+from simsa.primitives.operations import Dense, Dot, Extreme, LogSumExp, Norm, Select, Sort, Sum
+from simsa.primitives.primitive import Primitive
+from simsa.primitives.texts import Branch, Piece
 
 INF = math.inf
 REAL = (-INF, INF)
@@ -21,10 +25,18 @@ def _elementary(
     *partials: str,
     domain: tuple[tuple[float, float], ...] = (),
     immediates: tuple[str, ...] = (),
+    vanishes: tuple[int, ...] = (),
 ) -> Primitive:
     """Return the row of an elementary function: one piece, no branches."""
-    domain = domain or (REAL,) * len(partials)
-    return Primitive(name, textbook, len(partials), (Piece(value, partials),), immediates=immediates, domain=domain)
+    return Primitive(
+        name,
+        textbook,
+        len(partials),
+        (Piece(value, partials),),
+        immediates=immediates,
+        domain=domain or (REAL,) * len(partials),
+        vanishes=vanishes,
+    )
 
 
 def _kink(tie: str, below: str, *, nan_from: str = "") -> tuple[Branch, ...]:
@@ -37,15 +49,15 @@ def _kink(tie: str, below: str, *, nan_from: str = "") -> tuple[Branch, ...]:
     return (*nan, *rows, Branch((), 1))
 
 
-ROWS: tuple[Primitive, ...] = (
+ROWS: list[Primitive] = [
     # Elementary functions (Def. 1, and Remark 1(a) for the analytic ones).
     _elementary("add", "sum", "x + y", "1", "1"),
     _elementary("sub", "difference", "x - y", "1", "-1"),
-    _elementary("mul", "product", "x * y", "y", "x"),
-    _elementary("div", "quotient", "x / y", "1 / y", "-v / y", domain=(REAL, (0.0, INF))),
-    _elementary("neg", "opposite", "-x", "-1"),
-    _elementary("copy", "identity", "x", "1"),
-    _elementary("square", "square", "x * x", "2 * x"),
+    _elementary("mul", "product", "x * y", "y", "x", vanishes=(0, 1)),
+    _elementary("div", "quotient", "x / y", "1 / y", "-v / y", domain=(REAL, (0.0, INF)), vanishes=(0,)),
+    _elementary("neg", "opposite", "-x", "-1", vanishes=(0,)),
+    _elementary("copy", "identity", "x", "1", vanishes=(0,)),
+    _elementary("square", "square", "x * x", "2 * x", vanishes=(0,)),
     _elementary("exp", "exponential", "exp(x)", "v"),
     _elementary("log", "natural logarithm", "log(x)", "1 / x", domain=((0.0, INF),)),
     _elementary("expm1", "exponential minus one", "expm1(x)", "v + 1"),
@@ -58,10 +70,19 @@ ROWS: tuple[Primitive, ...] = (
         (Piece("sqrt(x)", ("0.5 / v",)),),
         ties={"tf.sqrt": ZERO, "torch.sqrt": CHAIN, "jnp.sqrt": CHAIN},
         domain=((0.0, INF),),
+        vanishes=(0,),
     ),
     # All frameworks: 0^y has no slope in y for y >= 0, though log(0) is infinite.
     _elementary("pow", "power", "pow(x, y)", "y * pow(x, y - 1)", "v * log0(x, y)", domain=((0.0, INF), REAL)),
-    _elementary("power", "constant power", "pow(x, a)", "a * pow(x, a - 1)", immediates=("a",), domain=((0.0, INF),)),
+    _elementary(
+        "power",
+        "constant power",
+        "pow(x, a)",
+        "a * pow(x, a - 1)",
+        immediates=("a",),
+        domain=((0.0, INF),),
+        vanishes=(0,),
+    ),
     _elementary("sin", "sine", "sin(x)", "cos(x)"),
     _elementary("cos", "cosine", "cos(x)", "-sin(x)"),
     _elementary("tan", "tangent", "tan(x)", "1 + v * v", domain=((-1.5, 1.5),)),
@@ -147,6 +168,7 @@ ROWS: tuple[Primitive, ...] = (
         _kink("x == 0", "x > 0"),
         ties={"tf.abs": HALF, "torch.abs": HALF, "jnp.abs": FIRST},
         domain=(REAL,),
+        vanishes=(0,),
     ),
     Primitive(
         "maximum",
@@ -250,16 +272,22 @@ ROWS: tuple[Primitive, ...] = (
         (Branch(("x - round_even(x) > 0.5",), 1), Branch(("x - round_even(x) < -0.5",), 2), Branch((), 0)),
         domain=(REAL,),
     ),
-    # Any number of operands; the loops are the kernels' and the reference's, one for each of these rows.
-    Primitive("sum", "x_1 + ... + x_n, from left to right", None),
-    Primitive("dot", "x_1 y_1 + ... + x_n y_n, from left to right; operands x then y", None),
-    Primitive("dense", "affine map: y_j = b_j + sum_i W_ji x_i; operands W by rows, x, then b (or no b)", None),
-    Primitive("logsumexp", "log(exp x_1 + ... + exp x_n)", None),
+    # Any number of operands: each with its operation.
+    Primitive("sum", "x_1 + ... + x_n, from left to right", None, operation=Sum()),
+    Primitive("dot", "x_1 y_1 + ... + x_n y_n, from left to right; operands x then y", None, operation=Dot()),
+    Primitive(
+        "dense",
+        "affine map: y_j = b_j + sum_i W_ji x_i; operands W by rows, x, then b (or no b)",
+        None,
+        operation=Dense(),
+    ),
+    Primitive("logsumexp", "log(exp x_1 + ... + exp x_n)", None, operation=LogSumExp()),
     # At 0, the entries of the vector of the unit ball that a framework returns. Where x is not 0, it is x / norm.
     Primitive(
         "norm",
         "Euclidean norm, sqrt(x_1 x_1 + ... + x_n x_n), summed from left to right",
         None,
+        operation=Norm(),
         ties={
             "tf.norm": NAN,
             "torch.linalg.norm": ZERO,
@@ -279,6 +307,7 @@ ROWS: tuple[Primitive, ...] = (
         "max",
         "largest of n",
         None,
+        operation=Extreme(largest=True),
         ties={
             "tf.reduce_max": "split",
             "torch.amax": "split",
@@ -293,17 +322,20 @@ ROWS: tuple[Primitive, ...] = (
         "min",
         "smallest of n",
         None,
+        operation=Extreme(largest=False),
         ties={"tf.reduce_min": "split", "torch.amin": "split", "jnp.min": "split", "torch.min(dim)": "first"},
     ),
     Primitive(
         "sort",
         "order statistics, ascending; n outputs",
         None,
+        operation=Sort(),
         ties={"tf.sort": "first", "torch.sort(stable)": "first", "jnp.sort": "first"},
     ),
     # A selection written by the user: operands are pieces and guard sides, the branch table is the program's.
-    Primitive("select", "the piece of the first row whose guards hold", None),
-)
+    Primitive("select", "the piece of the first row whose guards hold", None, operation=Select()),
+]
+"""Every row; its place is its opcode."""
 
 ROW: dict[str, Primitive] = {row.name: row for row in ROWS}
 """Every row by its name."""
@@ -316,3 +348,15 @@ INNER: dict[str, Primitive] = {
 
 OPCODE: dict[str, int] = {row.name: code for code, row in enumerate(ROWS)}
 """The number that stands for a primitive in a tape: its place in the table."""
+
+
+def add(row: Primitive) -> None:
+    """Add a row to the table, behind the others; raises ValueError if its name is taken.
+
+    An operation that the kernels have no loop for is refused by what runs on them, and computed by the reference.
+    """
+    if row.name in ROW:
+        raise ValueError(f"{row.name}: the table has a row of this name")
+    OPCODE[row.name] = len(ROWS)
+    ROWS.append(row)
+    ROW[row.name] = row

@@ -81,7 +81,7 @@ def _whole(value: Any) -> int:
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    **{row.name: _row(row.name, row.immediates) for row in ROWS if row.arity is not None and row.name != "copy"},
+    **{row.name: _row(row.name, row.immediates) for row in ROWS if row.arity is not None and not row.identity},
     **{name: _several(getattr(np, name)) for name in ("max", "min", "sum", "mean", "prod", "sort", "median", "std")},
     "hypot": lambda x, y: np.hypot(x, y),
     "norm": _several(np.linalg.norm),

@@ -14,7 +14,7 @@ import numpy as np
 
 from simsa.errors import ProgramError
 from simsa.primitives import ROW, Primitive
-from simsa.primitives.primitive import OPERANDS
+from simsa.primitives.texts import OPERANDS
 from simsa.program import numpy_api
 from simsa.program.symbolic import choose, elementwise, symbolic
 

@@ -253,12 +253,14 @@ def _default(tables: Sequence[Mapping[str, Any]], i: int, activation: str) -> st
 def _activation(name: str) -> Callable[[Any], Any]:
     """Return an activation: a row of the table with one operand, its numbers at their defaults in `functions`."""
     known = {
-        row.name for row in ROW.values() if row.arity == 1 and (not row.immediates or hasattr(functions, row.name))
+        row.name
+        for row in ROW.values()
+        if row.arity == 1 and not row.identity and (not row.immediates or hasattr(functions, row.name))
     }
     if name == LINEAR:
         return lambda x: x
-    if name not in known - {"copy"}:
-        raise ProgramError(functions.unknown("activation", name, known - {"copy"} | {LINEAR}))
+    if name not in known:
+        raise ProgramError(functions.unknown("activation", name, known | {LINEAR}))
     function: Callable[[Any], Any] = getattr(functions, name, lambda x: functions.apply(name, x))
     return function
 

@@ -16,8 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from simsa.errors import ProgramError
 from simsa.primitives import ROW, Convention, Weights
 from simsa.primitives.conventions import TENSORFLOW
-
-RELATIONS = ("<", "<=", "==", ">=", ">")
+from simsa.primitives.texts import RELATIONS as RELATIONS
 
 
 @dataclass(frozen=True)

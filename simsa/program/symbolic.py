@@ -412,7 +412,7 @@ def steps(builder: Builder, register: int) -> Decision[float] | None:
         return None
     if node.primitive == "constant":
         return Decision((), node.immediates[0])
-    if node.primitive != "select":
+    if not node.rows:
         return None
     pieces = [builder.node.get(node.operands[row.piece]) for row in node.rows]
     if any(piece is None or piece.primitive != "constant" for piece in pieces):

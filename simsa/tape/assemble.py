@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from simsa.primitives import OPCODE, ROW
+from simsa.primitives.operations import PLAIN, Call, Case, Guard, Operation
 from simsa.program.program import RELATIONS, Node, Program
 from simsa.tape.check import check
-from simsa.tape.tape import ADD, ADJOINED, ASSIGN, GUARDED, NOTHING, RULES, Tape, blocks_of, in_line
+from simsa.tape.tape import ADD, ADJOINED, ASSIGN, GUARDED, NOTHING, Tape, in_line
 
 
 class _Line:
@@ -25,24 +26,17 @@ class _Line:
         return range(self.out, self.out + self.node.outputs)
 
     @property
-    def passes(self) -> list[bool]:
-        """Return, for each operand, whether some piece uses it (the sides of guards alone pass nothing)."""
-        row = ROW[self.node.primitive]
-        if self.node.primitive == "select":
-            pieces = {branch.piece for branch in self.node.rows}
-            return [position in pieces for position in range(len(self.operands))]
-        if row.arity is None:
-            return [True] * len(self.operands)
-        return [any(piece.uses(j) for piece in row.pieces) for j in range(row.arity)]
+    def call(self) -> Call:
+        """Return the instruction as its operation sees it, whether guards can be tied left open."""
+        cases = tuple(
+            Case(tuple(Guard(g.left, g.relation, g.right) for g in row.guards), row.piece) for row in self.node.rows
+        )
+        return Call(ROW[self.node.primitive], len(self.operands), self.node.outputs, [], None, cases, PLAIN)
 
     @property
-    def compared(self) -> list[int]:
-        """Return the registers that the guards read."""
-        row = ROW[self.node.primitive]
-        if self.node.primitive == "select":
-            sides = {side for branch in self.node.rows for g in branch.guards for side in (g.left, g.right)}
-            return [self.operands[side] for side in sides]
-        return list(self.operands) if row.selection or row.round else []
+    def operation(self) -> Operation:
+        """Return what computes the instruction."""
+        return ROW[self.node.primitive].operation
 
 
 def assemble(program: Program) -> Tape:
@@ -115,18 +109,19 @@ def _privatise(program: Program, lines: list[_Line]) -> tuple[int, list[int]]:
 
 
 def _line_up(program: Program, lines: list[_Line], fresh: int) -> tuple[list[_Line], int]:
-    """Copy the weights, inputs or biases of a `dense` that are not consecutive registers to ones that are.
+    """Copy the weights, inputs or biases of an affine map that are not consecutive registers to ones that are.
 
     Inputs stay where they are if they are no parameters and the others are copies of parameters (see `Tape.shares`).
     """
     result, p = [], program.parameters
-    copied = {line.out for line in lines if line.node.primitive == "copy" and line.operands[0] < p}
+    copied = {line.out for line in lines if ROW[line.node.primitive].identity and line.operands[0] < p}
     for line in lines:
-        if line.node.primitive == "dense":
+        blocks = line.operation.affine_blocks(line.operands, line.node.outputs)
+        if blocks is not None:
             operands: list[int] = []
-            weights, inputs, biases = blocks_of(line.operands, line.node.outputs)
+            weights, inputs, biases = blocks
             lined = all(in_line(block, p) and copied.issuperset(block) for block in (weights, biases))
-            for block in (weights, inputs, biases):
+            for block in blocks:
                 if not (in_line(block, p) or (lined and block is inputs and min(inputs) >= p)):
                     copies = range(fresh, fresh + len(block))
                     fresh += len(block)
@@ -148,7 +143,7 @@ def _plan_adjoints(program: Program, lines: list[_Line], outputs: list[int]) -> 
         if active.intersection(line.operands):
             active.update(line.outs)
         line.counts = [operand in active for operand in line.operands]
-        if active.intersection(line.compared):
+        if active.intersection(line.operands[i] for i in line.operation.compared(line.call)):
             line.flags |= GUARDED
     adjoined = set(outputs) & active
     assigned = set(outputs) | set(range(program.parameters))
@@ -158,7 +153,7 @@ def _plan_adjoints(program: Program, lines: list[_Line], outputs: list[int]) -> 
             continue
         line.flags |= ADJOINED
         clear += [register for register in line.outs if register not in assigned]
-        for j, (operand, passes) in enumerate(zip(line.operands, line.passes, strict=True)):
+        for j, (operand, passes) in enumerate(zip(line.operands, line.operation.passes(line.call), strict=True)):
             if passes and operand in active:
                 line.modes[j] = ADD if operand in assigned else ASSIGN
                 assigned.add(operand)
@@ -188,12 +183,7 @@ def _flatten(
         operands += line.operands
         modes += line.modes
         numbers += node.immediates
-        if isinstance(node.tie, str):
-            numbers.append(float(RULES.index(node.tie)))
-        elif ROW[node.primitive].round:
-            numbers += node.tie[0] * len(line.operands)
-        else:
-            numbers += [weight for weights in node.tie for weight in weights]
+        numbers += line.operation.tie_numbers(node.tie, len(line.operands))
         for row in node.rows:
             rows.append((len(guards), len(row.guards), row.piece))
             guards += [

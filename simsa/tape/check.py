@@ -18,9 +18,7 @@ from simsa.tape.tape import (
     OP,
     OUT,
     OUTS,
-    RULES,
     Tape,
-    blocks_of,
     in_line,
 )
 
@@ -83,31 +81,24 @@ def _instruction(tape: Tape, k: int, written: np.ndarray) -> None:
         0 <= line[FIRST] and line[COUNT] >= 1 and line[FIRST] + line[COUNT] <= len(tape.operands),
         f"{where}: operands out of range",
     )
-    _require(row.arity is None or line[COUNT] == row.arity, f"{where}: {line[COUNT]} operands, expected {row.arity}")
+    outs = line[OUTS]
+    _require(outs >= 1 and 0 <= line[OUT] and line[OUT] + outs <= tape.registers, f"{where}: output out of range")
+    wrong = row.operation.fits(row, line[COUNT], outs)
+    _require(wrong is None, f"{where}: {wrong}")
     for register in tape.operand(k):
         _require(0 <= register < tape.registers, f"{where}: operand r{register} out of range")
         _require(bool(written[register]), f"{where}: reads r{register} before it is written")
-    _require(
-        line[OUTS] >= 1 and 0 <= line[OUT] and line[OUT] + line[OUTS] <= tape.registers, f"{where}: output out of range"
-    )
-    for register in range(line[OUT], line[OUT] + line[OUTS]):
+    for register in range(line[OUT], line[OUT] + outs):
         _require(not written[register], f"{where}: writes r{register} twice")
         written[register] = True
-    n, outs = line[COUNT], line[OUTS]
-    if row.name == "dense":
-        with_bias, without = (n - outs) % (outs + 1) == 0 and n > outs, n % (outs + 1) == 0
-        _require(with_bias or without, f"{where}: {n} operands do not fit {outs} outputs")
-        weights, inputs, biases = blocks_of(tape.operand(k).tolist(), outs)
+    blocks = row.operation.affine_blocks(tape.operand(k).tolist(), outs)
+    if blocks is not None:
+        weights, inputs, biases = blocks
         fine = in_line(weights, tape.parameters) and in_line(biases, tape.parameters)
         fine = fine and (tape.shares(k) or in_line(inputs, tape.parameters))
         _require(fine, f"{where}: weights, inputs and biases must be consecutive")
-    elif row.name == "sort":
-        _require(outs == n, f"{where}: {outs} outputs for {n} operands")
-    else:
-        _require(outs == 1, f"{where}: {outs} outputs, expected 1")
-    _require(row.name != "dot" or n % 2 == 0, f"{where}: an odd number of operands")
     _numbers(tape, line, where)
-    if row.name == "select":
+    if row.operation.brings_table:
         _branches(tape, line, where)
 
 
@@ -116,21 +107,8 @@ def _numbers(tape: Tape, line: list[int], where: str) -> None:
     row = ROWS[line[OP]]
     count = row.numbers(line[COUNT])
     _require(0 <= line[NUMBER] and line[NUMBER] + count <= len(tape.numbers), f"{where}: numbers out of range")
-    numbers = tape.numbers[line[NUMBER] : line[NUMBER] + count]
-    if row.round:  # some frameworks answer NaN at 0
-        _require(not np.isinf(numbers).any(), f"{where}: an infinite slope at 0")
-        return
-    _require(bool(np.isfinite(numbers).all()), f"{where}: a number is not finite")
-    if row.arity is None and row.ties:
-        _require(float(numbers[0]) in range(len(RULES)), f"{where}: unknown tie rule {numbers[0]}")
-        return
-    at = len(row.immediates)
-    for branch in row.tie_rows:
-        weights = numbers[at : at + len(branch.between)]
-        total = float(weights.sum())
-        fit = abs(total - 1.0) < 1e-12 or not weights.any()
-        _require(fit, f"{where}: tie weights sum to {total}, not to 1, and are not all 0")
-        at += len(branch.between)
+    wrong = row.operation.fault(row, tape.numbers[line[NUMBER] : line[NUMBER] + count])
+    _require(wrong is None, f"{where}: {wrong}")
 
 
 def _branches(tape: Tape, line: list[int], where: str) -> None:

@@ -12,7 +12,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.primitives import OPCODE, ROWS
+from simsa.primitives import ROWS, Primitive
+from simsa.primitives.arithmetic import Arithmetic
+from simsa.primitives.operations import PLAIN, RULES, Call, Case, Guard
+from simsa.primitives.operations.affine import blocks_of as blocks_of
 from simsa.program.program import RELATIONS
 
 OP, OUT, OUTS, FIRST, COUNT, NUMBER, BRANCH, FLAGS = range(8)
@@ -26,16 +29,6 @@ ROUNDINGS = 6
 
 NOTHING, ASSIGN, ADD = 0, 1, 2
 """How the backward sweep treats an operand: passes nothing, writes its adjoint first, or adds to it."""
-
-RULES = ("split", "first", "last")
-"""Tie rules of `max`, `min` and `sort`, by the number that stands for them in `Tape.numbers`."""
-
-
-def blocks_of(operands: Sequence[int], outs: int) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
-    """Return the weights, inputs and biases (or none) among the operands of `dense`."""
-    inputs = len(operands) // (outs + 1)
-    weights = outs * inputs
-    return operands[:weights], operands[weights : weights + inputs], operands[weights + inputs :]
 
 
 def in_line(registers: Sequence[int], parameters: int) -> bool:
@@ -79,20 +72,47 @@ class Tape:
     @cached_property
     def copies(self) -> set[int]:
         """Return the registers that are copies of parameters: they hold the same for every sample."""
-        copy = OPCODE["copy"]
         return {
-            int(line[OUT]) for line in self.code if line[OP] == copy and self.operands[line[FIRST]] < self.parameters
+            int(line[OUT])
+            for line in self.code
+            if ROWS[line[OP]].identity and self.operands[line[FIRST]] < self.parameters
         }
 
+    @cached_property
+    def without_loop(self) -> str | None:
+        """Return the name of an operation that the kernels have no loop for; None if they compute all instructions."""
+        rows = (self.row(k) for k in range(len(self.code)))
+        return next((row.name for row in rows if row.operation.loop is None), None)
+
     def shares(self, k: int) -> bool:
-        """Tell whether instruction k is a `dense` whose weights and biases are copies of parameters, and no input one.
+        """Tell whether instruction k is an affine map of what is no parameter, with copies of parameters for the rest.
 
         Such a layer may be used at several places, as in a convolution. Its inputs may be anywhere.
         """
-        if self.code[k, OP] != OPCODE["dense"]:
+        blocks = self.row(k).operation.affine_blocks(self.operand(k).tolist(), int(self.code[k, OUTS]))
+        if blocks is None:
             return False
-        weights, inputs, biases = blocks_of(self.operand(k).tolist(), int(self.code[k, OUTS]))
+        weights, inputs, biases = blocks
         return self.copies.issuperset([*weights, *biases]) and min(inputs) >= self.parameters
+
+    def row(self, k: int) -> Primitive:
+        """Return the row of the table that instruction k applies."""
+        return ROWS[int(self.code[k, OP])]
+
+    def call(self, k: int, arithmetic: Arithmetic = PLAIN) -> Call:
+        """Return instruction k as its operation sees it, with numbers of an arithmetic."""
+        line, row = self.code[k].tolist(), self.row(k)
+        numbers = self.numbers[line[NUMBER] : line[NUMBER] + row.numbers(line[COUNT])].tolist()
+        rule = RULES[int(numbers[0])] if row.operation.ruled else None
+        numbers = [] if row.operation.ruled else [arithmetic.number(v) for v in numbers]
+        cases = tuple(
+            Case(tuple(Guard(a, RELATIONS[r], b, bool(moves)) for a, r, b, moves in guards), piece)
+            for guards, piece in (
+                (self.guards[first : first + count].tolist(), piece)
+                for first, count, piece in (self.table(k).tolist() if row.operation.brings_table else ())
+            )
+        )
+        return Call(row, line[COUNT], line[OUTS], numbers, rule, cases, arithmetic)
 
     def operand(self, k: int) -> NDArray[np.int64]:
         """Return the operand registers of instruction k."""
@@ -108,38 +128,13 @@ class Tape:
             row = ROWS[line[OP]]
             outs = f"r{line[OUT]}" if line[OUTS] == 1 else f"r{line[OUT]}..r{line[OUT] + line[OUTS] - 1}"
             reads = ", ".join(f"r{register}" for register in self.operand(k))
-            lines.append(f"{k:6d}  {outs} = {row.name}({reads}){self._selection(k)}")
+            lines.append(f"{k:6d}  {outs} = {row.name}({reads}){self._note(k)}")
         lines.append("        return " + ", ".join(f"r{register}" for register in self.outputs))
         return "\n".join(lines)
 
-    def _selection(self, k: int) -> str:
-        """Return the branch table and tie weights of instruction k as text."""
-        line, row = self.code[k], ROWS[self.code[k, OP]]
-        if row.name == "select":
-            reads, text = self.operand(k), []
-            for first, count, piece in self.table(k):
-                guards = [
-                    f"r{reads[a]} {RELATIONS[relation]} r{reads[b]}"
-                    for a, relation, b, _ in self.guards[first : first + count]
-                ]
-                text.append(f"{' and '.join(guards) or 'otherwise'}: r{reads[piece]}")
-            return "  [" + "; ".join(text) + "]"
-        if row.round:
-            return f"  tie at 0: slopes {self.numbers[line[NUMBER] : line[NUMBER] + line[COUNT]].tolist()}"
-        if row.arity is None:
-            return f"  tie {RULES[int(self.numbers[line[NUMBER]])]}" if row.ties else ""
-        at = line[NUMBER]
-        numbers = self.numbers[at : at + len(row.fixed)]
-        note = "".join(f" {name}={value!r}" for name, value in zip(row.fixed, numbers.tolist(), strict=True))
-        at += len(row.immediates)
-        for branch in row.tie_rows:
-            weights = self.numbers[at : at + len(branch.between)]
-            at += len(branch.between)
-            pieces = " + ".join(
-                f"{w!r}*({row.pieces[j].value})" for w, j in zip(weights.tolist(), branch.between, strict=True)
-            )
-            note += f"  tie at {' and '.join(branch.guards)}: {pieces}"
-        return f" {note}" if note else ""
+    def _note(self, k: int) -> str:
+        """Return the branch table, numbers and tie weights of instruction k as text."""
+        return self.row(k).operation.note(self.call(k), [f"r{register}" for register in self.operand(k)])
 
     def table(self, k: int) -> NDArray[np.int64]:
         """Return the rows of the branch table of instruction k, a user's selection."""
@@ -153,12 +148,7 @@ class Tape:
 
         A sort of n operands counts 2 n: its mixtures have that many free numbers (`machine.sensitivity`).
         """
-        row = ROWS[self.code[k, OP]]
-        if row.name == "select":
-            return len(self.table(k))
-        if row.arity is None:
-            return int(self.code[k, COUNT]) * (2 if row.name == "sort" else 1) if row.ties else 0
-        return len(row.pieces) if row.branches else 0
+        return self.row(k).operation.undecided(self.call(k))
 
     @cached_property
     def draws(self) -> NDArray[np.int64]:
@@ -177,7 +167,7 @@ class Tape:
         """
         found = np.zeros((len(self.guards), 2), np.int64)
         for k in range(len(self.code)):
-            if ROWS[self.code[k, OP]].name != "select":
+            if not self.row(k).operation.brings_table:
                 continue
             known: dict[tuple[int, int], int] = {}
             reads = self.operand(k)

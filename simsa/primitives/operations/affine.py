@@ -1,0 +1,96 @@
+"""Sums of products: `sum`, `dot` and `dense`, each from left to right."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from simsa.primitives.arithmetic import Number
+from simsa.primitives.operations.operation import Call, Operation, Partials, total
+
+if TYPE_CHECKING:
+    from simsa.primitives.primitive import Primitive
+
+
+class Sum(Operation):
+    """x_1 + ... + x_n."""
+
+    loop = "sum"
+
+    def values(self, call: Call, x: list[Number], decision: Any, forced: bool) -> list[Number]:
+        """Return the sum."""
+        return [total(x)]
+
+    def partials(self, call: Call, x: list[Number], values: list[Number], decision: Any) -> Partials:
+        """Return 1 for each operand."""
+        return [[call.number(1)] * call.operands]
+
+
+class Dot(Operation):
+    """x_1 y_1 + ... + x_n y_n; operands x, then y."""
+
+    loop = "dot"
+
+    def fits(self, row: "Primitive", operands: int, outputs: int) -> str | None:
+        """Refuse an odd number of operands."""
+        return super().fits(row, operands, outputs) or ("an odd number of operands" if operands % 2 else None)
+
+    def values(self, call: Call, x: list[Number], decision: Any, forced: bool) -> list[Number]:
+        """Return the sum of products."""
+        half = call.operands // 2
+        return [total([a * b for a, b in zip(x[:half], x[half:], strict=True)])]
+
+    def partials(self, call: Call, x: list[Number], values: list[Number], decision: Any) -> Partials:
+        """Return y for x, and x for y."""
+        half = call.operands // 2
+        return [x[half:] + x[:half]]
+
+
+class Dense(Operation):
+    """y_j = b_j + W_j1 x_1 + W_j2 x_2 + ...; operands W by rows, x, then b, or no b."""
+
+    loop = "dense"
+
+    def fits(self, row: "Primitive", operands: int, outputs: int) -> str | None:
+        """Refuse what is no matrix with a vector, and a bias for each output or none."""
+        with_bias = (operands - outputs) % (outputs + 1) == 0 and operands > outputs
+        fine = with_bias or operands % (outputs + 1) == 0
+        return None if fine else f"{operands} operands do not fit {outputs} outputs"
+
+    def affine_blocks(
+        self, operands: Sequence[int], outputs: int
+    ) -> tuple[Sequence[int], Sequence[int], Sequence[int]] | None:
+        """Return W by rows, x and b (or none)."""
+        return blocks_of(operands, outputs)
+
+    def values(self, call: Call, x: list[Number], decision: Any, forced: bool) -> list[Number]:
+        """Return the outputs."""
+        weights, inputs, biases = blocks_of(x, call.outputs)
+        n = len(inputs)
+        return [
+            total([*biases[j : j + 1], *(w * v for w, v in zip(weights[j * n : j * n + n], inputs, strict=True))])
+            for j in range(call.outputs)
+        ]
+
+    def partials(self, call: Call, x: list[Number], values: list[Number], decision: Any) -> Partials:
+        """Return the table of the columns, which is mostly empty."""
+        table: Partials = [[None] * call.operands for _ in range(call.outputs)]
+        for i, column in enumerate(self.columns(call, x, values, decision)):
+            for j, partial in column:
+                table[j][i] = partial
+        return table
+
+    def columns(
+        self, call: Call, x: list[Number], values: list[Number], decision: Any
+    ) -> list[list[tuple[int, Number]]]:
+        """Return x_i for W_ji, W_ji for x_i, and 1 for b_j."""
+        weights, inputs, biases = blocks_of(x, call.outputs)
+        n = len(inputs)
+        found = [[(i // n, inputs[i % n])] for i in range(len(weights))]
+        found += [[(j, weights[j * n + i]) for j in range(call.outputs)] for i in range(n)]
+        return found + [[(j, call.number(1))] for j in range(len(biases))]
+
+
+def blocks_of(operands: Sequence[Any], outs: int) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+    """Return the weights, inputs and biases (or none) among the operands of `dense`."""
+    inputs = len(operands) // (outs + 1)
+    weights = outs * inputs
+    return operands[:weights], operands[weights : weights + inputs], operands[weights + inputs :]
