@@ -1,5 +1,6 @@
 """Plain Python, which needs no compiler: the definition in floating point, and the rational numbers."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,13 +20,13 @@ class Plain(Engine):
     parallel = False
     rate = Rate(operand=6e-6, instruction=45e-6)
 
+    @abstractmethod
     def walker(self, task: Task) -> Walker:
         """Return what takes the steps of a task."""
-        raise NotImplementedError
 
+    @abstractmethod
     def gamma(self, task: Task, c: Scale) -> Sequence[Any]:
         """Return the step sizes of a step scale."""
-        raise NotImplementedError
 
     def seconds(self, task: Task, work: Work) -> float:
         """Return the seconds of one core, ready."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.engines import Engine, cheapest
+from simsa.engines import Engine, Exact, Reference, cheapest
 from simsa.ensemble.cost import work
 from simsa.ensemble.drive import observed
 from simsa.ensemble.plan import Plan, plan, rational
@@ -19,7 +19,6 @@ from simsa.ensemble.resolve import Resolved, resolve
 from simsa.errors import RecordsError, known
 from simsa.machine import Step, Walker, exact, launch
 from simsa.machine.progress import Progress
-from simsa.machine.reference import ARITHMETICS
 from simsa.machine.rounding import Rounding, explain, same
 from simsa.machine.task import ExactSteps
 from simsa.primitives.arithmetic import Number
@@ -27,7 +26,7 @@ from simsa.records import disk, read
 from simsa.records.layout import ZARR, Cell
 from simsa.records.status import Status
 from simsa.scenario import Scenario, load
-from simsa.scenario.schema import EXACT
+from simsa.scenario.schema import EXACT, PRECISIONS
 from simsa.tape import Tape
 
 
@@ -78,17 +77,9 @@ class Replay:
     @cached_property
     def walker(self) -> Walker:
         """Return what takes the steps, in the arithmetic of the cell."""
-        if self.cell.precision == EXACT:
-            return exact.walker(self.tape, self.plan.rows, self.plan.descent, self._rational.bits)
-        known("precision", self.cell.precision, ARITHMETICS)
-        descent = self.plan.descent
-        return Walker(
-            self.tape,
-            self.plan.rows,
-            ARITHMETICS[self.cell.precision],
-            rule=descent.rule,
-            constants=descent.numbers,
-        )
+        known("precision", self.cell.precision, PRECISIONS)
+        engine = Exact() if self.cell.precision == EXACT else Reference()
+        return engine.walker(self.plan.task(self.cell))
 
     @cached_property
     def _rational(self) -> ExactSteps:

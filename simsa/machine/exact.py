@@ -5,7 +5,6 @@ program, the samples and x_0 are float64, taken at their exact value.
 """
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
@@ -13,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.machine.launch import mark, smallest
 from simsa.machine.progress import records
 from simsa.machine.replay import Walker
 from simsa.machine.task import Descent, Scale
@@ -119,11 +117,3 @@ def descend(
     taken = walker(tape, rows, descent, bits)
     progress = taken.begin(descent, c=c, first=first, count=count)
     return records(descent, taken.advance(descent, gamma, progress, descent.steps))
-
-
-def warm_up() -> float:
-    """Compile the random streams, or load them from disk; return the seconds that took."""
-    began = time.perf_counter()
-    descend(*smallest(), gamma=[Fraction(1, 2)], c=0.5, first=0, count=1, bits=64)
-    mark("exact").touch()
-    return time.perf_counter() - began
