@@ -51,9 +51,12 @@ class Rule:
         if sorted(target for target, _ in self.update) != sorted(self.state):
             raise ValueError(f"{self.name}: each name of the state is updated once: {self.state}")
         for _, text in self.steps:
-            used = {node.id for node in ast.walk(ast.parse(text, mode="eval")) if isinstance(node, ast.Name)}
+            nodes = list(ast.walk(ast.parse(text, mode="eval").body))
+            used = {node.id for node in nodes if isinstance(node, ast.Name)}
             if unknown := used - {*given, *FUNCTIONS}:
                 raise ValueError(f"{self.name}: unknown names {sorted(unknown)} in '{text}'")
+            if not all(isinstance(node, _SYNTAX) for node in nodes) or not all(map(_computed, nodes)):
+                raise ValueError(f"{self.name}: expected numbers, names, + - * / and {FUNCTIONS}, got '{text}'")
 
     @property
     def steps(self) -> tuple[tuple[str, str], ...]:
@@ -64,6 +67,19 @@ class Rule:
     def arguments(self) -> tuple[str, ...]:
         """Return the names that the expressions are functions of: x, g, gamma, the state, the numbers."""
         return (*KNOWN, *self.state, *self.numbers)
+
+
+_SYNTAX = (ast.Constant, ast.Name, ast.expr_context, ast.BinOp, ast.operator, ast.UnaryOp, ast.unaryop, ast.Call)
+"""Of what expressions consist."""
+
+
+def _computed(node: ast.AST) -> bool:
+    """Tell whether every engine computes a node of an expression: its operator, or what it calls."""
+    if isinstance(node, ast.operator | ast.unaryop):
+        return isinstance(node, ast.Add | ast.Sub | ast.Mult | ast.Div | ast.USub)
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS and not node.keywords
+    return not isinstance(node, ast.Constant) or type(node.value) in (int, float)
 
 
 def _proper(name: str) -> bool:

@@ -19,7 +19,7 @@ from simsa.ensemble.plan import plan as planned
 from simsa.ensemble.resolve import resolve
 from simsa.errors import DataError, ScenarioError
 from simsa.machine import FLOAT32, FLOAT64, Descent, Initial, Walker, descend, exact, tape_of
-from simsa.machine.launch import ENGINES, advance, begin, records
+from simsa.machine.launch import ENGINES, SPECIALISED, _arranged, advance, begin, records
 from simsa.rules import HEAVY_BALL, RULES, SGD, Range, Rule
 from simsa.scenario import load
 
@@ -83,6 +83,29 @@ def test_every_engine_takes_the_steps_of_the_text(rule: Rule, numbers: tuple[Fra
             assert values.tobytes() == found[key].tobytes(), key
 
 
+@pytest.mark.parametrize("precision", KINDS)
+@pytest.mark.parametrize(("rule", "numbers"), CASES, ids=lambda one: getattr(one, "name", ""))
+@pytest.mark.parametrize("walk", ["march", "advance"])
+def test_steps_taken_inside_a_walk_are_those_of_the_rule(
+    walk: str, rule: Rule, numbers: tuple[Fraction, ...], precision: str
+) -> None:
+    """Several steps of a scalar program at once, and the step of a layer as its gradient comes out."""
+    rows = np.random.default_rng(1).normal(size=(8, 2)).round(1)
+    if walk == "march":
+        tape, law = tape_of(simsa.trace(kinked, parameters=2, data=2)), {"law": "full"}
+    else:
+        tape, law = tape_of(simsa.network([1, 3, 1], loss="squared")), {"law": "fixed_size", "size": 4}
+    start = Initial("uniform", np.zeros(tape.parameters), np.ones(tape.parameters), np.zeros((1, tape.parameters)))
+    descent = case(rule, numbers, **law, initial=start)
+    engine = _arranged(tape, len(rows), descent, precision, SPECIALISED, 9, None)[1].engine
+    assert hasattr(engine, walk), "the walk that is tested"
+    found = descend(tape, rows, descent, c=0.1, first=0, count=9, precision=precision, engine=SPECIALISED)
+    walker = Walker(tape, rows, KINDS[precision], rule=rule, constants=numbers)
+    for t in range(9):
+        for key, value in walker.record(descent, 0.1 * descent.alpha, c=0.1, trajectory=t).items():
+            np.testing.assert_array_equal(found[key][t], np.asarray(value, found[key].dtype), f"{key} of {t}")
+
+
 def by_hand(gradients: list[Fraction], gamma: list[Fraction], beta: Fraction) -> Fraction:
     """Return x after steps of heavy ball from 0, with m written out."""
     x = m = Fraction(0)
@@ -125,6 +148,11 @@ def test_without_memory_heavy_ball_is_sgd() -> None:
         ({"change": "g", "state": ("g",), "update": (("g", "g"),)}, "names must be identifiers, each used once"),
         ({"change": "g", "numbers": {"change": Range(0, 1, "")}}, "and not 'change'"),
         ({"change": "exp(g)"}, r"unknown names \['exp'\]"),
+        ({"change": "g**2"}, r"expected numbers, names, \+ - \* / and \('sqrt',\), got 'g\*\*2'"),
+        ({"change": "g if g > 0 else x"}, "expected numbers, names"),
+        ({"change": "+g"}, "expected numbers, names"),
+        ({"change": "g.real"}, "expected numbers, names"),
+        ({"change": "True * g"}, "expected numbers, names"),
     ],
 )
 def test_rows_that_contradict_themselves_are_refused(row: dict[str, Any], message: str) -> None:

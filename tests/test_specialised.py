@@ -18,6 +18,7 @@ from simsa.machine.specialise import engine_text
 from simsa.primitives import FRAMEWORKS, ROWS, Convention, convention
 from simsa.program import network
 from simsa.program.program import Builder, Program
+from simsa.rules import SGD
 from simsa.tape import Tape
 from tests.strategies import EXTREMES, TIES, programs
 from tests.test_descent import by_hand, kinked, plan
@@ -36,7 +37,7 @@ def special(where: Layout, x: np.ndarray, data: np.ndarray, text: str = "") -> t
     tape, kind = where.tape, np.dtype("float64" if where.lanes == 4 else "float32")
     b, q = len(x), len(tape.outputs)
     outputs, jacobians, margins = np.empty((b, q), kind), np.zeros((b, q, tape.parameters), kind), np.empty(b, kind)
-    package = around(text or engine_text(where))
+    package = around(text or engine_text(where, SGD))
     evaluate_with(package, where, x.astype(kind), data.astype(kind), outputs, jacobians, margins)
     return outputs, jacobians, margins
 
@@ -122,7 +123,7 @@ def test_sorting(rule: str, count: int) -> None:
     first = builder.apply("sort", [*range(7), *made][:count] if count < 16 else made, outputs=count)
     weighted = [builder.apply("mul", [first + n, n % 7]) for n in range(count)]
     tape = tape_of(builder.finish([weighted[0], builder.apply("sum", weighted)]))
-    assert "Sort(extent" in engine_text(laid_out(tape, 4, 1, 1))
+    assert "Sort(extent" in engine_text(laid_out(tape, 4, 1, 1), SGD)
     assert_same(tape, 7, groups=2)
     assert_same(tape, 8, "float32")
 
@@ -205,7 +206,7 @@ def test_dense_networks_take_the_step_as_the_gradient_comes_out() -> None:
     """A run between two layers is part of their loops then; one that is read elsewhere is not."""
     fused = "fine = ahead1(values, margin) and fine"
     widths = [2, 5, 6, 1]
-    text = engine_text(laid_out(tape_of(network(widths, loss="squared")), 4, 1, 4))
+    text = engine_text(laid_out(tape_of(network(widths, loss="squared")), 4, 1, 4), SGD)
     assert "ASSIGNS, KEEPS = True, True" in text and "def advance(" in text and fused in text
 
     def twice(x: Any, row: Any) -> Any:
@@ -213,7 +214,7 @@ def test_dense_networks_take_the_step_as_the_gradient_comes_out() -> None:
         hidden = relu(weights @ row)
         return (last @ hidden) ** 2 + hidden.sum()
 
-    assert fused not in engine_text(laid_out(tape_of(trace(twice, parameters=15, data=2)), 4, 1, 4))
+    assert fused not in engine_text(laid_out(tape_of(trace(twice, parameters=15, data=2)), 4, 1, 4), SGD)
 
 
 def bumps(x: Any, row: Any) -> Any:
@@ -228,7 +229,7 @@ def bumps(x: Any, row: Any) -> Any:
 def test_scalar_programs_march(n: int, precision: str, shape: tuple[int, int]) -> None:
     """Many steps with parameters in registers; ties, checkpoints, the ball and what is not finite end a march."""
     tape = tape_of(trace(bumps, parameters=2, data=2))
-    text = engine_text(laid_out(tape, 4 if precision == "float64" else 8, *shape))
+    text = engine_text(laid_out(tape, 4 if precision == "float64" else 8, *shape), SGD)
     assert "def march(" in text and "return steps(" in text
     rng = np.random.default_rng(1)
     rows = rng.integers(-1, 2, size=(n, 2)).astype(float)
@@ -258,7 +259,7 @@ def to_and_fro(x: Any, row: Any) -> Any:
 def test_a_march_ends_before_the_step_that_needs_care(precision: str, lanes: int) -> None:
     """By hand: steps of 1/4 in two groups of two samples, 0 and 1, of which most lanes have the first only."""
     where = laid_out(tape_of(trace(to_and_fro, parameters=2, data=1)), lanes, 2, 2)
-    engine, across, lane = around(engine_text(where)).engine, 2 * lanes, lanes + 1
+    engine, across, lane = around(engine_text(where, SGD)).engine, 2 * lanes, lanes + 1
 
     def march(
         x: float, both: bool = False, none: bool = False, end: int = 10, radius: float = 100.0, rate: float = 0.25
@@ -298,7 +299,7 @@ def zero_of_data(x: Any, row: Any) -> Any:
 def test_a_march_keeps_the_value_of_tied_data() -> None:
     """A selection among data counts as no tie, but its value is still that of the tied piece."""
     tape = tape_of(trace(zero_of_data, parameters=2, data=1))
-    assert "def march(" in engine_text(laid_out(tape, 4, 1, 1))
+    assert "def march(" in engine_text(laid_out(tape, 4, 1, 1), SGD)
     points = np.array([[1.0, 2.0], [0.5, -0.25], [2.0, 1.0]])
     descent = plan(
         2, "full", steps=10, alpha=np.full(10, 0.125), radius=100.0,
@@ -318,7 +319,7 @@ def test_an_altered_text_would_be_noticed() -> None:
     builder = Builder(2)
     tape = tape_of(builder.finish([builder.apply("sub", [0, 1])]))
     where = laid_out(tape, 4, 1, 1)
-    text = engine_text(where)
+    text = engine_text(where, SGD)
     altered = text.replace("'x - y', ('1', '-1')", "'y - x', ('-1', '1')")
     assert altered != text
     x, none = np.array([[2.0, 1.0]]), np.zeros((1, 0))

@@ -24,8 +24,11 @@ def signature(name, kind):
         "forward": ((CODE, SHAPE, memory(kind)), types.none),
         "backward": ((CODE, SHAPE, memory(kind), types.int64, types.boolean), types.none),
         "gradient": ((CODE, SHAPE, memory(kind), types.boolean), types.none),
-        "advance": ((CODE, SHAPE, memory(kind), numbers), types.int64),
-        "march": ((CODE, memory(kind), numbers, floats, types.int64, types.int64), types.int64),
+        "advance": ((CODE, SHAPE, memory(kind), numbers, numbers, floats), types.int64),
+        "march": (
+            (CODE, memory(kind), numbers, numbers, floats, floats, types.int64, types.int64),
+            types.int64,
+        ),
         "update": (
             (
                 SHAPE,

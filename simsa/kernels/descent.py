@@ -415,12 +415,16 @@ def descend(walks, code, shape, constants, samples, recursion, state, memory, sc
                     if check < recursion.checkpoints.shape[0]:
                         until = min(until, recursion.checkpoints[check])
                     until = until if samples.law == FULL else k + 1
-                    after = call_march(walks.march, (code, memory, scratch.pace, recursion.gamma, k, until))
+                    after = call_march(walks.march, (
+                        code, memory, scratch.pace, scratch.held, recursion.gamma, recursion.numbers, k, until,
+                    ))  # fmt: skip
                     if after > k:
                         k, outcome = after - 1, 1
                         break
                 if walks.advance != 0 and at_once:
-                    outcome = call_advance(walks.advance, (code, shape, memory, scratch.pace))
+                    outcome = call_advance(
+                        walks.advance, (code, shape, memory, scratch.pace, scratch.held, recursion.numbers)
+                    )
                     if outcome == 0:
                         for i in range(0, groups * each * lanes, lanes):
                             store(memory.margin, i, infinity)

@@ -25,7 +25,7 @@ from simsa.machine.progress import Progress, begun, records
 from simsa.machine.specialise import MARCHING, engine_text, is_straight
 from simsa.machine.task import INITIAL, NO_STREAM, Descent, Initial, Scale, Stream, law_of
 from simsa.program.program import Builder
-from simsa.rules import SGD, Rule
+from simsa.rules import Rule
 from simsa.tape import Tape, assemble
 
 ENGINES = INTERPRETER, SPECIALISED = "interpreter", "specialised"
@@ -51,9 +51,9 @@ Task = tuple[Tape, NDArray[np.float64], Descent]
 
 
 @lru_cache(maxsize=32)
-def _specialised(where: Layout) -> ModuleType:
-    """Return the kernels for one tape in one layout."""
-    return around(engine_text(where))
+def _specialised(where: Layout, rule: Rule) -> ModuleType:
+    """Return the kernels for one tape in one layout, and a rule."""
+    return around(engine_text(where, rule))
 
 
 def _arranged(
@@ -71,7 +71,7 @@ def _arranged(
     where = laid_out(tape, LANE_BYTES // kind.itemsize, *shape) if shape else layout(tape, kind, batch, sys.maxsize)
     if not shape and descent.law == "full" and n <= where.samples and is_straight(where):
         where = laid_out(tape, where.lanes, min(where.groups, MARCHING), where.samples)
-    return where, _specialised(where)
+    return where, _specialised(where, descent.rule)
 
 
 def begin(tape: Tape, descent: Descent, *, c: Scale, first: int, count: int, precision: str = "float64") -> Progress:
@@ -173,7 +173,7 @@ def descend(
 def walks_of(package: ModuleType, precision: str, rule: Rule | None = None) -> Walks:
     """Compile the walks of an engine for a precision, or load them from disk, and return them, without `sensitive`.
 
-    rule: what steps are taken by, if any are. `advance` and `march` take steps of SGD.
+    rule: what steps are taken by, if any are; that which `package` was made for, if it takes steps itself.
     """
     engine = package.engine
 
@@ -186,8 +186,8 @@ def walks_of(package: ModuleType, precision: str, rule: Rule | None = None) -> W
             forward=at("forward"),
             backward=at("backward"),
             gradient=at("gradient"),
-            advance=at("advance") if rule is SGD else 0,
-            march=at("march") if rule is SGD else 0,
+            advance=at("advance"),
+            march=at("march"),
             update=at("update", stepping(rule).rule) if rule else 0,
             sensitive=0,
             bytes=np.dtype(precision).itemsize,

@@ -343,7 +343,7 @@ def _dense(
     names = f"forward{name}, finite{name}, backward{name}, masked{name}, stepped{name}, ahead{name}"
     runs = ", ".join(_run(layout, run, run is after) for run in (after, before))
     return Part(
-        f"{names} = Dense(extent, {numbers}, {runs}).operations()",
+        f"{names} = Dense(extent, {numbers}, {runs}).operations(RULE)",
         f"forward{name}(values)",
         f"if finite{name}(values):\n    backward{name}(values, adjoints, fresh)\n"
         f"else:\n    masked{name}(values, adjoints, fresh)"
@@ -351,7 +351,7 @@ def _dense(
         else "",
         finite="" if before is not None else f"finite{name}(values)",
         ahead=None if after is None else f"fine = ahead{name}(values, margin) and fine",
-        advance=f"near = stepped{name}(values, adjoints, pace) and near",
+        advance=f"near = stepped{name}(values, adjoints, pace, held, given) and near",
     )
 
 

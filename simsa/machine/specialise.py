@@ -10,6 +10,7 @@ from textwrap import indent
 from simsa.machine.layout import Layout
 from simsa.machine.parts import assigns, parts_of
 from simsa.primitives import ROWS
+from simsa.rules import Rule
 from simsa.tape.tape import OP
 
 LONGEST = 400
@@ -38,6 +39,7 @@ from simsa.kernels.printed.extremes import Extremes
 from simsa.kernels.printed.instructions import Dot, Select, Sum
 from simsa.kernels.printed.march import March
 from simsa.kernels.printed.order import Sort
+from simsa.kernels.printed.step import Step
 from simsa.kernels.printed.straight import Line, Straight
 from simsa.kernels.rows import Row
 
@@ -76,7 +78,7 @@ def gradient(code, shape, memory, fresh):
 _ADVANCE = '''
 
 @called
-def advance(code, shape, memory, pace):
+def advance(code, shape, memory, pace, held, given):
     """Compute every register; where no sample is tied, take the step as the gradient comes out.
 
     Return 0 if no step was taken, 1 if all points are in the ball, 2 if not. What the parameters were is in their
@@ -96,23 +98,24 @@ def advance(code, shape, memory, pace):
 
 _MARCH = '''
 
-steps = March({straight}).operation()
+steps = March({straight}, RULE).operation()
 
 
 @called
-def march(code, memory, pace, gamma, begin, end):
+def march(code, memory, pace, held, gamma, given, begin, end):
     """Take the steps begin, ..., end - 1 as long as no sample is tied and all points stay in the ball.
 
     Return the first that was not taken. The minibatch is all here, and its sizes are powers of two.
     """
-    return steps(memory.values, code.numbers, memory.valid, pace, gamma, begin, end)
+    return steps(memory.values, code.numbers, memory.valid, pace, held, gamma, given, begin, end)
 '''
 
 
-def engine_text(layout: Layout) -> str:
-    """Return the engine of a tape in a layout."""
+def engine_text(layout: Layout, rule: Rule | None) -> str:
+    """Return the engine of a tape in a layout. rule: what takes steps; None if the engine takes none."""
     parts = list(parts_of(layout))
-    lines = [_HEAD]
+    taken = f"Step({rule.state!r}, {tuple(rule.numbers)!r}, {rule.steps!r})" if rule else None
+    lines = [_HEAD, f"RULE = {taken}"]
     for op in sorted(set(layout.code[:, OP].tolist())):
         row = ROWS[op]
         if row.pieces:
@@ -130,9 +133,9 @@ def engine_text(layout: Layout) -> str:
     lines.append(_TAIL.format(forward=indent(forward, "    "), backward=indent(backward, "    "), **sizes))
     if whole:
         lines.append(_GRADIENT.format(gradient=whole))
-    if whole and layout.groups * layout.samples * len(layout.code) <= LONGEST:
+    if rule and whole and layout.groups * layout.samples * len(layout.code) <= LONGEST:
         lines.append(_MARCH.format(straight="straight1"))
-    if written and not whole:
+    if rule and written and not whole:
         ahead = [part.forward if part.ahead is None else part.ahead for part in parts]
         back = [part.backward if part.advance is None else part.advance for part in reversed(parts)]
         texts = {

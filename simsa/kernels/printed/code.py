@@ -175,8 +175,9 @@ def operation(names, code, tells=types.void):
         1: lambda typingctx, a: (tells(a), make),
         2: lambda typingctx, a, b: (tells(a, b), make),
         3: lambda typingctx, a, b, c: (tells(a, b, c), make),
+        5: lambda typingctx, a, b, c, d, e: (tells(a, b, c, d, e), make),
         6: lambda typingctx, a, b, c, d, e, f: (tells(a, b, c, d, e, f), make),
-        7: lambda typingctx, a, b, c, d, e, f, g: (tells(a, b, c, d, e, types.intp, types.intp), make),
+        9: lambda typingctx, a, b, c, d, e, f, g, h, i: (tells(a, b, c, d, e, f, g, types.intp, types.intp), make),
     }
     return intrinsic(typers[len(names)])
 

@@ -47,16 +47,19 @@ class Dense:
     after: Run | None = None
     before: Run | None = None
 
-    def operations(self):
+    def operations(self, rule):
         """Return forward(values), finite(values), backward(values, adjoints, fresh) and masked, likewise.
 
         Adjoints of parameters are added to, or written if `fresh`. backward is right only if finite(values) is true:
         then an adjoint that received nothing, -0.0, adds zeros only. masked is right in any case, and slow.
 
-        And, for where no sample is tied, stepped(values, adjoints, pace) and ahead(values, margin). stepped is backward
-        for the inputs, takes the step of the layer's parameters as their gradient comes out, keeps what they were in
-        their adjoints, and tells whether all are in the ball; the inputs' adjoints are passed on through `before`.
+        And, for where no sample is tied, stepped(values, adjoints, pace, held, given) and ahead(values, margin).
+        stepped is backward for the inputs, takes the step of the layer's parameters as their gradient comes out, keeps
+        what they were in their adjoints, and tells whether all are in the ball; the inputs' adjoints are passed on
+        through `before`.
         pace: lane vectors of the step size, the inverse of the minibatch's size and the radius, each for every group.
+        held, given: the state and the numbers of `rule`, a `Step`; if it is None, nothing takes steps, and stepped is
+        None.
         ahead computes `after` as well, and tells whether all its values are finite; None if there is no such run.
         """
         return (
@@ -64,7 +67,10 @@ class Dense:
             operation(("values",), self._finite, types.boolean),
             operation(("values", "adjoints", "fresh"), self._backward),
             operation(("values", "adjoints", "fresh"), self._masked),
-            operation(("values", "adjoints", "pace"), self._stepped, types.boolean),
+            rule
+            and operation(
+                ("values", "adjoints", "pace", "held", "given"), lambda code: self._stepped(code, rule), types.boolean
+            ),
             operation(("values", "margin"), self._ahead, types.boolean) if self.after else None,
         )
 
@@ -209,7 +215,7 @@ class Dense:
             if self.mode:
                 self._inputs_back(code, g)
 
-    def _stepped(self, code):
+    def _stepped(self, code, rule):
         b = code.b
         lanes = code.lanes.count
         # sizes are compared by the upper 32 bits of their numbers, as integers: cheaper, and NaN is the largest
@@ -235,12 +241,17 @@ class Dense:
         with code.times(self.extent.groups) as g:
             own = code.scaled((g, lanes))
             rate, inverse = (code.load("pace", n * self.extent.groups * lanes, own) for n in range(2))
+            given = rule.given(code)
 
             def take(places, at, gradients):
                 values = []
                 for place, gradient in zip(places, gradients, strict=True):
                     before = code.load("values", place, at)
-                    x = b.fsub(before, b.fmul(rate, b.fmul(gradient, inverse)))
+                    homes = [n * self.extent.data_at + place for n in range(len(rule.state))]
+                    held = [code.load("held", home, at) for home in homes]
+                    x, held = rule.taken(code, before, b.fmul(gradient, inverse), rate, held, given)
+                    for home, value in zip(homes, held, strict=True):
+                        code.store("held", value, home, at)
                     code.store("values", x, place, at)
                     code.store("adjoints", before, place, at)
                     values.append(x)

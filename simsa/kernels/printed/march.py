@@ -1,4 +1,4 @@
-"""Steps of a scalar program with its parameters in registers, as long as no sample is tied."""
+"""Steps of a scalar program with parameters and state in registers, as long as no sample is tied."""
 
 from dataclasses import dataclass
 
@@ -8,26 +8,29 @@ from numba.core import cgutils
 
 from simsa.kernels.lanes import _broadcast, _call
 from simsa.kernels.printed.code import INDEX, operation
+from simsa.kernels.printed.step import Step
 from simsa.kernels.printed.straight import Straight, Vector
 
 
 @dataclass(frozen=True)
 class March:
-    """The steps of a tape that is one sequence of instructions."""
+    """The steps of a tape that is one sequence of instructions. step: the rule that takes them."""
 
     straight: Straight
+    step: Step
 
     def operation(self):
-        """Return march(values, numbers, valid, pace, gamma, begin, end), which returns the first step not taken.
+        """Return march(values, numbers, valid, pace, held, gamma, given, begin, end).
 
-        pace: lane vectors of the step size, the inverse of the minibatch's size, the radius, and the margin, each for
-        every group. gamma: the step size of every step. begin, end: the steps to take are begin, ..., end - 1.
+        It returns the first step that was not taken. pace: lane vectors of the step size, the inverse of the
+        minibatch's size, the radius, and the margin, each for every group. held, given: the state and the numbers of
+        the rule. gamma: the step size of every step. begin, end: the steps to take are begin, ..., end - 1.
         """
-        names = ("values", "numbers", "valid", "pace", "gamma", "begin", "end")
+        names = ("values", "numbers", "valid", "pace", "held", "gamma", "given", "begin", "end")
         return operation(names, self._march, types.intp)
 
     def _march(self, code):
-        """Take steps while no sample is tied and all points stay in the ball; parameters are in registers."""
+        """Take steps while no sample is tied and all points stay in the ball; x and the state are in registers."""
         b, lanes = code.b, code.lanes.count
         groups, samples, _, _ = self.straight.extent
         at = [(g * samples + s) * lanes for g in range(groups) for s in range(samples)]
@@ -51,9 +54,12 @@ class March:
         begin, end = code.flags["begin"], code.flags["end"]
         points = range(data_at // across)
         places = [r * across + g * lanes for g in range(groups) for r in points]
+        held_at = [n * data_at + place for n in range(len(self.step.state)) for place in places]
         least_at = [3 * across + g * lanes for g in range(groups)]
         inverse, farthest = ([code.load("pace", n * across + g * lanes) for g in range(groups)] for n in (1, 2))
-        start = [begin, *(code.load("pace", i) for i in least_at), *(code.load("values", place) for place in places)]
+        # the arrays that the carried lane vectors come from and go to
+        homes = [("pace", i) for i in least_at] + [("values", i) for i in places] + [("held", i) for i in held_at]
+        start, given = [begin, *(code.load(name, i) for name, i in homes)], self.step.given(code)
         # as wide as numbers: masks of one bit a lane would be packed
         truth = ir.VectorType(ir.IntType(8 * code.bytes), lanes)
 
@@ -66,16 +72,22 @@ class March:
             phi.add_incoming(value, before)
         rate = b.load(b.gep(code.data["gamma"], [old[0]]))
         rate = _broadcast(code.context, b, types.float64, code.lanes, rate)
-        new, good, following = [b.add(old[0], INDEX(1))], ir.Constant(truth, [-1] * lanes), []
+        new, good = [b.add(old[0], INDEX(1))], ir.Constant(truth, [-1] * lanes)
+        carried = dict(zip(homes, old[1:], strict=True))
         for g in range(groups):
-            x = {r * across: old[1 + groups + g * len(points) + r] for r in points}
-            least, sums, good = self._group(code, counts, g, old[1 + g], x, good)
-            new.append(least)
+            x = {r * across: carried["values", r * across + g * lanes] for r in points}
+            least, sums, good = self._group(code, counts, g, carried["pace", least_at[g]], x, good)
+            carried["pace", least_at[g]] = least
             for place, total in sums.items():
-                following.append(b.fsub(x[place], b.fmul(rate, b.fmul(total, inverse[g]))))
-                inside = b.fcmp_ordered("<=", _call(b, "fabs", following[-1]), farthest[g])
+                at = place + g * lanes
+                own = [n * data_at + at for n in range(len(self.step.state))]
+                held = [carried["held", i] for i in own]
+                following, held = self.step.taken(code, x[place], b.fmul(total, inverse[g]), rate, held, given)
+                carried["values", at] = following
+                carried.update((("held", i), value) for i, value in zip(own, held, strict=True))
+                inside = b.fcmp_ordered("<=", _call(b, "fabs", following), farthest[g])
                 good = b.and_(good, b.sext(inside, truth))
-        new += following
+        new += carried.values()
         decided = b.block
         none = ir.Constant(truth, [0] * lanes)
         b.cbranch(code.every(b.icmp_signed("<", good, none)), go_on, done)
@@ -89,10 +101,8 @@ class March:
             ends.append(b.phi(values[0].type))
             for value, block in zip(values, (before, decided, go_on), strict=True):
                 ends[-1].add_incoming(value, block)
-        for i, value in zip(least_at, ends[1:], strict=False):
-            code.store("pace", value, i)
-        for place, value in zip(places, ends[1 + groups :], strict=True):
-            code.store("values", value, place)
+        for (name, i), value in zip(homes, ends[1:], strict=True):
+            code.store(name, value, i)
         return ends[0]
 
     def _group(self, code, counts, g, least, x, good):

@@ -1,0 +1,34 @@
+"""A step of a rule on one lane vector of a coordinate, printed where a walk takes steps by itself."""
+
+from typing import NamedTuple
+
+from simsa.kernels.rows import _Text
+
+
+class Step(NamedTuple):
+    """A rule as `rules.Rule` has it.
+
+    state: the names of what a coordinate remembers. numbers: the names of the rule's numbers. steps: (name, expression)
+    of all that is computed in a step, in this order, the change of the coordinate last.
+    """
+
+    state: tuple[str, ...]
+    numbers: tuple[str, ...]
+    steps: tuple[tuple[str, str], ...]
+
+    def given(self, code):
+        """Return the rule's numbers in every lane, from the array `given` of the walk."""
+        return [code.splat("given", n) for n in range(len(self.numbers))]
+
+    def taken(self, code, x, gradient, rate, held, numbers):
+        """Return the next x and the next state, of lane vectors of x, the mean gradient, the step size and the state.
+
+        numbers: as `given` returns them.
+        """
+        names = {"x": x, "g": gradient, "gamma": rate}
+        names.update(zip(self.state, held, strict=True), **dict(zip(self.numbers, numbers, strict=True)))
+        text = _Text(code.context, code.b, code.lanes, names)
+        for name, expression in self.steps:
+            text.names[name] = text(expression)
+        change, _ = self.steps[-1]
+        return code.b.fsub(x, text.names[change]), [text.names[name] for name in self.state]
