@@ -20,6 +20,7 @@ from simsa.calculus.curves import (
     check_continuity,
     continuity_at,
 )
+from simsa.calculus.explain import Explanation, explain
 from simsa.calculus.hessian import hessian, hessian_vector
 from simsa.calculus.minnorm import MinNorm, min_norm_point
 from simsa.calculus.objective import Objective, objective
@@ -34,6 +35,7 @@ __all__ = [
     "Conservativity",
     "Continuity",
     "Counterexample",
+    "Explanation",
     "Goldstein",
     "GradientCheck",
     "Membership",
@@ -50,6 +52,7 @@ __all__ = [
     "classify",
     "compare",
     "continuity_at",
+    "explain",
     "forward_backward_gap",
     "goldstein",
     "hessian",

@@ -19,7 +19,7 @@ from simsa.machine.exact import refusal
 from simsa.machine.task import Descent, ExactSteps
 from simsa.records.layout import Cell, Layout
 from simsa.scenario import Scenario, hypotheses
-from simsa.scenario.schema import EXACT, Python
+from simsa.scenario.schema import EXACT, Python, Stored
 from simsa.tape import Tape, assemble
 
 POINTS_LIMIT = 2**28
@@ -195,9 +195,9 @@ def rational(scenario: Scenario, tape: Tape) -> ExactSteps:
 
 
 def _digest(found: Resolved, tapes: Mapping[str, Tape]) -> str:
-    """Return the scenario's digest; if its program is a user's function, with what that computes."""
+    """Return the scenario's digest; if its program is a user's function, or a file, with what that computes."""
     digest = found.scenario.digest(found.samples)
-    if isinstance(found.scenario.program, Python):
+    if isinstance(found.scenario.program, Python | Stored):
         text = "".join([digest, *(tape.listing() for tape in tapes.values())])
         digest = hashlib.sha256(text.encode()).hexdigest()
     return digest

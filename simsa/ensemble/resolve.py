@@ -15,7 +15,7 @@ from simsa.machine.task import Initial, Stream
 from simsa.program import Program, build, expression
 from simsa.program.build import imported
 from simsa.scenario import Scenario, rows
-from simsa.scenario.schema import Expression, Python
+from simsa.scenario.schema import Expression, Python, Stored
 from simsa.scenario.stream import Stream as Streamed
 
 
@@ -79,6 +79,8 @@ def losses(scenario: Scenario) -> dict[str, Program]:
             options["text"] = options.pop("expression")
         elif isinstance(said, Python):
             options["target"] = imported(said.target, scenario.path.parent)
+        elif isinstance(said, Stored):
+            options = {"file": said.file, "folder": scenario.path.parent}
         made = {one.label: build(said.kind, **options, convention=one) for one in scenario.conventions}
         if (q := next(iter(made.values())).q) != 1:
             raise ProgramError(f"a loss is one number, this program returns {q}")

@@ -16,6 +16,7 @@ from simsa.program.expression import expression
 from simsa.program.functions import unknown
 from simsa.program.network import network
 from simsa.program.program import Program
+from simsa.program.stored import stored
 from simsa.program.trace import trace
 
 
@@ -112,12 +113,17 @@ def _ours(file: str) -> bool:
     return file.startswith("<") or any(home in Path(file).parents for home in homes)
 
 
-KINDS: dict[str, Callable[..., Program]] = {"expression": expression, "network": network, "python": python}
+KINDS: dict[str, Callable[..., Program]] = {
+    "expression": expression,
+    "network": network,
+    "python": python,
+    "stored": stored,
+}
 """The kinds of programs by the name that scenarios give them."""
 
 
 def build(kind: str, **options: Any) -> Program:
-    """Return a program of a kind: `expression`, `network` or `python`, with the arguments of the function of that name.
+    """Return a program of one of the `KINDS`, with the arguments of the function of that name.
 
     >>> build("expression", text="x**2", parameters=["x"]).nodes[0].primitive
     'square'

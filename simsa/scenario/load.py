@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -64,6 +65,18 @@ def load(path: str | Path, overrides: Sequence[str] = (), origin: str | Path | N
     return scenario
 
 
+def validated(said: Mapping[str, Any], where: str, names: Mapping[Key, str]) -> Scenario:
+    """Return the scenario that a table says, as a file would.
+
+    said: what `tomllib` would return of the file. where: stands in front of each line of an error, as a file and its
+    line do. names: by key, what a user calls it. Raises ScenarioError, as `load` does.
+    """
+    try:
+        return Scenario.model_validate(said)
+    except ValidationError as error:
+        raise ScenarioError("\n".join(_problems(error, {}, where, names))) from None
+
+
 def _syntax(path: Path, message: str) -> str:
     """Return the line for text that is no TOML, with its place in front."""
     place = re.search(r" \(at line (\d+), column (\d+)\)", message)
@@ -93,8 +106,13 @@ def _put(said: dict[str, Any], override: str) -> Key:
     return key
 
 
-def _problems(error: ValidationError, places: Mapping[Key, tuple[int, str]], path: Path) -> list[str]:
-    """Return a line for each mistake, in the order of the file."""
+def _problems(
+    error: ValidationError,
+    places: Mapping[Key, tuple[int, str]],
+    path: str | Path,
+    names: Mapping[Key, str] = MappingProxyType({}),
+) -> list[str]:
+    """Return a line for each mistake, in the order of the file. names: what keys are called, if not by themselves."""
     found: list[tuple[tuple[int, str], Key, str]] = []
     mistyped: set[Key] = set()
     for item in error.errors(include_url=False):
@@ -130,10 +148,16 @@ def _problems(error: ValidationError, places: Mapping[Key, tuple[int, str]], pat
                 message = f"{item['msg']}, got {got}"
         found.append((_place(key, places, path), key, message))
     return [
-        f"{place}: {'.'.join(map(str, key))}: {message}"
+        f"{place}: {_called(key, names)}: {message}"
         for (_, place), key, message in sorted(found, key=lambda one: one[0][0])
         if key not in mistyped
     ]
+
+
+def _called(key: Key, names: Mapping[Key, str]) -> str:
+    """Return what a user calls a key: a name for the start of it, if there is one, and the rest with dots."""
+    n = next((n for n in range(len(key), 0, -1) if key[:n] in names), 0)
+    return ".".join([names[key[:n]], *map(str, key[n:])] if n else map(str, key))
 
 
 def _walk(location: Sequence[str | int]) -> tuple[Key, list[type[BaseModel]], list[type[BaseModel]]]:
@@ -194,7 +218,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _place(key: Key, places: Mapping[Key, tuple[int, str]], path: Path) -> tuple[int, str]:
+def _place(key: Key, places: Mapping[Key, tuple[int, str]], path: str | Path) -> tuple[int, str]:
     """Return the line of the key, or of the nearest table around it, and how a message names the place."""
     for i in range(len(key), 0, -1):
         if key[:i] in places:

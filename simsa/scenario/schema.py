@@ -143,6 +143,18 @@ class Python(Model):
     """The derivative at ties: a framework's, or a table of your own."""
 
 
+class Stored(Model):
+    """A program that simsa has traced and written to a file, once for each tie convention."""
+
+    kind: Literal["stored"]
+    file: Annotated[str, Field(min_length=1)]
+    """The file, relative to the scenario's folder."""
+    data: Annotated[int, Field(ge=0)] = 0
+    """How many data columns the program takes."""
+    convention: Convention = "tensorflow"
+    """The derivative at ties: of one of the conventions that the file has."""
+
+
 class Sgd(Model):
     """The recursion x_{k+1} = x_k - c alpha_k grad f_{I_k}(x_k), or that of another rule."""
 
@@ -260,7 +272,7 @@ class Scenario(Model):
 
     scenario: Header
     """What the experiment is called, and its seed."""
-    program: Annotated[Expression | Network | Python, Field(discriminator="kind")]
+    program: Annotated[Expression | Network | Python | Stored, Field(discriminator="kind")]
     """The loss of one sample."""
     data: Data | None = None
     """The samples; without data J is the program itself."""
@@ -425,7 +437,7 @@ def rows(scenario: Scenario) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     read = source.read(scenario.path, names, scenario.scenario.seed)
     columns = finish(select(read, names, place), source.limit, source.standardise, place)
     n, d = columns.rows.shape
-    if isinstance(program, Python) and d != program.data:
+    if isinstance(program, Python | Stored) and d != program.data:
         raise DataError(f"{place}: expected {program.data} columns (program.data), got {d}")
     batch = scenario.sgd.batch
     if batch.size > n and not batch.replace:
