@@ -22,6 +22,7 @@ from simsa.errors import SimsaError
 if TYPE_CHECKING:
     from simsa.ensemble.cost import Estimate
     from simsa.ensemble.drive import Outcome, Say
+    from simsa.ensemble.executors import Executor
     from simsa.ensemble.plan import Plan
     from simsa.ensemble.resolve import Resolved
     from simsa.records.write import Records
@@ -37,17 +38,25 @@ STEPS = 20
 """Steps that a replay prints, unless told otherwise."""
 
 
-def main(arguments: Sequence[str] | None = None, command: str = "simsa", apart: bool = False) -> int:
+def main(
+    arguments: Sequence[str] | None = None,
+    command: str = "simsa",
+    apart: bool = False,
+    executor: "Callable[[int], Executor] | None" = None,
+) -> int:
     """Run the command line and return the exit code: 0 done, 2 bad input, 3 interrupted.
 
     arguments: without the name of the command; those of the process if left out. command: how the user called
-    it, for messages that say what to type. apart: draw the figures of a short run in processes beside it.
+    it, for messages that say what to type. apart: draw the figures of a short run in processes beside it. executor:
+    returns, of the number of workers, what works on the blocks of a sweep; threads of this process if left out.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     chosen = _parser().parse_args(given)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's notice is a Ctrl-C
     try:
-        return _replay(chosen) if chosen.command == "replay" else _sweep(chosen, [*command.split(), *given], apart)
+        if chosen.command == "replay":
+            return _replay(chosen)
+        return _sweep(chosen, [*command.split(), *given], apart, executor)
     except KeyboardInterrupt:
         print("interrupted before there was anything to keep", file=sys.stderr)
         return INTERRUPTED
@@ -59,6 +68,36 @@ def main(arguments: Sequence[str] | None = None, command: str = "simsa", apart: 
         return BAD_INPUT
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def catalogue(root: Path, arguments: Sequence[str] | None = None) -> int:
+    """Run every scenario in full, or those named after --only, and write docs/results.md from their summaries.
+
+    root: the folder with scenarios/, results/ and docs/. Runs under results/ are continued, and summarised again:
+    claims may be new. The page is about every scenario; one without results, or with those of another version of its
+    file, is said to have none. arguments: without the name of the command; those of the process if left out. Returns
+    the exit code: 0 done, 1 a claim was rejected, 2 a scenario could not be run, 3 interrupted (the same line
+    continues).
+    """
+    page, results = root / "docs" / "results.md", root / "results"
+    files = {path.stem: path for path in sorted((root / "scenarios").glob("*.toml"))}
+    parser = argparse.ArgumentParser(description="run the catalogue of scenarios, and write docs/results.md")
+    parser.add_argument("--only", nargs="*", default=files, choices=files, metavar="NAME", help="what to run")
+    codes = [DONE]
+    for name in parser.parse_args(arguments).only:
+        codes.append(main(["sweep", str(files[name]), "--out", str(results / name), "--resume"]))
+        if codes[-1] == INTERRUPTED:
+            return INTERRUPTED
+    from simsa.records import disk
+    from simsa.report import catalogue, markdown
+
+    summaries = {name: catalogue.summary_of(file, results / name) for name, file in files.items()}
+    for name, found in summaries.items():
+        if isinstance(found, str):
+            print(f"{name}: {found}", file=sys.stderr)
+    disk.write(page, markdown.render(catalogue.sections(summaries)))
+    print(f"written: {page.relative_to(root)}")
+    return BAD_INPUT if BAD_INPUT in codes else int(any(map(catalogue.rejected, summaries.values())))
 
 
 class _Version(argparse.Action):
@@ -148,21 +187,29 @@ def _replay(chosen: argparse.Namespace) -> int:
     return DONE
 
 
-def _sweep(chosen: argparse.Namespace, typed: Sequence[str], apart: bool) -> int:
-    """Run a scenario from end to end; return the exit code."""
+def _quiet(line: str) -> None:
+    """Say nothing; a function of the module, as work that is done in another process takes it along."""
+
+
+def _sweep(
+    chosen: argparse.Namespace, typed: Sequence[str], apart: bool, executor: "Callable[[int], Executor] | None"
+) -> int:
+    """Run a scenario from end to end; return the exit code. The arguments are those of `main`; typed: all words."""
     from simsa.scenario import load, warnings
 
     scenario = load(chosen.file, chosen.set)
     folder: Path = chosen.out or Path("results") / scenario.scenario.name
     from simsa.ensemble import drive
+    from simsa.ensemble.executors import Threads
     from simsa.ensemble.plan import choose, plan
     from simsa.ensemble.resolve import resolve
     from simsa.records import read, write
 
     found = resolve(scenario)
     made = plan(found)
-    say: Say = (lambda line: None) if chosen.quiet else _say
+    say: Say = _quiet if chosen.quiet else _say
     workers = chosen.workers or drive.usable_cores()
+    working = (executor or Threads)(workers)
     for warning in warnings(scenario, len(found.samples)):
         _say(warning)
     engines, reasons = choose(made, scenario.run.engine, workers)
@@ -181,7 +228,7 @@ def _sweep(chosen: argparse.Namespace, typed: Sequence[str], apart: bool) -> int
         write.erase(folder)
     if there and chosen.resume:
         records = write.Records.resume(folder, made.layout)
-        todo = drive.unfinished(records, say, workers)
+        todo = drive.unfinished(records, say, working)
         say(f"{len(made.layout.blocks) - len(todo)} of {len(made.layout.blocks)} blocks are done already")
     else:
         records = write.Records.create(folder, made.layout)
@@ -191,7 +238,7 @@ def _sweep(chosen: argparse.Namespace, typed: Sequence[str], apart: bool) -> int
     try:
         with drawing as draw:
             compiling = drive.warm_up(made, engines, say) if todo else 0.0
-            outcome = drive.run(made, records, todo, engines=engines, workers=workers, say=say, quiet=chosen.quiet)
+            outcome = drive.run(made, records, todo, engines=engines, executor=working, say=say, quiet=chosen.quiet)
             if not outcome.interrupted:
                 print(_report(found, made, records, outcome, compiling, workers, say, draw), flush=True)
                 return DONE

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from simsa.analysis.intervals import LEVEL, Tally, holm
+from simsa.vocabulary import Event
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,15 @@ def evaluate(
     test, `adjusted` Holm's; `holds` is whether it is above 1 - level. With probability at least `level` no true claim
     is rejected, and a claim that holds lies in its interval. An entry is None in `holds` if there was nothing to
     test; one whose event is unknown of some trajectories has no estimate, and is rejected only if they do not matter.
+    Raises SimsaError for an event that is neither an `Event` nor counted.
     """
     entries: list[dict[str, Any]] = []
     tested: list[tuple[dict[str, Any], Tally]] = []
     for number, claim in enumerate(claims):
         about: list[int | None] = [i for i, cell in enumerate(cells) if claim.concerns(cell)]
         for i in about or [None]:
+            if i is not None and claim.event not in tallies[i]:
+                Event(claim.event)  # raises if there is none; some are not counted where nobody says what points are
             tally = None if i is None else tallies[i].get(claim.event)
             entry: dict[str, Any] = {
                 "claim": number,

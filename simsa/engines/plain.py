@@ -2,11 +2,11 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from simsa.engines.engine import Engine, Rate, Say, Task, Work
+from simsa.engines.engine import Draws, Engine, Rate, Say, Task, Work
 from simsa.errors import SimsaError
-from simsa.machine import exact
+from simsa.machine import draws, exact
 from simsa.machine.progress import Progress
 from simsa.machine.reference import ARITHMETICS
 from simsa.machine.replay import Walker
@@ -18,6 +18,7 @@ class Plain(Engine):
     """Steps in plain Python, one trajectory after the other."""
 
     parallel = False
+    draws: ClassVar[Draws] = draws
     rate = Rate(operand=6e-6, instruction=45e-6)
 
     @abstractmethod

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.engines import Engine, Exact, Reference, cheapest
+from simsa.engines import Draws, Engine, Exact, Reference, cheapest
 from simsa.ensemble.cost import work
 from simsa.ensemble.drive import observed
 from simsa.ensemble.plan import Plan, plan, rational
@@ -212,6 +212,15 @@ def path(made: Plan, cell: Cell, trajectory: int, checkpoints: NDArray[np.int64]
     descent = replace(made.descent, checkpoints=checkpoints, objective_trajectories=0, snapshots=True)
     found = _run(replace(made, descent=descent, observables=()), cell, trajectory)
     return np.asarray(found["snapshots"][0], np.float64)
+
+
+def drawing(made: Plan) -> Draws:
+    """Return what draws random numbers of a plan apart from its run: that of the engine that is done first with it.
+
+    No number depends on the choice.
+    """
+    task, cells = made.task(made.layout.cells[0]), len(made.layout.cells)
+    return cheapest(task, work(made.layout, made.descent, len(made.rows), cells))[0].draws
 
 
 def _run(made: Plan, cell: Cell, trajectory: int) -> Mapping[str, NDArray[Any]]:

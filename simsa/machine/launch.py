@@ -18,6 +18,7 @@ from simsa.kernels.arguments import Recursion, Samples, Walks
 from simsa.kernels.calls import address_of
 from simsa.kernels.state import State
 from simsa.kernels.streams import EVALUATION, SAMPLE, blocks_of_sample, scratch_size
+from simsa.machine import draws
 from simsa.machine.generate import around, kernels, stepping
 from simsa.machine.layout import LANE_BYTES, Layout, laid_out, layout
 from simsa.machine.memory import memory_of, scratch_of, uniforms
@@ -62,8 +63,7 @@ def _arranged(
     """Return the layout and the kernels for a descent on n samples, `count` trajectories at a time."""
     known("engine", engine, ENGINES)
     kind = _format(precision)
-    size = descent.size
-    batch = {"full": n, "uniform_subset": max(1, n // 2), "fixed_size": size, "reshuffled": size}[descent.law]
+    batch = descent.batches.usual(n, descent.size)
     if engine == INTERPRETER:
         where = laid_out(tape, LANE_BYTES // kind.itemsize, *shape) if shape else layout(tape, kind, batch, count)
         return where, kernels()
@@ -110,7 +110,7 @@ def advance(
     if not progress.step <= until <= descent.steps:
         raise DataError(f"expected a step from {progress.step} to {descent.steps} to run to, got {until}")
     n, law = data.shape[0], law_of(descent)
-    largest = n if descent.law in ("full", "uniform_subset") else descent.size
+    largest = descent.batches.largest(n, descent.size)
     if kind == np.float32 and largest > LARGEST_SINGLE:
         raise DataError(f"in float32 a minibatch has at most {LARGEST_SINGLE} samples, this one {largest}")
     stream = descent.stream or NO_STREAM
@@ -225,6 +225,8 @@ def _at_most(bound: float, kind: np.dtype[Any]) -> float:
 def initial_points(descent: Descent, c: Scale, first: int, count: int, p: int) -> NDArray[np.float64]:
     """Return x_0 of trajectories first, ..., first + count - 1 of a cell, shape (count, p), in float64."""
     law = descent.initial
+    if law.kind not in INITIAL:  # a law of a user's own, in plain Python
+        return draws.initial_points(descent, c, first, count, p)
     points = np.empty((count, p))
     kernels().descent.start(
         descent.key(c), first, INITIAL.index(law.kind), np.ascontiguousarray(law.center, np.float64),

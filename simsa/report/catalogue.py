@@ -12,7 +12,7 @@ from simsa.records.disk import read_json
 from simsa.report.section import Link, Paragraph, Section, Summary, Table, Text, marked
 from simsa.report.words import event
 from simsa.scenario import load
-from simsa.vocabulary import Met, PointKind, Verdict
+from simsa.vocabulary import Event, Met, PointKind, Verdict
 
 HEAD = """\
 Every scenario of `scenarios/`, run in full. `make catalogue` writes this page from the records; it is not edited. The
@@ -116,7 +116,7 @@ def _hits(summary: Summary, entries: Sequence[Mapping[str, Any]]) -> str:
     """
     total, found = sum(entry["trajectories"] for entry in entries), sum(entry["hits"] for entry in entries)
     looked, kind = total, entries[0]["event"]
-    if kind in (PointKind.CLARKE, PointKind.ARTIFICIAL, "landed"):
+    if kind in (PointKind.CLARKE, PointKind.ARTIFICIAL, Event.LANDED):
         looked = sum(_examined(summary["cells"][entry["cell"]], kind) for entry in entries)
     return f"{found:,} of {looked:,}" + (f" examined, of {total:,}" if looked < total else "")
 
@@ -126,7 +126,7 @@ def _examined(cell: Mapping[str, Any], kind: str) -> int:
 
     kind: "landed", "clarke" or "artificial". Those that cannot have, count: nothing needs to be looked at.
     """
-    strata = cell["tie_kinds"]["strata"] if kind == "landed" else cell["final_kinds"]["kinds"][kind]["strata"]
+    strata = cell["tie_kinds"]["strata"] if kind == Event.LANDED else cell["final_kinds"]["kinds"][kind]["strata"]
     left_out: int = sum(stratum[0] - stratum[1] for stratum in strata)
     return int(cell["trajectories"]) - left_out
 

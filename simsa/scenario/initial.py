@@ -1,20 +1,22 @@
-"""Laws of the initial point x_0. A law is one class here, named in `Initial`.
+"""Laws of the initial point x_0. A law is one class here, named in `Initial`, or a row of `simsa.laws.STARTS`.
 
 A law does not draw: it says what the streams of the kernels need (`Ingredients`), for p parameters.
 """
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Annotated, Literal, NamedTuple, Protocol
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol, Union
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, create_model, model_validator
 
+from simsa import laws
 from simsa.errors import ScenarioError
-from simsa.scenario.model import LONGEST_DRAW, Count, Items, Model, bounded, spelling
+from simsa.scenario.model import LONGEST_DRAW, Count, Items, Model, bounded, problem, spelling
 from simsa.scenario.reals import line
 
 _GRID_LIMIT = 10**7
@@ -28,16 +30,17 @@ NonNegativeNumber = Annotated[
 
 
 class Ingredients(NamedTuple):
-    """What draws x_0: `kind` "normal" (center + scale z), "uniform" (on center +- scale) or "points".
+    """What draws x_0: `kind` "normal" (center + scale z), "uniform" (on center +- scale), "points", or a name.
 
     center, scale: float64, shape (p,). points: float64, shape (m, p), m = 0 unless `kind` is "points", where
-    trajectory t starts at point t mod m.
+    trajectory t starts at point t mod m. numbers: of the law of that name in `simsa.laws.STARTS`, by their names.
     """
 
-    kind: Literal["normal", "uniform", "points"]
+    kind: str
     center: NDArray[np.float64]
     scale: NDArray[np.float64]
     points: NDArray[np.float64]
+    numbers: Mapping[str, float] = MappingProxyType({})
 
 
 class Layer(Protocol):
@@ -258,5 +261,43 @@ class Glorot(_Network):
         return 2.0 / (layer.fan_in + layer.fan_out)
 
 
-Initial = Annotated[Normal | Uniform | Points | Grid | He | Glorot, Field(discriminator="law")]
-"""The laws; a new one is a class above and its name here."""
+class Added(Model):
+    """A law of a user's own, with its numbers."""
+
+    row: ClassVar[laws.Start]
+
+    @model_validator(mode="after")
+    def _within(self) -> "Added":
+        """Refuse numbers that are not where the law has them."""
+        for name, (low, high, _) in self.row.numbers.items():
+            if not low <= (got := getattr(self, name)) < high:
+                raise problem(f"expected a number from {low:g} to below {high:g}, got {got}", name)
+        return self
+
+    @property
+    def density(self) -> tuple[bool, str]:
+        """Tell whether x_0 has a density (the theorems speak of almost all x_0), and why."""
+        return self.row.dense, f"the law '{self.row.name}' has {'a' if self.row.dense else 'no'} density"
+
+    def ingredients(self, parameters: int, layers: Sequence[Layer] = ()) -> Ingredients:
+        """Return what draws x_0 in R^p."""
+        numbers = {name: getattr(self, name) for name in self.row.numbers}
+        return Ingredients(self.row.name, *_still(parameters), _no_points(parameters), numbers)
+
+
+def _table(row: laws.Start) -> type[Added]:
+    """Return the class of a row."""
+    numbers: dict[str, Any] = {
+        name: (float, Field(description=f"{meaning}: from {low:g} to below {high:g}."))
+        for name, (low, high, meaning) in row.numbers.items()
+    }
+    fields: dict[str, Any] = {"law": (Literal[row.name], ...), **numbers}
+    made = create_model(row.name, __base__=Added, __doc__=row.textbook, **fields)
+    made.row = row
+    return made
+
+
+TABLES = (Normal, Uniform, Points, Grid, He, Glorot, *map(_table, laws.STARTS.values()))
+"""The classes of the laws; a new one is a class above and its name here, or a row elsewhere."""
+
+Initial: Any = Annotated[Union[TABLES], Field(discriminator="law")]  # noqa: UP007 - a tuple of classes

@@ -3,7 +3,7 @@
 import difflib
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any, TypeVar
@@ -32,6 +32,34 @@ class Model(BaseModel):
     model_config = ConfigDict(
         strict=True, extra="forbid", allow_inf_nan=False, frozen=True, use_attribute_docstrings=True
     )
+
+
+class Idle:
+    """Annotates a key that may change no record: then it is no part of the digest. A key without it always counts.
+
+    when: tells of a scenario and the value of the key whether it changes no record there; if left out, it never does.
+    A new key has a neutral value, `Idle(lambda scenario, value: value == NEUTRAL)`: older scenarios keep their digests.
+    """
+
+    def __init__(self, when: Callable[[Any, Any], bool] = lambda scenario, value: True) -> None:
+        self.when = when
+
+
+def idle(table: Model, scenario: Any) -> dict[str, Any]:
+    """Return the keys of a table that change no record of a scenario, as `model_dump` excludes them.
+
+    A key is mapped to True if all below it is idle, else to the idle keys of its table, or of its tables by number.
+    """
+    found: dict[str, Any] = {}
+    for name, key in type(table).model_fields.items():
+        value = getattr(table, name)
+        if any(mark.when(scenario, value) for mark in key.metadata if isinstance(mark, Idle)):
+            found[name] = True
+        elif isinstance(value, Model):
+            found[name] = idle(value, scenario)
+        elif isinstance(value, tuple):
+            found[name] = {i: idle(one, scenario) for i, one in enumerate(value) if isinstance(one, Model)}
+    return {name: inner for name, inner in found.items() if inner}
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -11,17 +11,18 @@ from typing import Annotated, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Discriminator, Field, PrivateAttr, Tag, model_validator
-from pydantic.main import IncEx
 
 from simsa import primitives
 from simsa.errors import DataError, ProgramError, ScenarioError
 from simsa.rules import SGD
-from simsa.scenario.batch import Batch, FixedSize, UniformSubset
+from simsa.scenario.batch import PLAIN as PAPER
+from simsa.scenario.batch import Batch
 from simsa.scenario.data import Data, finish, select
 from simsa.scenario.initial import Initial, Normal
 from simsa.scenario.model import (
     Count,
     Hypothesis,
+    Idle,
     Items,
     Model,
     OneOf,
@@ -29,6 +30,7 @@ from simsa.scenario.model import (
     PositiveRatio,
     Probability,
     choices,
+    idle,
     problem,
     rational,
     spelling,
@@ -37,14 +39,11 @@ from simsa.scenario.rule import PLAIN, StepRule
 from simsa.scenario.scales import Scales
 from simsa.scenario.step_size import StepSize, Table
 from simsa.scenario.stream import Stream
-from simsa.vocabulary import Asked, Met
+from simsa.vocabulary import Asked, Event, Met
 
 EXACT = "exact"
 PRECISIONS = ("float64", "float32", EXACT)
 """The numbers a run may compute with: floating point of two formats, or the rational numbers."""
-
-EVENTS = ("landed", "sensitive", "tied", "unbounded", "not_finite", "artificial", "clarke", "settled")
-"""What a claim may give the probability of, besides hits of observables; `docs/definitions.md` says what each means."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
@@ -148,15 +147,15 @@ class Sgd(Model):
 
     steps: Count
     """How many steps each trajectory takes."""
-    batch: Batch = UniformSubset()
+    batch: Batch = PAPER
     """The law of the minibatch I_k."""
     step_size: StepSize
     """The family of alpha_k, before the scale c."""
-    rule: StepRule = PLAIN
+    rule: Annotated[StepRule, Idle(lambda scenario, rule: rule == PLAIN)] = PLAIN
     """How a step is taken with the gradient and gamma_k = c alpha_k: stochastic gradient descent if left out."""
     radius: Positive = 1e6
     """A trajectory with a coordinate above this is unbounded, and stops."""
-    bits: Annotated[int, Field(ge=64)] = 4096
+    bits: Annotated[int, Field(ge=64), Idle(lambda scenario, bits: EXACT not in scenario.precisions)] = 4096
     """An exact trajectory stops when a coordinate's numerator or denominator has more bits."""
 
     @model_validator(mode="after")
@@ -196,7 +195,7 @@ class Record(Model):
     """J is evaluated for the first so many trajectories of each cell; it costs n sample losses each time."""
     points: Literal["auto", "all", "none"] = "auto"
     """Whether final points and points of ties are kept; "auto" keeps them while they are small."""
-    classify: Annotated[int, Field(ge=0)] = 100
+    classify: Annotated[int, Field(ge=0), Idle()] = 100
     """At most so many sensitive points, and so many final points, of each cell are classified afterwards; 0 for none.
     Equal ones are one."""
 
@@ -272,11 +271,11 @@ class Scenario(Model):
     """The axes: step scales, trajectories, conventions, precisions."""
     record: Record = Record()
     """What is kept of each trajectory."""
-    observe: Items[Observe] = ()
+    observe: Annotated[Items[Observe], Idle(lambda scenario, observe: not observe)] = ()
     """Functions of the parameters that are recorded of every trajectory at the checkpoints."""
-    claim: Items[Claim] = ()
+    claim: Annotated[Items[Claim], Idle()] = ()
     """Known answers, which the summary tests."""
-    run: Run = Run()
+    run: Annotated[Run, Idle()] = Run()
     """How the work is cut up."""
 
     _path: Path = PrivateAttr(default=Path("scenario.toml"))
@@ -290,7 +289,7 @@ class Scenario(Model):
             raise problem("missing table; the program uses data", "data")
         if isinstance(self.data, Stream):
             batch = self.sgd.batch
-            if not isinstance(batch, FixedSize):
+            if batch.law != "fixed_size":
                 raise problem(
                     f"expected 'fixed_size', as samples are streamed, got '{batch.law}'", "sgd", "batch", "law"
                 )
@@ -299,9 +298,9 @@ class Scenario(Model):
         for i, one in enumerate(self.observe):
             if one.name in [other.name for other in self.observe[:i]]:
                 raise problem(f"the name '{one.name}' stands for two things", "observe", i, "name")
-            if one.name in EVENTS:
+            if one.name in set(Event):
                 raise problem(f"'{one.name}' is an event of every run; expected another name", "observe", i, "name")
-        events = (*EVENTS, *(one.name for one in self.observe if one.hit_below is not None))
+        events = (*Event, *(one.name for one in self.observe if one.hit_below is not None))
         for i, claim in enumerate(self.claim):
             if claim.event not in events:
                 raise problem(f"expected {choices(events)}, got '{claim.event}'", "claim", i, "event")
@@ -391,16 +390,9 @@ class Scenario(Model):
     def digest(self, samples: NDArray[np.float64]) -> str:
         """Return the SHA-256 of the scenario, defaults included, and of its data.
 
-        samples: those that `rows` reads, (n, d). What changes no record does not count: `[run]`, `[[claim]]`,
-        `record.classify`, `sgd.bits` if nothing is exact, an empty `[[observe]]`, SGD as `sgd.rule`.
+        samples: those that `rows` reads, (n, d). What changes no record does not count: a key says so itself (`Idle`).
         """
-        exclude: dict[str, IncEx | bool] = {"run": True, "claim": True, "record": {"classify"}}
-        if not self.observe:
-            exclude["observe"] = True
-        exclude["sgd"] = {
-            key for key, idle in (("bits", EXACT not in self.precisions), ("rule", self.sgd.rule == PLAIN)) if idle
-        }
-        counted = self.model_dump(mode="json", exclude=exclude)
+        counted = self.model_dump(mode="json", exclude=idle(self, self))
         said = json.dumps(counted, sort_keys=True, separators=(",", ":"))
         hashed = hashlib.sha256(said.encode())
         hashed.update(samples.astype("<f8").tobytes())
@@ -445,7 +437,7 @@ def hypotheses(scenario: Scenario, samples: int) -> tuple[Hypothesis, ...]:
     (Sections D and E of the paper): both take any f_I from a finite set, iid with the selection gradient of J as their
     mean, and any steps gamma_k = o(1/log k). That almost no x_0 lands in finite time needs no law of I_k at all.
     """
-    c = scenario.c_values()
+    c, batch = scenario.c_values(), scenario.sgd.batch
     drawn = isinstance(scenario.sweep.c, Scales) and scenario.sweep.c.drawn
     chosen = "chosen, not drawn: it may be one of the exceptions"
     decided = {True: Met.AS_STATED, False: Met.NOT_MET, None: Met.OPEN}
@@ -460,7 +452,7 @@ def hypotheses(scenario: Scenario, samples: int) -> tuple[Hypothesis, ...]:
         law = Met.NOT_MET, "there are no indices to draw: each sample is drawn afresh"
         finite: tuple[Hypothesis, ...] = (Hypothesis("4 and 7", Asked.FINITE_SUM, Met.NOT_MET, why),)
     else:
-        law, finite = scenario.sgd.batch.state(samples), ()
+        law, finite = batch.row.met(samples, batch.size, batch.replace), ()
     if scenario.sgd.rule.row is not SGD:
         why = f"steps are those of {scenario.sgd.rule.row.textbook}"
         finite = (*finite, Hypothesis("4 and 7", Asked.RECURSION, Met.NOT_MET, why))

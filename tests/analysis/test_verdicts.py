@@ -627,7 +627,7 @@ def test_an_unknown_law_of_minibatches_falls_into_no_default():
         Descent(1, "fixed", 2, False, np.ones(1), 1.0, 0, law_of_x0, np.zeros(0, np.int64), 0)
     descent = Descent(1, "full", 2, False, np.ones(1), 1.0, 0, law_of_x0, np.zeros(0, np.int64), 0)
     object.__setattr__(descent, "law", "fixed")
-    with pytest.raises(ValueError, match="unknown law of minibatches 'fixed'"):
+    with pytest.raises(SimsaError, match="unknown law of the minibatch 'fixed'"):
         questions.drawable(descent, 3)
 
 

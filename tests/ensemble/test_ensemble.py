@@ -2,10 +2,14 @@
 
 import _thread
 import dataclasses
+import multiprocessing
 import shutil
 import threading
 import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,17 +17,18 @@ import numpy as np
 import pytest
 
 import simsa
-from simsa import cli
+from simsa import cli, laws
 from simsa.engines import ENGINES, Work, cheapest
 from simsa.ensemble import drive, resolve
-from simsa.ensemble.cost import SMALLEST_BLOCK, _samples, block_size
+from simsa.ensemble.cost import SMALLEST_BLOCK, block_size
+from simsa.ensemble.executors import Done, Executor, Threads, attempt
 from simsa.ensemble.plan import POINTS_LIMIT, Plan, choose, plan, steady
 from simsa.errors import DataError, ProgramError, ScenarioError, SimsaError
 from simsa.machine import task
 from simsa.machine.task import Descent, Initial
 from simsa.program.program import Builder
 from simsa.records import read
-from simsa.records.layout import ZARR, Cell, Layout
+from simsa.records.layout import ZARR, Block, Cell, Layout
 from simsa.records.write import Records
 from simsa.scenario import load
 from simsa.tape import assemble
@@ -86,9 +91,9 @@ def go(folder, workers=2, machine=descend, said=None, quiet=True):
     say = (lambda line: None) if said is None else said.append
     resumed = read.exists(folder)
     records = Records.resume(folder, LAYOUT) if resumed else Records.create(folder, LAYOUT)
-    todo = drive.unfinished(records, say, workers)
+    todo = drive.unfinished(records, say, Threads(workers))
     engines = dict.fromkeys(PLAN.kinds(), SimpleNamespace(run=machine))
-    return drive.run(PLAN, records, todo, engines=engines, workers=workers, say=say, quiet=quiet)
+    return drive.run(PLAN, records, todo, engines=engines, executor=Threads(workers), say=say, quiet=quiet)
 
 
 @pytest.fixture(scope="module")
@@ -243,6 +248,91 @@ def test_durations_read_well(seconds, words):
     assert drive.duration(seconds) == words
 
 
+# ---------------------------------------------------------------- executors of a user's own
+
+
+class Backwards(Executor):
+    """One block after the other, the last first."""
+
+    def __init__(self, workers: int = 1) -> None:
+        assert workers >= 1
+
+    def map(self, work, blocks: Iterable[Block]) -> Iterator[Done]:
+        return iter([attempt(work, block) for block in reversed(list(blocks))])
+
+
+class Processes(Executor):
+    """Processes that share nothing with the driver but the folder; each takes a block when it is free."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+
+    def map(self, work, blocks: Iterable[Block]) -> Iterator[Done]:
+        waiting, running = iter(blocks), set()
+        with ProcessPoolExecutor(self.workers, multiprocessing.get_context("spawn")) as pool:
+            while True:
+                free = self.workers - len(running)
+                running |= {pool.submit(attempt, work, block) for block in islice(waiting, free)}
+                if not running:
+                    return
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+
+
+@pytest.mark.parametrize("executor", [Backwards, Processes])
+def test_an_executor_is_added_from_outside_in_one_place(tmp_path, monkeypatch, executor):
+    """A whole sweep, with an observable and a rule with memory: the same bytes, and every block a task record."""
+    monkeypatch.setattr("simsa.plots.save_all", lambda summary, folder: [])
+    observe = '[[observe]]\nname = "height"\nexpression = "x + y"\nhit_below = 0.0\n'
+    (tmp_path / "tiny.toml").write_text(TEXT + observe)
+    small = ("sweep.trajectories=8", "sweep.c=[0.5]", "sweep.convention=['jax']", "record.classify=0")
+    settings = (*small, "run.block=4", "run.engine='reference'")
+    heavy = ("sgd.rule={name='heavy_ball', beta=0.5}", "sgd.step_size={family='constant', value='1/4'}")
+    precisions = "sweep.precision=['float64', 'exact']"
+    words = [part for setting in (*settings, precisions, *heavy) for part in ("--set", setting)]
+    folders = tmp_path / "threads", tmp_path / "own"
+    for folder, used in zip(folders, (None, executor), strict=True):
+        arguments = ["sweep", str(tmp_path / "tiny.toml"), "--out", str(folder), "--quiet", "--workers", "2", *words]
+        assert cli.main(arguments, executor=used) == 0
+    one, two = map(contents, folders)
+    assert one == two
+    assert len(list((folders[1] / "tasks").glob("*.json"))) == 2 * 2
+    assert cli.main([*arguments, "--resume"], executor=executor) == 0, "it reads what is there, too"
+
+
+def test_an_error_of_an_executor_is_raised_with_the_blocks_before_it_stored(tmp_path):
+    records = Records.create(tmp_path, LAYOUT)
+    engines = dict.fromkeys(PLAN.kinds(), SimpleNamespace(run=Stopping(5, MemoryError("too large"))))
+    with pytest.raises(MemoryError, match="too large"):
+        drive.run(PLAN, records, LAYOUT.blocks, engines=engines, executor=Backwards(), say=print, quiet=True)
+    assert set(records.finished()) == set(LAYOUT.blocks[-4:]) | set(LAYOUT.blocks[:-5]), "it was given all at once"
+
+
+def test_a_second_ctrl_c_ends_a_run_at_once(tmp_path):
+    """The blocks in flight are dropped: nobody waits for them."""
+    held, said = threading.Event(), []
+
+    def holding(*given, **named):
+        _thread.interrupt_main()
+        held.wait(60)
+        return descend(*given, **named)
+
+    def say(line):
+        said.append(line)
+        _thread.interrupt_main()
+
+    records = Records.create(tmp_path, LAYOUT)
+    engines = dict.fromkeys(PLAN.kinds(), SimpleNamespace(run=holding))
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        drive.run(PLAN, records, LAYOUT.blocks, engines=engines, executor=Threads(1), say=say, quiet=True)
+    assert len(said) == 1 and not records.finished()
+    held.set()
+    while threading.active_count() > before:
+        time.sleep(0.01)
+    assert len(records.finished()) == 1, "a thread takes no block any more"
+
+
 # ---------------------------------------------------------------- plans
 
 TEXT = """
@@ -291,7 +381,7 @@ def ran(folder, c):
     folder.mkdir()
     made = planned(scenario_of(folder, f"sweep.c={c}", "sweep.trajectories=40"))
     records = Records.create(folder / "results", made.layout)
-    drive.run(made, records, made.layout.blocks, engines=engines(made), workers=1, say=lambda line: None, quiet=True)
+    drive.run(made, records, made.layout.blocks, engines=engines(made), executor=Threads(1), say=print, quiet=True)
     return {
         (cell["c"].item(), str(cell["convention"]), str(cell["precision"])): {
             name: cell[name].tobytes() for name in (f.name for f in made.layout.fields)
@@ -382,7 +472,7 @@ def test_estimates_grow_with_the_work(tmp_path):
     [("full", 3.0), ("uniform_subset", 12 / 7), ("fixed_size", 2.0), ("reshuffled", 1.5)],
 )
 def test_the_mean_minibatch_of_three_samples(law, mean):
-    assert _samples(dataclasses.replace(PLAN.descent, law=law, size=2), 3) == pytest.approx(mean)
+    assert laws.minibatch(law).mean(3, 2) == pytest.approx(mean)
 
 
 @pytest.mark.parametrize(
@@ -438,7 +528,9 @@ def computed(tmp_path_factory):
 def values_of(folder, workers, block):
     made = planned(scenario_of(folder, f"run.block={block}"))
     records = Records.create(folder / "out", made.layout)
-    drive.run(made, records, made.layout.blocks, engines=engines(made), workers=workers, say=print, quiet=True)
+    drive.run(
+        made, records, made.layout.blocks, engines=engines(made), executor=Threads(workers), say=print, quiet=True
+    )
     return read.open(folder / "out").load()
 
 

@@ -10,6 +10,7 @@ import simsa
 from simsa import analysis, cli
 from simsa.ensemble import drive
 from simsa.ensemble.cost import BLOCK_BYTES, block_size
+from simsa.ensemble.executors import Threads
 from simsa.errors import ProgramError, ScenarioError
 from simsa.machine import descend, exact, launch
 from simsa.records import read
@@ -69,8 +70,8 @@ def said(tmp_path, monkeypatch):
 
 def sweep(made, folder, workers=1, blocks=None):
     records = Records.resume(folder, made.layout) if read.exists(folder) else Records.create(folder, made.layout)
-    todo = drive.unfinished(records, lambda line: None)
-    drive.run(made, records, todo[:blocks], engines=engines(made), workers=workers, say=lambda line: None, quiet=True)
+    todo = drive.unfinished(records, lambda line: None, Threads(1))
+    drive.run(made, records, todo[:blocks], engines=engines(made), executor=Threads(workers), say=print, quiet=True)
     return read.open(folder).load()
 
 

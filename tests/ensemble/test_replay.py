@@ -10,6 +10,7 @@ import zarr
 import simsa
 from simsa import cli
 from simsa.ensemble import drive
+from simsa.ensemble.executors import Threads
 from simsa.ensemble.transcript import _gap, _number, transcript
 from simsa.errors import ProgramError, RecordsError, ScenarioError
 from simsa.machine import FLOAT64, Walker, tape_of
@@ -61,7 +62,7 @@ def sweep(folder, text=TEXT, overrides=()):
     records = Records.create(results, made.layout)
     (results / "scenario.toml").write_text(text, encoding="utf-8")
     disk.write_json(results / "provenance.json", {"set": list(overrides), "file": str(file)})
-    drive.run(made, records, made.layout.blocks, engines=engines(made), workers=1, say=lambda line: None, quiet=True)
+    drive.run(made, records, made.layout.blocks, engines=engines(made), executor=Threads(1), say=print, quiet=True)
     return results
 
 

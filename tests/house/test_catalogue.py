@@ -5,7 +5,7 @@ import math
 import shutil
 import tomllib
 from fractions import Fraction
-from importlib import util
+from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
@@ -14,7 +14,7 @@ from simsa import cli, plots
 from simsa.errors import SimsaError
 from simsa.report import catalogue
 from simsa.scenario import Scenario, load
-from tests.support import ROOT, SCENARIOS
+from tests.support import SCENARIOS
 
 
 class Small(NamedTuple):
@@ -76,8 +76,6 @@ SMALL = {
 }
 """By the names of the files; the small runs take under three minutes together."""
 
-RESULTS = ROOT / "scripts" / "results.py"
-
 
 def wrong(claim: dict[str, Any], scenario: Scenario) -> dict[str, Any]:
     """Return a claim with a probability that is wrong by five standard errors of its cells, 1 / (2 sqrt n) at most."""
@@ -136,23 +134,20 @@ def test_the_bad_steps_onto_a_line_are_found_from_samples_alone(tmp_path, monkey
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
-    """The script that writes docs/results.md, in a folder with two scenarios."""
-    script = util.module_from_spec(spec := util.spec_from_file_location("results", RESULTS))
-    spec.loader.exec_module(script)
+    """What writes the page, in a folder with two scenarios, as a function of the words of the command line."""
     monkeypatch.setattr(plots, "save_all", lambda summary, folder: [])
-    for name, folder in (("ROOT", ""), ("SCENARIOS", "scenarios"), ("RESULTS", "results"), ("PAGE", "results.md")):
-        monkeypatch.setattr(script, name, tmp_path / folder)
     (tmp_path / "scenarios").mkdir()
     text = (SCENARIOS / "streaming.toml").read_text(encoding="utf-8").replace("= 4000", "= 400")
     (tmp_path / "scenarios" / "streaming.toml").write_text(text, encoding="utf-8")
     shutil.copyfile(SCENARIOS / "bad_step.toml", tmp_path / "scenarios" / "bad_step.toml")
-    return script
+    (tmp_path / "docs").mkdir()
+    return partial(cli.catalogue, tmp_path)
 
 
 def test_the_page_of_the_results_is_made_from_records_and_invents_none(results, tmp_path, capsys):
-    assert results.run(["--only", "streaming"]) == 0
+    assert results(["--only", "streaming"]) == 0
     assert "bad_step: not run" in capsys.readouterr().err
-    text = (tmp_path / "results.md").read_text(encoding="utf-8")
+    text = (tmp_path / "docs" / "results.md").read_text(encoding="utf-8")
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| [")]
     assert rows[0] == ["[bad_step](../scenarios/bad_step.toml)", "not run", *[""] * 6]
     summary = json.loads((tmp_path / "results" / "streaming" / "summary.json").read_text(encoding="utf-8"))
@@ -168,21 +163,21 @@ def test_the_page_of_the_results_is_made_from_records_and_invents_none(results, 
     ]
     assert all(row[6] == NOT_MET and "J is a finite sum" in row[7] for row in rows[3:])
     assert {row[4] for row in rows[4:]} == {"not computed"}, "too many branches of the estimate of J meet at 0"
-    assert results.run(["--only"]) == 0, "nothing is run, and the page is written again"
-    assert (tmp_path / "results.md").read_text(encoding="utf-8") == text, "the same records, the same page"
+    assert results(["--only"]) == 0, "nothing is run, and the page is written again"
+    assert (tmp_path / "docs" / "results.md").read_text(encoding="utf-8") == text, "the same records, the same page"
 
 
 def test_the_page_says_what_is_rejected_and_leaves_out_what_is_out_of_date(results, tmp_path):
     file = tmp_path / "scenarios" / "streaming.toml"
     text = file.read_text(encoding="utf-8").replace("7/18", "1/2")
     file.write_text(text, encoding="utf-8")
-    assert results.run(["--only", "streaming"]) == 1
-    assert "| rejected in 1 of 1 cells |" in (tmp_path / "results.md").read_text(encoding="utf-8")
+    assert results(["--only", "streaming"]) == 1
+    assert "| rejected in 1 of 1 cells |" in (tmp_path / "docs" / "results.md").read_text(encoding="utf-8")
     for changed in (text.replace("1/2", "7/18"), text.replace("seed = 11", "seed = 12")):
         file.write_text(changed, encoding="utf-8")
-        assert results.run(["--only"]) == 0
-        assert "| not run since the file changed |" in (tmp_path / "results.md").read_text(encoding="utf-8")
-    assert results.run(["--only", "streaming"]) == 2, "records of another seed are not continued"
+        assert results(["--only"]) == 0
+        assert "| not run since the file changed |" in (tmp_path / "docs" / "results.md").read_text(encoding="utf-8")
+    assert results(["--only", "streaming"]) == 2, "records of another seed are not continued"
 
 
 def test_the_page_tells_a_sample_from_all():

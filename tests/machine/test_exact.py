@@ -16,6 +16,7 @@ from simsa import analysis, questions, report
 from simsa.analysis.landings import Landing, Landings
 from simsa.analysis.pairs import pairs
 from simsa.ensemble import drive
+from simsa.ensemble.executors import Threads
 from simsa.ensemble.plan import steady
 from simsa.ensemble.resolve import resolve
 from simsa.errors import ProgramError, ScenarioError
@@ -255,7 +256,7 @@ def sweep(scenario, folder, workers=1):
     made = planned(scenario)
     records = Records.create(folder, made.layout)
     drive.run(
-        made, records, made.layout.blocks, engines=engines(made), workers=workers, say=lambda line: None, quiet=True
+        made, records, made.layout.blocks, engines=engines(made), executor=Threads(workers), say=print, quiet=True
     )
     return read.open(folder).load()
 
