@@ -13,6 +13,7 @@ from simsa.analysis.estimates import SETTLED, still
 from simsa.analysis.intervals import LEVEL, Stratum, Tally
 from simsa.analysis.landings import Landing, Landings
 from simsa.errors import ProgramError
+from simsa.formats import EXACT, recorded
 from simsa.records.status import Status
 from simsa.vocabulary import PointKind, TieKind
 
@@ -102,14 +103,9 @@ class Subject:
         return self._ties[question]
 
 
-HELD: dict[str, type[np.floating[Any]]] = {"float64": np.float64, "float32": np.float32, "exact": np.float64}
-"""What a cell of each precision holds its samples as."""
-
-
 def _held(rows: NDArray[np.float64], cell: Mapping[str, Any]) -> NDArray[np.float64]:
     """Return samples as the format of a cell holds them, in float64."""
-    held = HELD[_precision(cell)]
-    return rows if held is np.float64 else rows.astype(held).astype(np.float64)
+    return recorded(_precision(cell)).rounded(rows)
 
 
 def _precision(cell: Mapping[str, Any]) -> str:
@@ -146,7 +142,7 @@ def tie_kinds(
             at = np.searchsorted(who, examined)
             again = _tied_later(cell, examined, landings.step[at])
             lost = np.isin(found, (TieKind.C, TieKind.SING))
-            rounded = _precision(cell) == "exact"  # its rational point may be tied where its float64 is not
+            rounded = _precision(cell) == EXACT  # its rational point may be tied where its float64 is not
             unsure = np.isin(found, [TieKind.UNDECIDED, *[TieKind.ROUNDING] * rounded])
             later = int(np.count_nonzero(again & ~lost & ~unsure))
             landings.outcome[at] = np.select(
@@ -195,7 +191,7 @@ def _asked(
     if len(set(questions.values())) > allowed:
         some = _drawn(some, allowed, cell)
     objective = subject.objective(cell)
-    key = (str(np.asarray(cell["convention"])), _precision(cell) == "float32")  # what the samples are held as
+    key = (str(np.asarray(cell["convention"])), recorded(_precision(cell)).name)  # what the samples are held as
     return some, [subject.tie(objective, key, *questions[t]) for t in some.tolist()]
 
 

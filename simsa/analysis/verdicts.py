@@ -9,6 +9,7 @@ from typing import Any
 
 from simsa.analysis.intervals import LEVEL, Interval, Stratum, Tally
 from simsa.analysis.landings import joined, landed
+from simsa.formats import EXACT
 from simsa.vocabulary import Asked, Met, PointKind, Verdict
 
 TAKEN = "at predicted bad scales some c alpha_k is 1/lambda for a constant eigenvalue lambda"
@@ -166,7 +167,7 @@ def _bounded(cells: Cells) -> dict[str, Any]:
 def _reals(cells: Cells) -> dict[str, Any]:
     """Return whether the cells were computed over the reals."""
     precision = cells[0]["precision"]
-    exact = precision == "exact"
+    exact = precision == EXACT
     why = "rational arithmetic" if exact else f"{precision}: rounding both makes and destroys landings"
     return _met(Asked.REALS, Met.AS_STATED if exact else Met.OPEN, why)
 

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from simsa.engines.engine import DATUM, DRAW, PARAMETER, STREAMED, Draws, Engine, Rate, Say, Task, Work
+from simsa.formats import FLOAT32, FLOAT64
 from simsa.machine import launch
 from simsa.machine.layout import merged
 from simsa.machine.progress import Progress
@@ -22,8 +23,8 @@ class Interpreter(Engine):
     name = launch.INTERPRETER
     draws: ClassVar[Draws] = launch
     rates: ClassVar[dict[str, Rate]] = {
-        "float64": Rate(operand=0.13e-9, instruction=3.2e-9, pair=7e-9),
-        "float32": Rate(operand=0.07e-9, instruction=1.6e-9, pair=7e-9),
+        FLOAT64.name: Rate(operand=0.13e-9, instruction=3.2e-9, pair=7e-9),
+        FLOAT32.name: Rate(operand=0.07e-9, instruction=1.6e-9, pair=7e-9),
     }
 
     def refuses(self, task: Task) -> str:
@@ -32,7 +33,9 @@ class Interpreter(Engine):
             return f"it has no loop for {name}"
         if not task.descent.stream and task.descent.batches.kernel(task.descent.replace) is None:
             return f"it does not draw minibatches by the law '{task.descent.law}'"
-        return "" if task.precision in launch.PRECISIONS else f"it computes with {' and '.join(launch.PRECISIONS)} only"
+        if task.precision in self.rates:
+            return ""
+        return f"it computes with {' and '.join(self.rates)} only, not with {task.precision}"
 
     def seconds(self, task: Task, work: Work) -> float:
         """Return the seconds of one core, ready."""

@@ -16,7 +16,8 @@ from simsa.ensemble.cost import work
 from simsa.ensemble.drive import observed
 from simsa.ensemble.plan import Plan, plan, rational
 from simsa.ensemble.resolve import Resolved, resolve
-from simsa.errors import RecordsError, known
+from simsa.errors import RecordsError
+from simsa.formats import EXACT
 from simsa.machine import Step, Walker, exact, launch
 from simsa.machine.progress import Progress
 from simsa.machine.rounding import Rounding, explain, same
@@ -26,7 +27,6 @@ from simsa.records import disk, read
 from simsa.records.layout import ZARR, Cell
 from simsa.records.status import Status
 from simsa.scenario import Scenario, load
-from simsa.scenario.schema import EXACT, PRECISIONS
 from simsa.tape import Tape
 
 
@@ -77,7 +77,6 @@ class Replay:
     @cached_property
     def walker(self) -> Walker:
         """Return what takes the steps, in the arithmetic of the cell."""
-        known("precision", self.cell.precision, PRECISIONS)
         engine = Exact() if self.cell.precision == EXACT else Reference()
         return engine.walker(self.plan.task(self.cell))
 

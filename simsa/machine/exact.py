@@ -51,9 +51,11 @@ class _Undefined:
 UNDEFINED = _Undefined()
 
 
-def rational(value: float | Fraction) -> Number:
-    """Return a number without rounding; a NaN is undefined."""
-    return Fraction(value) if value == value else UNDEFINED
+def rational(value: Any) -> Number:
+    """Return a number of any arithmetic without rounding; a NaN is undefined."""
+    if value != value:
+        return UNDEFINED
+    return Fraction(value if isinstance(value, int | float | Fraction) else float(value))
 
 
 def divide(x: Number, y: Number) -> Number:

@@ -14,6 +14,7 @@ tied pieces of a selection differ in value, there is no common point to compare 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from simsa.formats import Format
 from simsa.machine.reference import Execution, Interpreter
 from simsa.primitives.arithmetic import Number
 from simsa.primitives.operations import Term, total
@@ -22,13 +23,20 @@ from simsa.tape.tape import ADJOINED, FLAGS, GUARDED, OUT, OUTS
 WEIGHTS = 6
 """The purpose of these random numbers, beside those of `kernels.streams`."""
 
+BITS = 24
+"""Of a random weight, at most."""
+
 Draw = Callable[[int], int]
 """The n-th random word of an instruction, below 2^32."""
 
 
-def weight(word: int) -> float:
-    """Return the odd multiple of 2^-24 in (0, 1) that a word stands for: exact in every format, and never 1/2."""
-    return (word >> 8 | 1) * 2.0**-24
+def weight(word: int, format: Format | None) -> float:
+    """Return the odd multiple of 2^-b in (0, 1) that the first b bits of a word stand for; it is never 1/2.
+
+    b is BITS, or as many as the format has, so that the weight is a number of it. format: None if nothing is rounded.
+    """
+    bits = min(BITS, format.bits) if format else BITS
+    return (word >> 32 - bits | 1) * 2.0**-bits
 
 
 @dataclass(frozen=True)
@@ -101,4 +109,5 @@ def _plain(interpreter: Interpreter, k: int, run: Execution) -> Iterator[Term]:
 def _mixture(interpreter: Interpreter, k: int, run: Execution, draw: Draw) -> tuple[list[Term], bool]:
     """Return what a tied instruction passes under random weights of its pieces, and whether these differ in value."""
     call, x, values = interpreter.calls[k], interpreter.operands(k, run), interpreter.results(k, run)
-    return call.row.operation.mixture(call, x, values, run.decisions.get(k), lambda n: weight(draw(n)))
+    of = interpreter.arithmetic.format
+    return call.row.operation.mixture(call, x, values, run.decisions.get(k), lambda n: weight(draw(n), of))

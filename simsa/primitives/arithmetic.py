@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from simsa.formats import Format
 from simsa.primitives.texts import OPERANDS
 
 if TYPE_CHECKING:
@@ -19,13 +20,13 @@ Number = Any
 class Arithmetic:
     """A number type: how to make a number of it, its elementary functions by the table's names, and its quotient.
 
-    epsilon: the distance from 1 to the next number; 0 if nothing is rounded.
+    format: whose numbers they are; None if they are of no format of floating point.
     """
 
     number: Callable[[Any], Number]
     functions: Mapping[str, Callable[..., Number]]
     divide: Callable[[Number, Number], Number] = operator.truediv
-    epsilon: float = 0.0
+    format: Format | None = None
 
 
 class _Adapted(ast.NodeTransformer):

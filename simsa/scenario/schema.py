@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Discriminator, Field, PrivateAttr, Tag, mod
 
 from simsa import primitives
 from simsa.errors import DataError, ProgramError, ScenarioError
+from simsa.formats import EXACT, FLOAT64, FORMATS
 from simsa.rules import SGD
 from simsa.scenario.batch import PLAIN as PAPER
 from simsa.scenario.batch import Batch
@@ -41,9 +42,8 @@ from simsa.scenario.step_size import StepSize, Table
 from simsa.scenario.stream import Stream
 from simsa.vocabulary import Asked, Event, Met
 
-EXACT = "exact"
-PRECISIONS = ("float64", "float32", EXACT)
-"""The numbers a run may compute with: floating point of two formats, or the rational numbers."""
+PRECISIONS = (*FORMATS, EXACT)
+"""The numbers a run may compute with: those of a format, or the rational numbers."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
@@ -179,7 +179,7 @@ class Sweep(Model):
     """How many trajectories in each cell."""
     convention: Annotated[Items[Convention], Field(min_length=1)] | None = None
     """Tie conventions to compare on the same random numbers, in place of the program's one."""
-    precision: Annotated[Items[Annotated[str, OneOf(PRECISIONS)]], Field(min_length=1)] = ("float64",)
+    precision: Annotated[Items[Annotated[str, OneOf(PRECISIONS)]], Field(min_length=1)] = (FLOAT64.name,)
     """What to compute with, on the same random numbers: "float64", "float32", "exact" (rational numbers, slow)."""
 
 

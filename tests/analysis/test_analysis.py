@@ -14,7 +14,7 @@ from simsa import analysis, calculus
 from simsa.analysis import estimates
 from simsa.analysis.intervals import Stratum, Tally
 from simsa.analysis.landings import Landing, Landings
-from simsa.errors import RecordsError
+from simsa.errors import RecordsError, SimsaError
 from simsa.records.status import Status
 
 NOT_LANDED, LANDED, UNDECIDED, NOT_EXAMINED = Landing
@@ -201,9 +201,9 @@ def test_unknown_states_and_precisions_fall_into_no_default():
     with pytest.raises(RecordsError, match=r"unknown status 7; expected one of 0 \(finished\), 1 \(left the ball\)"):
         analysis.counts(cell_of(status=[Status.FINISHED, 7]))
     cell = cell_of(status=[Status.FINISHED]).assign_coords(precision="float16")
-    with pytest.raises(KeyError, match="float16"):
+    with pytest.raises(SimsaError, match="unknown precision 'float16'; expected one of 'float64', 'float32', 'exact'"):
         analysis.summarise(records_of(cell), HEADER)
-    with pytest.raises(KeyError, match="float16"):
+    with pytest.raises(SimsaError, match="unknown precision 'float16'; expected one of 'float64', 'float32', 'exact'"):
         kink().objective(cell)
 
 

@@ -11,10 +11,11 @@ import pytest
 from numba.core.errors import TypingError
 
 import simsa
+from simsa import formats
 from simsa.errors import DataError
 from simsa.kernels.arguments import Memory
 from simsa.kernels.calls import call_forward
-from simsa.machine import FLOAT32, FLOAT64, Descent, Initial, Walker, descend, initial_points, launch, tape_of
+from simsa.machine import Descent, Initial, Walker, arithmetic, descend, initial_points, launch, tape_of
 from simsa.machine.generate import kernels
 from simsa.machine.launch import ENGINES, advance, begin
 from simsa.machine.layout import layout
@@ -56,8 +57,7 @@ def plan(p: int, law: str = "fixed_size", **changes: Any) -> Descent:
 
 def by_hand(tape: Tape, rows: np.ndarray, d: Descent, c: float, t: int, precision: str) -> dict[str, Any]:
     """Run one trajectory in plain Python: the definition of `descend`."""
-    kind = FLOAT64 if precision == "float64" else FLOAT32
-    return Walker(tape, rows, kind).record(d, c * d.alpha, c=c, trajectory=t)
+    return Walker(tape, rows, arithmetic(formats.find(precision))).record(d, c * d.alpha, c=c, trajectory=t)
 
 
 CASES = [

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import simsa
-from simsa.machine import FLOAT32, FLOAT64, Interpreter, generate, tape_of
+from simsa import formats
+from simsa.machine import Interpreter, arithmetic, generate, tape_of
 from simsa.machine.launch import evaluate
 from simsa.machine.layout import merged
 from simsa.primitives import convention
@@ -39,7 +40,7 @@ def assert_equal_bits(tape: Tape, x: np.ndarray, data: np.ndarray, precision: st
     with np.errstate(over="ignore"):
         x, data = x.astype(precision), data.astype(precision)
     outputs, jacobians, margins = evaluate(tape, x, data, precision=precision, groups=groups)
-    interpreter = Interpreter(tape, FLOAT64 if precision == "float64" else FLOAT32)
+    interpreter = Interpreter(tape, arithmetic(formats.find(precision)))
     for b in range(len(x)):
         run = interpreter.run(x[b], data[b])
         context = f"{tape.listing()}\nx = {x[b]}, data = {data[b]}"
@@ -54,7 +55,7 @@ def test_numbers_beyond_float32_are_infinite_there() -> None:
     scaled = builder.apply("leaky_relu", [builder.apply("sub", [0, builder.constant(1e308)])], [1e308])
     tape = tape_of(builder.finish([scaled]))
     assert_equal_bits(tape, np.array([[1.0], [-1.0], [0.0]]), np.zeros((3, 0)), "float32", 1)
-    assert Interpreter(tape, FLOAT32).run([np.float32(1)]).values[tape.outputs[0]] == -np.inf
+    assert Interpreter(tape, arithmetic(formats.FLOAT32)).run([np.float32(1)]).values[tape.outputs[0]] == -np.inf
 
 
 @pytest.mark.parametrize("rule", ["split", "first", "last"])

@@ -18,14 +18,15 @@ from simsa.cli import main
 from simsa.ensemble.plan import plan as planned
 from simsa.ensemble.resolve import resolve
 from simsa.errors import DataError, ScenarioError
-from simsa.machine import FLOAT32, FLOAT64, Descent, Initial, Walker, descend, exact, tape_of
+from simsa.formats import FORMATS
+from simsa.machine import Descent, Initial, Walker, arithmetic, descend, exact, tape_of
 from simsa.machine.launch import ENGINES, SPECIALISED, _arranged, advance, begin, records
 from simsa.rules import HEAVY_BALL, RULES, SGD, Range, Rule
 from simsa.scenario import load
 from tests.support import ROOT, SCENARIOS
 
 ROWS = np.random.default_rng(0).normal(size=(9, 2)).round(2)
-KINDS = {"float64": FLOAT64, "float32": FLOAT32}
+KINDS = {name: arithmetic(row) for name, row in FORMATS.items()}
 
 NESTEROV = Rule(
     "nesterov",

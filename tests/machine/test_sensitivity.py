@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import simsa
+from simsa.formats import FORMATS
 from simsa.kernels.streams import block_of
-from simsa.machine import FLOAT32, FLOAT64, Walker, tape_of
+from simsa.machine import Walker, arithmetic, tape_of
 from simsa.machine.draws import philox
 from simsa.machine.draws import weights as words
 from simsa.machine.exact import EXACT
@@ -24,9 +25,9 @@ def sensitive(f: Callable, x: list[float], rows: list[list[float]], draw: Callab
     data = np.array(rows, float).reshape(len(rows), -1)
     tape = tape_of(simsa.trace(f, len(x), data.shape[1]) if data.shape[1] else simsa.trace(f, len(x)))
     found = set()
-    for arithmetic in (FLOAT64, FLOAT32, EXACT):
-        walker = Walker(tape, data, arithmetic)
-        point = [arithmetic.number(v) for v in x]
+    for numbers in (*map(arithmetic, FORMATS.values()), EXACT):
+        walker = Walker(tape, data, numbers)
+        point = [numbers.number(v) for v in x]
         found.add(walker.sensitive([walker.interpreter.run(point, row) for row in walker.rows], draw))
     return found
 
@@ -109,5 +110,5 @@ def test_plain_python_draws_the_words_of_the_kernels():
 
 
 def test_weights_are_exact_in_every_format_and_never_one_half():
-    made = [weight(word) for word in (0, 1 << 8, (1 << 31) - 1, 1 << 31, (1 << 32) - 1)]
+    made = [weight(word, None) for word in (0, 1 << 8, (1 << 31) - 1, 1 << 31, (1 << 32) - 1)]
     assert all(0 < w < 1 and w != 0.5 and float(np.float32(w)) == w for w in made)

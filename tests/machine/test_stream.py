@@ -12,15 +12,14 @@ import pytest
 from scipy import stats
 
 import simsa
-from simsa import cli
+from simsa import cli, formats
 from simsa.errors import DataError, ScenarioError
 from simsa.machine import (
-    FLOAT32,
-    FLOAT64,
     Descent,
     Initial,
     Stream,
     Walker,
+    arithmetic,
     descend,
     evaluation,
     exact,
@@ -117,7 +116,7 @@ def test_descent_is_what_plain_python_computes(law, precision):
     tape, d = tape_of(KINKED), a_descent(law)
     rows = evaluation(law, 20, d.seed)
     block = descend(tape, rows, d, c=0.5, first=2, count=9, precision=precision)
-    walker = Walker(tape, rows, FLOAT64 if precision == "float64" else FLOAT32)
+    walker = Walker(tape, rows, arithmetic(formats.find(precision)))
     for t in range(9):
         for key, value in walker.record(d, 0.5 * d.alpha, c=0.5, trajectory=2 + t).items():
             np.testing.assert_array_equal(block[key][t], np.asarray(value, block[key].dtype), err_msg=f"{key} of {t}")
