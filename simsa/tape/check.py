@@ -83,7 +83,7 @@ def _instruction(tape: Tape, k: int, written: np.ndarray) -> None:
     )
     outs = line[OUTS]
     _require(outs >= 1 and 0 <= line[OUT] and line[OUT] + outs <= tape.registers, f"{where}: output out of range")
-    wrong = row.operation.fits(row, line[COUNT], outs)
+    wrong = row.operation.count_error(row, line[COUNT], outs)
     _require(wrong is None, f"{where}: {wrong}")
     for register in tape.operand(k):
         _require(0 <= register < tape.registers, f"{where}: operand r{register} out of range")
@@ -107,7 +107,7 @@ def _numbers(tape: Tape, line: list[int], where: str) -> None:
     row = ROWS[line[OP]]
     count = row.numbers(line[COUNT])
     _require(0 <= line[NUMBER] and line[NUMBER] + count <= len(tape.numbers), f"{where}: numbers out of range")
-    wrong = row.operation.fault(row, tape.numbers[line[NUMBER] : line[NUMBER] + count])
+    wrong = row.operation.number_error(row, tape.numbers[line[NUMBER] : line[NUMBER] + count])
     _require(wrong is None, f"{where}: {wrong}")
 
 

@@ -148,7 +148,7 @@ class Tape:
 
         A sort of n operands counts 2 n: its mixtures have that many free numbers (`machine.sensitivity`).
         """
-        return self.row(k).operation.undecided(self.call(k))
+        return self.row(k).operation.mixture_weights(self.call(k))
 
     @cached_property
     def draws(self) -> NDArray[np.int64]:
