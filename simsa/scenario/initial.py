@@ -40,8 +40,8 @@ class Ingredients(NamedTuple):
     points: NDArray[np.float64]
 
 
-class Layer(Protocol):
-    """A run of parameters of a network, as `Program.layers` lists them."""
+class ParameterRange(Protocol):
+    """A run of parameters of a network, as `Program.ranges` lists them."""
 
     @property
     def kind(self) -> str:
@@ -118,7 +118,7 @@ class Normal(Model):
         fixed = self.scale == 0 or (isinstance(self.scale, tuple) and 0 in self.scale)
         return not fixed, "a coordinate of scale 0 is not random" if fixed else "x_0 is normal"
 
-    def ingredients(self, parameters: int, layers: Sequence[Layer] = ()) -> Ingredients:
+    def ingredients(self, parameters: int, ranges: Sequence[ParameterRange] = ()) -> Ingredients:
         """Return what draws x_0 in R^p; raises ScenarioError if a list does not have p entries."""
         center, scale = _each(self.center, parameters, "center"), _each(self.scale, parameters, "scale")
         return Ingredients("normal", center, scale, _no_points(parameters))
@@ -144,7 +144,7 @@ class Uniform(Model):
         fixed = bool(np.equal(self.low, self.high).any())
         return not fixed, "a coordinate with low = high is not random" if fixed else "x_0 is uniform on a box"
 
-    def ingredients(self, parameters: int, layers: Sequence[Layer] = ()) -> Ingredients:
+    def ingredients(self, parameters: int, ranges: Sequence[ParameterRange] = ()) -> Ingredients:
         """Return what draws x_0 in R^p; raises ScenarioError if a list does not fit, or if low > high."""
         low, high = _box(self.low, self.high, parameters)
         return Ingredients("uniform", (low + high) / 2, (high - low) / 2, _no_points(parameters))
@@ -162,7 +162,7 @@ class Points(Model):
         """Tell whether x_0 has a density (the theorems speak of almost all x_0), and why."""
         return False, "x_0 is chosen, not drawn; finitely many points have measure zero"
 
-    def ingredients(self, parameters: int, layers: Sequence[Layer] = ()) -> Ingredients:
+    def ingredients(self, parameters: int, ranges: Sequence[ParameterRange] = ()) -> Ingredients:
         """Return what draws x_0 in R^p; raises ScenarioError if a point does not have p coordinates."""
         for i, point in enumerate(self.points):
             _fits(point, parameters, f"points.{i}")
@@ -187,7 +187,7 @@ class Grid(Model):
         """Tell whether x_0 has a density (the theorems speak of almost all x_0), and why."""
         return False, "x_0 is on a grid; finitely many points have measure zero"
 
-    def ingredients(self, parameters: int, layers: Sequence[Layer] = ()) -> Ingredients:
+    def ingredients(self, parameters: int, ranges: Sequence[ParameterRange] = ()) -> Ingredients:
         """Return what draws x_0 in R^p; raises ScenarioError if a list does not fit, or over 10^7 numbers."""
         low, high = _box(self.low, self.high, parameters)
         counts = _each(self.count, parameters, "count").astype(np.int64).tolist()
@@ -213,8 +213,8 @@ class _Network(Model):
         bounded(0.0, self.bias, "bias", LONGEST_DRAW)
         return self
 
-    def variance(self, layer: Layer) -> float:
-        """Return the variance of a weight of `layer`."""
+    def variance(self, part: ParameterRange) -> float:
+        """Return the variance of a weight of the range `part`."""
         raise AssertionError("each law has its own")
 
     @property
@@ -225,14 +225,14 @@ class _Network(Model):
             "weights and biases are drawn" if self.bias > 0 else "the biases start at 0: not random",
         )
 
-    def ingredients(self, parameters: int, layers: Sequence[Layer] = ()) -> Ingredients:
-        """Return what draws x_0 in R^p; raises ScenarioError if `layers` do not cover the parameters."""
+    def ingredients(self, parameters: int, ranges: Sequence[ParameterRange] = ()) -> Ingredients:
+        """Return what draws x_0 in R^p; raises ScenarioError if `ranges` do not cover the parameters."""
         scale = np.full(parameters, np.nan)
-        for layer in layers:
+        for part in ranges:
             spread = self.bias
-            if layer.kind == "weight":
-                spread = math.sqrt(self.variance(layer) * (3 if self.distribution == "uniform" else 1))
-            scale[layer.start : layer.stop] = spread
+            if part.kind == "weight":
+                spread = math.sqrt(self.variance(part) * (3 if self.distribution == "uniform" else 1))
+            scale[part.start : part.stop] = spread
         if np.isnan(scale).any():
             raise ScenarioError("initial.law: this law is for networks, whose layers it scales by")
         return Ingredients(self.distribution, np.zeros(parameters), scale, _no_points(parameters))
@@ -243,9 +243,9 @@ class He(_Network):
 
     law: Literal["he"]
 
-    def variance(self, layer: Layer) -> float:
+    def variance(self, part: ParameterRange) -> float:
         """Return 2 / fan_in."""
-        return 2.0 / layer.fan_in
+        return 2.0 / part.fan_in
 
 
 class Glorot(_Network):
@@ -253,9 +253,9 @@ class Glorot(_Network):
 
     law: Literal["glorot"]
 
-    def variance(self, layer: Layer) -> float:
+    def variance(self, part: ParameterRange) -> float:
         """Return 2 / (fan_in + fan_out)."""
-        return 2.0 / (layer.fan_in + layer.fan_out)
+        return 2.0 / (part.fan_in + part.fan_out)
 
 
 Initial = Annotated[Normal | Uniform | Points | Grid | He | Glorot, Field(discriminator="law")]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from simsa.primitives import OPCODE, ROW
-from simsa.primitives.operations import PLAIN, Call, Case, Guard, Operation
+from simsa.primitives.operations import PLAIN, Call, Operation
 from simsa.program.program import RELATIONS, Node, Program
 from simsa.tape.check import check
 from simsa.tape.tape import ADD, ADJOINED, ASSIGN, GUARDED, NOTHING, Tape, in_line
@@ -27,11 +27,8 @@ class _Line:
 
     @property
     def call(self) -> Call:
-        """Return the instruction as its operation sees it, whether guards can be tied left open."""
-        cases = tuple(
-            Case(tuple(Guard(g.left, g.relation, g.right) for g in row.guards), row.piece) for row in self.node.rows
-        )
-        return Call(ROW[self.node.primitive], len(self.operands), self.node.outputs, [], None, cases, PLAIN)
+        """Return the use of the primitive, without its numbers. Every guard counts as movable."""
+        return Call(ROW[self.node.primitive], len(self.operands), self.node.outputs, [], None, self.node.cases, PLAIN)
 
     @property
     def operation(self) -> Operation:
@@ -184,11 +181,11 @@ def _flatten(
         modes += line.modes
         numbers += node.immediates
         numbers += line.operation.tie_numbers(node.tie, len(line.operands))
-        for row in node.rows:
-            rows.append((len(guards), len(row.guards), row.piece))
+        for case in node.cases:
+            rows.append((len(guards), len(case.guards), case.piece))
             guards += [
                 (g.left, RELATIONS.index(g.relation), g.right, int(line.counts[g.left] or line.counts[g.right]))
-                for g in row.guards
+                for g in case.guards
             ]
     return Tape(
         program.parameters,

@@ -143,20 +143,21 @@ class Tape:
             last += 1
         return self.rows[first : last + 1]
 
-    def pieces(self, k: int) -> int:
-        """Return between how many pieces instruction k can be undecided at a tie: 0 if it selects nothing.
+    def mixture_weights(self, k: int) -> int:
+        """Return how many random weights a mixture of the tied pieces of instruction k takes (`machine.sensitivity`).
 
-        A sort of n operands counts 2 n: its mixtures have that many free numbers (`machine.sensitivity`).
+        It is the number of pieces for most selections, 2 n for a sort of n operands, and 0 for an instruction that
+        cannot be tied.
         """
         return self.row(k).operation.mixture_weights(self.call(k))
 
     @cached_property
     def draws(self) -> NDArray[np.int64]:
-        """Return where the random weights of each instruction's pieces begin, int64 (n + 1,), in blocks of four.
+        """Return where the random weights of each instruction begin, int64 (n + 1,), in blocks of four words.
 
-        The last entry is the number of blocks of one sample.
+        The last entry is the number of blocks that one sample needs.
         """
-        blocks = [(self.pieces(k) + 3) // 4 for k in range(len(self.code))]
+        blocks = [(self.mixture_weights(k) + 3) // 4 for k in range(len(self.code))]
         return np.concatenate([[0], np.cumsum(blocks)]).astype(np.int64)
 
     @cached_property
