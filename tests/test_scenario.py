@@ -22,7 +22,7 @@ from simsa.scenario import Scenario, hypotheses, json_schema, load, rows, warnin
 from simsa.scenario.batch import Batch
 from simsa.scenario.data import BUNDLED, Bundled
 from simsa.scenario.load import _lines
-from simsa.scenario.reals import curve, line, powers, rounded, uniforms
+from simsa.scenario.reals import geometric, linear, powers, rounded, uniforms
 from simsa.scenario.scales import LAWS, Scales
 from simsa.scenario.step_size import Log, Power
 from tests.runs import digest, planned
@@ -871,8 +871,8 @@ def test_log_uniform_is_correctly_rounded():
         with mpmath.workprec(250):
             low, high = mpmath.mpf(0.02), mpmath.mpf(0.9)
             exact = float(low * (high / low) ** (mpmath.mpf(share.numerator) / share.denominator))
-        assert curve(0.02, 0.9, share) == exact
-        assert line(0.02, 0.9, share) == float(Fraction(0.02) + share * (Fraction(0.9) - Fraction(0.02)))
+        assert geometric(0.02, 0.9, share) == exact
+        assert linear(0.02, 0.9, share) == float(Fraction(0.02) + share * (Fraction(0.9) - Fraction(0.02)))
 
 
 # The initial law.

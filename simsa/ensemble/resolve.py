@@ -55,7 +55,7 @@ def resolve(scenario: Scenario) -> Resolved:
     columns, samples = rows(scenario)
     stream, used = None, samples
     if isinstance(scenario.data, Streamed):
-        stream = Stream(*scenario.data.sample.mixed(some.data, f"{scenario.path}: data.sample"))
+        stream = Stream(*scenario.data.sample.mixture(some.data, f"{scenario.path}: data.sample"))
         used = evaluation(stream, scenario.data.evaluate, scenario.scenario.seed)
     if used.shape[1] != some.data:
         raise DataError(

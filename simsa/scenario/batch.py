@@ -1,4 +1,4 @@
-"""Laws of the minibatch I_k (paper, Section 5.2). A law is one class here, named in `Batch`."""
+"""Laws of the minibatch I_k (paper, Section 5.2). To add a law, add a class here and its name to `Batch`."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -8,7 +8,7 @@ from simsa.scenario.model import Count, Model
 from simsa.vocabulary import Met
 
 State = tuple[Met, str]
-"""How the hypothesis "I_k iid uniform over the nonempty subsets" is met, and why."""
+"""How the hypothesis "I_k iid uniform over the nonempty subsets" is met, and the reason in a sentence."""
 
 ONE_SAMPLE: State = Met.AS_STATED, "there is one sample, so every law is the paper's"
 WHOLE: State = (
@@ -16,7 +16,7 @@ WHOLE: State = (
     "every minibatch is the whole of the data, which is one of the f_I, and its selection gradient is that of J: the "
     "recursion is the proof's without noise",
 )
-"""What holds with one sample, and where every minibatch is all of them."""
+"""The state with one sample, and the state where every minibatch holds all samples."""
 
 
 class UniformSubset(Model):
@@ -86,4 +86,4 @@ class Reshuffled(Model):
 
 
 Batch = Annotated[UniformSubset | Full | FixedSize | Reshuffled, Field(discriminator="law")]
-"""The laws; a new one is a class above and its name here (and its draw in the kernels)."""
+"""The laws. A new one also needs its draw in `simsa/machine/draws.py` and in the kernels."""

@@ -1,6 +1,6 @@
-"""Laws of the initial point x_0. A law is one class here, named in `Initial`.
+"""Laws of the initial point x_0. To add a law, add a class here and its name to `Initial`.
 
-A law does not draw: it says what the streams of the kernels need (`Ingredients`), for p parameters.
+A law does not draw x_0. It returns the numbers that the random number generator needs to draw it (`Ingredients`).
 """
 
 import itertools
@@ -15,7 +15,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from simsa.errors import ScenarioError
 from simsa.scenario.model import LONGEST_DRAW, Count, Items, Model, bounded, spelling
-from simsa.scenario.reals import line
+from simsa.scenario.reals import linear
 
 _GRID_LIMIT = 10**7
 
@@ -28,10 +28,11 @@ NonNegativeNumber = Annotated[
 
 
 class Ingredients(NamedTuple):
-    """What draws x_0: `kind` "normal" (center + scale z), "uniform" (on center +- scale) or "points".
+    """The numbers that x_0 is drawn with.
 
-    center, scale: float64, shape (p,). points: float64, shape (m, p), m = 0 unless `kind` is "points", where
-    trajectory t starts at point t mod m.
+    kind: "normal" for center + scale z with z standard normal, "uniform" for the box of center +- scale, or "points",
+    where trajectory t starts at point t mod m. center, scale: float64, shape (p,). points: float64, shape (m, p); m = 0
+    unless the kind is "points".
     """
 
     kind: Literal["normal", "uniform", "points"]
@@ -41,7 +42,7 @@ class Ingredients(NamedTuple):
 
 
 class ParameterRange(Protocol):
-    """A run of parameters of a network, as `Program.ranges` lists them."""
+    """The weights or biases of one layer of a network, as `Program.ranges` lists them."""
 
     @property
     def kind(self) -> str:
@@ -57,14 +58,14 @@ class ParameterRange(Protocol):
 
     @property
     def fan_in(self) -> int:
-        """Return the number of inputs of a unit."""
+        """Return the number of inputs of a unit of the layer."""
 
     @property
     def fan_out(self) -> int:
-        """Return the number of units."""
+        """Return the number of units of the layer."""
 
 
-def _fits(values: Sequence[float], parameters: int, key: str) -> None:
+def _check_length(values: Sequence[float], parameters: int, key: str) -> None:
     """Refuse a list that does not have one number for each parameter."""
     if len(values) != parameters:
         raise ScenarioError(f"initial.{key}: expected {parameters} numbers (one a parameter), got {len(values)}")
@@ -73,7 +74,7 @@ def _fits(values: Sequence[float], parameters: int, key: str) -> None:
 def _each(value: float | tuple[float, ...], parameters: int, key: str) -> NDArray[np.float64]:
     """Return one number for each parameter, shape (p,); a single number is repeated."""
     if isinstance(value, tuple):
-        _fits(value, parameters, key)
+        _check_length(value, parameters, key)
     return np.array(np.broadcast_to(np.asarray(value, dtype=np.float64), (parameters,)))
 
 
@@ -93,8 +94,8 @@ def _no_points(parameters: int) -> NDArray[np.float64]:
     return np.zeros((0, parameters))
 
 
-def _still(parameters: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the center and scale of a law that gives points."""
+def _zeros(parameters: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the center and scale of a law that lists points, which does not use them."""
     return np.zeros(parameters), np.zeros(parameters)
 
 
@@ -119,7 +120,7 @@ class Normal(Model):
         return not fixed, "a coordinate of scale 0 is not random" if fixed else "x_0 is normal"
 
     def ingredients(self, parameters: int, ranges: Sequence[ParameterRange] = ()) -> Ingredients:
-        """Return what draws x_0 in R^p; raises ScenarioError if a list does not have p entries."""
+        """Return the numbers that x_0 in R^p is drawn with; raises ScenarioError if a list does not have p entries."""
         center, scale = _each(self.center, parameters, "center"), _each(self.scale, parameters, "scale")
         return Ingredients("normal", center, scale, _no_points(parameters))
 
@@ -145,7 +146,10 @@ class Uniform(Model):
         return not fixed, "a coordinate with low = high is not random" if fixed else "x_0 is uniform on a box"
 
     def ingredients(self, parameters: int, ranges: Sequence[ParameterRange] = ()) -> Ingredients:
-        """Return what draws x_0 in R^p; raises ScenarioError if a list does not fit, or if low > high."""
+        """Return the numbers that x_0 in R^p is drawn with.
+
+        Raises ScenarioError if a list does not have p entries, or if low > high.
+        """
         low, high = _box(self.low, self.high, parameters)
         return Ingredients("uniform", (low + high) / 2, (high - low) / 2, _no_points(parameters))
 
@@ -163,10 +167,10 @@ class Points(Model):
         return False, "x_0 is chosen, not drawn; finitely many points have measure zero"
 
     def ingredients(self, parameters: int, ranges: Sequence[ParameterRange] = ()) -> Ingredients:
-        """Return what draws x_0 in R^p; raises ScenarioError if a point does not have p coordinates."""
+        """Return the points; raises ScenarioError if one does not have p coordinates."""
         for i, point in enumerate(self.points):
-            _fits(point, parameters, f"points.{i}")
-        return Ingredients("points", *_still(parameters), np.array(self.points, dtype=np.float64))
+            _check_length(point, parameters, f"points.{i}")
+        return Ingredients("points", *_zeros(parameters), np.array(self.points, dtype=np.float64))
 
 
 class Grid(Model):
@@ -188,20 +192,23 @@ class Grid(Model):
         return False, "x_0 is on a grid; finitely many points have measure zero"
 
     def ingredients(self, parameters: int, ranges: Sequence[ParameterRange] = ()) -> Ingredients:
-        """Return what draws x_0 in R^p; raises ScenarioError if a list does not fit, or over 10^7 numbers."""
+        """Return the points of the grid.
+
+        Raises ScenarioError if a list does not have p entries, or if the points have more than 10^7 coordinates.
+        """
         low, high = _box(self.low, self.high, parameters)
         counts = _each(self.count, parameters, "count").astype(np.int64).tolist()
         if math.prod(counts) * parameters > _GRID_LIMIT:
             raise ScenarioError(f"initial.count: {math.prod(counts)} points of {parameters} numbers are too many")
         axes = [
-            [line(a, b, Fraction(i, max(n - 1, 1))) for i in range(n)]
+            [linear(a, b, Fraction(i, max(n - 1, 1))) for i in range(n)]
             for a, b, n in zip(low, high, counts, strict=True)
         ]
-        return Ingredients("points", *_still(parameters), np.array(list(itertools.product(*axes)), dtype=np.float64))
+        return Ingredients("points", *_zeros(parameters), np.array(list(itertools.product(*axes)), dtype=np.float64))
 
 
 class _Network(Model):
-    """What He's and Glorot's laws share: weights by the size of their layer, biases of one scale."""
+    """The laws of He and of Glorot: the variance of a weight depends on its layer; all biases have one scale."""
 
     distribution: Literal["normal", "uniform"] = "normal"
     """The law of each weight; both have the same variance."""
@@ -226,7 +233,10 @@ class _Network(Model):
         )
 
     def ingredients(self, parameters: int, ranges: Sequence[ParameterRange] = ()) -> Ingredients:
-        """Return what draws x_0 in R^p; raises ScenarioError if `ranges` do not cover the parameters."""
+        """Return the numbers that x_0 in R^p is drawn with.
+
+        Raises ScenarioError if the weights and biases in `ranges` are not all of the parameters.
+        """
         scale = np.full(parameters, np.nan)
         for part in ranges:
             spread = self.bias
@@ -259,4 +269,4 @@ class Glorot(_Network):
 
 
 Initial = Annotated[Normal | Uniform | Points | Grid | He | Glorot, Field(discriminator="law")]
-"""The laws; a new one is a class above and its name here."""
+"""The laws."""
