@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from simsa.formats import Format
 from simsa.machine.reference import Execution, Interpreter
 from simsa.primitives.arithmetic import Number
-from simsa.primitives.operations import Term, total
+from simsa.primitives.operations import Contribution, total
 from simsa.tape.tape import ADJOINED, FLAGS, GUARDED, OUT, OUTS
 
 WEIGHTS = 6
@@ -97,7 +97,7 @@ def _from(word: Draw, first: int) -> Draw:
     return lambda n: word(first + n)
 
 
-def _plain(interpreter: Interpreter, k: int, run: Execution) -> Iterator[Term]:
+def _plain(interpreter: Interpreter, k: int, run: Execution) -> Iterator[Contribution]:
     """Yield what an instruction passes under its decision; weights are all 1."""
     one = interpreter.arithmetic.number(1)
     for j, row in enumerate(interpreter.partials(k, run)):
@@ -106,7 +106,7 @@ def _plain(interpreter: Interpreter, k: int, run: Execution) -> Iterator[Term]:
                 yield j, i, one, one, partial
 
 
-def _mixture(interpreter: Interpreter, k: int, run: Execution, draw: Draw) -> tuple[list[Term], bool]:
+def _mixture(interpreter: Interpreter, k: int, run: Execution, draw: Draw) -> tuple[list[Contribution], bool]:
     """Return what a tied instruction passes under random weights of its pieces, and whether these differ in value."""
     call, x, values = interpreter.calls[k], interpreter.operands(k, run), interpreter.results(k, run)
     of = interpreter.arithmetic.format

@@ -105,9 +105,9 @@ def compiled(expression: str, count: int, rule: dict[str, Any]) -> Program:
             size, stride = (ast.literal_eval(arg) for arg in args[1:])
             return [builder.apply("max", window) for window in windows(name, size, stride)]
         if name == "std":  # of v, with this number less than n in the divisor
-            return int(np.std(Array(builder, np.array(build(args[0]))), ddof=ast.literal_eval(args[1])).cells)
+            return int(np.std(Array(builder, np.array(build(args[0]))), ddof=ast.literal_eval(args[1])).entries)
         if name == "top_k":
-            return [int(entry) for entry in simsa.top_k(Array(builder, np.array(build(args[0]))), count).cells]
+            return [int(entry) for entry in simsa.top_k(Array(builder, np.array(build(args[0]))), count).entries]
         registers = [build(arg) for arg in args if name != "hinge_embedding" or arg is args[0]]
         if name == "clip_min" and isinstance(args[1], ast.Constant):  # max(x, 0)
             return builder.apply("relu", registers[:1])

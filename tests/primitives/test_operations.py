@@ -105,7 +105,7 @@ from simsa.program.symbolic import Array
 import numpy as np
 
 def f(x):
-    return Array(x.builder, np.array(x.builder.apply("product", x.cells.tolist())))
+    return Array(x.builder, np.array(x.builder.apply("product", x.entries.tolist())))
 """
 
 

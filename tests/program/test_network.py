@@ -11,7 +11,7 @@ import simsa
 from simsa.errors import ProgramError
 from simsa.program import Program, build
 from simsa.program.network import LOSSES
-from simsa.program.program import Layer
+from simsa.program.program import ParameterRange
 from tests.program.test_trace import convolution
 
 
@@ -120,11 +120,11 @@ def test_cross_entropy_of_equal_scores_is_the_logarithm_of_the_number_of_classes
 
 def test_layers_are_runs_of_parameters_weights_by_rows_then_bias():
     program = simsa.network([2, 3, 2])
-    assert program.layers == (
-        Layer("weight", 0, 6, 2, 3),
-        Layer("bias", 6, 9, 2, 3),
-        Layer("weight", 9, 15, 3, 2),
-        Layer("bias", 15, 17, 3, 2),
+    assert program.ranges == (
+        ParameterRange("weight", 0, 6, 2, 3),
+        ParameterRange("bias", 6, 9, 2, 3),
+        ParameterRange("weight", 9, 15, 3, 2),
+        ParameterRange("bias", 15, 17, 3, 2),
     )
 
 
@@ -139,7 +139,7 @@ def test_each_layer_is_one_dense():
 
 def test_biases_can_be_left_out():
     program = simsa.network([2, {"kind": "dense", "units": 3, "bias": True}, 2], bias=False)
-    assert [layer.kind for layer in program.layers] == ["weight", "bias", "weight"]
+    assert [layer.kind for layer in program.ranges] == ["weight", "bias", "weight"]
     x, row = draw(program, 1)
     scores = x[9:].reshape(2, 3) @ np.maximum(x[:6].reshape(3, 2) @ row[:2] + x[6:9], 0)
     np.testing.assert_allclose(program.value(x, row), MEANING["cross_entropy"](scores, row[2:]), rtol=1e-13)
@@ -175,7 +175,7 @@ def test_a_convolutional_network_is_its_layers():
         4,
     ]
     program = simsa.network(layers)
-    assert [(layer.kind, layer.stop, layer.fan_in, layer.fan_out) for layer in program.layers] == [
+    assert [(layer.kind, layer.stop, layer.fan_in, layer.fan_out) for layer in program.ranges] == [
         ("weight", 54, 18, 27),
         ("bias", 57, 18, 27),
         ("weight", 69, 6, 4),

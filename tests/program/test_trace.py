@@ -12,7 +12,7 @@ import simsa
 from simsa.errors import ProgramError
 from simsa.primitives import ROWS, Convention
 from simsa.program import Builder
-from simsa.program.symbolic import Decision
+from simsa.program.symbolic import BranchTable
 from tests.support import ROOT
 from tests.support.strategies import numbers
 
@@ -262,7 +262,7 @@ def test_a_condition_is_written_as_its_branch_table():
     made = simsa.trace(lambda x: np.where((x[0] > 0) & (x[1] <= x[0]), x[0], x[1]), 2)
     select = made.nodes[-1]
     reads = select.operands
-    (row, last) = select.rows
+    (row, last) = select.cases
     assert [(reads[g.left], g.relation, reads[g.right]) for g in row.guards] == [(0, ">", 2), (1, "<=", 0)]
     assert (reads[row.piece], reads[last.piece], last.guards) == (0, 1, ())
 
@@ -270,7 +270,7 @@ def test_a_condition_is_written_as_its_branch_table():
 def test_not_swaps_pieces_so_that_nan_goes_the_right_way():
     made = simsa.trace(lambda x: np.where(x[0] != 0, 1.0, 2.0), 1)
     select = made.nodes[-1]
-    assert [guard.relation for guard in select.rows[0].guards] == ["=="]
+    assert [guard.relation for guard in select.cases[0].guards] == ["=="]
     assert made.value([[0.0], [-0.0], [math.nan], [1.0]]).tolist() == [2.0, 2.0, 1.0, 1.0]
 
 
@@ -360,8 +360,8 @@ def test_conditions_that_explode_are_refused():
 
 def test_a_decision_that_is_cut_short_stays_one():
     below = ((0, "<", 1),)
-    assert Decision(((below, True),), False).trimmed() == Decision(((below, True),), False)
-    assert Decision(((below, True), (below, False)), False).trimmed() == Decision(((below, True),), False)
+    assert BranchTable(((below, True),), False).trimmed() == BranchTable(((below, True),), False)
+    assert BranchTable(((below, True), (below, False)), False).trimmed() == BranchTable(((below, True),), False)
 
 
 # ---------------------------------------------------------------- writing

@@ -22,7 +22,7 @@ from simsa.scenario import Scenario, hypotheses, json_schema, load, rows, warnin
 from simsa.scenario.batch import Batch
 from simsa.scenario.data import BUNDLED, Bundled
 from simsa.scenario.load import _lines
-from simsa.scenario.reals import curve, line, powers, rounded, uniforms
+from simsa.scenario.reals import geometric, linear, powers, rounded, uniforms
 from simsa.scenario.scales import LAWS, Scales
 from simsa.scenario.step_size import Log, Power
 from tests.support import ROOT
@@ -871,23 +871,23 @@ def test_log_uniform_is_correctly_rounded():
         with mpmath.workprec(250):
             low, high = mpmath.mpf(0.02), mpmath.mpf(0.9)
             exact = float(low * (high / low) ** (mpmath.mpf(share.numerator) / share.denominator))
-        assert curve(0.02, 0.9, share) == exact
-        assert line(0.02, 0.9, share) == float(Fraction(0.02) + share * (Fraction(0.9) - Fraction(0.02)))
+        assert geometric(0.02, 0.9, share) == exact
+        assert linear(0.02, 0.9, share) == float(Fraction(0.02) + share * (Fraction(0.9) - Fraction(0.02)))
 
 
 # The initial law.
 
 
-class Layer:
+class ParameterRange:
     def __init__(self, kind, start, stop, fan_in, fan_out):
         self.kind, self.start, self.stop, self.fan_in, self.fan_out = kind, start, stop, fan_in, fan_out
 
 
-LAYERS = (Layer("weight", 0, 6, 3, 2), Layer("bias", 6, 8, 3, 2))
+RANGES = (ParameterRange("weight", 0, 6, 3, 2), ParameterRange("bias", 6, 8, 3, 2))
 
 
-def ingredients(said, table, parameters=2, layers=()):
-    return said("", "", (f"initial={table}",)).initial.ingredients(parameters, layers)
+def ingredients(said, table, parameters=2, ranges=()):
+    return said("", "", (f"initial={table}",)).initial.ingredients(parameters, ranges)
 
 
 def test_initial_laws(said):
@@ -912,7 +912,7 @@ def test_initial_laws(said):
     ],
 )
 def test_initial_laws_of_networks(said, table, kind, weight, bias):
-    law = ingredients(said, table, 8, LAYERS)
+    law = ingredients(said, table, 8, RANGES)
     assert law.kind == kind
     assert law.center.tolist() == [0] * 8
     np.testing.assert_allclose(law.scale, [weight] * 6 + [bias] * 2, rtol=1e-15)

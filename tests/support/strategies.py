@@ -34,7 +34,7 @@ def rules(row):
     named = () if row.arity is not None and not row.tie_rows else RULES
     if row.name == "sort":
         named = RULES[1:]
-    elif row.round:
+    elif row.is_norm:
         named = ("zero", "nan")
     return st.sampled_from([None, *named, *row.ties])
 

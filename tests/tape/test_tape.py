@@ -93,9 +93,9 @@ def test_guards_of_the_same_two_operands_are_one_pair_and_draws_follow_the_piece
     chosen = builder.select([([(0, "<", zero)], 0), ([(zero, "<", 0), (1, ">", 0)], 1)], zero)
     tape = assemble(builder.finish([builder.apply("max", [chosen, *[1] * 4]), builder.apply("relu", [chosen])]))
     assert tape.pairs[:, 0].tolist() == [0, 0, 1] and tape.pairs[0, 1] == -tape.pairs[1, 1]
-    pieces = {ROWS[line[OP]].name: tape.pieces(k) for k, line in enumerate(tape.code)}
-    assert pieces == {"copy": 0, "select": 3, "max": 5, "relu": 2}
-    assert np.diff(tape.draws).tolist() == [(tape.pieces(k) + 3) // 4 for k in range(len(tape.code))]
+    weights = {ROWS[line[OP]].name: tape.mixture_weights(k) for k, line in enumerate(tape.code)}
+    assert weights == {"copy": 0, "select": 3, "max": 5, "relu": 2}
+    assert np.diff(tape.draws).tolist() == [(tape.mixture_weights(k) + 3) // 4 for k in range(len(tape.code))]
 
 
 def test_roundings_are_counted_along_the_longest_way_back() -> None:
