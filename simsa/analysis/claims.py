@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from simsa.analysis.intervals import LEVEL, Tally, holm
-from simsa.vocabulary import Event
+from simsa.vocabulary import Event, PointKind
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def evaluate(
                 "trajectories": tally.total if tally else 0,
                 "hits": tally.hits if tally else 0,
                 "estimate": None, "low": 0.0, "high": 1.0, "bound": 1.0, "level": level,
-                "method": "no such cell" if i is None else "not computed",
+                "method": "no such cell" if i is None else _not_computed(cells[i], claim.event),
                 "p_value": None, "adjusted": None, "holds": None,
             }  # fmt: skip
             entries.append(entry)
@@ -86,3 +86,10 @@ def evaluate(
             holds=corrected > 1 - level,
         )
     return entries
+
+
+def _not_computed(cell: Mapping[str, Any], event: str) -> str:
+    """Return that an event was not counted in a cell, with the reason if the summary has one."""
+    kinds = "final_kinds" if event in (PointKind.CLARKE, PointKind.ARTIFICIAL) else "tie_kinds"
+    why = (cell.get(kinds) or {}).get("why")
+    return f"not computed, because {why}" if why else "not computed"

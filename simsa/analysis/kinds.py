@@ -130,7 +130,7 @@ def tie_kinds(
     """
     landings = Landings.of(cell)
     who, total = landings.who, int(np.count_nonzero(landings.run))
-    why = "" if subject is not None or not who.size else "the program and the data are not at hand"
+    why = "" if subject is not None or not who.size else "only the records were read, without the program and the data"
     found: list[TieKind] = []
     certified, later, examined = 0, 0, who[:0]
     if subject is not None and who.size:
@@ -309,10 +309,10 @@ def _share(limit: int, effort: float, cost: float, cells: int) -> int:
 def _why_not(cell: Mapping[str, Any], field_name: str, limit: int, allowed: int) -> str:
     """Return why nothing is classified; empty if something can be."""
     if field_name not in cell:
-        return "points were not kept (record.points)"
+        return "the points were not recorded (record.points)"
     if not limit:
-        return "not asked for (record.classify)"
-    return "" if allowed else "the program or the data are too large for record.classify"
+        return "record.classify is 0"
+    return "" if allowed else "the program or the data are too large for a point to be classified in seconds"
 
 
 def seed_of(cell: Mapping[str, Any]) -> int:

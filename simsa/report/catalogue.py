@@ -10,7 +10,7 @@ from simsa.ensemble.resolve import resolve
 from simsa.errors import known
 from simsa.records.disk import read_json
 from simsa.report.section import Link, Paragraph, Section, Summary, Table, Text, marked
-from simsa.report.words import event
+from simsa.report.words import event, scales
 from simsa.scenario import load
 from simsa.vocabulary import Event, Met, PointKind, Verdict
 
@@ -100,7 +100,12 @@ def _claimed(summary: Summary) -> Iterator[tuple[str, ...]]:
     for number in dict.fromkeys(entry["claim"] for entry in summary["claims"]):
         mine = [entry for entry in summary["claims"] if entry["claim"] == number]
         first, tested = mine[0], [entry for entry in mine if entry["holds"] is not None]
-        row = (first["text"], event(summary, first), _scales(tested), first["claimed_text"])
+        row = (
+            first["text"],
+            event(summary, first),
+            scales([entry["c"] for entry in tested], digits=4),
+            first["claimed_text"],
+        )
         if not tested:
             yield (*row, "", "", first["method"])
             continue
@@ -151,15 +156,6 @@ def judged(summary: Summary) -> Iterator[tuple[str, ...]]:
             one["verdict"],
             "; ".join(h["hypothesis"] for h in one["hypotheses"] if h["state"] == REASONS[one["verdict"]]),
         )
-
-
-def _scales(entries: Sequence[Mapping[str, Any]]) -> str:
-    """Return the step scales of some cells: each of up to four, or the range of more.
-
-    entries: of claims, each with the c of its cell.
-    """
-    c = sorted({entry["c"] for entry in entries})
-    return ", ".join(f"{one:.4g}" for one in c) if len(c) <= 4 else f"{len(c)} from {c[0]:.4g} to {c[-1]:.4g}"
 
 
 def _measured(entries: Sequence[Mapping[str, Any]]) -> str:

@@ -400,7 +400,7 @@ def test_without_the_program_landings_are_bounded_by_the_sensitive_and_not_count
     (found,) = analysis.summarise(records_of(cell), HEADER)["cells"]
     assert (found["sensitive"], found["landed"], found["probability"]["landed"]["estimate"]) == (2, 0, None)
     assert found["probability"]["landed"]["bound"] == found["probability"]["sensitive"]["bound"]
-    assert found["tie_kinds"]["why"] == "the program and the data are not at hand"
+    assert found["tie_kinds"]["why"] == "only the records were read, without the program and the data"
     assert found["first_passage"]["estimate"] == [0, None, None, None]
 
 

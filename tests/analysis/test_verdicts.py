@@ -223,9 +223,8 @@ def test_nothing_that_speaks_against_is_consistent():
     landing = found[LANDING]
     assert (landing["cells"], landing["trajectories"], landing["hits"], landing["bound"]) == (2, 2000, 0, bound)
     assert landing["words"] == (
-        "None of 2,000 trajectories (2 step scales c from 0.25 to 0.5, tensorflow, exact) landed where AD's answer "
-        "depends on a tie (Sing or C) within 50 steps: its probability, averaged over these cells, is 0, between 0 and "
-        "0.001843, or one-sided at most 0.0015 (95% confidence each)."
+        "Landed where AD's answer depends on a tie (Sing or C) within 50 steps: none of 2,000 trajectories; "
+        "probability 0 % (0 to 0.184 %; one-sided, at most 0.15 %)."
     )
     assert {h["hypothesis"] for h in landing["hypotheses"]} == {"almost all x_0", "no step in F", "real numbers"}
     json.dumps(list(found.values()), allow_nan=False)
@@ -241,9 +240,9 @@ def test_a_landing_over_the_reals_at_drawn_c_contradicts():
 def test_a_landing_in_floating_point_decides_nothing():
     found = by_part(a_cell(landed=3, artificial=2, precision="float32"))
     assert found[LANDING]["verdict"] == found[CLARKE]["verdict"] == "not decided"
-    assert found[LANDING]["words"].endswith("The classification is certified for 3 of 3. Left open by: real numbers.")
+    assert found[LANDING]["words"].endswith("certified for 3 of 3 points. Hypotheses left open: real numbers.")
     (reals,) = [h for h in found[LANDING]["hypotheses"] if h["hypothesis"] == "real numbers"]
-    assert (reals["state"], reals["why"]) == ("open", "float32: rounding both makes and destroys landings")
+    assert (reals["state"], reals["why"]) == ("open", "in float32, rounding both makes and destroys landings")
     assert by_part(a_cell(precision="float32"))[LANDING]["verdict"] == "consistent"
 
 
@@ -269,7 +268,7 @@ def test_a_broken_hypothesis_is_no_contradiction(name, parts, hits):
     found = by_part(a_cell(landed=hits, artificial=hits), **{name: False})
     for part in (LANDING, SELECTION, CLARKE):
         assert (found[part]["verdict"] == "hypothesis not met") == (part in parts)
-    assert all("Not met: " in found[part]["words"] for part in parts)
+    assert all("Hypotheses not met: " in found[part]["words"] for part in parts)
 
 
 def test_unbounded_runs_break_a_hypothesis_of_the_limits_in_their_cell_alone():
@@ -280,10 +279,10 @@ def test_unbounded_runs_break_a_hypothesis_of_the_limits_in_their_cell_alone():
     ]  # fmt: skip
     broken = [h for h in found[1]["hypotheses"] if h["state"] == "not met"]
     assert [(h["hypothesis"], h["why"]) for h in broken] == [
-        ("x_k is bounded", "1 of 1000 runs left the ball or were not finite")
+        ("x_k is bounded", "1 of 1,000 runs left the ball or met a number that is not finite")
     ]
     landing = by_part(a_cell(), a_cell(unbounded=1))[LANDING]
-    assert "1 of them stopped early." in landing["words"] and landing["verdict"] == "consistent"
+    assert "1 trajectories stopped early." in landing["words"] and landing["verdict"] == "consistent"
 
 
 def test_a_scale_above_one_is_split_off_and_voids_no_other():
@@ -311,10 +310,14 @@ def test_a_landing_that_may_or_may_not_be_decides_nothing():
     """Sensitive points that are undecided, or that nobody looked at, are neither hits nor excluded."""
     undecided = by_part(a_cell(strata=[[5, 5, 0, 2]]))[LANDING]
     assert (undecided["verdict"], undecided["hits"], undecided["estimate"]) == ("not decided", 0, None)
-    assert undecided["words"].startswith("None of 1,000 trajectories, and perhaps 2 more, (c = 0.5")
+    assert ": none of 1,000 trajectories; 2 are undecided; probability 0 to 0.721 %." in undecided["words"]
     assert undecided["high"] == analysis.clopper_pearson(2, 1000)[1]
     unseen = by_part(a_cell(strata=[[83, 0, 0, 0]]))[LANDING]
-    assert unseen["verdict"] == "not decided" and "83 may have: its probability is at most 0.099 " in unseen["words"]
+    assert unseen["verdict"] == "not decided"
+    assert unseen["words"].endswith(
+        "not computed for the 83 of 1,000 trajectories for which it is possible, as sensitive points were not "
+        "examined; probability at most 9.88 %."
+    )
     some = by_part(a_cell(strata=[[5, 5, 1, 2]]))[LANDING]
     assert some["verdict"] == "contradicted", "one is known, over the reals, at drawn c"
 
@@ -341,7 +344,7 @@ def test_without_final_points_landings_still_decide_what_they_can():
     assert by_part(calm)[SELECTION]["verdict"] == "not decided"
     assert by_part(calm)[CLARKE]["verdict"] == "consistent", "none landed, so none is artificial"
     assert by_part(wild)[CLARKE]["verdict"] == "not decided"
-    assert by_part(wild)[CLARKE]["words"].startswith("It was not computed how many")
+    assert "not computed for 1,000 trajectories, as final points were not exam" in by_part(wild)[CLARKE]["words"]
 
 
 def test_cells_at_bad_scales_are_told_apart():
@@ -490,8 +493,8 @@ def test_three_conventions_with_the_same_bits_have_the_same_ends_and_say_so_once
     assert all(one == first for one in others)
     assert found["same_bits"] == {"compared": 1, "same": 1, "conventions": list(names)}
     text = " ".join(report.text(found, tmp_path).split())
-    assert text.count("same bits under all conventions (tensorflow, pytorch, jax) everywhere") == 1
-    assert text.count("Theorem 7, finite time") == 1 and "tensorflow and pytorch and jax, float64" in text
+    assert text.count("In all pairs of c and precision, the records are the same bits under all conventions") == 1
+    assert text.count("Theorem 7, finite time") == 1 and "tensorflow, pytorch, jax; float64" in text
     changed = records_of(cell, cell.assign_coords(convention="jax"))
     changed[1]["margin"] = changed[1]["margin"] * (1 + 2**-52)
     again = analysis.summarise(changed, HEADER, subject=subject)
@@ -798,12 +801,12 @@ def test_the_summary_and_its_text_have_everything(tmp_path):
     assert summary["codimension"]["zeros"] == 0
     assert {v["part"] for v in found["verdicts"]} >= {LANDING, SELECTION, CLARKE}
     printed = report.text(found, tmp_path)
-    assert "- holds in 2 of 2 cells: P(artificial) = 1/4: made so" in printed
-    assert "- REJECTED in 2 of 2 cells: P(landed) = 1: a mistake" in printed
-    assert "  c = 0.5, tensorflow, float64: found 0.25 (" in printed
-    assert "harmless/C/Sing" in printed and "0/1/0" in printed and "1 of 1" in printed
+    assert "- holds in 2 of 2 cells: P(artificial) = 1/4 (made so)" in printed
+    assert "- REJECTED in 2 of 2 cells: P(landed) = 1 (a mistake)" in printed
+    assert "  c = 0.25, 0.5; tensorflow; float64: found 0.25 (" in printed
+    assert "harmless  C  Sing  certified" in printed and "critical  artificial  not converged" in printed
     assert "bad step scales: none predicted" in printed
-    assert "- Theorem 7, finite time: hypothesis not met." in printed
+    assert "- Theorem 7, finite time (2 step scales c from 0.25 to 0.5; tensorflow; float64): hypothesis not" in printed
     assert printed.splitlines()[-1] == f"results: {tmp_path}"
 
 
@@ -866,8 +869,8 @@ def test_the_claims_of_a_scenario_are_tested_on_its_run(scenarios, tmp_path, mon
 
 
 def test_of_many_cells_those_with_landings_and_the_outermost_are_printed():
-    cells = [{"c": i, "sensitive": 3 if i in (100, 101) else 0} for i in range(200)]
-    found = [cell["c"] for cell in listed(cells)]
+    rows = [((str(i),), [{"c": i, "sensitive": 3 if i in (100, 101) else 0}]) for i in range(200)]
+    found = [cell["c"] for _, (cell,) in listed(rows)]
     assert len(found) == LISTED == 60 and found == sorted(found)
     assert {0, 1, 100, 101, 198, 199} <= set(found) and 50 not in found
-    assert listed(cells[:60]) == cells[:60]
+    assert listed(rows[:60]) == rows[:60]

@@ -294,16 +294,17 @@ def test_the_report_compares_landings_and_names_what_is_cut_off(said, tmp_path):
     subject = questions.subject(resolve(scenario), planned(scenario))
     found = analysis.summarise(read.cells(tmp_path), read.attributes(tmp_path), subject=subject)
     lines = report.text(found, tmp_path).splitlines()
-    at = lines.index("landed exactly and in floating point, on the same starts and minibatches:")
+    at = lines.index(
+        "landings in rational numbers and in floating point, from the same starts with the same minibatches:"
+    )
     assert lines[at + 1].split() == [
         "c",
         "precision",
         "both",
         "only",
-        "exactly",
+        "exact",
         "only",
-        "in",
-        "float",
+        "floating-point",
         "neither",
         "not",
         "classified",
@@ -312,10 +313,10 @@ def test_the_report_compares_landings_and_names_what_is_cut_off(said, tmp_path):
     counted = ("both", "only_exact", "only_float", "neither", "unclassified")
     counts = [str(pair[key]) for key in counted]
     assert lines[at + 2].split() == ["0.333333", "float64", *counts]
-    assert lines[at + 3] == "nothing landed in the other 1 of 2 comparisons"
+    assert lines[at + 3] == "Nothing landed in the other 1 of 2 comparisons."
     cut = [cell["too_long"] for cell in found["cells"]]
     assert cut[0] == cut[2] == 0 < cut[3]
-    assert lines[at + 4].startswith("exact trajectories that stopped because their numbers had more than sgd.bits bits")
+    assert lines[at + 4].startswith("Some exact trajectories stopped because their numbers had more than sgd.bits bits")
     assert f"0.37 ({cut[3]} of 60)" in " ".join(lines[at + 4 : at + 6])
 
 

@@ -28,6 +28,7 @@ from simsa.report.section import (
     marked,
     plain,
 )
+from simsa.report.words import families, grouped
 from tests.support import DATA
 
 STORED = DATA / "report"
@@ -47,9 +48,26 @@ def test_the_text_of_a_stored_summary_is_the_same_to_the_byte(name):
 
 def test_of_many_cells_sixty_are_listed_and_the_rest_counted():
     summary = stored("relu_net_small")
-    summary["cells"] = [{**summary["cells"][0], "c": 0.001 * k} for k in range(1, 101)]
+    summary["cells"] = [{**summary["cells"][0], "c": 0.001 * k, "tied": k} for k in range(1, 101)]
     lines = report.text(summary, Path("out")).splitlines()
-    assert lines[62] == "and 40 cells more, with 0 sensitive trajectories; summary.json has them"
+    assert lines[62] == "40 more cells, with 0 sensitive trajectories, are not listed; summary.json has them."
+
+
+def test_cells_that_differ_in_nothing_share_a_row():
+    """Only if each convention has the same c: a row names no cell that it is not about."""
+    cells = [
+        {"c": c, "convention": convention, "precision": "float64", "n": n}
+        for c, convention, n in [(0.1, "a", 1), (0.1, "b", 1), (0.2, "a", 1), (0.2, "b", 2), (0.3, "a", 1)]
+    ]
+    rows = grouped(cells, ["convention"], {"n": lambda cell: str(cell["n"])})
+    assert [row for row, _ in rows] == [("0.1, 0.2, 0.3", "a", "1"), ("0.1", "b", "1"), ("0.2", "b", "2")]
+    assert [len(some) for _, some in rows] == [3, 1, 1]
+    same = [{"c": 0.01 * k, "convention": one, "n": 0} for k in range(1, 37) for one in ("a", "b")]
+    ((row, some),) = grouped(same, ["convention"], {"n": lambda cell: str(cell["n"])})
+    assert row == ("36 from 0.01 to 0.36", "a, b", "0") and len(some) == len(same)
+    whole = [(one, two) for one in ("a", "b") for two in ("float64", "exact")]
+    named = [{"convention": one, "precision": two} for one, two in whole]
+    assert families(named) == "a, b; float64, exact" and families(named[1:3]) == "a, exact; b, float64"
 
 
 def test_an_unknown_state_of_a_hypothesis_raises():
