@@ -5,11 +5,15 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from simsa import rules
+from simsa import formats, rules
 from simsa.records import fields
 
 DOCS = Path(__file__).parent.parent / "docs"
-TABLES: dict[str, Callable[[], Iterator[str]]] = {"fields": fields.table, "rules": rules.table}
+TABLES: dict[str, Callable[[], Iterator[str]]] = {
+    "fields": fields.table,
+    "formats": formats.table,
+    "rules": rules.table,
+}
 """What yields the lines of each table. It stands between `<!-- NAME -->` and `<!-- end of NAME -->`."""
 
 

@@ -1,8 +1,9 @@
 """simsa: stochastic approximation with automatic differentiation, simulated and measured."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from simsa import calculus
 from simsa.errors import SimsaError
 from simsa.machine.evaluator import Machine
 from simsa.primitives import Convention
@@ -34,13 +35,24 @@ from simsa.program.functions import (
     where,
     zero,
 )
+from simsa.run import Run, load, normal, points, sweep, uniform
 
 if TYPE_CHECKING:
     import xarray
 
+    from simsa.calculus import Explanation
     from simsa.ensemble.replay import Replay
 
+
+def _explained(found: "Explanation", **options: Any) -> Any:
+    """Draw an explanation; matplotlib is imported when something is drawn."""
+    from simsa.plots.at_point import explanation
+
+    return explanation(found, **options)
+
+
 Program.evaluator = Machine()
+calculus.Explanation.drawer = staticmethod(_explained)
 
 __version__ = "0.1.0"
 
@@ -48,9 +60,11 @@ __all__ = [
     "Builder",
     "Convention",
     "Program",
+    "Run",
     "SimsaError",
     "apply",
     "artificial",
+    "calculus",
     "clip",
     "conv2d",
     "dense",
@@ -61,6 +75,7 @@ __all__ = [
     "hinge",
     "huber",
     "leaky_relu",
+    "load",
     "logsumexp",
     "max_pool1d",
     "max_pool2d",
@@ -68,16 +83,20 @@ __all__ = [
     "median",
     "minimum",
     "network",
+    "normal",
     "one_hot",
     "open_records",
     "piecewise",
+    "points",
     "relu",
     "relu6",
     "replay",
     "sigmoid",
     "softplus",
+    "sweep",
     "top_k",
     "trace",
+    "uniform",
     "where",
     "zero",
 ]
@@ -98,3 +117,8 @@ def replay(results: str | Path, cell: int, trajectory: int, first: int = 0, last
     from simsa.ensemble.replay import replay
 
     return replay(results, cell, trajectory, first, last)
+
+
+def __dir__() -> list[str]:
+    """Return what a user needs: the public names."""
+    return [*__all__, "__version__"]

@@ -6,12 +6,10 @@ mistake in a scenario are answered at once.
 
 import argparse
 import os
-import platform
 import shlex
 import signal
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,12 +18,7 @@ from simsa.drawing import drawer
 from simsa.errors import SimsaError
 
 if TYPE_CHECKING:
-    from simsa.ensemble.cost import Estimate
-    from simsa.ensemble.drive import Outcome, Say
-    from simsa.ensemble.plan import Plan
-    from simsa.ensemble.resolve import Resolved
-    from simsa.records.write import Records
-    from simsa.scenario import Scenario
+    from simsa.ensemble.executors import Executor
 
 DONE, BAD_INPUT, INTERRUPTED = 0, 2, 3
 """Exit codes."""
@@ -37,17 +30,25 @@ STEPS = 20
 """Steps that a replay prints, unless told otherwise."""
 
 
-def main(arguments: Sequence[str] | None = None, command: str = "simsa", apart: bool = False) -> int:
+def main(
+    arguments: Sequence[str] | None = None,
+    command: str = "simsa",
+    apart: bool = False,
+    executor: "Callable[[int], Executor] | None" = None,
+) -> int:
     """Run the command line and return the exit code: 0 done, 2 bad input, 3 interrupted.
 
     arguments: without the name of the command; those of the process if left out. command: how the user called
-    it, for messages that say what to type. apart: draw the figures of a short run in processes beside it.
+    it, for messages that say what to type. apart: draw the figures of a short run in processes beside it. executor:
+    returns, of the number of workers, what works on the blocks of a sweep; threads of this process if left out.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     chosen = _parser().parse_args(given)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's notice is a Ctrl-C
     try:
-        return _replay(chosen) if chosen.command == "replay" else _sweep(chosen, [*command.split(), *given], apart)
+        if chosen.command == "replay":
+            return _replay(chosen)
+        return _sweep(chosen, [*command.split(), *given], apart, executor)
     except KeyboardInterrupt:
         print("interrupted before there was anything to keep", file=sys.stderr)
         return INTERRUPTED
@@ -59,6 +60,36 @@ def main(arguments: Sequence[str] | None = None, command: str = "simsa", apart: 
         return BAD_INPUT
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def catalogue(root: Path, arguments: Sequence[str] | None = None) -> int:
+    """Run every scenario in full, or those named after --only, and write docs/results.md from their summaries.
+
+    root: the folder with scenarios/, results/ and docs/. Runs under results/ are continued, and summarised again:
+    claims may be new. The page is about every scenario; one without results, or with those of another version of its
+    file, is said to have none. arguments: without the name of the command; those of the process if left out. Returns
+    the exit code: 0 done, 1 a claim was rejected, 2 a scenario could not be run, 3 interrupted (the same line
+    continues).
+    """
+    page, results = root / "docs" / "results.md", root / "results"
+    files = {path.stem: path for path in sorted((root / "scenarios").glob("*.toml"))}
+    parser = argparse.ArgumentParser(description="run the catalogue of scenarios, and write docs/results.md")
+    parser.add_argument("--only", nargs="*", default=files, choices=files, metavar="NAME", help="what to run")
+    codes = [DONE]
+    for name in parser.parse_args(arguments).only:
+        codes.append(main(["sweep", str(files[name]), "--out", str(results / name), "--resume"]))
+        if codes[-1] == INTERRUPTED:
+            return INTERRUPTED
+    from simsa.records import disk
+    from simsa.report import catalogue, markdown
+
+    summaries = {name: catalogue.summary_of(file, results / name) for name, file in files.items()}
+    for name, found in summaries.items():
+        if isinstance(found, str):
+            print(f"{name}: {found}", file=sys.stderr)
+    disk.write(page, markdown.render(catalogue.sections(summaries)))
+    print(f"written: {page.relative_to(root)}")
+    return BAD_INPUT if BAD_INPUT in codes else int(any(map(catalogue.rejected, summaries.values())))
 
 
 class _Version(argparse.Action):
@@ -148,57 +179,45 @@ def _replay(chosen: argparse.Namespace) -> int:
     return DONE
 
 
-def _sweep(chosen: argparse.Namespace, typed: Sequence[str], apart: bool) -> int:
-    """Run a scenario from end to end; return the exit code."""
+def _quiet(line: str) -> None:
+    """Say nothing; a function of the module, as work that is done in another process takes it along."""
+
+
+def _sweep(
+    chosen: argparse.Namespace, typed: Sequence[str], apart: bool, executor: "Callable[[int], Executor] | None"
+) -> int:
+    """Run a scenario from end to end; return the exit code. The arguments are those of `main`; typed: all words."""
     from simsa.scenario import load, warnings
 
     scenario = load(chosen.file, chosen.set)
     folder: Path = chosen.out or Path("results") / scenario.scenario.name
-    from simsa.ensemble import drive
-    from simsa.ensemble.plan import choose, plan
-    from simsa.ensemble.resolve import resolve
-    from simsa.records import read, write
+    from simsa.run import perform
 
-    found = resolve(scenario)
-    made = plan(found)
-    say: Say = (lambda line: None) if chosen.quiet else _say
-    workers = chosen.workers or drive.usable_cores()
-    for warning in warnings(scenario, len(found.samples)):
+    ready = perform.prepare(scenario, chosen.workers, _quiet if chosen.quiet else _say, executor)
+    for warning in warnings(scenario, len(ready.found.samples)):
         _say(warning)
-    engines, reasons = choose(made, scenario.run.engine, workers)
-    _announce(made, made.estimate(engines), reasons, folder, workers, say)
+    for line in perform.announced(ready, folder):
+        ready.say(line)
     if chosen.dry_run:
         return DONE
-
-    there = read.exists(folder)
-    if there and not (chosen.resume or chosen.overwrite):
-        raise SimsaError(
-            f"{folder} holds results already: continue them with --resume, or replace them with --overwrite"
+    short = ready.seconds < SHORT
+    drawing = drawer(folder, ready.workers) if apart and short and ready.workers > 1 else nullcontext()
+    with drawing as draw:
+        records, todo = perform.opened(ready, folder, resume=chosen.resume, overwrite=chosen.overwrite)
+        (folder / perform.SCENARIO).write_bytes(chosen.file.read_bytes())
+        perform.provenance(
+            ready, folder, command=shlex.join(typed), file=chosen.file, put=chosen.set, keep=chosen.resume
         )
-    short = made.estimate(engines).seconds(workers) < SHORT
-    drawing = drawer(folder, workers) if apart and short and workers > 1 else nullcontext()
-    if there and chosen.overwrite:
-        write.erase(folder)
-    if there and chosen.resume:
-        records = write.Records.resume(folder, made.layout)
-        todo = drive.unfinished(records, say, workers)
-        say(f"{len(made.layout.blocks) - len(todo)} of {len(made.layout.blocks)} blocks are done already")
-    else:
-        records = write.Records.create(folder, made.layout)
-        todo = made.layout.blocks
-    _provenance(folder, scenario, chosen, typed, workers, keep=there and chosen.resume)
-
-    try:
-        with drawing as draw:
-            compiling = drive.warm_up(made, engines, say) if todo else 0.0
-            outcome = drive.run(made, records, todo, engines=engines, workers=workers, say=say, quiet=chosen.quiet)
+        try:
+            outcome, compiling = perform.performed(ready, records, todo, chosen.quiet)
             if not outcome.interrupted:
-                print(_report(found, made, records, outcome, compiling, workers, say, draw), flush=True)
+                summary = perform.summarised(ready, records, outcome, compiling)
+                print(_report(summary, folder, draw), flush=True)
                 return DONE
-    except KeyboardInterrupt:  # a second Ctrl-C, or one outside of the run
-        pass
+        except KeyboardInterrupt:  # a second Ctrl-C, or one outside of the run
+            pass
     again = [word for word in typed if word not in ("--resume", "--overwrite")] + ["--resume"]
-    kept, blocks = len(records.finished()), len(made.layout.blocks)
+    kept, blocks = len(records.finished()), len(ready.made.layout.blocks)
     print(
         f"interrupted: {kept} of {blocks} blocks are kept; continue with: {shlex.join(again)}",
         file=sys.stderr,
@@ -206,43 +225,10 @@ def _sweep(chosen: argparse.Namespace, typed: Sequence[str], apart: bool) -> int
     return INTERRUPTED
 
 
-def _report(
-    found: "Resolved",
-    made: "Plan",
-    records: "Records",
-    outcome: "Outcome",
-    compiling: float,
-    workers: int,
-    say: "Say",
-    draw: Callable[[], None] | None,
-) -> str:
-    """Write the summary, the figures, and the report as Markdown and HTML; return the report as text."""
-    from simsa import analysis, questions, report
-    from simsa.ensemble import drive
-    from simsa.records import disk, read
+def _report(summary: Mapping[str, Any], folder: Path, draw: Callable[[], None] | None) -> str:
+    """Write the figures, and the report as Markdown and HTML; return the report as text. draw: has figures drawn."""
+    from simsa import report
 
-    folder, speed = records.folder, outcome.traj_steps / outcome.seconds
-    timing = {
-        "traj_steps": outcome.traj_steps,
-        "seconds": outcome.seconds,
-        "traj_steps_per_second": speed,
-        "compile_seconds": compiling,
-        "workers": workers,
-        "block_seconds": sum(records.finished().values()),
-    }
-    if outcome.traj_steps:
-        say(f"done in {drive.duration(outcome.seconds)}: {speed:.3g} traj-steps/s on {workers} threads")
-    else:  # nothing was timed: what was said before still holds
-        timing = (disk.read_json(folder / "summary.json") or {}).get("timing", timing)
-    say("reading the records, and classifying sensitive and final points ...")
-    summary = analysis.summarise(
-        read.cells(folder),
-        read.attributes(folder),
-        subject=questions.subject(found, made),
-        claims=questions.claims(found.scenario),
-        timing=timing,
-    )
-    disk.write_json(folder / "summary.json", summary)
     if draw is None:
         from simsa import plots
 
@@ -251,75 +237,3 @@ def _report(
         draw()
     report.save(summary, folder)
     return report.text(summary, folder)
-
-
-def _announce(made: "Plan", cost: "Estimate", reasons: Sequence[str], folder: Path, workers: int, say: "Say") -> None:
-    """Say what is going to be done. reasons: a line for each engine, why it was chosen."""
-    from simsa.ensemble.drive import duration
-
-    layout = made.layout
-    blocks = len(layout.blocks)
-    samples = f"{len(made.rows)} samples{' of a stream for J' if made.descent.stream else ''}"
-    say(
-        f"{layout.header['name']}: {len(layout.cells)} cells x {layout.trajectories} trajectories x "
-        f"{layout.steps} steps = {cost.traj_steps:.3g} traj-steps "
-        f"({layout.parameters} parameters, {samples})"
-    )
-    say(
-        f"{blocks} blocks on {workers} threads, {_size(cost.bytes)} of records in {folder}"
-        f"{'' if layout.points else ' (without points)'}, roughly {duration(cost.seconds(min(workers, blocks)))}"
-    )
-    for reason in reasons:
-        say(reason)
-
-
-def _provenance(
-    folder: Path,
-    scenario: "Scenario",
-    chosen: argparse.Namespace,
-    typed: Sequence[str],
-    workers: int,
-    keep: bool,
-) -> None:
-    """Write where the records come from: the scenario, and an entry for each run that added to them."""
-    from simsa.records import disk, layout, read
-
-    (folder / "scenario.toml").write_bytes(chosen.file.read_bytes())
-    earlier = (disk.read_json(folder / "provenance.json") or {}).get("runs", []) if keep else []
-    this = {
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "command": shlex.join(typed),
-        "host": platform.node(),
-        "cpu": _cpu(),
-        "platform": platform.platform(),
-        "workers": workers,
-        "versions": layout.versions(),
-    }
-    origin = {
-        "scenario": scenario.scenario.name,
-        "seed": scenario.scenario.seed,
-        "digest": read.attributes(folder)["digest"],
-        "file": str(chosen.file.resolve()),
-        "set": chosen.set,
-        "runs": [*earlier, this],
-    }
-    disk.write_json(folder / "provenance.json", origin)
-
-
-def _cpu() -> str:
-    """Return the name of the processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:  # not Linux
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def _size(count: int) -> str:
-    """Return a number of bytes in words."""
-    unit, value = "B", float(count)
-    for larger in ("kB", "MB", "GB", "TB"):
-        if value >= 1000:
-            unit, value = larger, value / 1000
-    return f"{value:.3g} {unit}"

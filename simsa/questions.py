@@ -1,27 +1,21 @@
 """What the analysis is asked about a run, besides what its records say: J, the minibatches, and the known answers."""
 
 from collections.abc import Sequence
-from itertools import combinations, combinations_with_replacement
-from math import comb
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simsa import analysis, calculus
 from simsa.ensemble.plan import Plan
-from simsa.ensemble.replay import path
+from simsa.ensemble.replay import drawing, path
 from simsa.ensemble.resolve import Resolved
-from simsa.machine import Descent, draws, launch
+from simsa.machine import Descent
 from simsa.rules import SGD
 from simsa.scenario import Scenario
 from simsa.scenario.model import rational
 
 MOST_MINIBATCHES = 255
 """Minibatches beyond which they are not listed one by one: all subsets of eight samples."""
-
-FEW = 5000
-"""Trajectories, or numbers, up to which plain Python draws sooner than a kernel that may have to be compiled first."""
 
 STARTS = 256
 """Initial points whose bounding box stands for where runs begin."""
@@ -34,26 +28,19 @@ def subject(found: Resolved, made: Plan) -> analysis.Subject:
     """
     descent, rows, cells = made.descent, made.rows, made.layout.cells
 
-    few = len(cells) * made.layout.trajectories <= FEW
-    drawing: Any = draws if few else launch
+    draws = drawing(made)
 
     def minibatch(cell: int, trajectory: int, step: int) -> Sequence[int]:
-        found: Sequence[int] = next(drawing.minibatches(descent, len(rows), cells[cell].scale, trajectory, step))
-        return found
+        return next(draws.minibatches(descent, len(rows), cells[cell].scale, trajectory, step))
 
     def fresh(cell: int, trajectory: int, step: int) -> NDArray[np.float64]:
-        found: NDArray[np.float64] = drawing.streamed(descent, cells[cell].scale, trajectory, step)
-        return found
+        return draws.streamed(descent, cells[cell].scale, trajectory, step)
 
     def points(cell: int, trajectory: int) -> NDArray[np.float64]:
         return path(made, cells[cell], trajectory, looked_at(descent.steps))
 
     count = min(STARTS, made.layout.trajectories)
-    p = made.layout.parameters
-    if few and count * p <= FEW:
-        starts = np.array([draws.initial_point(descent, cells[0].scale, t, p) for t in range(count)]).reshape(count, p)
-    else:
-        starts = launch.initial_points(descent, cells[0].scale, 0, count, p)
+    starts = draws.initial_points(descent, cells[0].scale, 0, count, made.layout.parameters)
     return analysis.Subject(
         objectives={label: calculus.objective(made_of, rows) for label, made_of in found.programs.items()},
         minibatch=minibatch,
@@ -79,26 +66,9 @@ def looked_at(steps: int) -> NDArray[np.int64]:
 def drawable(descent: Descent, n: int) -> list[tuple[int, ...]] | None:
     """Return every minibatch that can be drawn from n samples, or None if there are more than MOST_MINIBATCHES.
 
-    descent: names the law of minibatches and their size; raises ValueError if the law is unknown.
+    descent: names the law of minibatches and their size.
     """
-    size = descent.size
-    match descent.law:
-        case "full":
-            return [tuple(range(n))]
-        case "uniform_subset":
-            sizes = [*range(1, n + 1)]
-        case "reshuffled":
-            sizes = sorted({min(size, n), n % size or min(size, n)})
-        case "fixed_size" if descent.replace:
-            few = comb(n + size - 1, size) <= MOST_MINIBATCHES
-            return list(combinations_with_replacement(range(n), size)) if few else None
-        case "fixed_size":
-            sizes = [size]
-        case law:
-            raise ValueError(f"unknown law of minibatches '{law}'")
-    if sum(comb(n, k) for k in sizes) > MOST_MINIBATCHES:
-        return None
-    return [batch for k in sizes for batch in combinations(range(n), k)]
+    return descent.batches.every(n, descent.size, descent.replace, MOST_MINIBATCHES)
 
 
 def claims(scenario: Scenario) -> list[analysis.Claim]:

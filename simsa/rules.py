@@ -6,7 +6,7 @@ rational numbers, and printed. Each coordinate is treated alike.
 
 import ast
 import keyword
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -58,6 +58,10 @@ class Rule:
             if not all(isinstance(node, _SYNTAX) for node in nodes) or not all(map(_computed, nodes)):
                 raise ValueError(f"{self.name}: expected numbers, names, + - * / and {FUNCTIONS}, got '{text}'")
 
+    def __reduce__(self) -> "tuple[Callable[[str], Rule], tuple[str]]":
+        """Be pickled as a name: there is one object of a rule in a process, and rules are compared by identity."""
+        return rule, (self.name,)
+
     @property
     def steps(self) -> tuple[tuple[str, str], ...]:
         """Return (name, expression) of all that is computed in a step, the change last."""
@@ -101,14 +105,21 @@ RULES: dict[str, Rule] = {row.name: row for row in (SGD, HEAVY_BALL)}
 """Every row by its name."""
 
 
-def register(rule: Rule) -> None:
+def register(row: Rule) -> None:
     """Add a rule of your own, before `simsa.scenario` is imported: then scenarios may name it as `sgd.rule`.
 
     Raises ValueError if there is one of this name.
     """
-    if rule.name in RULES:
-        raise ValueError(f"there is a rule '{rule.name}' already")
-    RULES[rule.name] = rule
+    if row.name in RULES:
+        raise ValueError(f"there is a rule '{row.name}' already")
+    RULES[row.name] = row
+
+
+def rule(name: str) -> Rule:
+    """Return the rule of a name; raises ValueError if there is none."""
+    if name not in RULES:
+        raise ValueError(f"unknown rule '{name}'; expected one of {', '.join(map(repr, RULES))}")
+    return RULES[name]
 
 
 def table() -> Iterator[str]:

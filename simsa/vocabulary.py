@@ -76,6 +76,22 @@ class TieKind(Word):
     UNDECIDED = "undecided"
 
 
+class Event(Word):
+    """What may happen to a trajectory, whose probability a claim may give; `docs/definitions.md` has each.
+
+    An observable that is hit is an event, too, and is called by the observable's name.
+    """
+
+    LANDED = "landed"
+    SENSITIVE = "sensitive"
+    TIED = "tied"
+    UNBOUNDED = "unbounded"
+    NOT_FINITE = "not_finite"
+    ARTIFICIAL = "artificial"
+    CLARKE = "clarke"
+    SETTLED = "settled"
+
+
 class PointKind(Word):
     """What a point is for a function (`calculus.classify`).
 

@@ -7,20 +7,21 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+pytest.register_assert_rewrite("tests.support")
+
 # The first call of a kernel compiles it, which no deadline should count.
 settings.register_profile("simsa", deadline=None, print_blob=True)
 settings.load_profile("simsa")
 
-SCENARIOS = Path(__file__).parent.parent / "scenarios"
-
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compile into pytest's own cache, unless told where, and draw without a screen.
+    """Compile into pytest's own cache, unless told where, draw without a screen, and let other processes import simsa.
 
-    Set before any test module imports the kernels; workers of pytest-xdist inherit it.
+    Set before any test module imports the kernels; workers of pytest-xdist, and what tests start, inherit it.
     """
     os.environ.setdefault("SIMSA_CACHE_DIR", str(config.rootpath / ".pytest_cache" / "kernels"))
     os.environ.setdefault("MPLBACKEND", "Agg")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(config.rootpath), os.environ.get("PYTHONPATH", "")])
     # A shell's background job starts with Ctrl-C ignored, and so would what it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -37,6 +38,6 @@ def programs(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def scenarios() -> Path:
+def scenarios(pytestconfig: pytest.Config) -> Path:
     """Return the folder of the scenarios that come with simsa."""
-    return SCENARIOS
+    return pytestconfig.rootpath / "scenarios"

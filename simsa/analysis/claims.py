@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from simsa.analysis.intervals import LEVEL, Tally, holm
+from simsa.vocabulary import Event, PointKind
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,15 @@ def evaluate(
     test, `adjusted` Holm's; `holds` is whether it is above 1 - level. With probability at least `level` no true claim
     is rejected, and a claim that holds lies in its interval. An entry is None in `holds` if there was nothing to
     test; one whose event is unknown of some trajectories has no estimate, and is rejected only if they do not matter.
+    Raises SimsaError for an event that is neither an `Event` nor counted.
     """
     entries: list[dict[str, Any]] = []
     tested: list[tuple[dict[str, Any], Tally]] = []
     for number, claim in enumerate(claims):
         about: list[int | None] = [i for i, cell in enumerate(cells) if claim.concerns(cell)]
         for i in about or [None]:
+            if i is not None and claim.event not in tallies[i]:
+                Event(claim.event)  # raises if there is none; some are not counted where nobody says what points are
             tally = None if i is None else tallies[i].get(claim.event)
             entry: dict[str, Any] = {
                 "claim": number,
@@ -62,7 +66,7 @@ def evaluate(
                 "trajectories": tally.total if tally else 0,
                 "hits": tally.hits if tally else 0,
                 "estimate": None, "low": 0.0, "high": 1.0, "bound": 1.0, "level": level,
-                "method": "no such cell" if i is None else "not computed",
+                "method": "no such cell" if i is None else _not_computed(cells[i], claim.event),
                 "p_value": None, "adjusted": None, "holds": None,
             }  # fmt: skip
             entries.append(entry)
@@ -82,3 +86,10 @@ def evaluate(
             holds=corrected > 1 - level,
         )
     return entries
+
+
+def _not_computed(cell: Mapping[str, Any], event: str) -> str:
+    """Return that an event was not counted in a cell, with the reason if the summary has one."""
+    kinds = "final_kinds" if event in (PointKind.CLARKE, PointKind.ARTIFICIAL) else "tie_kinds"
+    why = (cell.get(kinds) or {}).get("why")
+    return f"not computed, because {why}" if why else "not computed"

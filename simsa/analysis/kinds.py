@@ -13,6 +13,7 @@ from simsa.analysis.estimates import SETTLED, still
 from simsa.analysis.intervals import LEVEL, Stratum, Tally
 from simsa.analysis.landings import Landing, Landings
 from simsa.errors import ProgramError
+from simsa.formats import EXACT, recorded
 from simsa.records.status import Status
 from simsa.vocabulary import PointKind, TieKind
 
@@ -102,14 +103,9 @@ class Subject:
         return self._ties[question]
 
 
-HELD: dict[str, type[np.floating[Any]]] = {"float64": np.float64, "float32": np.float32, "exact": np.float64}
-"""What a cell of each precision holds its samples as."""
-
-
 def _held(rows: NDArray[np.float64], cell: Mapping[str, Any]) -> NDArray[np.float64]:
     """Return samples as the format of a cell holds them, in float64."""
-    held = HELD[_precision(cell)]
-    return rows if held is np.float64 else rows.astype(held).astype(np.float64)
+    return recorded(_precision(cell)).rounded(rows)
 
 
 def _precision(cell: Mapping[str, Any]) -> str:
@@ -134,7 +130,7 @@ def tie_kinds(
     """
     landings = Landings.of(cell)
     who, total = landings.who, int(np.count_nonzero(landings.run))
-    why = "" if subject is not None or not who.size else "the program and the data are not at hand"
+    why = "" if subject is not None or not who.size else "only the records were read, without the program and the data"
     found: list[TieKind] = []
     certified, later, examined = 0, 0, who[:0]
     if subject is not None and who.size:
@@ -146,7 +142,7 @@ def tie_kinds(
             at = np.searchsorted(who, examined)
             again = _tied_later(cell, examined, landings.step[at])
             lost = np.isin(found, (TieKind.C, TieKind.SING))
-            rounded = _precision(cell) == "exact"  # its rational point may be tied where its float64 is not
+            rounded = _precision(cell) == EXACT  # its rational point may be tied where its float64 is not
             unsure = np.isin(found, [TieKind.UNDECIDED, *[TieKind.ROUNDING] * rounded])
             later = int(np.count_nonzero(again & ~lost & ~unsure))
             landings.outcome[at] = np.select(
@@ -195,7 +191,7 @@ def _asked(
     if len(set(questions.values())) > allowed:
         some = _drawn(some, allowed, cell)
     objective = subject.objective(cell)
-    key = (str(np.asarray(cell["convention"])), _precision(cell) == "float32")  # what the samples are held as
+    key = (str(np.asarray(cell["convention"])), recorded(_precision(cell)).name)  # what the samples are held as
     return some, [subject.tie(objective, key, *questions[t]) for t in some.tolist()]
 
 
@@ -313,10 +309,10 @@ def _share(limit: int, effort: float, cost: float, cells: int) -> int:
 def _why_not(cell: Mapping[str, Any], field_name: str, limit: int, allowed: int) -> str:
     """Return why nothing is classified; empty if something can be."""
     if field_name not in cell:
-        return "points were not kept (record.points)"
+        return "the points were not recorded (record.points)"
     if not limit:
-        return "not asked for (record.classify)"
-    return "" if allowed else "the program or the data are too large for record.classify"
+        return "record.classify is 0"
+    return "" if allowed else "the program or the data are too large for a point to be classified in seconds"
 
 
 def seed_of(cell: Mapping[str, Any]) -> int:

@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 
 from simsa.analysis.landings import Landing, Landings
+from simsa.formats import EXACT
 from simsa.records.fields import FIELDS
 from simsa.records.status import Status
-
-EXACT = "exact"
 
 
 def pairs(records: Sequence[Mapping[str, Any]], landings: Sequence[Landings]) -> list[dict[str, Any]]:

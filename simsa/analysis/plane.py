@@ -11,6 +11,7 @@ from simsa.analysis.kinds import ASSIGNMENTS, DUAL, Subject
 from simsa.analysis.landings import Landing, Landings
 from simsa.calculus.curves import crossings
 from simsa.errors import ProgramError
+from simsa.formats import EXACT
 from simsa.vocabulary import PointKind, TieKind
 
 Array = NDArray[np.float64]
@@ -84,7 +85,7 @@ def plane(
 
 def _chosen(cells: Sequence[dict[str, Any]]) -> list[int]:
     """Return the cell with most landings and the one nearest in c without, of floating-point ones if there are some."""
-    floating = [i for i, cell in enumerate(cells) if cell["precision"] != "exact"] or list(range(len(cells)))
+    floating = [i for i, cell in enumerate(cells) if cell["precision"] != EXACT] or list(range(len(cells)))
     best = max(floating, key=lambda i: (cells[i]["landed"], -abs(i - len(cells) // 2)))
     family = [i for i in floating if all(cells[i][key] == cells[best][key] for key in ("convention", "precision"))]
     calm = [i for i in family if not cells[i]["sensitive"] and i != best]

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simsa.analysis.intervals import LEVEL
+from simsa.formats import FLOAT64, recorded
 
 SHARE, MOST, LEAST = 2.5, 200, 40
 """The slope is fitted to the nearest sqrt(SHARE n) of n margins, at most so many and at least so many: a lesser share
@@ -17,9 +18,6 @@ WINDOWS = (1, 2, 4, 8)
 
 DECADE = 10.0
 """The nearest margin is at most the largest that is fitted over this: so near must runs have come."""
-
-UNIT = {"float64": 2.0**-53, "float32": 2.0**-24, "exact": 2.0**-53}
-"""Unit roundoffs; exact margins are rounded to float64 when they are stored."""
 
 SPACINGS = 64
 """Margins below so many units of rounding (of numbers near 1) are grains of the format, and are not fitted."""
@@ -57,7 +55,7 @@ class Slope:
     smallest: float | None
 
 
-def codimension(margins: ArrayLike, precision: str = "float64", level: float = LEVEL) -> Slope:
+def codimension(margins: ArrayLike, precision: str = FLOAT64.name, level: float = LEVEL) -> Slope:
     """Return the slope of log P(0 < margin <= eps) against log eps as eps falls to 0, where the tail is a power law.
 
     margins: the smallest |guard| of each trajectory, >= 0; inf and nan count as never near. Given that a margin is in
@@ -72,7 +70,7 @@ def codimension(margins: ArrayLike, precision: str = "float64", level: float = L
     slope changes much over the range. What is left of such a change is what the interval is widened for: it is the hull
     of the likelihood-ratio intervals from the nearest margins, and from a half, a quarter and an eighth of them
     (WINDOWS), and few enough are used (MOST) that the interval is never narrow. Trajectories are independent, so
-    margins are; steps of one trajectory need not be. Source: Hill, Annals of Statistics 3 (1975). Raises KeyError for
+    margins are; steps of one trajectory need not be. Source: Hill, Annals of Statistics 3 (1975). Raises SimsaError for
     an unknown precision.
 
     >>> rng = np.random.default_rng(0)
@@ -85,7 +83,7 @@ def codimension(margins: ArrayLike, precision: str = "float64", level: float = L
     every = np.asarray(margins, np.float64)
     zeros = int(np.count_nonzero(every == 0))
     positive = np.sort(every[np.isfinite(every) & (every > 0)])
-    floor = SPACINGS * UNIT[precision]
+    floor = SPACINGS * recorded(precision).unit
     near = positive[positive > floor]
     wanted = min(int((SHARE * near.size) ** 0.5), MOST)
     end = float(near[wanted]) if near.size > wanted else floor

@@ -27,9 +27,9 @@ from simsa.analysis.plane import plane
 from simsa.analysis.scales import bad_scales
 from simsa.analysis.scaling import codimension, nearness
 from simsa.analysis.verdicts import verdicts
-from simsa.vocabulary import Asked
+from simsa.vocabulary import Asked, Event
 
-EVENTS = ("landed", "sensitive", "tied", "unbounded", "not_finite", "settled")
+EVENTS = (Event.LANDED, Event.SENSITIVE, Event.TIED, Event.UNBOUNDED, Event.NOT_FINITE, Event.SETTLED)
 """What a probability is estimated for, besides kinds of final points."""
 
 
@@ -101,7 +101,7 @@ def _cell(
     ties, landings = tie_kinds(cell, index, subject, cells, level)
     landed = landings.tally()
     known: dict[str, Tally] = {
-        event: landed if event == "landed" else Tally.of({**final, **count}[event], total) for event in EVENTS
+        event: landed if event == Event.LANDED else Tally.of({**final, **count}[event], total) for event in EVENTS
     }
     observed = observables(cell, level)
     hits = {name: found["hit"]["hits"] for name, found in observed.items() if "hit" in found}

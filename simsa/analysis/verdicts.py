@@ -9,6 +9,7 @@ from typing import Any
 
 from simsa.analysis.intervals import LEVEL, Interval, Stratum, Tally
 from simsa.analysis.landings import joined, landed
+from simsa.formats import EXACT
 from simsa.vocabulary import Asked, Met, PointKind, Verdict
 
 TAKEN = "at predicted bad scales some c alpha_k is 1/lambda for a constant eigenvalue lambda"
@@ -75,11 +76,11 @@ def _finite_time(cells: Cells, said: Said, bad: Mapping[str, Any] | None, level:
     if any(one["hypothesis"] == Asked.ALMOST_ALL_C and one["state"] == Met.AS_STATED for one in said):
         avoids = _met(Asked.GOOD_STEPS, Met.AS_STATED, "c is drawn from a density, and bad c are countably many")
     elif bad and bad["computed"]:
-        where = "elsewhere " if bad["cells"] else ""
-        why = f"{where}no bad step that was found is taken; others may be in bricks that were not sampled"
+        where = "at the other scales " if bad["cells"] else ""
+        why = f"{where}no step is one of the bad steps that were found; bricks that were not sampled may have others"
         avoids = _met(Asked.GOOD_STEPS, Met.OPEN, why)
     needs = [*_finite(said), _said(said, Asked.STARTS, cells), avoids, _reals(cells)]
-    event = f"landed where AD's answer depends on a tie (Sing or C) within {cells[0]['steps']} steps"
+    event = f"Landed where AD's answer depends on a tie (Sing or C) within {_steps(cells)}"
     return _verdict("7", "finite time", cells, needs, joined(map(landed, cells)), event, _certified(cells), level)
 
 
@@ -90,7 +91,7 @@ def _bad_steps(cells: Cells, said: Said, level: float) -> dict[str, Any]:
         _said(said, Asked.STARTS, cells),
         _met(Asked.GOOD_STEPS, Met.NOT_MET, TAKEN),
     ]
-    event = f"landed in Sing or C within {cells[0]['steps']} steps, at predicted bad step scales"
+    event = f"Landed in Sing or C within {_steps(cells)}, at predicted bad step scales"
     return _verdict("7", "bad steps", cells, needs, joined(map(landed, cells)), event, _certified(cells), level)
 
 
@@ -101,10 +102,10 @@ def _limits(cells: Cells, said: Said, level: float) -> dict[str, Any]:
     """
     names = (Asked.VANISHING, Asked.DIVERGENT, Asked.UNIT, Asked.BATCHES)
     needs = [*_finite(said), *(_said(said, name, cells) for name in names), _bounded(cells)]
-    needs.append(_met(Asked.ENDLESS, Met.OPEN, "the run is finite: a run that has not settled may do so later"))
-    event = "had not come near a selection critical point at the end"
+    needs.append(_met(Asked.ENDLESS, Met.OPEN, "a run is finite, and one that has not converged may do so later"))
+    event = f"Not converged to a selection critical point after {_steps(cells)}"
     tally = _joined([_of_kind(cell, PointKind.NOT_SETTLED) for cell in cells])
-    return _verdict("4", "limits are selection critical", cells, needs, tally, event, "", level)
+    return _verdict("4", "limits are selection critical", cells, needs, tally, event, "", level, "final points")
 
 
 def _artificial(cells: Cells, said: Said, at_bad: bool, level: float) -> dict[str, Any]:
@@ -117,17 +118,17 @@ def _artificial(cells: Cells, said: Said, at_bad: bool, level: float) -> dict[st
         Tally.of(0, cell["trajectories"]) if _none_landed(cell) else _of_kind(cell, PointKind.ARTIFICIAL)
         for cell in cells
     ]
-    event = "ended at an artificial critical point"
+    event = f"At an artificial critical point after {_steps(cells)}"
+    sure = _certified(cells, "final_kinds")
     return _verdict(
-        "4",
-        "limits are Clarke critical",
-        cells,
-        needs,
-        _joined(tallies),
-        event,
-        _certified(cells, "final_kinds"),
-        level,
+        "4", "limits are Clarke critical", cells, needs, _joined(tallies), event, sure, level, "final points"
     )
+
+
+def _steps(cells: Cells) -> str:
+    """Return how many steps a run has, in words: "1 step", "1,000 steps"."""
+    steps: int = cells[0]["steps"]
+    return f"{steps:,} step" + "s" * (steps != 1)
 
 
 def _none_landed(cell: Mapping[str, Any]) -> bool:
@@ -159,22 +160,24 @@ def _finite(said: Said) -> Hypotheses:
 def _bounded(cells: Cells) -> dict[str, Any]:
     """Return whether all runs stayed in the ball, and finite."""
     left, total = _left(cells), sum(c["trajectories"] for c in cells)
-    why = f"{left} of {total} runs left the ball or were not finite" if left else f"all {total} runs stayed in the ball"
+    why = f"{left:,} of {total:,} runs left the ball or met a number that is not finite"
+    if not left:
+        why = f"all {total:,} runs stayed in the ball"
     return _met(Asked.BOUNDED, Met.NOT_MET if left else Met.AS_STATED, why)
 
 
 def _reals(cells: Cells) -> dict[str, Any]:
     """Return whether the cells were computed over the reals."""
     precision = cells[0]["precision"]
-    exact = precision == "exact"
-    why = "rational arithmetic" if exact else f"{precision}: rounding both makes and destroys landings"
+    exact = precision == EXACT
+    why = "rational arithmetic" if exact else f"in {precision}, rounding both makes and destroys landings"
     return _met(Asked.REALS, Met.AS_STATED if exact else Met.OPEN, why)
 
 
 def _certified(cells: Cells, key: str = "tie_kinds") -> str:
     """Return of how many points that were classified the calculus is certain; empty if there were none."""
     sure, classified = (sum(cell.get(key, {}).get(name, 0) for cell in cells) for name in CERTAIN[key])
-    return f" The classification is certified for {sure:,} of {classified:,}." if classified else ""
+    return f" The classification is certified for {sure:,} of {classified:,} points." if classified else ""
 
 
 CERTAIN = {"tie_kinds": ("certified", "classified"), "final_kinds": ("certified", "stuck")}
@@ -204,8 +207,12 @@ def _verdict(
     event: str,
     certified: str,
     level: float,
+    points: str = "sensitive points",
 ) -> dict[str, Any]:
-    """Return a verdict by the rule of `verdicts`, with its words."""
+    """Return a verdict by the rule of `verdicts`, with its words.
+
+    points: what has to be classified for it.
+    """
     broken, unknown = ([h for h in needs if h["state"] == state] for state in (Met.NOT_MET, Met.OPEN))
     found = None if tally is None else tally.interval(level)
     if broken:
@@ -218,34 +225,19 @@ def _verdict(
         verdict = Verdict.NOT_DECIDED if unknown else Verdict.CONTRADICTED
     total = sum(cell["trajectories"] for cell in cells)
     scales = sorted({cell["c"] for cell in cells})
-    c = f"c = {scales[0]:.6g}"
-    which = "its probability, averaged over these cells," if len(cells) > 1 else "its probability"
-    if len(scales) > 1:
-        c = f"{len(scales)} step scales c from {scales[0]:.4g} to {scales[-1]:.4g}"
-    where = f"{c}, {cells[0]['convention']}, {cells[0]['precision']}"
-    if tally is None or found is None or not total:
-        words = f"It was not computed how many of {total:,} trajectories ({where}) {event}."
-    elif not tally.examined:
-        may = sum(stratum.size for stratum in tally.strata)
-        words = (
-            f"It was not computed how many of {total:,} trajectories ({where}) {event}; {may:,} may have: {which} is "
-            f"at most {found.bound:.2g} ({level:.0%} confidence)."
-        )
+    words = f"{event}: {_counted(tally, total, points)}"
+    if tally is not None and tally.examined and found is not None:
+        words += f"; probability {limits(found)}.{certified}"
+    elif tally is not None and found is not None and tally.total:
+        words += f"; probability at most {_percent(found.bound)} %."
     else:
-        who = f"{tally.hits:,} of {total:,} trajectories" if tally.hits else f"none of {total:,} trajectories"
-        may, many = (sum(stratum[i] for stratum in tally.strata) for i in (0, 1))
-        if may > many:
-            who = f"{tally.hits or 'none'} of {many:,} examined, of {may:,} candidates among {total:,} trajectories"
-        if tally.unknown:
-            who += f", and perhaps {tally.unknown:,} more,"
-        words = f"{who[0].upper()}{who[1:]} ({where}) {event}: {which} is {limits(found)}.{certified}"
-    early = sum(cell["unbounded"] + cell["not_finite"] + cell["too_long"] for cell in cells)
-    if early:
-        words += f" {early:,} of them stopped early."
+        words += "."
+    if early := sum(cell["unbounded"] + cell["not_finite"] + cell["too_long"] for cell in cells):
+        words += f" {early:,} trajectories stopped early."
     reasons = broken or (unknown if verdict == Verdict.NOT_DECIDED and tally is not None and tally.hits else [])
     if reasons:
         listed = "; ".join(h["hypothesis"] for h in reasons)
-        words += f" {'Not met' if broken else 'Left open by'}: {listed}."
+        words += f" {'Hypotheses not met' if broken else 'Hypotheses left open'}: {listed}."
     return {
         "theorem": theorem,
         "part": part,
@@ -268,10 +260,40 @@ def _verdict(
     }
 
 
-def limits(found: Interval) -> str:
-    """Return the limits of a probability in words: the two-sided interval, and the one-sided bound."""
-    estimate = "" if found.estimate is None else f"{found.estimate:.4g}, "
-    return (
-        f"{estimate}between {found.low:.4g} and {found.high:.4g}, or one-sided at most {found.bound:.2g} "
-        f"({found.level:.0%} confidence each)"
+def _counted(tally: Tally | None, total: int, points: str) -> str:
+    """Return in words how many of `total` trajectories had an event, and how many were examined.
+
+    points: what was not examined, if that is why it is not known.
+    """
+    if tally is None or not total:
+        return f"not computed for {total:,} trajectories, as {points} were not examined"
+    candidates, examined = (sum(stratum[i] for stratum in tally.strata) for i in (0, 1))
+    among = f"all {total:,} trajectories"
+    if candidates < total:
+        among = f"the {candidates:,} of {total:,} trajectories for which it is possible"
+    if not tally.examined:
+        return f"not computed for {among}, as {points} were not examined"
+    words = f"{tally.hits:,}" if tally.hits else "none"
+    words += (
+        f" of {examined:,} examined, drawn from {among}" if candidates > examined else f" of {total:,} trajectories"
     )
+    return words + (f"; {tally.unknown:,} are undecided" if tally.unknown else "")
+
+
+def limits(found: Interval) -> str:
+    """Return a probability in words, as percentages: "about 8 % (5 to 12 %)", or "0 % (0 to 3 %; at most 2.5 %)".
+
+    In brackets is the exact two-sided interval; where nothing was found, also the exact one-sided bound. Where there is
+    no estimate, the limits stand alone.
+    """
+    low, high = _percent(found.low), _percent(found.high)
+    if found.estimate is None:
+        return f"{low} to {high} %"
+    if not found.estimate:
+        return f"0 % ({low} to {high} %; one-sided, at most {_percent(found.bound)} %)"
+    return f"about {_percent(found.estimate)} % ({low} to {high} %)"
+
+
+def _percent(probability: float) -> str:
+    """Return a probability in percent, to three digits, without the sign."""
+    return f"{100 * probability:.3g}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from simsa.machine.reference import Execution, Interpreter
 from simsa.primitives import ROWS, Primitive
-from simsa.primitives.operations import Selection, Table
+from simsa.primitives.operations import EvaluatedTable, Selection
 from simsa.tape.tape import FLAGS, GUARDED, OP
 
 
@@ -56,7 +56,7 @@ def tied(interpreter: Interpreter, k: int, run: Execution) -> bool:
     return guarded(interpreter, k) and run.margins[k] == 0
 
 
-def table(interpreter: Interpreter, k: int, run: Execution) -> Table:
+def table(interpreter: Interpreter, k: int, run: Execution) -> EvaluatedTable:
     """Return the branch table of a selection: (left - right, relation, can be tied), ..., and a decision, by row.
 
     Empty if it has none. Guards that ask for NaN are left out, with their rows: they concern floating point only.

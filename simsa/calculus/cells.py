@@ -26,7 +26,7 @@ from simsa.calculus.series import Along, Series, UndecidedError
 from simsa.errors import ProgramError
 from simsa.machine.reference import FLOAT64, Execution, Interpreter
 from simsa.primitives.arithmetic import Arithmetic
-from simsa.primitives.operations import SIGNS, spelled
+from simsa.primitives.operations import SIGNS, format_product
 from simsa.tape.tape import OUT, OUTS, Tape
 
 Array = NDArray[np.float64]
@@ -257,8 +257,8 @@ def finish(terms: list[Term], cell: Cell) -> None:
 def decided(term: Term, cell: Cell, run: Execution) -> Any:
     """Return the decision of the selection where the cell is, under its signs; raises _Fork if one is missing."""
     k, beside = cell.k, term.beside
-    operands, judge = beside.operands(k, run), _Signs(term, cell, run)
-    return branches.selection(beside, k).beside(beside.calls[k], operands, run.decisions[k], judge)
+    operands, signs = beside.operands(k, run), _Signs(term, cell, run)
+    return branches.selection(beside, k).resolve_tie(beside.calls[k], operands, run.decisions[k], signs)
 
 
 class _Signs:
@@ -517,14 +517,14 @@ def _refuse_at_once(terms: list[Term], limit: int) -> None:
             if slopes and rank([*rows, *slopes]) == len(rows) + len(slopes):
                 rows, counts = [*rows, *slopes], [*counts, _most(term, k)]
             if prod(counts) > limit:
-                number = spelled(counts)
+                number = format_product(counts)
                 raise ProgramError(f"at least {number} cells meet at this point, over the limit of {limit}; use limit=")
 
 
 def _most(term: Term, k: int) -> int:
     """Return how many cells the first guards of a tied selection cut if they are independent."""
     beside, run = term.beside, term.run
-    return branches.selection(beside, k).cells(beside.calls[k], beside.operands(k, run), run.decisions[k])
+    return branches.selection(beside, k).regions(beside.calls[k], beside.operands(k, run), run.decisions[k])
 
 
 def lone_guards(term: Term) -> dict[int, list[Slope]]:
@@ -558,7 +558,7 @@ def _first_guards(term: Term, cell: Cell, k: int) -> Iterator[Slope]:
         forms = forms_of(term, cell)
         operands = [form(forms.values[r]) for r in term.beside.reads[k]]
         x = term.beside.operands(k, term.run)
-        for group in selection.equals(term.beside.calls[k], x, term.run.decisions[k]):
+        for group in selection.tied_groups(term.beside.calls[k], x, term.run.decisions[k]):
             yield from ((operands[i] - operands[group[0]]).slope() for i in group[1:])
         return
     for i, (guards, _) in enumerate(branches.table(term.beside, k, term.run)):

@@ -137,7 +137,7 @@ def _height(interpreter: Interpreter, run: Execution, guard: _Guard, decision: A
     return interpreter.arithmetic.functions[guard.factor](turned)
 
 
-STEPS = {"floor": "sin", "round_even": "cos"}
+ZERO_AT_JUMPS = {"floor": "sin", "round_even": "cos"}
 """What vanishes, of π x, where a function to the integers jumps; a guard of it is 0 there, and jumps itself."""
 
 
@@ -145,8 +145,8 @@ STEPS = {"floor": "sin", "round_even": "cos"}
 def _factors(interpreter: Interpreter, k: int) -> list[_Guard]:
     """Return what is watched besides the guards of selection k: factors of the sides that are compared with 0."""
     row, tape = branches.primitive(interpreter, k), interpreter.tape
-    if row.step is not None:
-        return [_Guard(k, 0, STEPS[row.step])]
+    if row.step_function is not None:
+        return [_Guard(k, 0, ZERO_AT_JUMPS[row.step_function])]
     zero = set(tape.constant_registers[tape.constant_values == 0].tolist())
     reads = tape.operand(k).tolist()
     found = []

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from simsa.machine.reference import FLOAT64
 from simsa.primitives import INNER, ROW
 from simsa.primitives.arithmetic import Arithmetic, formula
-from simsa.primitives.texts import FUNCTIONS, OPERANDS, STEPS
+from simsa.primitives.texts import FUNCTIONS, OPERANDS, STEP_FUNCTIONS
 
 Tangent = NDArray[np.float64] | None
 
@@ -156,7 +156,7 @@ def _step(name: str) -> Callable[..., Dual]:
 
 
 DUAL = Arithmetic(
-    dual, {"norm": _norm} | {name: (_step if name in STEPS else _function)(name) for name in sorted(FUNCTIONS)}
+    dual, {"norm": _norm} | {name: (_step if name in STEP_FUNCTIONS else _function)(name) for name in sorted(FUNCTIONS)}
 )
 """The arithmetic of dual numbers for the reference interpreter."""
 

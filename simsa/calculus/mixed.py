@@ -16,7 +16,7 @@ import numpy as np
 from simsa.machine.reference import FLOAT64, Execution, Interpreter
 from simsa.primitives import INNER, ROW
 from simsa.primitives.arithmetic import Arithmetic, formula
-from simsa.primitives.texts import FUNCTIONS, STEPS
+from simsa.primitives.texts import FUNCTIONS, STEP_FUNCTIONS
 from simsa.tape.tape import OUT, OUTS, Tape
 
 LONGEST = 4096
@@ -75,7 +75,7 @@ def _function(name: str) -> Callable[..., Any]:
 
     def apply(*args: Any) -> Any:
         if all(map(proved, args)):
-            if name in STEPS:
+            if name in STEP_FUNCTIONS:
                 return Fraction(math.floor(args[0]) if name == "floor" else round(args[0]))
             known = KNOWN.get((name, args[0]))
             if known is not None and len(args) == 1:
@@ -101,7 +101,7 @@ def functions_of(
 
     The norm is the root of a sum of squares: it is asked for only where it is not 0.
     """
-    found = {name: (step if name in STEPS else function)(name) for name in sorted(FUNCTIONS)}
+    found = {name: (step if name in STEP_FUNCTIONS else function)(name) for name in sorted(FUNCTIONS)}
     return {**found, "norm": lambda x: found["sqrt"](reduce(add, [v * v for v in x]))}
 
 

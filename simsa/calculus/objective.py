@@ -164,7 +164,7 @@ def norms(interpreter: Interpreter, run: Execution) -> list[int]:
     return [
         k
         for k, line in enumerate(interpreter.code)
-        if ROWS[line[OP]].round and line[FLAGS] & needed == needed and run.margins[k] == 0
+        if ROWS[line[OP]].is_norm and line[FLAGS] & needed == needed and run.margins[k] == 0
     ]
 
 

@@ -16,7 +16,7 @@ from simsa.calculus.mixed import mixed
 from simsa.calculus.objective import Objective, executions, point, resolve, terms
 from simsa.errors import ProgramError
 from simsa.machine.reference import Execution, Interpreter
-from simsa.primitives.operations import spelled
+from simsa.primitives.operations import format_product
 from simsa.program.program import Program
 from simsa.tape.tape import ADJOINED, FLAGS, OUT
 
@@ -87,7 +87,7 @@ def selection_operator(
     if closure == "full":
         counts = [branches.count(objective.interpreter, k) for term in every for k in term.run.decisions]
         if prod(counts) > limit:
-            number = spelled(counts)
+            number = format_product(counts)
             raise ProgramError(
                 f"{number} branch assignments, over the limit of {limit}; use closure='local', or limit="
             )
@@ -142,11 +142,10 @@ def distinct(entries: Iterable[tuple[Assignment, Array]]) -> Entries:
 def combine(terms: list[Entries], limit: int) -> Entries:
     """Return the mean of one gradient of each term, in all combinations; sums run in order, as in a minibatch."""
     total = distinct(terms[0])
-    for i, term in enumerate(terms[1:], 1):
+    for term in terms[1:]:
         rest = distinct(term)
         if len(total) * len(rest) > limit:
-            counts = [len(total), *(len(distinct(t)) for t in terms[i:])]
-            raise ProgramError(f"up to {prod(counts)} sums of the terms' gradients, over the limit of {limit}")
+            raise ProgramError(f"more than {limit} sums of the terms' gradients, which is the limit")
         total = distinct((a + b, g + h) for a, g in total for b, h in rest)
     return distinct((a, g / len(terms)) for a, g in total) if len(terms) > 1 else total
 
@@ -182,7 +181,9 @@ def _local(objective: Objective, sample: int, x: Array, term: Term, tol: float, 
     allowed = {k: branches.options(beside, k, term.run, limit) for k in term.tied}
     counts = [len(decisions) for decisions in allowed.values()]
     if prod(counts) > limit:
-        raise ProgramError(f"{spelled(counts)} branch assignments agree locally, over the limit of {limit}; use limit=")
+        raise ProgramError(
+            f"{format_product(counts)} branch assignments agree locally, over the limit of {limit}; use limit="
+        )
     entries: list[tuple[Assignment, Array]] = []
     whole, total = True, 0
     for run, options in _followed(term, limit):

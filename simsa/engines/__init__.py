@@ -4,7 +4,7 @@ Adding one is adding a class and its entry in `ENGINES`. Its bits are those of t
 """
 
 from simsa.engines.compiled import Interpreter, Specialised
-from simsa.engines.engine import Engine, Task, Work
+from simsa.engines.engine import Draws, Engine, Task, Work
 from simsa.engines.plain import Exact, Reference
 from simsa.errors import SimsaError
 
@@ -26,4 +26,4 @@ def cheapest(task: Task, work: Work) -> tuple[Engine, str]:
     return ENGINES[best], f"{best} engine, done first ({told}, compilation included)" if len(costs) > 1 else best
 
 
-__all__ = ["ENGINES", "Engine", "Exact", "Interpreter", "Reference", "Specialised", "Task", "Work", "cheapest"]
+__all__ = ["ENGINES", "Draws", "Engine", "Exact", "Interpreter", "Reference", "Specialised", "Task", "Work", "cheapest"]

@@ -2,7 +2,8 @@
 
 from typing import ClassVar
 
-from simsa.engines.engine import DATUM, DRAW, PARAMETER, STREAMED, Engine, Rate, Say, Task, Work
+from simsa.engines.engine import DATUM, DRAW, PARAMETER, STREAMED, Draws, Engine, Rate, Say, Task, Work
+from simsa.formats import FLOAT32, FLOAT64
 from simsa.machine import launch
 from simsa.machine.layout import merged
 from simsa.machine.progress import Progress
@@ -20,22 +21,27 @@ class Interpreter(Engine):
     """Two walks over the tape, for a block of lanes at once."""
 
     name = launch.INTERPRETER
+    draws: ClassVar[Draws] = launch
     rates: ClassVar[dict[str, Rate]] = {
-        "float64": Rate(operand=0.13e-9, instruction=3.2e-9, pair=7e-9),
-        "float32": Rate(operand=0.07e-9, instruction=1.6e-9, pair=7e-9),
+        FLOAT64.name: Rate(operand=0.13e-9, instruction=3.2e-9, pair=7e-9),
+        FLOAT32.name: Rate(operand=0.07e-9, instruction=1.6e-9, pair=7e-9),
     }
 
     def refuses(self, task: Task) -> str:
         """Return why a task is refused, or nothing."""
         if name := task.tape.without_loop:
             return f"it has no loop for {name}"
-        return "" if task.precision in launch.PRECISIONS else f"it computes with {' and '.join(launch.PRECISIONS)} only"
+        if not task.descent.stream and task.descent.batches.kernel(task.descent.replace) is None:
+            return f"it does not draw minibatches by the law '{task.descent.law}'"
+        if task.precision in self.rates:
+            return ""
+        return f"it computes with {' and '.join(self.rates)} only, not with {task.precision}"
 
     def seconds(self, task: Task, work: Work) -> float:
         """Return the seconds of one core, ready."""
         law, tape = task.descent, task.tape
         taken = work.trajectories * work.steps * tape.parameters * PARAMETER
-        taken += work.gradients * (0 if law.law == "full" else DRAW)
+        taken += work.gradients * (DRAW if law.batches.random else 0)
         taken += work.gradients * tape.data * (STREAMED if law.stream else 0)
         each = self.rates[task.precision].of(tape) + tape.data * DATUM
         return taken + (work.gradients + work.values / 3) * each

@@ -1,9 +1,9 @@
 """What an engine is asked: whether it runs a task, what that costs, and to begin a block and go on with it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,12 +68,27 @@ class Rate:
         return len(tape.operands) * self.operand + len(tape.code) * self.instruction + pairs * self.pair
 
 
+class Draws(Protocol):
+    """What draws random numbers apart from a run: plain Python (`machine.draws`), or kernels (`machine.launch`)."""
+
+    def minibatches(self, descent: Descent, n: int, c: Scale, trajectory: int, first: int = 0) -> Iterator[list[int]]:
+        """Yield I_first, I_{first + 1}, ... of a trajectory, samples out of n in the order drawn."""
+
+    def streamed(self, descent: Descent, c: Scale, trajectory: int, step: int) -> NDArray[np.float64]:
+        """Return the fresh samples of one step of a trajectory, (size, d)."""
+
+    def initial_points(self, descent: Descent, c: Scale, first: int, count: int, p: int) -> NDArray[np.float64]:
+        """Return x_0 of trajectories first, ..., first + count - 1, (count, p)."""
+
+
 class Engine(ABC):
     """One way to run trajectories."""
 
     name: ClassVar[str]
     parallel: ClassVar[bool] = True
     """Whether blocks run at the same time on several threads."""
+    draws: ClassVar[Draws]
+    """What draws its random numbers."""
 
     @abstractmethod
     def refuses(self, task: Task) -> str:

@@ -2,22 +2,26 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from simsa.engines.engine import Engine, Rate, Say, Task, Work
+from simsa import formats
+from simsa.engines.engine import Draws, Engine, Rate, Say, Task, Work
 from simsa.errors import SimsaError
-from simsa.machine import exact
+from simsa.formats import EXACT, INNOCUOUS
+from simsa.machine import draws, exact
+from simsa.machine.floating import arithmetic
 from simsa.machine.progress import Progress
-from simsa.machine.reference import ARITHMETICS
 from simsa.machine.replay import Walker
 from simsa.machine.task import ExactSteps, Scale
-from simsa.scenario.schema import EXACT
+
+NO_STEPS = "the task has no step sizes without rounding"
 
 
 class Plain(Engine):
     """Steps in plain Python, one trajectory after the other."""
 
     parallel = False
+    draws: ClassVar[Draws] = draws
     rate = Rate(operand=6e-6, instruction=45e-6)
 
     @abstractmethod
@@ -55,12 +59,24 @@ class Reference(Plain):
 
     def refuses(self, task: Task) -> str:
         """Return why a task is refused, or nothing."""
-        return "" if task.precision in ARITHMETICS else f"it computes with {' and '.join(ARITHMETICS)} only"
+        if task.precision == EXACT:
+            return f"it computes in floating point only, not with {EXACT}"
+        row = formats.find(task.precision)
+        if not (row.native or row.widened):
+            return (
+                f"it computes with formats of NumPy's, and with others of at most {INNOCUOUS} bits in the middle of "
+                f"float64's range, not with {row.name}"
+            )
+        if row.sums not in ("", row.name):
+            return f"it accumulates sums in the format itself, and {row.name} asks for {row.sums}"
+        if (most := max(len(task.rows), task.descent.size)) > row.counts:
+            return f"it counts at most {row.counts} samples in {row.name}, there are {most}"
+        return ""
 
     def walker(self, task: Task) -> Walker:
         """Return what takes the steps of a task."""
         descent = task.descent
-        kind = ARITHMETICS[task.precision]
+        kind = arithmetic(formats.find(task.precision))
         return Walker(task.tape, task.rows, kind, rule=descent.rule, constants=descent.numbers)
 
     def gamma(self, task: Task, c: Scale) -> Sequence[Any]:
@@ -75,9 +91,9 @@ class Exact(Plain):
 
     def refuses(self, task: Task) -> str:
         """Return why a task is refused, or nothing."""
-        if task.exact is None or task.precision != EXACT:
-            return "it computes with rational numbers only"
-        return exact.refusal(task.tape) or ""
+        if task.precision != EXACT:
+            return f"it computes with rational numbers only, not with {task.precision}"
+        return NO_STEPS if task.exact is None else exact.refusal(task.tape) or ""
 
     def walker(self, task: Task) -> Walker:
         """Return what takes the steps of a task."""
@@ -93,5 +109,5 @@ class Exact(Plain):
 def _exact(task: Task) -> ExactSteps:
     """Return what rational numbers need; raises SimsaError if the task does not have it."""
     if task.exact is None:
-        raise SimsaError("the task has no step sizes without rounding")
+        raise SimsaError(NO_STEPS)
     return task.exact

@@ -63,7 +63,7 @@ def work(layout: Layout, descent: Descent, n: int, cells: int = 1, cores: int = 
     """Return how much work some cells of a layout are, on so many cores; n: samples that J is the mean over."""
     trajectories = layout.trajectories * cells
     evaluated = min(descent.objective_trajectories, layout.trajectories) * cells
-    gradients = trajectories * layout.steps * _samples(descent, n)
+    gradients = trajectories * layout.steps * descent.batches.mean(n, descent.size)
     return Work(trajectories, layout.steps, gradients, evaluated * len(layout.checkpoints) * n, cores)
 
 
@@ -80,13 +80,3 @@ def block_size(layout: Layout, seconds: float, smallest: int = SMALLEST_BLOCK) -
         max(SHORTEST_BLOCK / max(seconds, 1e-12), cells * trajectories / BLOCKS),
     )
     return int(max(smallest, 2 ** math.floor(math.log2(max(most, 1)))))
-
-
-def _samples(descent: Descent, n: int) -> float:
-    """Return the expected number of samples in a minibatch."""
-    return {
-        "full": float(n),
-        "uniform_subset": n / (2 - 0.5 ** (n - 1)),
-        "fixed_size": float(descent.size),
-        "reshuffled": n / math.ceil(n / max(descent.size, 1)),
-    }[descent.law]

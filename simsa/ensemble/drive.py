@@ -1,23 +1,21 @@
-"""Run a plan: blocks on a pool of threads (the kernels release the GIL), each stored as soon as it is done.
+"""Run a plan: an executor works on its blocks, and each is stored by whoever computed it, as soon as it is done.
 
-Results do not depend on the number of threads: a trajectory's random numbers are a function of its own
-number.
+Results depend neither on the executor nor on the number of workers: a trajectory's random numbers are a function of its
+own number.
 """
 
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from queue import SimpleQueue
-from threading import Thread
+from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simsa.ensemble.executors import Executor
 from simsa.ensemble.plan import Engines, Plan
 from simsa.machine import evaluator
 from simsa.records.layout import Block
@@ -67,16 +65,44 @@ def warm_up(plan: Plan, engines: Engines, say: Say) -> float:
     return time.perf_counter() - began
 
 
-def unfinished(records: Records, say: Say, workers: int = 1) -> list[Block]:
-    """Return the blocks that have still to be run, those damaged on disk among them."""
+@dataclass(frozen=True)
+class Job:
+    """What is done with a block of a plan: compute it, and store it. It can be pickled, and be done in another process.
+
+    engines: by convention and precision. say: takes a line if something has to be compiled; where a job is pickled, it
+    is a function of a module.
+    """
+
+    plan: Plan = field(repr=False)
+    records: Records = field(repr=False)
+    engines: Engines
+    say: Say
+
+    def __call__(self, block: Block) -> float:
+        """Compute and store a block; return the seconds that computing it took."""
+        cell = self.plan.layout.cells[block.cell]
+        began = time.perf_counter()
+        values: Mapping[str, NDArray[Any]] = self.engines[cell.convention, cell.precision].run(
+            self.plan.task(cell), c=cell.scale, first=block.first, count=block.count, say=self.say
+        )
+        if self.plan.observables:
+            values = {**values, **observed(self.plan, values["snapshots"])}
+        seconds = time.perf_counter() - began
+        self.records.write(block, values, seconds)
+        return seconds
+
+
+def unfinished(records: Records, say: Say, executor: Executor) -> list[Block]:
+    """Return the blocks that have still to be run, those damaged on disk among them. executor: what reads them."""
     kept = list(records.finished())
-    with ThreadPoolExecutor(workers) as pool:
-        damaged = [block for block, intact in zip(kept, pool.map(records.intact, kept), strict=True) if not intact]
-    for block in damaged:
-        say(f"block {block.name} is damaged on disk; it will be computed again")
-        records.forget(block)
-    done = set(kept) - set(damaged)
-    return [block for block in records.layout.blocks if block not in done]
+    intact = dict(executor.map(records.intact, kept))
+    for block in kept:
+        if isinstance(found := intact[block], BaseException):
+            raise found
+        if not found:
+            say(f"block {block.name} is damaged on disk; it will be computed again")
+            records.forget(block)
+    return [block for block in records.layout.blocks if not intact.get(block)]
 
 
 def run(
@@ -84,72 +110,45 @@ def run(
     records: Records,
     blocks: Iterable[Block],
     *,
-    workers: int,
+    executor: Executor,
     say: Say,
     engines: Engines,
     quiet: bool = False,
 ) -> Outcome:
     """Run blocks of a plan and store them.
 
-    workers: threads. engines: by convention and precision, ready (`warm_up`). say: takes lines for the user. quiet: no
-    progress. Ctrl-C: the blocks in flight are finished and stored, and the outcome says `interrupted`; a second Ctrl-C
-    raises KeyboardInterrupt at once. An error in a block is raised when the other blocks in flight are stored.
+    executor: works on the blocks. engines: by convention and precision, ready (`warm_up`). say: takes lines for the
+    user. quiet: no progress. Ctrl-C: the blocks in flight are finished and stored, and the outcome says `interrupted`;
+    a second Ctrl-C raises KeyboardInterrupt at once. An error in a block is raised when the other blocks in flight are
+    stored.
     """
     layout = plan.layout
     todo = list(blocks)
     total = len(layout.cells) * layout.trajectories * layout.steps
     work = sum(block.count for block in todo) * layout.steps
-    waiting, done, news = deque(todo), list[Block](), SimpleQueue[Block | BaseException]()
-
-    def work_off() -> None:
-        """Take one block after the other until none is waiting."""
+    errors, interrupted, began = list[BaseException](), False, time.perf_counter()
+    waiting = takewhile(lambda block: not (errors or interrupted), todo)
+    outcomes = executor.map(Job(plan, records, engines, say), waiting)
+    with _progress(total, total - work, say, quiet) as advance:
         while True:
             try:
-                block = waiting.popleft()
-            except IndexError:
-                return
-            try:
-                compute(block)
-            except BaseException as error:  # to be raised in the user's thread
-                news.put(error)
-                return
-            done.append(block)
-            news.put(block)
-
-    def compute(block: Block) -> None:
-        cell = layout.cells[block.cell]
-        began = time.perf_counter()
-        engine = engines[cell.convention, cell.precision]
-        values: Mapping[str, NDArray[Any]] = engine.run(
-            plan.task(cell), c=cell.scale, first=block.first, count=block.count, say=say
-        )
-        if plan.observables:
-            values = {**values, **observed(plan, values["snapshots"])}
-        records.write(block, values, time.perf_counter() - began)
-
-    # Plain threads and not an executor: a Ctrl-C inside of `submit` would leave a thread nobody knows of.
-    # Daemons, so that a second Ctrl-C can end the process at once: only what is in flight is lost.
-    threads = [Thread(target=work_off, name=f"simsa-{i}", daemon=True) for i in range(workers)]
-    interrupted, began = False, time.perf_counter()
-    with _progress(total, total - work, say, quiet) as advance:
-        try:
-            for thread in threads:
-                thread.start()
-            for _ in todo:
-                heard = news.get()
-                if isinstance(heard, BaseException):
-                    raise heard
-                advance(heard.count * layout.steps)
-        except KeyboardInterrupt:
-            interrupted = True
-        finally:
-            waiting.clear()
-            if interrupted:
+                for block, outcome in outcomes:
+                    if isinstance(outcome, BaseException):
+                        errors.append(outcome)
+                    else:
+                        advance(block.count * layout.steps)
+                break
+            except KeyboardInterrupt:
+                if interrupted:
+                    raise
+                interrupted = True
                 say("stopping when the blocks in flight are done; Ctrl-C again drops them")
-            while any(thread.is_alive() for thread in threads):
-                time.sleep(0.01)
-    steps = sum(block.count for block in done) * layout.steps
-    return Outcome(steps, time.perf_counter() - began, interrupted)
+    seconds = time.perf_counter() - began
+    if errors:
+        raise errors[0]
+    done = records.finished()  # with what an iteration may have lost to a Ctrl-C
+    steps = sum(block.count for block in todo if block in done) * layout.steps
+    return Outcome(steps, seconds, interrupted)
 
 
 def observed(plan: Plan, snapshots: NDArray[np.floating[Any]]) -> dict[str, NDArray[Any]]:

@@ -11,15 +11,17 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from simsa import formats
 from simsa.engines import ENGINES, Engine, Task, cheapest
 from simsa.ensemble.cost import SMALLEST_BLOCK, Estimate, block_size, estimate, work
 from simsa.ensemble.resolve import Resolved
 from simsa.errors import ProgramError, ScenarioError
+from simsa.formats import EXACT
 from simsa.machine.exact import refusal
 from simsa.machine.task import Descent, ExactSteps
 from simsa.records.layout import Cell, Layout
 from simsa.scenario import Scenario, hypotheses
-from simsa.scenario.schema import EXACT, Python, Stored
+from simsa.scenario.schema import Python, Stored
 from simsa.tape import Tape, assemble
 
 POINTS_LIMIT = 2**28
@@ -171,8 +173,6 @@ def _finite(scenario: Scenario, tapes: Mapping[str, Tape], samples: NDArray[np.f
     largest = float(scenario.c_values().max()) * float(descent.alpha.max())
     if not math.isfinite(largest):
         raise ScenarioError(f"{path}: sweep.c: the largest step c alpha_k is not finite")
-    if "float32" not in scenario.precisions:
-        return
     constants = np.concatenate([part for tape in tapes.values() for part in (tape.constant_values, tape.numbers)])
     starts = [np.abs(initial.center) + initial.scale, np.abs(initial.points).ravel()]
     for what, numbers in {
@@ -181,9 +181,10 @@ def _finite(scenario: Scenario, tapes: Mapping[str, Tape], samples: NDArray[np.f
         "initial: a point as far as": np.concatenate(starts),
         "sweep.c: the step": np.array([largest]),
     }.items():
-        beyond = numbers[np.abs(numbers) > np.finfo(np.float32).max]
-        if beyond.size:
-            raise ScenarioError(f"{path}: {what} {beyond[0]:g} is infinite in float32 (sweep.precision)")
+        for row in (formats.find(name) for name in scenario.precisions if name != EXACT):
+            beyond = numbers[np.abs(numbers) > row.largest]
+            if beyond.size:
+                raise ScenarioError(f"{path}: {what} {beyond[0]:g} is infinite in {row.name} (sweep.precision)")
 
 
 def rational(scenario: Scenario, tape: Tape) -> ExactSteps:

@@ -11,22 +11,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.engines import Engine, Exact, Reference, cheapest
+from simsa.engines import Draws, Engine, Exact, Reference, cheapest
 from simsa.ensemble.cost import work
 from simsa.ensemble.drive import observed
 from simsa.ensemble.plan import Plan, plan, rational
 from simsa.ensemble.resolve import Resolved, resolve
-from simsa.errors import RecordsError, known
-from simsa.machine import Step, Walker, exact, launch
+from simsa.errors import RecordsError
+from simsa.formats import EXACT
+from simsa.machine import Step as Step
+from simsa.machine import Walker, exact, launch
 from simsa.machine.progress import Progress
 from simsa.machine.rounding import Rounding, explain, same
 from simsa.machine.task import ExactSteps
 from simsa.primitives.arithmetic import Number
+from simsa.program import Program
 from simsa.records import disk, read
 from simsa.records.layout import ZARR, Cell
 from simsa.records.status import Status
 from simsa.scenario import Scenario, load
-from simsa.scenario.schema import EXACT, PRECISIONS
 from simsa.tape import Tape
 
 
@@ -54,6 +56,7 @@ class Replay:
     """
 
     scenario: Scenario = field(repr=False)
+    program: Program = field(repr=False)
     plan: Plan = field(repr=False)
     cell: Cell
     trajectory: int
@@ -77,7 +80,6 @@ class Replay:
     @cached_property
     def walker(self) -> Walker:
         """Return what takes the steps, in the arithmetic of the cell."""
-        known("precision", self.cell.precision, PRECISIONS)
         engine = Exact() if self.cell.precision == EXACT else Reference()
         return engine.walker(self.plan.task(self.cell))
 
@@ -158,7 +160,7 @@ def replay(results: str | Path, cell: int, trajectory: int, first: int = 0, last
     """
     folder = Path(results)
     folder = folder.parent if folder.name == ZARR else folder
-    found, made = _planned(folder)
+    found, made = planned(folder)
     layout = made.layout
     for name, number, count in (("cell", cell, len(layout.cells)), ("trajectory", trajectory, layout.trajectories)):
         if not 0 <= number < count:
@@ -174,6 +176,7 @@ def replay(results: str | Path, cell: int, trajectory: int, first: int = 0, last
         raise RecordsError(f"{folder}: trajectory {trajectory} of cell {cell} has the steps 0 to {stopped - 1}")
     return Replay(
         scenario=found.scenario,
+        program=found.programs[chosen.convention],
         plan=made,
         cell=chosen,
         trajectory=trajectory,
@@ -186,13 +189,25 @@ def replay(results: str | Path, cell: int, trajectory: int, first: int = 0, last
     )
 
 
-def _planned(folder: Path) -> tuple[Resolved, Plan]:
-    """Return the scenario of a run with what it names, and its plan, with the digest that its records have."""
-    kept = read.attributes(folder)
-    origin = disk.read_json(folder / "provenance.json")
-    if origin is None:
+def origin(folder: Path) -> tuple[list[str], str | None]:
+    """Return what was put over the scenario of a run, and the file that the scenario was read from.
+
+    folder: of the results. The file is None if data and modules lie in that folder. Raises RecordsError if the folder
+    does not say.
+    """
+    found = disk.read_json(folder / "provenance.json")
+    if found is None:
         raise RecordsError(f"{folder}: provenance.json is missing or damaged; it says how the scenario was changed")
-    found = resolve(load(folder / "scenario.toml", origin["set"], origin.get("file")))
+    return found["set"], found.get("file")
+
+
+def planned(folder: Path) -> tuple[Resolved, Plan]:
+    """Return the scenario of a run with what it names, and its plan, which has the digest that the records have.
+
+    folder: of the results. Raises RecordsError if there are none, or if scenario, data or program are not theirs.
+    """
+    kept = read.attributes(folder)
+    found = resolve(load(folder / "scenario.toml", *origin(folder)))
     made = plan(found)
     if made.layout.digest != kept["digest"]:
         raise RecordsError(
@@ -212,6 +227,15 @@ def path(made: Plan, cell: Cell, trajectory: int, checkpoints: NDArray[np.int64]
     descent = replace(made.descent, checkpoints=checkpoints, objective_trajectories=0, snapshots=True)
     found = _run(replace(made, descent=descent, observables=()), cell, trajectory)
     return np.asarray(found["snapshots"][0], np.float64)
+
+
+def drawing(made: Plan) -> Draws:
+    """Return what draws random numbers of a plan apart from its run: that of the engine that is done first with it.
+
+    No number depends on the choice.
+    """
+    task, cells = made.task(made.layout.cells[0]), len(made.layout.cells)
+    return cheapest(task, work(made.layout, made.descent, len(made.rows), cells))[0].draws
 
 
 def _run(made: Plan, cell: Cell, trajectory: int) -> Mapping[str, NDArray[Any]]:

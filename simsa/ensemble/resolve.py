@@ -13,7 +13,7 @@ from simsa.errors import DataError, ProgramError
 from simsa.machine.launch import evaluation
 from simsa.machine.task import Initial, Stream
 from simsa.program import Program, build, expression
-from simsa.program.build import imported
+from simsa.program.build import import_target
 from simsa.scenario import Scenario, rows
 from simsa.scenario.schema import Expression, Python, Stored
 from simsa.scenario.stream import Stream as Streamed
@@ -55,14 +55,14 @@ def resolve(scenario: Scenario) -> Resolved:
     columns, samples = rows(scenario)
     stream, used = None, samples
     if isinstance(scenario.data, Streamed):
-        stream = Stream(*scenario.data.sample.mixed(some.data, f"{scenario.path}: data.sample"))
+        stream = Stream(*scenario.data.sample.mixture(some.data, f"{scenario.path}: data.sample"))
         used = evaluation(stream, scenario.data.evaluate, scenario.scenario.seed)
     if used.shape[1] != some.data:
         raise DataError(
             f"{scenario.path}: data: the program reads {some.data} numbers of each sample, the data have "
             f"{len(columns)} columns"
         )
-    initial = Initial(*scenario.initial.ingredients(some.p, some.layers))
+    initial = Initial(*scenario.initial.ingredients(some.p, some.ranges))
     return Resolved(scenario, programs, columns, samples, used, initial, stream, _observables(scenario, some))
 
 
@@ -78,7 +78,7 @@ def losses(scenario: Scenario) -> dict[str, Program]:
         if isinstance(said, Expression):
             options["text"] = options.pop("expression")
         elif isinstance(said, Python):
-            options["target"] = imported(said.target, scenario.path.parent)
+            options["target"] = import_target(said.target, scenario.path.parent)
         elif isinstance(said, Stored):
             options = {"file": said.file, "folder": scenario.path.parent}
         made = {one.label: build(said.kind, **options, convention=one) for one in scenario.conventions}

@@ -5,12 +5,12 @@ from fractions import Fraction
 from typing import Any
 
 from simsa.ensemble.replay import Replay
+from simsa.formats import EXACT
 from simsa.machine.exact import UNDEFINED
 from simsa.machine.replay import Step, Tie, Walker
 from simsa.primitives import ROWS
 from simsa.primitives.arithmetic import Number
 from simsa.records.status import Status
-from simsa.scenario.schema import EXACT
 from simsa.tape import Tape
 from simsa.tape.tape import FIRST, OP, OUT
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simsa.machine.evaluator import Machine, branches, tape_of
+    from simsa.machine.floating import arithmetic
     from simsa.machine.launch import (
         compiled,
         descend,
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
         streamed,
         warm_up,
     )
-    from simsa.machine.reference import FLOAT32, FLOAT64, Execution, Interpreter
+    from simsa.machine.reference import FLOAT64, Execution, Interpreter
     from simsa.machine.replay import Step, Walker
     from simsa.machine.task import Descent, Initial, Stream
 
 _HOMES = {
     "evaluator": ("Machine", "branches", "tape_of"),
+    "floating": ("arithmetic",),
     "launch": (
         "compiled",
         "descend",
@@ -34,13 +36,12 @@ _HOMES = {
         "streamed",
         "warm_up",
     ),
-    "reference": ("FLOAT32", "FLOAT64", "Execution", "Interpreter"),
+    "reference": ("FLOAT64", "Execution", "Interpreter"),
     "replay": ("Step", "Walker"),
     "task": ("Descent", "Initial", "Stream"),
 }
 
 __all__ = [
-    "FLOAT32",
     "FLOAT64",
     "Descent",
     "Execution",
@@ -50,6 +51,7 @@ __all__ = [
     "Step",
     "Stream",
     "Walker",
+    "arithmetic",
     "branches",
     "compiled",
     "descend",

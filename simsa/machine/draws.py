@@ -11,14 +11,14 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from simsa.errors import SimsaError
+from simsa.laws import LOW, Words, start
 from simsa.machine.reference import FLOAT64
+from simsa.machine.task import INITIAL as INITIAL_LAWS
 from simsa.machine.task import Descent, Scale, Stream
 
-INITIAL, MINIBATCH, EPOCH, SAMPLE, EVALUATION, WEIGHTS = 1, 2, 3, 4, 5, 6
-"""Purposes. No two uses of random numbers share one."""
-
-LOW = 0xFFFFFFFF
-Words = Iterator[int]
+INITIAL, SAMPLE, EVALUATION, WEIGHTS = 1, 4, 5, 6
+"""Purposes, beside those of minibatches. No two uses of random numbers share one."""
 
 
 def philox(counter: Sequence[int], key: Sequence[int]) -> tuple[int, int, int, int]:
@@ -44,14 +44,6 @@ def words(step: int, trajectory: int, purpose: int, key: int) -> Words:
         block += 1
 
 
-def below(n: int, some: Words) -> int:
-    """Return a uniform integer 0 <= i < n, 1 <= n < 2^32 (Lemire; ACM Trans. Model. Comput. Simul. 29, 2019)."""
-    while True:
-        product = next(some) * n
-        if product & LOW >= (2**32 - n) % n:
-            return product >> 32
-
-
 def uniform(high: int, low: int) -> float:
     """Return the multiple of 2^-53 in [0, 1) made of the first 53 bits of two words."""
     return float((high << 32 | low) >> 11) * 2.0**-53
@@ -70,51 +62,15 @@ def minibatches(descent: Descent, n: int, c: Scale, trajectory: int, first: int 
     Of streamed samples it is their places. first: the step to begin with, on which no draw depends.
     """
     key, size = int(descent.key(c)), descent.size
+
+    def some(number: int, purpose: int) -> Words:
+        return words(number, trajectory, purpose, key)
+
     for k in range(first, descent.steps):
-        some = words(k, trajectory, MINIBATCH, key)
-        match descent.law:
-            case _ if descent.stream:
-                yield list(range(size))
-            case "full":
-                yield list(range(n))
-            case "uniform_subset":
-                yield _subset(n, some)
-            case "reshuffled":
-                batches = -(-n // size)
-                epoch, place = divmod(k, batches)
-                yield _permutation(n, words(epoch, trajectory, EPOCH, key))[place * size : (place + 1) * size]
-            case "fixed_size" if descent.replace:
-                yield [below(n, some) for _ in range(size)]
-            case "fixed_size":
-                yield _distinct(n, min(size, n), some)
-            case law:
-                raise AssertionError(f"no law '{law}'")
-
-
-def _subset(n: int, some: Words) -> list[int]:
-    """Return one of the 2^n - 1 nonempty subsets of range(n), ascending: one bit for each index, again if all are 0."""
-    while True:
-        bits = [word >> i & 1 for word in (next(some) for _ in range(4 * -(-n // 128))) for i in range(32)]
-        if found := [i for i in range(n) if bits[i]]:
-            return found
-
-
-def _distinct(n: int, size: int, some: Words) -> list[int]:
-    """Return a uniform subset (Floyd: Bentley, Programming pearls, CACM 30, 1987, p. 754), in the order drawn."""
-    found: dict[int, None] = {}
-    for j in range(n - size, n):
-        i = below(j + 1, some)
-        found[j if i in found else i] = None
-    return list(found)
-
-
-def _permutation(n: int, some: Words) -> list[int]:
-    """Return a uniform permutation of range(n) (Fisher and Yates, from the last place down)."""
-    order = list(range(n))
-    for i in range(n - 1, 0, -1):
-        j = below(i + 1, some)
-        order[i], order[j] = order[j], order[i]
-    return order
+        if descent.stream:
+            yield list(range(size))
+        else:
+            yield descent.batches.draw(n, size, descent.replace, k, some)
 
 
 def initial_point(descent: Descent, c: Scale, trajectory: int, p: int) -> list[float]:
@@ -126,10 +82,27 @@ def initial_point(descent: Descent, c: Scale, trajectory: int, p: int) -> list[f
     def pair(i: int) -> tuple[float, float]:
         a, b, e, f = block_of(i, 0, trajectory, INITIAL, key)
         u, v = uniform(a, b), uniform(e, f)
-        return normals(u, v) if law.kind == "normal" else (2.0 * u - 1.0, 2.0 * v - 1.0)
+        if law.kind == "normal":
+            return normals(u, v)
+        return (2.0 * u - 1.0, 2.0 * v - 1.0) if law.kind == "uniform" else (u, v)
 
     drawn = [z for i in range(-(-p // 2)) for z in pair(i)]
+    if law.kind not in INITIAL_LAWS:
+        return _checked(law.kind, start(law.kind).point(drawn[:p], **law.numbers), p)
     return [float(m) + float(s) * z for m, s, z in zip(law.center, law.scale, drawn, strict=False)]
+
+
+def _checked(name: str, point: Sequence[float], p: int) -> list[float]:
+    """Return a point as floats; raises SimsaError if a law of a user's own returns no finite point of p coordinates."""
+    found = list(map(float, point))
+    if len(found) != p or not np.isfinite(found).all():
+        raise SimsaError(f"the law '{name}' of x_0 returned {found}; expected {p} finite numbers")
+    return found
+
+
+def initial_points(descent: Descent, c: Scale, first: int, count: int, p: int) -> NDArray[np.float64]:
+    """Return x_0 of trajectories first, ..., first + count - 1 of a cell, shape (count, p), in float64."""
+    return np.array([initial_point(descent, c, t, p) for t in range(first, first + count)]).reshape(count, p)
 
 
 def blocks_of_sample(d: int) -> int:

@@ -1,9 +1,9 @@
 """Elementary functions of floats in plain Python: the definition, bit for bit, of what the kernels compute.
 
 Each is a text over float64: + - * /, comparisons and operations on bits, each rounded as IEEE 754 says, so that results
-depend on no machine and no mathematical library. A float32 is widened, and the result rounded. Every error is below one
-unit in the last place, but results are not the nearest floats, so their bits are what this text says. Nothing is shared
-with `simsa.kernels.functions`, which says the same on lanes; tests compare the two.
+depend on no machine and no mathematical library. A number of another format is widened, and the result rounded. Every
+error is below one unit in the last place, but results are not the nearest floats, so their bits are what this text
+says. Nothing is shared with `simsa.kernels.functions`, which says the same on lanes; tests compare the two.
 
 Pairs. An error of one rounding must not be rounded again, so intermediate results that matter are unevaluated sums of
 two floats, made by the error-free transformations of Knuth, Dekker and Veltkamp (Muller et al., Handbook of
@@ -19,6 +19,8 @@ from struct import pack, unpack
 from typing import Any
 
 import numpy as np
+
+from simsa.formats import Format
 
 INF, NAN = math.inf, math.nan
 
@@ -523,63 +525,54 @@ def _erf(x: float) -> float:
 
 # Numbers of a format.
 
-
-def _of_format(text: Callable[..., float]) -> Callable[..., Any]:
-    """Return a text over float64 as a function of NumPy's numbers: of float32 if all are, else of float64."""
-
-    def function(*args: Any) -> Any:
-        result = text(*map(float, args))
-        if not all(isinstance(x, np.float32) for x in args):
-            return np.float64(result)
-        with np.errstate(over="ignore", under="ignore"):
-            return np.float32(result)
-
-    return function
-
-
-def _sqrt(x: Any) -> Any:
-    """Return the correctly rounded square root; NaN below zero, -0 at -0."""
-    with np.errstate(invalid="ignore"):
-        return np.sqrt(x)
-
-
-FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    "sqrt": _sqrt,
-    "floor": np.floor,
-    "round_even": np.rint,
-    **{
-        text.__name__.removeprefix("_"): _of_format(text)
-        for text in (_exp, _expm1, _log, _log0, _log1p, _sin, _cos, _tan, _tanh, _sigmoid, _softplus, _pow, _erf)
-    },
+TEXTS: Mapping[str, Callable[..., float]] = {
+    text.__name__.removeprefix("_"): text
+    for text in (_exp, _expm1, _log, _log0, _log1p, _sin, _cos, _tan, _tanh, _sigmoid, _softplus, _pow, _erf)
 }
-"""What the texts of the table may call, by name."""
+"""The texts over float64, by the names that the table calls them."""
 
 
-def halves(largest: Any) -> tuple[Any, Any]:
+def functions(row: Format, number: Callable[[float], Any]) -> Mapping[str, Callable[..., Any]]:
+    """Return what the texts of the table may call, by name, as functions of the numbers of a format.
+
+    row: the format. number: what makes a number of it of a float. Each is a text over float64, rounded once.
+    """
+
+    def of_format(text: Callable[..., Any]) -> Callable[..., Any]:
+        def function(*x: Any) -> Any:
+            with np.errstate(all="ignore"):
+                return number(text(*map(float, x)))
+
+        return function
+
+    def norm(x: Sequence[Any]) -> Any:
+        """Return the Euclidean norm, scaled by `halves`, summed from left to right: 0 only if all are 0."""
+        largest = abs(x[0])
+        for v in x[1:]:
+            largest = abs(v) if abs(v) > largest else largest
+        down, up = map(number, halves(float(largest), row))
+        scaled = [v * down * down for v in x]
+        squares = [v * v for v in scaled]
+        total = squares[0]
+        for square in squares[1:]:
+            total = total + square
+        return found["sqrt"](total) * up * up
+
+    plain: dict[str, Callable[..., Any]] = {"sqrt": np.sqrt, "floor": np.floor, "round_even": np.rint, **TEXTS}
+    found = {**{name: of_format(text) for name, text in plain.items()}, "norm": norm}
+    return found
+
+
+def halves(largest: float, row: Format) -> tuple[float, float]:
     """Return powers of two (h, 1 / h) with largest h h in [1/4, 4), or above 2^-60 if it is subnormal or 0.
 
-    largest: a NumPy float, at least 0. So scaled, numbers up to the largest have squares that neither overflow nor, if
-    they count, underflow; and nothing is rounded. Of a subnormal number the exponent is taken for one below that of
-    normal ones, of an infinity or NaN for one above them.
+    largest: a number of the format, at least 0. row: the format. So scaled, numbers up to the largest have squares that
+    neither overflow nor, if they count, underflow; and nothing is rounded. Of a subnormal number the exponent is taken
+    for one below that of normal ones, of an infinity or NaN for one above them.
     """
-    kind, limits = type(largest), np.finfo(largest)
-    if not largest < np.inf:
-        e = float(limits.maxexp)
+    if not largest < INF:
+        e = float(row.emax + 1)
     else:
-        e = float(limits.minexp - 1) if largest < limits.smallest_normal else _parts(float(largest))[0]
+        e = float(row.emin - 1) if largest < 2.0**row.emin else _parts(largest)[0]
     k = _nearest(0.5 * e)
-    return kind(_power_of_two(-k)), kind(_power_of_two(k))
-
-
-def norm(x: Sequence[Any]) -> Any:
-    """Return the Euclidean norm of NumPy floats, scaled by `halves`, summed from left to right: 0 only if all are 0."""
-    largest = abs(x[0])
-    for v in x[1:]:
-        largest = abs(v) if abs(v) > largest else largest
-    down, up = halves(largest)
-    scaled = [v * down * down for v in x]
-    squares = [v * v for v in scaled]
-    total = squares[0]
-    for square in squares[1:]:
-        total = total + square
-    return _sqrt(total) * up * up
+    return _power_of_two(-k), _power_of_two(k)

@@ -17,7 +17,7 @@ from simsa.machine.replay import Walker
 from simsa.machine.task import Descent, Scale
 from simsa.primitives import ROWS
 from simsa.primitives.arithmetic import Arithmetic, Number
-from simsa.primitives.texts import STEPS
+from simsa.primitives.texts import STEP_FUNCTIONS
 from simsa.tape import Tape
 from simsa.tape.tape import NUMBER, OP, OUT
 
@@ -51,9 +51,11 @@ class _Undefined:
 UNDEFINED = _Undefined()
 
 
-def rational(value: float | Fraction) -> Number:
-    """Return a number without rounding; a NaN is undefined."""
-    return Fraction(value) if value == value else UNDEFINED
+def rational(value: Any) -> Number:
+    """Return a number of any arithmetic without rounding; a NaN is undefined."""
+    if value != value:
+        return UNDEFINED
+    return Fraction(value if isinstance(value, int | float | Fraction) else float(value))
 
 
 def divide(x: Number, y: Number) -> Number:
@@ -80,7 +82,7 @@ def refusal(tape: Tape) -> str | None:
     for line in tape.code:
         row = ROWS[line[OP]]
         numbers = tape.numbers[line[NUMBER] : line[NUMBER] + len(row.immediates)]
-        used = row.operation.functions(row) - STEPS
+        used = row.operation.functions(row) - STEP_FUNCTIONS
         whole = used == {"pow"} and all(a.is_integer() and abs(a) <= LARGEST_EXPONENT for a in numbers.tolist())
         if used and not whole:
             given = "".join(f" with {name} = {a:g}" for name, a in zip(row.immediates, numbers, strict=True))

@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simsa import formats
 from simsa.errors import DataError, TapeError, known
+from simsa.formats import FLOAT64
 from simsa.kernels.arguments import Recursion, Samples, Walks
-from simsa.kernels.calls import address_of
+from simsa.kernels.calls import KINDS, address_of
 from simsa.kernels.state import State
 from simsa.kernels.streams import EVALUATION, SAMPLE, blocks_of_sample, scratch_size
+from simsa.machine import draws
 from simsa.machine.generate import around, kernels, stepping
 from simsa.machine.layout import LANE_BYTES, Layout, laid_out, layout
 from simsa.machine.memory import memory_of, scratch_of, uniforms
@@ -31,11 +34,8 @@ from simsa.tape import Tape, assemble
 ENGINES = INTERPRETER, SPECIALISED = "interpreter", "specialised"
 """The engines."""
 
-PRECISIONS = ("float64", "float32")
-"""The formats of the kernels."""
-
-LARGEST_SINGLE = 2**24
-"""Most samples of a minibatch in float32, which counts them exactly."""
+PRECISIONS = tuple(KINDS)
+"""The formats of the kernels, by the names that NumPy has for them, too."""
 
 Float = NDArray[np.floating[Any]]
 
@@ -62,8 +62,7 @@ def _arranged(
     """Return the layout and the kernels for a descent on n samples, `count` trajectories at a time."""
     known("engine", engine, ENGINES)
     kind = _format(precision)
-    size = descent.size
-    batch = {"full": n, "uniform_subset": max(1, n // 2), "fixed_size": size, "reshuffled": size}[descent.law]
+    batch = descent.batches.usual(n, descent.size)
     if engine == INTERPRETER:
         where = laid_out(tape, LANE_BYTES // kind.itemsize, *shape) if shape else layout(tape, kind, batch, count)
         return where, kernels()
@@ -74,10 +73,10 @@ def _arranged(
     return where, _specialised(where, descent.rule)
 
 
-def begin(tape: Tape, descent: Descent, *, c: Scale, first: int, count: int, precision: str = "float64") -> Progress:
+def begin(tape: Tape, descent: Descent, *, c: Scale, first: int, count: int, precision: str = FLOAT64.name) -> Progress:
     """Return the trajectories first, ..., first + count - 1 of a cell before their first step.
 
-    c: step scale, which names the random numbers as well. precision: "float64" or "float32". Raises TapeError for a
+    c: step scale, which names the random numbers as well. precision: one of `PRECISIONS`. Raises TapeError for a
     program with several outputs.
     """
     kind = _format(precision)
@@ -104,15 +103,16 @@ def advance(
     not read, or more than a minibatch can have.
     """
     kind = progress.state.x.dtype
+    row = formats.find(kind.name)
     data = np.ascontiguousarray(rows, dtype=kind)
     if data.ndim != 2 or data.shape[0] < 1 or data.shape[1] != tape.data:
         raise DataError(f"the program reads {tape.data} data inputs per sample, the data have shape {data.shape}")
     if not progress.step <= until <= descent.steps:
         raise DataError(f"expected a step from {progress.step} to {descent.steps} to run to, got {until}")
     n, law = data.shape[0], law_of(descent)
-    largest = n if descent.law in ("full", "uniform_subset") else descent.size
-    if kind == np.float32 and largest > LARGEST_SINGLE:
-        raise DataError(f"in float32 a minibatch has at most {LARGEST_SINGLE} samples, this one {largest}")
+    largest = descent.batches.largest(n, descent.size)
+    if largest > row.counts:
+        raise DataError(f"in {row.name} a minibatch has at most {row.counts} samples, this one {largest}")
     stream = descent.stream or NO_STREAM
     if descent.stream:
         _fits(descent.stream, descent.size, tape.data)
@@ -124,7 +124,7 @@ def advance(
         descent.key(progress.c),
     )  # fmt: skip
     recursion = Recursion(
-        float(progress.c) * descent.alpha, _at_most(descent.radius, kind), float(np.finfo(kind).eps), tape.roundings,
+        float(progress.c) * descent.alpha, row.at_most(descent.radius), row.epsilon, tape.roundings,
         int(tape.draws[-1]), np.array(descent.checkpoints, np.int64), descent.objective_trajectories,
         np.array(list(map(float, descent.numbers))),
     )  # fmt: skip
@@ -155,7 +155,7 @@ def descend(
     c: Scale,
     first: int,
     count: int,
-    precision: str = "float64",
+    precision: str = FLOAT64.name,
     engine: str = INTERPRETER,
     shape: tuple[int, int] | None = None,
     say: Callable[[str], None] = lambda line: None,
@@ -190,7 +190,7 @@ def walks_of(package: ModuleType, precision: str, rule: Rule | None = None) -> W
             march=at("march"),
             update=at("update", stepping(rule).rule) if rule else 0,
             sensitive=0,
-            bytes=np.dtype(precision).itemsize,
+            bytes=_format(precision).itemsize,
             assigns=engine.ASSIGNS,
             keeps=engine.KEEPS,
         )
@@ -212,19 +212,14 @@ def _sensitive(precision: str, say: Callable[[str], None]) -> int:
 def _format(precision: str) -> np.dtype[Any]:
     """Return the dtype of a precision; raises SimsaError for a format that the kernels do not have."""
     known("precision", precision, PRECISIONS)
-    return np.dtype(precision)
-
-
-def _at_most(bound: float, kind: np.dtype[Any]) -> float:
-    """Return the largest finite number of a precision that is not above `bound`."""
-    with np.errstate(over="ignore"):
-        rounded = min(kind.type(bound), np.finfo(kind).max)
-    return float(rounded if float(rounded) <= bound else np.nextafter(rounded, kind.type(0)))
+    return np.dtype(formats.find(precision).storage)
 
 
 def initial_points(descent: Descent, c: Scale, first: int, count: int, p: int) -> NDArray[np.float64]:
     """Return x_0 of trajectories first, ..., first + count - 1 of a cell, shape (count, p), in float64."""
     law = descent.initial
+    if law.kind not in INITIAL:  # a law of a user's own, in plain Python
+        return draws.initial_points(descent, c, first, count, p)
     points = np.empty((count, p))
     kernels().descent.start(
         descent.key(c), first, INITIAL.index(law.kind), np.ascontiguousarray(law.center, np.float64),
@@ -248,7 +243,7 @@ def minibatches(descent: Descent, n: int, c: Scale, trajectory: int, first: int 
 def streamed(descent: Descent, c: Scale, trajectory: int, step: int) -> NDArray[np.float64]:
     """Return the fresh samples of one step of a trajectory, (size, d), as `descend` draws them, in its order.
 
-    In float32 the kernels take the nearest numbers of that format.
+    The kernels take the nearest numbers of their format.
     """
     assert descent.stream is not None
     return _drawn(descent.stream, descent.size, SAMPLE, descent.key(c), trajectory, step)
@@ -282,7 +277,7 @@ def evaluate(
     rows: Float,
     *,
     differentiate: bool = True,
-    precision: str = "float64",
+    precision: str = FLOAT64.name,
     groups: int = 0,
 ) -> tuple[Float, Float, Float]:
     """Evaluate a batch on the kernels: outputs (b, q), selection Jacobians (b, q, p), smallest |guard| (b,).
@@ -316,7 +311,7 @@ def evaluate_with(
     )  # fmt: skip
 
 
-def compiled(precision: str = "float64", special: Task | None = None) -> bool:
+def compiled(precision: str = FLOAT64.name, special: Task | None = None) -> bool:
     """Tell whether the kernel of this precision has been compiled on this machine before; `special`: for a task."""
     return mark(precision, special and _arranged(*_sizes(special), precision, SPECIALISED, 1, None)[1]).exists()
 
@@ -326,7 +321,7 @@ def mark(precision: str, package: ModuleType | None = None) -> Path:
     return Path((package or kernels()).__path__[0]) / f"compiled-{precision}"
 
 
-def warm_up(precision: str = "float64", special: Task | None = None) -> float:
+def warm_up(precision: str = FLOAT64.name, special: Task | None = None) -> float:
     """Compile the kernel for a precision, or load it from disk; return the seconds that took."""
     began = time.perf_counter()
     tape, rows, descent = special or smallest()

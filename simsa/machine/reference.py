@@ -11,22 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from simsa.machine.elementary import FUNCTIONS, norm
+from simsa import formats
+from simsa.machine.floating import arithmetic
 from simsa.primitives.arithmetic import Arithmetic, Number
 from simsa.primitives.operations import Selection, total
 from simsa.tape.tape import ADJOINED, COUNT, FIRST, FLAGS, GUARDED, OUT, OUTS, Tape
 
-SMALLEST = 5e-324
-
-
-def _floating(kind: Any) -> Arithmetic:
-    """Return the arithmetic of a format."""
-    return Arithmetic(kind, {**FUNCTIONS, "norm": norm}, epsilon=float(np.finfo(kind).eps))
-
-
-FLOAT64, FLOAT32 = _floating(np.float64), _floating(np.float32)
-ARITHMETICS = {"float64": FLOAT64, "float32": FLOAT32}
-"""The arithmetics of the kernels, by precision."""
+FLOAT64 = arithmetic(formats.FLOAT64)
+"""The arithmetic that is meant where none is named."""
 
 
 @dataclass
@@ -55,7 +47,7 @@ class Interpreter:
         self.code: list[list[int]] = tape.code.tolist()
         self.modes = [tape.modes[line[FIRST] : line[FIRST] + line[COUNT]].tolist() for line in self.code]
         self.reads: list[list[int]] = [tape.operand(k).tolist() for k in range(len(self.code))]
-        with np.errstate(over="ignore"):  # a number beyond float32 is infinite there, as in the kernels
+        with np.errstate(over="ignore"):  # a number beyond the format is infinite there, as in the kernels
             self._constants = [(register, arithmetic.number(value)) for register, value in values]
             self.calls = [tape.call(k, arithmetic) for k in range(len(self.code))]
 
@@ -157,6 +149,6 @@ class Interpreter:
 def _distance(gap: Number) -> float:
     """Return a nonnegative number in float64: 0 only if it is 0, however small or large a rational it may be."""
     try:
-        return float(gap) or (SMALLEST if gap else 0.0)
+        return float(gap) or (formats.FLOAT64.smallest if gap else 0.0)
     except OverflowError:
         return np.inf

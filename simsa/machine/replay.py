@@ -88,7 +88,7 @@ class Walker:
     ) -> None:
         self.tape, self.data, self.arithmetic, self.too_long, self.rule = tape, rows, arithmetic, too_long, rule
         self.written = tuple(constants)
-        self.constants = [arithmetic.number(float(v) if arithmetic.epsilon else v) for v in constants]
+        self.constants = [arithmetic.number(float(v) if arithmetic.format else v) for v in constants]
         self.rows = self.numbers(rows)
         self.interpreter = Interpreter(tape, arithmetic)
 
@@ -109,9 +109,9 @@ class Walker:
                 return True
             entries = [a + b for a, b in zip(entries, found.entries, strict=True)]
             sizes = [a + b for a, b in zip(sizes, found.sizes, strict=True)]
-        if not self.arithmetic.epsilon:
+        if self.arithmetic.format is None:
             return any(delta != 0 for delta in entries)
-        bound = (self.tape.roundings + len(runs)) * self.arithmetic.epsilon
+        bound = (self.tape.roundings + len(runs)) * self.arithmetic.format.epsilon
         return any(
             delta != 0 and not (size - size == 0 and abs(float(delta)) <= bound * float(size))
             for delta, size in zip(entries, sizes, strict=True)
@@ -134,6 +134,7 @@ class Walker:
         in place of the data set. held: the state of the rule before the step, by its names; 0 if left out.
         """
         rows = self.rows if fresh is None else self.numbers(fresh)
+        limit = self.arithmetic.format.at_most(radius) if self.arithmetic.format else radius
         with np.errstate(all="ignore"):
             runs = [self.interpreter.run(x, rows[i]) for i in minibatch]
             total = self.sum(runs)
@@ -151,7 +152,7 @@ class Walker:
             status = FINISHED
             if any(v - v != 0 for v in following):
                 following, status = list(x), NOT_FINITE
-            elif max(abs(v) for v in following) > radius:
+            elif max(abs(v) for v in following) > limit:
                 status = UNBOUNDED
             elif any(self.too_long(v) for v in following):
                 status = TOO_LONG
@@ -250,7 +251,7 @@ class Walker:
 
         c: the step scale, which names the random numbers.
         """
-        kind = np.dtype(object) if not self.arithmetic.epsilon else np.asarray(self.arithmetic.number(0)).dtype
+        kind = self.arithmetic.format.storage if self.arithmetic.format else object
         x = np.empty((count, self.tape.parameters), kind)
         for i in range(count):
             x[i] = self.start(descent, c, first + i)
@@ -272,7 +273,7 @@ class Walker:
     ) -> None:
         """Take the steps of trajectory number i of a block, and write its records."""
         x, held, trajectory = state.x[i].tolist(), state.held[i].tolist(), progress.first + i
-        if self.arithmetic.epsilon:
+        if self.arithmetic.format:
             x, held = list(state.x[i]), [list(one) for one in state.held[i]]
 
         def check(k: int) -> None:

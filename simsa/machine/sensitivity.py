@@ -14,21 +14,29 @@ tied pieces of a selection differ in value, there is no common point to compare 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from simsa.formats import Format
 from simsa.machine.reference import Execution, Interpreter
 from simsa.primitives.arithmetic import Number
-from simsa.primitives.operations import Term, total
+from simsa.primitives.operations import Contribution, total
 from simsa.tape.tape import ADJOINED, FLAGS, GUARDED, OUT, OUTS
 
 WEIGHTS = 6
 """The purpose of these random numbers, beside those of `kernels.streams`."""
 
+BITS = 24
+"""Of a random weight, at most."""
+
 Draw = Callable[[int], int]
 """The n-th random word of an instruction, below 2^32."""
 
 
-def weight(word: int) -> float:
-    """Return the odd multiple of 2^-24 in (0, 1) that a word stands for: exact in every format, and never 1/2."""
-    return (word >> 8 | 1) * 2.0**-24
+def weight(word: int, format: Format | None) -> float:
+    """Return the odd multiple of 2^-b in (0, 1) that the first b bits of a word stand for; it is never 1/2.
+
+    b is BITS, or as many as the format has, so that the weight is a number of it. format: None if nothing is rounded.
+    """
+    bits = min(BITS, format.bits) if format else BITS
+    return (word >> 32 - bits | 1) * 2.0**-bits
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,7 @@ def _from(word: Draw, first: int) -> Draw:
     return lambda n: word(first + n)
 
 
-def _plain(interpreter: Interpreter, k: int, run: Execution) -> Iterator[Term]:
+def _plain(interpreter: Interpreter, k: int, run: Execution) -> Iterator[Contribution]:
     """Yield what an instruction passes under its decision; weights are all 1."""
     one = interpreter.arithmetic.number(1)
     for j, row in enumerate(interpreter.partials(k, run)):
@@ -98,7 +106,8 @@ def _plain(interpreter: Interpreter, k: int, run: Execution) -> Iterator[Term]:
                 yield j, i, one, one, partial
 
 
-def _mixture(interpreter: Interpreter, k: int, run: Execution, draw: Draw) -> tuple[list[Term], bool]:
+def _mixture(interpreter: Interpreter, k: int, run: Execution, draw: Draw) -> tuple[list[Contribution], bool]:
     """Return what a tied instruction passes under random weights of its pieces, and whether these differ in value."""
     call, x, values = interpreter.calls[k], interpreter.operands(k, run), interpreter.results(k, run)
-    return call.row.operation.mixture(call, x, values, run.decisions.get(k), lambda n: weight(draw(n)))
+    of = interpreter.arithmetic.format
+    return call.row.operation.mixture(call, x, values, run.decisions.get(k), lambda n: weight(draw(n), of))

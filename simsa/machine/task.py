@@ -2,14 +2,15 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.errors import DataError, known
+from simsa import laws
+from simsa.errors import DataError, SimsaError, known
 from simsa.rules import SGD, Rule
 
 LAWS = ("full", "uniform_subset", "fixed_size", "fixed_size_replaced", "reshuffled", "streamed")
@@ -21,7 +22,6 @@ INITIAL = ("points", "normal", "uniform")
 COMPONENTS = ("normal", "ball")
 """Components of the law of streamed samples, by the number that stands for them in the kernels' streams."""
 
-Law = Literal["full", "uniform_subset", "fixed_size", "reshuffled"]
 Scale = Fraction | float
 """A step scale c, as it was written: a float stands for the shortest decimal number that reads as it."""
 
@@ -30,16 +30,18 @@ Scale = Fraction | float
 class Initial:
     """The law of x_0: "normal" and "uniform" have a center and a scale for each parameter, "points" lists points.
 
-    uniform: on center +- scale. points: trajectory t starts at point t mod m.
+    uniform: on center +- scale. points: trajectory t starts at point t mod m. A law of a user's own is called by its
+    name in `laws.STARTS`, and has `numbers`.
     """
 
-    kind: Literal["normal", "uniform", "points"]
+    kind: str
     center: NDArray[np.float64]
     scale: NDArray[np.float64]
     points: NDArray[np.float64]
+    numbers: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        known("law of x_0", self.kind, INITIAL)
+        known("law of x_0", self.kind, (*INITIAL, *laws.STARTS))
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Descent:
     """
 
     steps: int
-    law: Law
+    law: str
     size: int
     replace: bool
     alpha: NDArray[np.float64]
@@ -98,9 +100,14 @@ class Descent:
     numbers: tuple[Fraction, ...] = ()
 
     def __post_init__(self) -> None:
-        known("law of the minibatch", self.law, ("fixed_size",) if self.stream else get_args(Law))
+        known("law of the minibatch", self.law, ("fixed_size",) if self.stream else laws.MINIBATCHES)
         if len(self.numbers) != len(self.rule.numbers):
             raise DataError(f"{self.rule.name} takes the numbers ({', '.join(self.rule.numbers)}), got {self.numbers}")
+
+    @property
+    def batches(self) -> laws.Law:
+        """Return the law of the minibatch; raises SimsaError if there is none of its name."""
+        return laws.minibatch(self.law)
 
     def key(self, c: Scale) -> np.uint64:
         """Return the key of the random numbers of a step scale: a function of its value and the seed alone."""
@@ -125,10 +132,11 @@ class ExactSteps:
 
 
 def law_of(descent: Descent) -> int:
-    """Return the number that stands for the law of the minibatch in the kernels."""
-    if descent.stream:
-        return LAWS.index("streamed")
-    return LAWS.index("fixed_size_replaced" if descent.law == "fixed_size" and descent.replace else descent.law)
+    """Return the number that stands for the law of the minibatch in the kernels; raises SimsaError if none does."""
+    name = "streamed" if descent.stream else descent.batches.kernel(descent.replace)
+    if name is None:
+        raise SimsaError(f"kernels do not draw minibatches by the law '{descent.law}'")
+    return LAWS.index(name)
 
 
 def key_of(seed: int, c: Fraction) -> np.uint64:

@@ -1,4 +1,4 @@
-"""The table of primitives and the tie conventions; everything else about a primitive is derived from its row."""
+"""The table of primitives, and the conventions that choose a derivative at a tie."""
 
 from simsa.primitives.conventions import FRAMEWORKS, Convention, convention
 from simsa.primitives.primitive import Primitive

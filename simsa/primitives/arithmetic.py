@@ -1,4 +1,4 @@
-"""Number types: the same program runs in floating point, in rational numbers, in dual numbers, in power series."""
+"""Number types. One program runs in floating point, in rational numbers, in dual numbers and in power series."""
 
 import ast
 import operator
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from simsa.formats import Format
 from simsa.primitives.texts import OPERANDS
 
 if TYPE_CHECKING:
@@ -17,26 +18,29 @@ Number = Any
 
 @dataclass(frozen=True, eq=False)
 class Arithmetic:
-    """A number type: how to make a number of it, its elementary functions by the table's names, and its quotient.
+    """A number type in which programs are run.
 
-    epsilon: the distance from 1 to the next number; 0 if nothing is rounded.
+    number: converts a Python number to the type. functions: the elementary functions, by the names that the table uses.
+    divide: the quotient of two numbers. epsilon: the distance from 1 to the next larger number; 0 if the type does not
+    round.
+    format: whose numbers they are; None if they are of no format of floating point.
     """
 
     number: Callable[[Any], Number]
     functions: Mapping[str, Callable[..., Number]]
     divide: Callable[[Number, Number], Number] = operator.truediv
-    epsilon: float = 0.0
+    format: Format | None = None
 
 
 class _Adapted(ast.NodeTransformer):
-    """Turns each literal of a table text into a number of the arithmetic, and each quotient into its quotient."""
+    """Rewrites a text so that its literals and its quotients are those of an arithmetic."""
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
-        """Wrap a literal in a call."""
+        """Replace a literal by a call that converts it."""
         return ast.Call(ast.Name("_number", ast.Load()), [node], [])
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
-        """Turn a quotient into a call."""
+        """Replace a quotient by a call of the arithmetic's division."""
         self.generic_visit(node)
         if not isinstance(node.op, ast.Div):
             return node
@@ -45,13 +49,20 @@ class _Adapted(ast.NodeTransformer):
 
 @cache
 def formula(text: str, row: "Primitive", arithmetic: Arithmetic) -> Callable[..., Number]:
-    """Return a table text as a function of (x, y, z, v, immediates...)."""
+    """Return a text of the table as a function of (x, y, z, v, immediates...).
+
+    text: the expression. row: the primitive whose text it is. arithmetic: the number type of arguments and result.
+    """
     return expression(text, (*OPERANDS, "v", *row.immediates), arithmetic)
 
 
 @cache
 def expression(text: str, names: tuple[str, ...], arithmetic: Arithmetic) -> Callable[..., Number]:
-    """Return an expression as a function of its names, in this order, on numbers of an arithmetic."""
+    """Return an expression as a Python function.
+
+    text: the expression, in Python's syntax. names: its variables, in the order of the arguments of the function.
+    arithmetic: the number type of arguments and result.
+    """
     tree = ast.fix_missing_locations(_Adapted().visit(ast.parse(f"lambda {', '.join(names)}: {text}", mode="eval")))
     space = {**arithmetic.functions, "_number": arithmetic.number, "_divide": arithmetic.divide}
     compiled: Callable[..., Number] = eval(compile(tree, text, "eval"), space)

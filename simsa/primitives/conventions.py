@@ -1,7 +1,8 @@
 """Tie conventions: which derivative a framework returns where a selection is tied.
 
-A convention is a function of the spelling, not of the mathematical function: PyTorch has four spellings of
-max(x, 0) with three derivatives at 0. The facts stand in the rows of the table; here they are looked up.
+The derivative at a tie depends on how a function is spelled: PyTorch has four spellings of max(x, 0), with three
+different derivatives at 0. The measured values are in the rows of the table (`simsa.primitives.table`); this module
+looks them up.
 """
 
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ FRAMEWORKS: dict[str, tuple[str, ...]] = {
     "pytorch": ("torch.",),
     "jax": ("jax.", "jnp.", "flax."),
 }
-"""The prefixes by which a spelling belongs to a framework."""
+"""The frameworks, each with the prefixes of its spellings."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Convention:
 
     @property
     def label(self) -> str:
-        """Return a short name: the base, and the overrides behind it."""
+        """Return a short name: the base, followed by the overrides in alphabetical order."""
         return self.base + "".join(f",{name}={value}" for name, value in sorted(self.overrides.items()))
 
     def tie(self, name: str, spelling: str | None = None) -> Weights | str:
@@ -53,26 +54,26 @@ class Convention:
         `spelling` picks another framework function for this one call (for example max-pooling, which takes the
         first of equal entries where the plain maximum splits). Raises ProgramError if the table has no such fact.
         """
-        wish = self.spelling(name, spelling)
-        return _named(ROW[name], wish) if isinstance(wish, str) else ROW[name].operation.sloped(ROW[name], float(wish))
+        row, choice = ROW[name], self.spelling(name, spelling)
+        return _named(row, choice) if isinstance(choice, str) else row.operation.weights_for_slope(row, float(choice))
 
     def spelling(self, name: str, spelling: str | None = None) -> str | float:
         """Return how this convention spells primitive `name`: its override, else `spelling`, else its framework's."""
-        wish: str | float | None = self.overrides.get(name, spelling)
-        if wish is None:
-            return next(spelled for spelled in ROW[name].ties if spelled.startswith(FRAMEWORKS[self.base]))
-        return wish
+        choice: str | float | None = self.overrides.get(name, spelling)
+        if choice is None:
+            return next(known for known in ROW[name].ties if known.startswith(FRAMEWORKS[self.base]))
+        return choice
 
 
-def _named(row: Primitive, wish: str) -> Weights | str:
-    """Return the rule that `wish` names: a spelling of the row, or a rule of its operation."""
+def _named(row: Primitive, choice: str) -> Weights | str:
+    """Return the weights or the rule that `choice` names: a spelling of the row, or a rule of its operation."""
     rules = row.operation.rules(row)
-    if wish in row.ties:
-        return row.ties[wish]
-    if wish in rules:
-        return rules[wish]
+    if choice in row.ties:
+        return row.ties[choice]
+    if choice in rules:
+        return rules[choice]
     expected = (*(["a number"] if row.operation.takes_slope(row) else []), *rules, *row.ties)
-    raise ProgramError(f"{row.name}: tie rule '{wish}' is unknown; expected one of {', '.join(expected)}")
+    raise ProgramError(f"{row.name}: tie rule '{choice}' is unknown; expected one of {', '.join(expected)}")
 
 
 TENSORFLOW = Convention("tensorflow")

@@ -1,7 +1,8 @@
-"""What a primitive is: one frozen, self-checking row.
+"""What a primitive is: one frozen row of the table, which checks itself when it is made.
 
-A row holds every fact about a primitive; opcodes, kernels, the reference interpreter, listings, the documentation
-table and the test inputs are derived from it. What it computes is either text (`texts`) or an operation (`operations`).
+A row holds every fact about a primitive. Opcodes, kernels, the reference interpreter, listings, the table in the
+documentation and the inputs of the tests are derived from it. What the primitive computes is given either by texts
+(`texts`) or by an object (`operations`).
 
 Source: Bolte and Pauwels, NeurIPS 2020, Definitions 1 to 4 ("the paper").
 """
@@ -10,24 +11,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from simsa.primitives.operations import ELEMENTARY, PIECES, Operation, Selection
-from simsa.primitives.texts import FUNCTIONS, OPERANDS, STEPS, Branch, Piece, Weights, names_in
+from simsa.primitives.texts import FUNCTIONS, OPERANDS, STEP_FUNCTIONS, Branch, Piece, Weights, names_in
 
 
 @dataclass(frozen=True, eq=False)
 class Primitive:
     """One row of the table.
 
-    name: how programs call it. textbook: what a reader would look up.
-    arity: number of operands; None if any number.
-    operation: what computes it. It follows from the pieces; a row without pieces is given one.
-    immediates: names of the numbers fixed when a program is built.
-    pieces, branches: the selection (s, f_1..f_r); an elementary function has one piece and no branches.
-    ties: for each framework spelling, the weights of the tied pieces (or, with any number of operands, the rule
-    "split", "first" or "last"), as measured on the versions that `conventions` names; of `norm`, whose pieces at 0 are
-    the vectors of the unit ball, each entry of the one that is taken; of an elementary function whose partial may be
-    infinite, one number s, 0 if a zero adjoint passes zero all the same. domain: where the textbook function is
-    defined, as an interval of each operand; tests sample inside it. vanishes: operands, by their place, such that it is
-    0 wherever one of them is, if its immediates are positive.
+    name: how programs call the primitive. textbook: the function in words, as a reader would look it up. arity: the
+    number of operands, or None if any number is allowed. operation: the object that computes the primitive; a row with
+    pieces must not name one, a row without pieces must. immediates: the names of the numbers that are fixed when a
+    program is built, such as the threshold of `huber`.
+
+    pieces, branches: the selection (s, f_1, ..., f_r) of Definition 2. An elementary function has one piece and no
+    branches.
+
+    ties: what each framework spelling returns at a tie, as measured on the versions that `table` names. It is a tuple
+    of weights of the tied pieces for each tie row. For `max`, `min` and `sort` it is the rule "split", "first" or
+    "last". For `norm`, whose pieces at 0 are the vectors of the unit ball, it is the entry that every operand gets. For
+    an elementary function whose partial may be infinite it is one number s: with s = 0 a zero adjoint passes zero,
+    although the partial is infinite; with s = 1 the product is NaN.
+
+    domain: where the textbook function is defined, one interval for each operand; tests sample inside it. vanishes: the
+    positions of operands such that the value is 0 wherever one of them is 0, provided that the immediates are positive.
+
+    Raises ValueError if the row contradicts itself.
     """
 
     name: str
@@ -42,7 +50,7 @@ class Primitive:
     vanishes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse a row that contradicts itself, and set the operation of one with pieces."""
+        """Refuse a row that contradicts itself, and set the operation of a row with pieces."""
         of_text = (ELEMENTARY, PIECES)
         if not self.pieces:
             if self.operation in of_text:
@@ -71,41 +79,41 @@ class Primitive:
 
     @property
     def selection(self) -> bool:
-        """Tell whether the primitive selects between finitely many pieces (and so can be tied)."""
+        """Tell whether the primitive selects one of finitely many pieces, so that it can be tied."""
         return isinstance(self.operation, Selection)
 
     @property
     def jumps(self) -> bool:
-        """Tell whether its tied pieces differ in value: a function to the integers."""
-        return self.step is not None
+        """Tell whether the primitive is a step function (`floor`, `rint`), whose pieces differ in value at a tie."""
+        return self.step_function is not None
 
     @property
-    def step(self) -> str | None:
-        """Return the function to the integers that its pieces are made of; None if there is none."""
-        return next((name for piece in self.pieces for name in sorted(names_in(piece.value) & STEPS)), None)
+    def step_function(self) -> str | None:
+        """Return the name of the step function in the texts of the pieces; None if there is none."""
+        return next((name for piece in self.pieces for name in sorted(names_in(piece.value) & STEP_FUNCTIONS)), None)
 
     @property
     def absorbs(self) -> bool:
-        """Tell whether it is an elementary function of which frameworks differ on zero times an infinite partial."""
+        """Tell whether frameworks differ on the product of a zero adjoint and an infinite partial of this function."""
         return bool(self.pieces and self.ties) and not self.branches
 
     @property
     def fixed(self) -> tuple[str, ...]:
-        """Return the names of the numbers that the partials need: the immediates, and s if it `absorbs`."""
+        """Return the names of the numbers that the partials need: the immediates, and "s" if the row `absorbs`."""
         return (*self.immediates, "s") if self.absorbs else self.immediates
 
     @property
-    def round(self) -> bool:
-        """Tell whether it is the Euclidean norm: no selection of finitely many pieces, but with a kink at 0."""
-        return self.operation.round
+    def is_norm(self) -> bool:
+        """Tell whether the primitive is the Euclidean norm, which has a kink at 0 without being a selection."""
+        return self.operation.is_norm
 
     @property
     def identity(self) -> bool:
-        """Tell whether the value is the operand itself: a copy."""
+        """Tell whether the value is the operand itself, as for `copy`."""
         return len(self.pieces) == 1 and self.pieces[0].value == "x"
 
     def numbers(self, operands: int) -> int:
-        """Return how many numbers an instruction has: immediates, then a rule or tie weights."""
+        """Return how many numbers a tape holds for one use with `operands` operands: immediates, then the tie rule."""
         return self.operation.numbers(self, operands)
 
     @property
@@ -118,7 +126,7 @@ class Primitive:
         return tuple(dict.fromkeys((a, b) for row in self.branches for a, _, b in row.comparisons))
 
     def slopes(self, row: Branch) -> tuple[float, ...] | None:
-        """Return the partials of the pieces tied in `row` with respect to x, or None if they are not numbers."""
+        """Return the partials with respect to x of the pieces tied in `row`, or None if one is not a constant."""
         try:
             return tuple(float(self.pieces[j].partials[0]) for j in row.between)
         except ValueError:

@@ -1,6 +1,6 @@
-"""The table of primitives. Adding a primitive is adding a row here, and nothing else anywhere.
+"""The table of primitives. To add a primitive, add a row here; nothing else in simsa needs to change.
 
-A row has pieces, which are text, or an operation of `simsa/primitives/operations/`.
+A row has pieces, which are texts, or an object from `simsa/primitives/operations/`.
 
 The tie weights were measured on PyTorch 2.13.0, JAX 0.10.2 and TensorFlow 2.21.0 (Keras 3.15.1), CPU, float64,
 reverse mode. The first spelling of a framework is what its convention uses; the others can be asked for by name.
@@ -14,7 +14,7 @@ from simsa.primitives.texts import Branch, Piece
 
 INF = math.inf
 REAL = (-INF, INF)
-FIRST, SECOND, HALF = ((1.0, 0.0),), ((0.0, 1.0),), ((0.5, 0.5),)
+FIRST_PIECE, SECOND_PIECE, HALVES = ((1.0, 0.0),), ((0.0, 1.0),), ((0.5, 0.5),)
 ZERO, NAN, CHAIN = ((0.0,),), ((math.nan,),), ((1.0,),)
 
 
@@ -62,7 +62,7 @@ ROWS: list[Primitive] = [
     _elementary("log", "natural logarithm", "log(x)", "1 / x", domain=((0.0, INF),)),
     _elementary("expm1", "exponential minus one", "expm1(x)", "v + 1"),
     _elementary("log1p", "logarithm of one plus x", "log1p(x)", "1 / (1 + x)", domain=((-1.0, INF),)),
-    # Of all functions with an infinite slope TensorFlow's sqrt alone passes zero where zero comes in.
+    # TensorFlow's sqrt is the only function with an infinite slope that passes a zero adjoint on as zero.
     Primitive(
         "sqrt",
         "square root",
@@ -72,7 +72,7 @@ ROWS: list[Primitive] = [
         domain=((0.0, INF),),
         vanishes=(0,),
     ),
-    # All frameworks: 0^y has no slope in y for y >= 0, though log(0) is infinite.
+    # In all frameworks the partial of 0^y with respect to y is 0 for y >= 0, although log(0) is infinite.
     _elementary("pow", "power", "pow(x, y)", "y * pow(x, y - 1)", "v * log0(x, y)", domain=((0.0, INF), REAL)),
     _elementary(
         "power",
@@ -90,7 +90,7 @@ ROWS: list[Primitive] = [
     _elementary("sigmoid", "logistic function", "sigmoid(x)", "v * (1 - v)"),
     _elementary("softplus", "log(1 + exp x)", "softplus(x)", "sigmoid(x)"),
     _elementary("erf", "error function", "erf(x)", "1.1283791670955126 * exp(-(x * x))"),
-    # Selections (Def. 2 and 3): branch tables. A NaN operand reaches the value.
+    # Selections with a branch table (Def. 2 and 3). Each table lets a NaN operand reach the value.
     Primitive(
         "relu",
         "positive part",
@@ -98,11 +98,11 @@ ROWS: list[Primitive] = [
         (Piece("0", ("0",)), Piece("x", ("1",))),
         _kink("x == 0", "x < 0"),
         ties={
-            "tf.nn.relu": FIRST,
-            "torch.relu": FIRST,
-            "jax.nn.relu": FIRST,
-            "torch.clamp_min": SECOND,
-            "jnp.clip": HALF,
+            "tf.nn.relu": FIRST_PIECE,
+            "torch.relu": FIRST_PIECE,
+            "jax.nn.relu": FIRST_PIECE,
+            "torch.clamp_min": SECOND_PIECE,
+            "jnp.clip": HALVES,
         },
         domain=(REAL,),
     ),
@@ -113,7 +113,11 @@ ROWS: list[Primitive] = [
         (Piece("a * x", ("a",)), Piece("x", ("1",))),
         _kink("x == 0", "x < 0"),
         immediates=("a",),
-        ties={"tf.nn.leaky_relu": FIRST, "torch.nn.functional.leaky_relu": FIRST, "jax.nn.leaky_relu": SECOND},
+        ties={
+            "tf.nn.leaky_relu": FIRST_PIECE,
+            "torch.nn.functional.leaky_relu": FIRST_PIECE,
+            "jax.nn.leaky_relu": SECOND_PIECE,
+        },
         domain=(REAL,),
     ),
     Primitive(
@@ -123,7 +127,7 @@ ROWS: list[Primitive] = [
         (Piece("a * expm1(x)", ("a * exp(x)",)), Piece("x", ("1",))),
         _kink("x == 0", "x < 0"),
         immediates=("a",),
-        ties={"tf.nn.elu": FIRST, "torch.nn.functional.elu": FIRST, "jax.nn.elu": FIRST},
+        ties={"tf.nn.elu": FIRST_PIECE, "torch.nn.functional.elu": FIRST_PIECE, "jax.nn.elu": FIRST_PIECE},
         domain=(REAL,),
     ),
     Primitive(
@@ -166,7 +170,7 @@ ROWS: list[Primitive] = [
         1,
         (Piece("x", ("1",)), Piece("-x", ("-1",))),
         _kink("x == 0", "x > 0"),
-        ties={"tf.abs": HALF, "torch.abs": HALF, "jnp.abs": FIRST},
+        ties={"tf.abs": HALVES, "torch.abs": HALVES, "jnp.abs": FIRST_PIECE},
         domain=(REAL,),
         vanishes=(0,),
     ),
@@ -177,12 +181,12 @@ ROWS: list[Primitive] = [
         (Piece("x", ("1", "0")), Piece("y", ("0", "1"))),
         _kink("x == y", "x > y", nan_from="x"),
         ties={
-            "tf.maximum": FIRST,
-            "torch.maximum": HALF,
-            "jnp.maximum": HALF,
-            "torch.fmax": FIRST,
-            "jnp.fmax": SECOND,
-            "torch.clamp": FIRST,
+            "tf.maximum": FIRST_PIECE,
+            "torch.maximum": HALVES,
+            "jnp.maximum": HALVES,
+            "torch.fmax": FIRST_PIECE,
+            "jnp.fmax": SECOND_PIECE,
+            "torch.clamp": FIRST_PIECE,
         },
         domain=(REAL, REAL),
     ),
@@ -193,12 +197,12 @@ ROWS: list[Primitive] = [
         (Piece("x", ("1", "0")), Piece("y", ("0", "1"))),
         _kink("x == y", "x < y", nan_from="x"),
         ties={
-            "tf.minimum": FIRST,
-            "torch.minimum": HALF,
-            "jnp.minimum": HALF,
-            "torch.fmin": FIRST,
-            "jnp.fmin": SECOND,
-            "torch.clamp": FIRST,
+            "tf.minimum": FIRST_PIECE,
+            "torch.minimum": HALVES,
+            "jnp.minimum": HALVES,
+            "torch.fmin": FIRST_PIECE,
+            "jnp.fmin": SECOND_PIECE,
+            "torch.clamp": FIRST_PIECE,
             "torch.clamp(lo = hi)": ((0.0, 0.0),),  # of the two bounds, where x is below them
             "jax.lax.clamp(lo = hi)": ((0.0, 0.0),),
         },
@@ -230,7 +234,11 @@ ROWS: list[Primitive] = [
         1,
         (Piece("0", ("0",)), Piece("1 - x", ("-1",))),
         _kink("x == 1", "x > 1"),
-        ties={"keras.losses.hinge": SECOND, "torch.nn.functional.hinge_embedding_loss": SECOND, "jax.nn.relu": FIRST},
+        ties={
+            "keras.losses.hinge": SECOND_PIECE,
+            "torch.nn.functional.hinge_embedding_loss": SECOND_PIECE,
+            "jax.nn.relu": FIRST_PIECE,
+        },
         domain=(REAL,),
     ),
     Primitive(
@@ -255,7 +263,8 @@ ROWS: list[Primitive] = [
         ),
         domain=(REAL,),
     ),
-    # Steps: what they are beside a jump is a piece of its own, which only stands in a branch assignment.
+    # Step functions. The value on the other side of a jump is a piece of its own, which the program itself never
+    # selects; only a branch assignment of the calculus does.
     Primitive(
         "floor",
         "largest integer up to x",
@@ -272,7 +281,7 @@ ROWS: list[Primitive] = [
         (Branch(("x - round_even(x) > 0.5",), 1), Branch(("x - round_even(x) < -0.5",), 2), Branch((), 0)),
         domain=(REAL,),
     ),
-    # Any number of operands: each with its operation.
+    # Primitives with any number of operands, each with its operation.
     Primitive("sum", "x_1 + ... + x_n, from left to right", None, operation=Sum()),
     Primitive("dot", "x_1 y_1 + ... + x_n y_n, from left to right; operands x then y", None, operation=Dot()),
     Primitive(
@@ -282,7 +291,7 @@ ROWS: list[Primitive] = [
         operation=Dense(),
     ),
     Primitive("logsumexp", "log(exp x_1 + ... + exp x_n)", None, operation=LogSumExp()),
-    # At 0, the entries of the vector of the unit ball that a framework returns. Where x is not 0, it is x / norm.
+    # The weights are the derivative at 0 with respect to each operand. Elsewhere the derivative is x / norm.
     Primitive(
         "norm",
         "Euclidean norm, sqrt(x_1 x_1 + ... + x_n x_n), summed from left to right",
@@ -332,10 +341,10 @@ ROWS: list[Primitive] = [
         operation=Sort(),
         ties={"tf.sort": "first", "torch.sort(stable)": "first", "jnp.sort": "first"},
     ),
-    # A selection written by the user: operands are pieces and guard sides, the branch table is the program's.
+    # A selection written by the user: its operands are pieces and sides of guards; the program holds the branch table.
     Primitive("select", "the piece of the first row whose guards hold", None, operation=Select()),
 ]
-"""Every row; its place is its opcode."""
+"""Every row; its position is its opcode."""
 
 ROW: dict[str, Primitive] = {row.name: row for row in ROWS}
 """Every row by its name."""
@@ -344,16 +353,16 @@ INNER: dict[str, Primitive] = {
     row.name: row
     for row in (_elementary("log0", "natural logarithm, but 0 at x = 0 for y >= 0", "log0(x, y)", "1 / x", "0"),)
 }
-"""Functions that stand in partials of the table, and in no program."""
+"""Functions that occur in partials of the table only. No program can apply them."""
 
 OPCODE: dict[str, int] = {row.name: code for code, row in enumerate(ROWS)}
-"""The number that stands for a primitive in a tape: its place in the table."""
+"""The number that stands for a primitive in a tape: its position in the table."""
 
 
 def add(row: Primitive) -> None:
-    """Add a row to the table, behind the others; raises ValueError if its name is taken.
+    """Append a row to the table; raises ValueError if its name is taken.
 
-    An operation that the kernels have no loop for is refused by what runs on them, and computed by the reference.
+    Engines that compile refuse an operation that the kernels have no loop for; the reference computes it.
     """
     if row.name in ROW:
         raise ValueError(f"{row.name}: the table has a row of this name")

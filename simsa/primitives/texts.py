@@ -1,8 +1,8 @@
 """The language of the table: pieces and branch tables, whose values, partials and guards are text.
 
-A text is an expression in the operands `x, y, z`, the immediates (numbers fixed when a program is built) and `v`, the
-value of the piece itself. It can be compiled on SIMD lanes, evaluated in plain Python or in rational numbers, and
-printed.
+A text is an expression in the operands `x, y, z`, the immediates (numbers that are fixed when a program is built) and
+`v`, the value of the piece itself. The same text is compiled for SIMD lanes, evaluated in plain Python or in rational
+numbers, and printed.
 """
 
 import ast
@@ -10,40 +10,42 @@ from dataclasses import dataclass
 from functools import cached_property
 
 OPERANDS = ("x", "y", "z")
-STEPS = frozenset(("floor", "round_even"))
-FUNCTIONS = STEPS | frozenset(
+STEP_FUNCTIONS = frozenset(("floor", "round_even"))
+FUNCTIONS = STEP_FUNCTIONS | frozenset(
     ("exp", "log", "log0", "expm1", "log1p", "sqrt", "sin", "cos", "tan", "tanh", "sigmoid", "softplus", "pow", "erf")
 )
-"""What texts may call; STEPS are the functions to the integers, which move with nothing between their jumps."""
+"""The functions that texts may call. STEP_FUNCTIONS are those that are constant between jumps."""
 RELATIONS = ("<", "<=", "==", ">=", ">")
 
 
 def names_in(text: str) -> set[str]:
-    """Return the names that the expression `text` uses, functions included."""
+    """Return the names of the variables and functions in the expression `text`."""
     return {node.id for node in ast.walk(ast.parse(text, mode="eval")) if isinstance(node, ast.Name)}
 
 
 @dataclass(frozen=True)
 class Piece:
-    """An elementary function (Def. 1): its value, and its partial with respect to each operand.
+    """An elementary function (Def. 1): the text of its value, and of its partial with respect to each operand.
 
-    The partial "0" is structural: the piece does not use that operand, and passes nothing to it.
+    The partial "0" says that the piece does not use that operand: the backward sweep passes nothing to it, not even a
+    product of 0 and NaN.
     """
 
     value: str
     partials: tuple[str, ...]
 
     def uses(self, operand: int) -> bool:
-        """Tell whether the piece depends on operand number `operand`."""
+        """Tell whether the piece depends on the operand at position `operand`, counted from 0."""
         return self.partials[operand] != "0"
 
 
 @dataclass(frozen=True)
 class Branch:
-    """A row of a branch table: if every guard holds, `piece` is selected.
+    """A row of a branch table of the table of primitives: if all guards hold, the row is taken.
 
-    `guards` are texts `left relation right`; the relation `isnan` (written `isnan(y)`) concerns floating point only.
-    A row with `between` is a tie row: the pieces named there agree, and the convention's weights mix them.
+    guards: texts `left relation right`, or `isnan(y)`, which concerns floating point only. piece: the number of the
+    piece that is selected; None in a tie row. between: in a tie row, the pieces that agree there, which the weights of
+    the convention mix; else empty. Raises ValueError unless exactly one of `piece` and `between` is given.
     """
 
     guards: tuple[str, ...]
@@ -72,4 +74,5 @@ def _comparison(guard: str) -> tuple[str, str, str] | None:
 _SYMBOLS = {ast.Lt: "<", ast.LtE: "<=", ast.Eq: "==", ast.GtE: ">=", ast.Gt: ">"}
 
 Weights = tuple[tuple[float, ...], ...]
-"""One tuple of weights for each tie row of a branch table: they sum to one, or are all 0, and nothing is passed."""
+"""For each tie row of a branch table the weights of its tied pieces. They sum to 1, or are all 0: then nothing is
+passed to any operand."""

@@ -1,20 +1,18 @@
-"""What a program is, and the ways to one: a Python function, a formula, a network."""
+"""Programs, and how to make them: from a Python function, a formula or a network."""
 
 from simsa.program.artificial import artificial
 from simsa.program.build import build
 from simsa.program.expression import expression
 from simsa.program.network import network
-from simsa.program.program import Branches, Builder, Guard, Layer, Node, Program, Row
+from simsa.program.program import Branches, Builder, Node, ParameterRange, Program
 from simsa.program.trace import trace
 
 __all__ = [
     "Branches",
     "Builder",
-    "Guard",
-    "Layer",
     "Node",
+    "ParameterRange",
     "Program",
-    "Row",
     "artificial",
     "build",
     "expression",

@@ -1,4 +1,4 @@
-"""Theorem 1's construction: the same function, with another gradient at points of one's choice."""
+"""The construction of Theorem 1: a program of the same function for which AD is wrong at chosen points."""
 
 from collections.abc import Sequence
 
@@ -10,16 +10,42 @@ from simsa.program.program import Builder, Program
 
 
 def artificial(program: Program, at: ArrayLike, shift: ArrayLike, form: ArrayLike | None = None) -> Program:
-    """Return a program of f + r zero(· − s): the values of f everywhere, and AD shifted by r at s.
+    """Return a program of f + r zero(· − s), which has the values of f, and whose AD gradient is shifted by r at s.
 
-    zero(t) = (relu(−t) + t) − relu(t), with relu'(0) = 0 under every convention, since both are branch tables of the
-    program's own. Without `form`, coordinate i is shifted by r_i where x_i = s_i: at: s, shift: r, each a number or of
-    shape (p,); coordinates with r_i = 0 are left alone. With form = a, of shape (p,), AD is shifted by r a wherever
-    <a, x> = s exactly: at and shift are numbers. The form is summed from left to right, without its zeros.
+    Parameters
+    ----------
+    program
+        A program of f, with one output.
+    at
+        s: without `form`, a number or shape (p,); with `form`, a number.
+    shift
+        r: without `form`, a number or shape (p,); with `form`, a number.
+    form
+        A vector a of shape (p,), or None.
 
-    Raises ProgramError unless the program has one output, and the numbers are finite. Source: Bolte and Pauwels
-    (NeurIPS 2020), Theorem 1.
+    Returns
+    -------
+    Program
+        Without `form`, entry i of its gradient is that of `program` plus r_i wherever x_i = s_i; entries with r_i = 0
+        are unchanged. With `form`, the gradient is that of `program` plus r a wherever <a, x> = s exactly.
 
+    Raises
+    ------
+    ProgramError
+        If the program has several outputs, a number is not finite, the form is 0, or a shape does not fit.
+
+    Notes
+    -----
+    zero(t) = (relu(−t) + t) − relu(t). Both relu are written as branch tables with relu'(0) = 0, so that the result
+    does not depend on the convention: at the tie t = 0 the derivative of zero is 1. The form <a, x> is summed from left
+    to right over the coordinates with a_i ≠ 0.
+
+    References
+    ----------
+    Bolte and Pauwels (NeurIPS 2020), Theorem 1.
+
+    Examples
+    --------
     >>> import simsa
     >>> trap = simsa.artificial(simsa.trace(lambda x: x[0] ** 2, 1), at=1.0, shift=-2.0)
     >>> float(trap.value([1.0])), trap.gradient([1.0]).tolist(), trap.gradient([1.5]).tolist()
@@ -38,13 +64,13 @@ def artificial(program: Program, at: ArrayLike, shift: ArrayLike, form: ArrayLik
         t = builder.apply("sub", (t, builder.constant(s)))
         bump = _zero(builder, t)
         total = builder.apply("add", (total, builder.apply("mul", (builder.constant(r), bump))))
-    return builder.finish((total,), program.layers, program.names)
+    return builder.finish((total,), program.ranges, program.names)
 
 
 def _forms(
     p: int, at: ArrayLike, shift: ArrayLike, form: ArrayLike | None
 ) -> list[tuple[Sequence[float], float, float]]:
-    """Return the (a, s, r) of each r zero(<a, x> − s)."""
+    """Return the triples (a, s, r) of the terms r zero(<a, x> − s) to be added."""
     try:
         s, r = (np.broadcast_to(np.asarray(v, np.float64), (p,) if form is None else ()) for v in (at, shift))
         rows = np.eye(p) if form is None else np.broadcast_to(np.asarray(form, np.float64), (1, p))

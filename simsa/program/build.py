@@ -1,4 +1,4 @@
-"""Programs by the kind that a scenario names: a formula, a network, or a function in a user's own module."""
+"""Programs by kind, as scenarios name them: a formula, a network, or a function in a user's module."""
 
 import importlib
 import sys
@@ -22,27 +22,27 @@ from simsa.program.trace import trace
 
 @dataclass(frozen=True)
 class Target:
-    """A function in a user's module, which has been imported. said: how it was named, "module:function"."""
+    """A function of a user's module that has been imported. name: "module:function"."""
 
-    said: str
+    name: str
     function: Callable[..., Any]
 
 
-def imported(said: str, folder: str | Path = ".") -> Target:
+def import_target(name: str, folder: str | Path = ".") -> Target:
     """Import the module of a user's function.
 
-    said: "module:function"; the module is a file in `folder` (or a package there), or else an installed one. Raises
-    ProgramError, with the user's file and line, for whatever goes wrong in the module, and if it has no such function.
+    name: "module:function"; the module is a file or a package in `folder`, or else an installed one. Raises
+    ProgramError for any error in the module, with the user's file and line, and if the module has no such function.
     """
-    name, colon, attribute = said.partition(":")
-    if not colon or not name or not attribute.isidentifier():
-        raise ProgramError(f"target '{said}': expected module:function")
-    module = _guarded(said, lambda: _module(name, Path(folder)))
+    path, colon, attribute = name.partition(":")
+    if not colon or not path or not attribute.isidentifier():
+        raise ProgramError(f"target '{name}': expected module:function")
+    module = _locating_errors(name, lambda: _module(path, Path(folder)))
     function = getattr(module, attribute, None)
     if not callable(function):
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise ProgramError(f"target '{said}': {unknown('function', attribute, known)}")
-    return Target(said, function)
+        raise ProgramError(f"target '{name}': {unknown('function', attribute, known)}")
+    return Target(name, function)
 
 
 def python(
@@ -54,32 +54,35 @@ def python(
 ) -> Program:
     """Return the program of a user's function.
 
-    target: "module:function", as in `imported`; or what that returned, so that the module is not imported again.
-    folder: of the module, as there. parameters, data: how many (or the names of the data columns); left out, they are
-    the attributes `parameters` and `data` of the function. convention: as in `trace`. Raises ProgramError, with the
-    user's file and line, for whatever goes wrong in the module or the function.
+    target: "module:function"; or what `import_target` returned for it, so that the module is not imported again.
+    parameters: the number of parameters; None for the attribute `parameters` of the function. data: the number or the
+    names of the data columns; None for the attribute `data` of the function, or 0. convention: as for `trace`. folder:
+    where the module is looked for first. Raises ProgramError for any error in the module or the function, with the
+    user's file and line.
     """
-    found = imported(target, folder) if isinstance(target, str) else target
+    found = import_target(target, folder) if isinstance(target, str) else target
     function = found.function
     p = getattr(function, "parameters", None) if parameters is None else parameters
     d = getattr(function, "data", 0) if data is None else data
     if p is None:
         raise ProgramError(
-            f"target '{found.said}': how many parameters? Say parameters = ..., or set "
-            f"{found.said.partition(':')[2]}.parameters"
+            f"target '{found.name}': how many parameters? Say parameters = ..., or set "
+            f"{found.name.partition(':')[2]}.parameters"
         )
-    program: Program = _guarded(found.said, lambda: trace(function, p, d if isinstance(d, int) else len(d), convention))
+    program: Program = _locating_errors(
+        found.name, lambda: trace(function, p, d if isinstance(d, int) else len(d), convention)
+    )
     return program
 
 
 def _module(name: str, folder: Path) -> ModuleType:
-    """Import a module, a file in `folder` before an installed one; its own imports find its neighbours."""
+    """Import a module, a file in `folder` before an installed one. It can import other files of the folder."""
     path = folder.joinpath(*name.split(".")).resolve()
     files = [path.with_suffix(".py"), path / "__init__.py"]
     file = next((file for file in files if file.is_file()), None)
     if file is None:
         return importlib.import_module(name)
-    # Under a name of its own: two scenarios in different folders may both have a model.py.
+    # The name in sys.modules contains the path, since two scenarios in different folders may both have a model.py.
     spec = spec_from_file_location(f"simsa target {file}", file)
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} cannot be imported")
@@ -96,19 +99,19 @@ def _module(name: str, folder: Path) -> ModuleType:
     return module
 
 
-def _guarded(target: str, action: Callable[[], Any]) -> Any:
-    """Return what `action` returns; a user's error becomes one line with the place in the user's file."""
+def _locating_errors(target: str, action: Callable[[], Any]) -> Any:
+    """Return what `action` returns; an error in the user's file becomes one line with file and line."""
     try:
         return action()
     except (Exception, SystemExit) as error:
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _ours(frame.filename)]
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _internal(frame.filename)]
         place = f"{frames[-1].filename}:{frames[-1].lineno}: " if frames else ""
         kind = "" if isinstance(error, SimsaError) else f"{type(error).__name__}: "
         raise ProgramError(f"target '{target}': {place}{kind}{error}") from error
 
 
-def _ours(file: str) -> bool:
-    """Tell whether a file is simsa's, NumPy's or Python's own, and not the user's."""
+def _internal(file: str) -> bool:
+    """Tell whether a file belongs to simsa or to Python's standard library, and not to the user."""
     homes = (Path(__file__).parents[1], Path(traceback.__file__).parent)
     return file.startswith("<") or any(home in Path(file).parents for home in homes)
 
@@ -119,11 +122,13 @@ KINDS: dict[str, Callable[..., Program]] = {
     "python": python,
     "stored": stored,
 }
-"""The kinds of programs by the name that scenarios give them."""
+"""The kinds of programs, by the names that scenarios use."""
 
 
 def build(kind: str, **options: Any) -> Program:
-    """Return a program of one of the `KINDS`, with the arguments of the function of that name.
+    """Return a program of a kind. options: the arguments of the function of that name.
+
+    kind: one of `KINDS`. Raises ProgramError for another kind.
 
     >>> build("expression", text="x**2", parameters=["x"]).nodes[0].primitive
     'square'

@@ -1,4 +1,4 @@
-"""Formulas: a small language, read by walking Python's syntax tree with a list of what is allowed; nothing is run."""
+"""Formulas: a small language with Python's syntax. A formula is parsed, and only listed constructs are allowed."""
 
 import ast
 import math
@@ -20,7 +20,7 @@ from simsa.program.symbolic import INFINITIES, Array, Condition, finite, symboli
 from simsa.program.trace import finish
 
 LONGEST = 100
-"""Characters of a formula that a message shows."""
+"""The number of characters of a formula that a message shows."""
 
 CONSTANTS = {"pi": math.pi, "inf": math.inf}
 
@@ -45,19 +45,19 @@ OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.GtE: operator.ge,
     ast.Gt: operator.gt,
 }
-"""What a formula may do, besides calling functions and choosing entries of lists."""
+"""The operators that a formula may use."""
 
 INSTEAD = {"^": "write ** for a power", "//": "write floor(x / y)", "%": "write x - floor(x / y) * y"}
-"""What to say of operators that people try."""
+"""What a message suggests for operators that the language does not have."""
 
 
 def _several(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function of an array as one that takes numbers or a list of them: max(x, y), max([x, y])."""
-    return lambda *values: function(values[0] if len(values) == 1 else functions.gathered(values))
+    """Return a function of one array as a function of one list or of several numbers: max([x, y]) and max(x, y)."""
+    return lambda *values: function(values[0] if len(values) == 1 else functions.as_array(values))
 
 
 def _row(name: str, keys: Sequence[str]) -> Callable[..., Any]:
-    """Return a row of the table as a function of its operands, then its numbers, which may be named."""
+    """Return a row of the table as a function of its operands and its immediates `keys`, which may be named."""
 
     def function(*values: Any, **named: Any) -> Any:
         count = max(len(values) - (len(keys) - len(named)), 0)
@@ -74,7 +74,7 @@ def _number(value: Any) -> Any:
 
 
 def _whole(value: Any) -> int:
-    """Return a count as an integer."""
+    """Return a number as an integer; raises ProgramError if it is none."""
     if float(value) != int(value):
         raise ProgramError(f"expected an integer, got {value}")
     return int(value)
@@ -102,7 +102,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "where": functions.where,
     "zero": functions.zero,
 }
-"""What a formula may call: every row of the table, and these."""
+"""The functions that a formula may call: rows of the table, and some functions of NumPy and of simsa."""
 
 
 def expression(
@@ -111,13 +111,38 @@ def expression(
     data: Sequence[str] = (),
     convention: str | Mapping[str, str | float] | Convention = "tensorflow",
 ) -> Program:
-    """Return the program of a formula in named parameters and data; a number p of parameters are x[0] .. x[p-1].
+    """Return the program of a formula.
 
-    The language: numbers, pi, inf (to compare with, and as a bound); + - * / **; comparisons, which may be chained,
-    with and, or, not (or & | ~), and which are 1 and 0 where a number is expected; a if condition else b; functions of
-    `FUNCTIONS`; lists, as arguments, and entries and slices of them. The program has one output. Raises ProgramError,
-    in one line, with the formula and the column; so for a constant that is, or comes out as, infinite or NaN.
+    Parameters
+    ----------
+    text
+        The formula.
+    parameters
+        The names of the parameters; or their number p, and then they are x[0], ..., x[p-1].
+    data
+        The names of the data inputs.
+    convention
+        Decides the derivative at ties, as for `trace`.
 
+    Returns
+    -------
+    Program
+        With one output.
+
+    Raises
+    ------
+    ProgramError
+        In one line, with the formula and the column: if the formula is not in the language, or if a constant is
+        infinite or NaN, or becomes so by constant arithmetic.
+
+    Notes
+    -----
+    The language: numbers, pi, and inf to compare with or as a bound; + - * / **; comparisons, which may be chained and
+    joined by and, or, not or by & | ~, and which are 1 and 0 where a number is expected; `a if condition else b`; the
+    functions of `FUNCTIONS`; lists as arguments, with entries and slices of them.
+
+    Examples
+    --------
     >>> expression("relu(x) + a * x**2", ["x"], ["a"]).nodes[0].primitive
     'relu'
     """
@@ -144,13 +169,13 @@ def expression(
 
 
 class _Reader:
-    """Reads one formula. text: on one line. known: what each name stands for."""
+    """Evaluates one formula symbolically. text: the formula on one line. known: the value of each name."""
 
     def __init__(self, text: str, known: dict[str, Any]) -> None:
         self.text, self.known = text, known
 
     def error(self, node: ast.AST | None, message: str) -> ProgramError:
-        """Return the error for a place in the formula; an operator's place is the operator."""
+        """Return the error for a place in the formula; the place of a binary operation is its operator."""
         if node is None:
             return ProgramError(f'expression "{self.shown}": {message}')
         if isinstance(node, ast.BinOp | ast.Compare):
@@ -166,13 +191,13 @@ class _Reader:
 
     @property
     def shown(self) -> str:
-        """Return the formula for a message, cut off if it is long."""
+        """Return the formula as a message shows it, cut off after LONGEST characters."""
         return self.text if len(self.text) <= LONGEST else f"{self.text[:LONGEST]}..."
 
     def read(self) -> Any:
-        """Return what the formula stands for."""
+        """Return the value of the formula."""
         try:
-            with warnings.catch_warnings(action="ignore"):  # of Python, on spelling such as 1if
+            with warnings.catch_warnings(action="ignore"):  # Python warns of spellings such as 1if
                 tree = ast.parse(self.text, mode="eval")
             return self.value(tree.body)
         except SyntaxError as error:
@@ -184,7 +209,7 @@ class _Reader:
             raise self.error(None, str(error)) from None
 
     def value(self, node: ast.expr) -> Any:
-        """Return what a part of the formula stands for: a number, symbolic or not, a condition, or a list."""
+        """Return the value of a part of the formula: a number, symbolic or not, a condition, or a list."""
         match node:
             case ast.Constant(value=bool() | str() | bytes() | complex() | None):
                 raise self.error(node, f"expected a number, got {node.value!r}")
@@ -209,7 +234,7 @@ class _Reader:
             case ast.IfExp(test=test, body=body, orelse=orelse):
                 return self.do(node, np.where, self.value(test), self.value(body), self.value(orelse))
             case ast.List(elts=parts) | ast.Tuple(elts=parts):
-                return self.do(node, functions.gathered, [self.value(part) for part in parts])
+                return self.do(node, functions.as_array, [self.value(part) for part in parts])
             case ast.Subscript(value=whole, slice=index):
                 return self.do(node, operator.getitem, self.value(whole), self.index(index))
             case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
@@ -217,7 +242,7 @@ class _Reader:
         self.refuse(node)
 
     def call(self, node: ast.AST, name: str, args: Sequence[ast.expr], keywords: Sequence[ast.keyword]) -> Any:
-        """Return the value of a function."""
+        """Return the value of a call."""
         if name not in FUNCTIONS:
             if name in self.known:
                 raise self.error(node, f"{name} is no function; write {name} * (...) for a product")
@@ -231,7 +256,7 @@ class _Reader:
         return self.do(node, FUNCTIONS[name], *values, **named)
 
     def refuse(self, node: ast.AST) -> NoReturn:
-        """Refuse a part of Python that the language does not have."""
+        """Raise ProgramError for a construct of Python that the language does not have."""
         part = ast.get_source_segment(self.text, node) or type(node).__name__
         raise self.error(node, f"'{part}' is not part of the language of formulas")
 
@@ -245,7 +270,7 @@ class _Reader:
         raise self.error(node, "the number is too large")
 
     def operation(self, node: ast.AST, op: ast.operator | ast.unaryop) -> Callable[..., Any]:
-        """Return what an operator does; those of arithmetic take a condition for the number 1 or 0."""
+        """Return an operator as a function; those of arithmetic take a condition as the number 1 or 0."""
         if isinstance(op, ast.BitAnd | ast.BitOr | ast.Invert | ast.Not):
             return OPERATORS[type(op)]
         if type(op) in OPERATORS:
@@ -284,7 +309,7 @@ class _Reader:
         raise self.error(node, "an index must be an integer")
 
     def do(self, node: ast.AST | None, function: Callable[..., Any], *values: Any, **named: Any) -> Any:
-        """Return what `function` makes of values; put the place to its complaints, and refuse what is not finite."""
+        """Return `function` of values; add the place to its errors, and refuse a constant that is not finite."""
         try:
             result = function(*values, **named)
             if not symbolic(result) and isinstance(result, float | np.ndarray):

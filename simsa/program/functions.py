@@ -1,7 +1,7 @@
-"""Functions that NumPy lacks, for symbolic arrays and for plain ones alike.
+"""Functions that NumPy does not have, for symbolic arrays and for NumPy arrays.
 
-One user function can so be traced into a program, and evaluated in NumPy for comparison. On plain arrays a row of the
-table is evaluated from its own text with NumPy's functions; derivatives are the program's business alone.
+The same user function can be traced into a program, and evaluated in NumPy for comparison. On NumPy arrays, a row of
+the table is evaluated from its texts; only programs have derivatives.
 """
 
 import difflib
@@ -20,7 +20,10 @@ from simsa.program.symbolic import choose, elementwise, symbolic
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
-    """Return the message for a name that is not known, with the nearest that is."""
+    """Return the message for an unknown name, with the closest known name.
+
+    what: the kind of name, such as "function". name: the unknown name. known: the names that exist.
+    """
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     hint = f"did you mean '{close[0]}'?" if close else f"expected one of {', '.join(names)}"
@@ -28,11 +31,31 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
 
 
 def apply(name: str, *operands: Any, tie: str | None = None, **immediates: Any) -> Any:
-    """Return the row `name` of the table, entry by entry, of symbolic or plain arrays.
+    """Apply a row of the table entry by entry.
 
-    immediates: the row's numbers, by name. tie: a spelling or rule for this use alone. Raises ProgramError for an
-    unknown row, or counts that do not fit.
+    Parameters
+    ----------
+    name
+        The name of a row with a fixed number of operands.
+    operands
+        As many arrays, symbolic or not, as the row has operands; they are broadcast.
+    tie
+        A framework spelling ("torch.clamp_min") or a rule ("first") that decides ties of this use alone.
+    immediates
+        The row's numbers, by name.
 
+    Returns
+    -------
+    array
+        Of the broadcast shape; symbolic if an operand is.
+
+    Raises
+    ------
+    ProgramError
+        If the row is unknown, has any number of operands, or the operands or immediates do not fit.
+
+    Examples
+    --------
     >>> float(apply("huber", 3.0, a=1.0))
     2.5
     """
@@ -49,20 +72,20 @@ def apply(name: str, *operands: Any, tie: str | None = None, **immediates: Any) 
         raise ProgramError(f"{name}: {', '.join(row.immediates)} must be a number, not symbolic")
     if symbolic(operands):
         return elementwise(name, *operands, immediates=numbers, tie=tie)
-    if name == "clip":  # its bounds may cross
+    if name == "clip":  # np.clip, since low > high is possible, for which the texts of the row have another value
         return np.clip(*operands)
     return _evaluate(row, [np.asarray(v, np.float64) for v in (*operands, *numbers)])
 
 
 @cache
 def _compiled(text: str) -> CodeType:
-    """Return a text of the table compiled."""
+    """Return a text of the table as a code object."""
     return compile(text, "table", "eval")
 
 
 @cache
 def _space() -> dict[str, Any]:
-    """Return NumPy's counterparts of the functions in the table's texts; SciPy is imported when first needed."""
+    """Return the functions that texts may call, from NumPy and SciPy. SciPy is imported when they are first needed."""
     from scipy import special
 
     names = ("exp", "log", "expm1", "log1p", "sqrt", "sin", "cos", "tan", "tanh", "isnan", "floor")
@@ -77,11 +100,11 @@ def _space() -> dict[str, Any]:
 
 
 def _evaluate(row: Primitive, arguments: Sequence[Any]) -> Any:
-    """Return a row of the table in NumPy: the piece of the first branch that holds."""
+    """Return the value of a row of the table in NumPy: entry by entry, the piece of the first branch that holds."""
     names = dict(zip((*OPERANDS[: row.arity], *row.immediates), np.broadcast_arrays(*arguments), strict=True))
 
     def text(source: str) -> Any:
-        return eval(_compiled(source), _space(), names)  # the table's own text, never a user's
+        return eval(_compiled(source), _space(), names)  # only texts of the table are evaluated, never a user's
 
     with np.errstate(all="ignore"):
         if not row.branches:
@@ -99,102 +122,458 @@ def _evaluate(row: Primitive, arguments: Sequence[Any]) -> Any:
 
 
 def relu(x: Any) -> Any:
-    """Return max(x, 0). At 0 the derivative is the convention's; a framework's spelled so says 0."""
+    """Return max(x, 0), entry by entry.
+
+    Parameters
+    ----------
+    x
+        Numbers, symbolic or not.
+
+    Returns
+    -------
+    array
+        Of the shape of x.
+
+    Notes
+    -----
+    Tied at x = 0. The functions that frameworks call relu have the derivative 0 there; other spellings of max(x, 0)
+    have 1 or 1/2.
+
+    References
+    ----------
+    Bolte and Pauwels (NeurIPS 2020), Section 2.
+
+    Examples
+    --------
+    >>> relu(np.array([-1.0, 2.0])).tolist()
+    [0.0, 2.0]
+    """
     return apply("relu", x)
 
 
 def leaky_relu(x: Any, a: float = 0.01) -> Any:
-    """Return x for x > 0 and a x below."""
+    """Return x for x > 0 and a x for x <= 0, entry by entry.
+
+    Parameters
+    ----------
+    x
+        Numbers, symbolic or not.
+    a
+        The slope below 0; a number, not symbolic.
+
+    Returns
+    -------
+    array
+        Of the shape of x.
+
+    Raises
+    ------
+    ProgramError
+        If a is symbolic.
+
+    Notes
+    -----
+    Tied at x = 0, where the derivative is a in TensorFlow and PyTorch, and 1 in JAX.
+
+    Examples
+    --------
+    >>> leaky_relu(np.array([-1.0, 2.0]), 0.5).tolist()
+    [-0.5, 2.0]
+    """
     return apply("leaky_relu", x, a=a)
 
 
 def elu(x: Any, a: float = 1.0) -> Any:
-    """Return x for x > 0 and a (exp(x) - 1) below."""
+    """Return x for x > 0 and a (exp(x) - 1) for x <= 0, entry by entry.
+
+    Parameters
+    ----------
+    x
+        Numbers, symbolic or not.
+    a
+        Minus the limit at -infinity; a number, not symbolic.
+
+    Returns
+    -------
+    array
+        Of the shape of x.
+
+    Raises
+    ------
+    ProgramError
+        If a is symbolic.
+
+    Notes
+    -----
+    Tied at x = 0, where the derivative is a in all frameworks.
+
+    Examples
+    --------
+    >>> float(elu(2.0))
+    2.0
+    """
     return apply("elu", x, a=a)
 
 
 def relu6(x: Any) -> Any:
-    """Return min(max(x, 0), 6)."""
+    """Return min(max(x, 0), 6), entry by entry.
+
+    Parameters
+    ----------
+    x
+        Numbers, symbolic or not.
+
+    Returns
+    -------
+    array
+        Of the shape of x.
+
+    Notes
+    -----
+    Tied at x = 0 and x = 6, where the derivative is 0 in all frameworks.
+
+    Examples
+    --------
+    >>> float(relu6(7.0))
+    6.0
+    """
     return apply("relu6", x)
 
 
 def hardtanh(x: Any) -> Any:
-    """Return min(max(x, -1), 1)."""
+    """Return min(max(x, -1), 1), entry by entry.
+
+    Parameters
+    ----------
+    x
+        Numbers, symbolic or not.
+
+    Returns
+    -------
+    array
+        Of the shape of x.
+
+    Notes
+    -----
+    Tied at x = -1 and x = 1, where the derivative is 1 in TensorFlow and JAX, and 0 in PyTorch.
+
+    Examples
+    --------
+    >>> float(hardtanh(-3.0))
+    -1.0
+    """
     return apply("hardtanh", x)
 
 
 def hinge(x: Any) -> Any:
-    """Return max(0, 1 - x)."""
+    """Return the hinge loss max(0, 1 - x), entry by entry.
+
+    Parameters
+    ----------
+    x
+        Numbers, symbolic or not.
+
+    Returns
+    -------
+    array
+        Of the shape of x.
+
+    Notes
+    -----
+    Tied at x = 1, where the derivative is -1 in TensorFlow and PyTorch, and 0 in JAX.
+
+    Examples
+    --------
+    >>> float(hinge(0.25))
+    0.75
+    """
     return apply("hinge", x)
 
 
 def huber(x: Any, a: float = 1.0) -> Any:
-    """Return x^2 / 2 for |x| <= a, and a |x| - a^2 / 2 beyond."""
+    """Return the Huber loss, entry by entry: x^2 / 2 for |x| <= a, and a |x| - a^2 / 2 for |x| > a.
+
+    Parameters
+    ----------
+    x
+        Numbers, symbolic or not.
+    a
+        The threshold, above 0; a number, not symbolic.
+
+    Returns
+    -------
+    array
+        Of the shape of x.
+
+    Raises
+    ------
+    ProgramError
+        If a is symbolic.
+
+    Notes
+    -----
+    Tied at x = a and x = -a. Both pieces have the same slope there, so every convention returns the derivative.
+
+    Examples
+    --------
+    >>> float(huber(3.0)), float(huber(0.5))
+    (2.5, 0.125)
+    """
     return apply("huber", x, a=a)
 
 
 def sigmoid(x: Any) -> Any:
-    """Return 1 / (1 + exp(-x))."""
+    """Return the logistic function 1 / (1 + exp(-x)), entry by entry.
+
+    Parameters
+    ----------
+    x
+        Numbers, symbolic or not.
+
+    Returns
+    -------
+    array
+        In [0, 1], of the shape of x.
+
+    Notes
+    -----
+    An elementary function: it has no ties.
+
+    Examples
+    --------
+    >>> float(sigmoid(0.0))
+    0.5
+    """
     return apply("sigmoid", x)
 
 
 def softplus(x: Any) -> Any:
-    """Return log(1 + exp(x))."""
+    """Return log(1 + exp(x)), entry by entry, without overflow.
+
+    Parameters
+    ----------
+    x
+        Numbers, symbolic or not.
+
+    Returns
+    -------
+    array
+        Of the shape of x.
+
+    Notes
+    -----
+    An elementary function: it has no ties.
+
+    Examples
+    --------
+    >>> round(float(softplus(0.0)), 6)
+    0.693147
+    """
     return apply("softplus", x)
 
 
 def erf(x: Any) -> Any:
-    """Return the error function."""
+    """Return the error function, entry by entry: the integral of 2 / sqrt(pi) exp(-t^2) over t from 0 to x.
+
+    Parameters
+    ----------
+    x
+        Numbers, symbolic or not.
+
+    Returns
+    -------
+    array
+        In [-1, 1], of the shape of x.
+
+    Notes
+    -----
+    An elementary function: it has no ties.
+
+    Examples
+    --------
+    >>> float(erf(0.0))
+    0.0
+    """
     return apply("erf", x)
 
 
 def clip(x: Any, low: Any = None, high: Any = None) -> Any:
-    """Return x kept between two bounds; one of them may be missing."""
+    """Return min(max(x, low), high), entry by entry.
+
+    Parameters
+    ----------
+    x
+        Numbers, symbolic or not.
+    low, high
+        The bounds, symbolic or not; None for no bound. For low > high the result is high.
+
+    Returns
+    -------
+    array
+        Of the broadcast shape.
+
+    Notes
+    -----
+    Tied where x equals a bound; the convention decides, by the spellings of the row `clip`, or with a single bound by
+    those of `maximum` and `minimum`.
+
+    Examples
+    --------
+    >>> clip(np.array([-1.0, 0.5, 2.0]), 0.0, 1.0).tolist()
+    [0.0, 0.5, 1.0]
+    """
     return np.clip(x, low, high)
 
 
 def where(condition: Any, x: Any, y: Any) -> Any:
-    """Return x where the condition holds, y elsewhere; only what is selected is differentiated."""
+    """Return x where a condition holds and y elsewhere, entry by entry.
+
+    Parameters
+    ----------
+    condition
+        A condition such as a > b, symbolic or not.
+    x, y
+        The values where the condition holds, and where it does not.
+
+    Returns
+    -------
+    array
+        Of the broadcast shape.
+
+    Notes
+    -----
+    Only the selected piece is differentiated. A tie of the guards is decided as they are written: `where(t > 0, x, y)`
+    selects y at t = 0, under every convention.
+
+    References
+    ----------
+    Bolte and Pauwels (NeurIPS 2020), Definitions 2 to 4.
+
+    Examples
+    --------
+    >>> float(where(2.0 > 1.0, 3.0, 4.0))
+    3.0
+    """
     return np.where(condition, x, y)
 
 
-# Compositions.
+# Functions made of several rows of the table.
 
 
 def zero(t: Any) -> Any:
-    """Return (relu(-t) + t) - relu(t): zero everywhere, with the AD derivative 1 at 0 where relu'(0) = 0.
+    """Return (relu(-t) + t) - relu(t), which is 0 everywhere.
 
-    Source: Bolte and Pauwels (NeurIPS 2020), Section 2.
+    Parameters
+    ----------
+    t
+        Numbers, symbolic or not.
 
+    Returns
+    -------
+    array
+        Zeros of the shape of t.
+
+    Notes
+    -----
+    At the tie t = 0, AD returns 1 - 2 relu'(0): the derivative 1 under a convention with relu'(0) = 0.
+
+    References
+    ----------
+    Bolte and Pauwels (NeurIPS 2020), Section 2.
+
+    Examples
+    --------
     >>> float(zero(3.0))
     0.0
     """
     return (relu(-t) + t) - relu(t)
 
 
-def gathered(x: Any) -> Any:
-    """Return a list of numbers, symbolic or not, as one array; an array as it is."""
-    return (
-        np.stack(x) if symbolic(x) and isinstance(x, list | tuple) else x if symbolic(x) else np.asarray(x, np.float64)
-    )
+def as_array(x: Any) -> Any:
+    """Return a list of numbers, symbolic or not, as one array; a symbolic array is returned as it is."""
+    if not symbolic(x):
+        return np.asarray(x, np.float64)
+    return np.stack(x) if isinstance(x, list | tuple) else x
 
 
 def maximum(*values: Any) -> Any:
-    """Return the largest of several values, entry by entry: the row `maximum` of two, the row `max` of more.
+    """Return the largest of several values, entry by entry.
 
-    They are different spellings: at a tie of two, TensorFlow's maximum takes the first, its reduce_max splits.
+    Parameters
+    ----------
+    values
+        Two arrays or more, symbolic or not, which are broadcast.
+
+    Returns
+    -------
+    array
+        Of the broadcast shape.
+
+    Notes
+    -----
+    Two values use the row `maximum`, more use the row `max`. At a tie these may differ: TensorFlow's `maximum` takes
+    the first of two equal values, its `reduce_max` splits the derivative evenly.
+
+    Examples
+    --------
+    >>> float(maximum(1.0, 3.0, 2.0))
+    3.0
     """
     return np.maximum(*values) if len(values) == 2 else np.max(np.stack(np.broadcast_arrays(*values)), axis=0)
 
 
 def minimum(*values: Any) -> Any:
-    """Return the smallest of several values, entry by entry: the row `minimum` of two, the row `min` of more."""
+    """Return the smallest of several values, entry by entry.
+
+    Parameters
+    ----------
+    values
+        Two arrays or more, symbolic or not, which are broadcast.
+
+    Returns
+    -------
+    array
+        Of the broadcast shape.
+
+    Notes
+    -----
+    Two values use the row `minimum`, more use the row `min`, which may decide a tie differently.
+
+    Examples
+    --------
+    >>> float(minimum(1.0, 3.0, 2.0))
+    1.0
+    """
     return np.minimum(*values) if len(values) == 2 else np.min(np.stack(np.broadcast_arrays(*values)), axis=0)
 
 
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """Return log(sum(exp(x))) over axes, without overflow."""
-    x = gathered(x)
+    """Return log(sum(exp(x))) over axes, without overflow.
+
+    Parameters
+    ----------
+    x
+        An array or a list of numbers, symbolic or not.
+    axis
+        One axis, several, or None for all.
+    keepdims
+        Whether the reduced axes are kept with length 1.
+
+    Returns
+    -------
+    array
+        The reduced array; -inf for no entries.
+
+    Notes
+    -----
+    An elementary function: it has no ties.
+
+    Examples
+    --------
+    >>> round(float(logsumexp([0.0, 0.0])), 6)
+    0.693147
+    """
+    x = as_array(x)
     if symbolic(x):
         return numpy_api.logsumexp(x, axis, keepdims=keepdims)
     from scipy import special
@@ -203,42 +582,144 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 def median(x: Any, axis: Any = None) -> Any:
-    """Return the median: the middle entry, or the mean of the two in the middle."""
-    return np.median(gathered(x), axis=axis)
+    """Return the median along axes: the middle entry, or the mean of the two in the middle.
+
+    Parameters
+    ----------
+    x
+        An array or a list of numbers, symbolic or not.
+    axis
+        One axis, several, or None for all.
+
+    Returns
+    -------
+    array
+        The reduced array.
+
+    Raises
+    ------
+    ProgramError
+        If there are no entries, and x is symbolic.
+
+    Notes
+    -----
+    A program sorts the entries. Equal entries are a tie; the frameworks let the first of them come first.
+
+    Examples
+    --------
+    >>> float(median([3.0, 1.0, 2.0]))
+    2.0
+    """
+    return np.median(as_array(x), axis=axis)
 
 
 def top_k(x: Any, k: int) -> Any:
-    """Return the k largest entries along the last axis, in descending order; of equal ones the first come first."""
-    x = gathered(x)
+    """Return the k largest entries along the last axis, in descending order.
+
+    Parameters
+    ----------
+    x
+        An array or a list of numbers, symbolic or not.
+    k
+        How many, from 1 to the length of the last axis.
+
+    Returns
+    -------
+    array
+        As x, with a last axis of length k.
+
+    Raises
+    ------
+    ProgramError
+        If k is not in that range.
+
+    Notes
+    -----
+    Equal entries are a tie; they keep their order, so the first of them is taken, as in the frameworks.
+
+    Examples
+    --------
+    >>> top_k([1.0, 3.0, 2.0], 2).tolist()
+    [3.0, 2.0]
+    """
+    x = as_array(x)
     if not 1 <= k <= x.shape[-1]:
         raise ProgramError(f"top_k: expected k from 1 to {x.shape[-1]}, got {k}")
     if not symbolic(x):
         return np.sort(x)[..., ::-1][..., :k]
-    # Ascending, equal entries in reverse: read backwards, they are in order.
+    # The ascending order with equal entries reversed, read backwards, is descending with equal entries in order.
     return numpy_api.sort(x, tie="last")[..., ::-1][..., :k]
 
 
 def one_hot(index: Any, count: int) -> Any:
-    """Return 1.0 at the place that an index names, and 0.0 at the `count` - 1 others, along a new last axis."""
+    """Return vectors that are 1 at the position of an index and 0 elsewhere.
+
+    Parameters
+    ----------
+    index
+        Numbers, symbolic or not; an index outside 0, ..., count - 1 gives zeros.
+    count
+        The length of the vectors.
+
+    Returns
+    -------
+    array
+        float64, with a new last axis of length `count`.
+
+    Notes
+    -----
+    A selection of constants, tied where the index equals an integer in the range; its derivative is 0.
+
+    Examples
+    --------
+    >>> one_hot(2, 4).tolist()
+    [0.0, 0.0, 1.0, 0.0]
+    """
     return np.equal(np.expand_dims(index, -1), np.arange(count)).astype(np.float64)
 
 
 def argmax(x: Any, axis: Any = None) -> Any:
-    """Return the first place of the largest entry: a selection of constants."""
-    return np.argmax(gathered(x), axis=axis)
+    """Return the first position of the largest entry, as a selection of constants."""
+    return np.argmax(as_array(x), axis=axis)
 
 
 def argmin(x: Any, axis: Any = None) -> Any:
-    """Return the first place of the smallest entry: a selection of constants."""
-    return np.argmin(gathered(x), axis=axis)
+    """Return the first position of the smallest entry, as a selection of constants."""
+    return np.argmin(as_array(x), axis=axis)
 
 
 def piecewise(rows: Iterable[tuple[Any, Any]], otherwise: Any) -> Any:
-    """Return the value of the first row (condition, value) whose condition holds, or `otherwise`: one branch table.
+    """Return the value of the first row whose condition holds, entry by entry: a selection with one branch table.
 
-    Only the selected piece is differentiated. The pieces must agree where the conditions are tied, or the function is
-    no continuous selection (Def. 3); `simsa.calculus.check_continuity` tests it.
+    Parameters
+    ----------
+    rows
+        Pairs (condition, value), in the order in which they are tried.
+    otherwise
+        The value where no condition holds.
 
+    Returns
+    -------
+    array
+        Of the broadcast shape.
+
+    Raises
+    ------
+    ProgramError
+        If the branch table has more than 4096 rows.
+
+    Notes
+    -----
+    Only the selected piece is differentiated. A tie is decided as the conditions are written. Where they are tied the
+    pieces must agree, or the function is not continuous, as Definition 3 demands; `simsa.calculus.check_continuity`
+    searches for such points.
+
+    References
+    ----------
+    Bolte and Pauwels (NeurIPS 2020), Definitions 2 to 4.
+
+    Examples
+    --------
     >>> float(piecewise([(1.0 > 2.0, 5.0)], 7.0))
     7.0
     """
@@ -268,7 +749,7 @@ def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def _largest(windows: Any, axis: int | tuple[int, ...]) -> Any:
-    """Return the maximum of windows; at ties as the framework's max-pooling, which takes the first."""
+    """Return the maximum of windows. At a tie it takes the first, as the max-pooling of all frameworks does."""
     if not symbolic(windows):
         return np.max(windows, axis=axis)
     tie = numpy_api.spelling(windows.builder, "max", "max_pool")
@@ -276,21 +757,105 @@ def _largest(windows: Any, axis: int | tuple[int, ...]) -> Any:
 
 
 def max_pool1d(x: Any, size: int, stride: int | None = None) -> Any:
-    """Return the maximum of each window along the last axis; stride is the size if it is left out."""
-    x = gathered(x)
+    """Return the maximum of each window along the last axis.
+
+    Parameters
+    ----------
+    x
+        An array or a list of numbers, symbolic or not.
+    size
+        The number of entries of a window, at least 1.
+    stride
+        The distance between the beginnings of windows; the size if it is left out.
+
+    Returns
+    -------
+    array
+        As x, with as many entries along the last axis as there are whole windows.
+
+    Raises
+    ------
+    ProgramError
+        If no window fits.
+
+    Notes
+    -----
+    Equal entries are a tie; the first is taken, as in the max-pooling of the frameworks.
+
+    Examples
+    --------
+    >>> max_pool1d([1.0, 3.0, 2.0, 0.0], 2).tolist()
+    [3.0, 2.0]
+    """
+    x = as_array(x)
     return _largest(x[..., _windows(x.shape[-1], size, stride or size, "max_pool1d")], -1)
 
 
 def max_pool2d(x: Any, size: int | tuple[int, int], stride: int | tuple[int, int] | None = None) -> Any:
-    """Return the maximum of each window over the last two axes; stride is the size if it is left out."""
+    """Return the maximum of each window over the last two axes.
+
+    Parameters
+    ----------
+    x
+        An array, symbolic or not, shape (..., height, width).
+    size
+        Rows and columns of a window; one number for both.
+    stride
+        The distances between windows, down and across; the size if it is left out.
+
+    Returns
+    -------
+    array
+        Shape (..., rows of windows, columns of windows).
+
+    Raises
+    ------
+    ProgramError
+        If no window fits.
+
+    Notes
+    -----
+    Equal entries are a tie; the first by rows is taken, as in the max-pooling of the frameworks.
+
+    Examples
+    --------
+    >>> max_pool2d(np.array([[1.0, 2.0], [4.0, 3.0]]), 2).tolist()
+    [[4.0]]
+    """
     shape = _pair(size)
     return _largest(_patches(x, shape, _pair(stride) if stride else shape, "max_pool2d"), (-2, -1))
 
 
 def dense(w: Any, x: Any, b: Any = None) -> Any:
-    """Return w x + b: one `dense` for each column of x.
+    """Return w x + b, by one `dense` node for each column of x.
 
-    w: (outputs, inputs). x: (inputs,) or (inputs, columns). b: (outputs,). The sum starts from b.
+    Parameters
+    ----------
+    w
+        The weights, shape (outputs, inputs), symbolic or not.
+    x
+        The inputs, shape (inputs,) or (inputs, columns).
+    b
+        The biases, shape (outputs,); None for none. In a program, sums begin with b.
+
+    Returns
+    -------
+    array
+        Shape (outputs,) or (outputs, columns).
+
+    Raises
+    ------
+    ProgramError
+        If the shapes do not fit.
+
+    Notes
+    -----
+    Smooth: it has no ties.
+
+    Examples
+    --------
+    >>> dense([[1.0, 2.0]], [3.0, 4.0], [0.5]).tolist()
+    [11.5]
     """
     if np.ndim(w) != 2 or np.ndim(x) not in (1, 2) or np.shape(w)[1] != np.shape(x)[0]:
         raise ProgramError(f"dense: the shapes {np.shape(w)} and {np.shape(x)} do not fit")
@@ -301,10 +866,39 @@ def dense(w: Any, x: Any, b: Any = None) -> Any:
 
 
 def conv2d(x: Any, w: Any, b: Any = None, stride: int | tuple[int, int] = 1, padding: int | tuple[int, int] = 0) -> Any:
-    """Return the cross-correlation of an image with filters: one `dense` per position.
+    """Return the cross-correlation of an image with filters, by one `dense` node for each position of a window.
 
-    x: (channels, height, width). w: (filters, channels, rows, columns). b: (filters,). padding: zeros on each side.
-    The result has shape (filters, rows of windows, columns of windows).
+    Parameters
+    ----------
+    x
+        The image, shape (channels, height, width), symbolic or not.
+    w
+        The filters, shape (filters, channels, rows, columns).
+    b
+        The biases, shape (filters,); None for none.
+    stride
+        The distances between windows, down and across; one number for both.
+    padding
+        The numbers of zeros added on each side, down and across; one number for both.
+
+    Returns
+    -------
+    array
+        Shape (filters, rows of windows, columns of windows).
+
+    Raises
+    ------
+    ProgramError
+        If the shapes do not fit, or no window does.
+
+    Notes
+    -----
+    Smooth: it has no ties.
+
+    Examples
+    --------
+    >>> conv2d(np.ones((1, 3, 3)), np.ones((1, 1, 2, 2))).tolist()
+    [[[4.0, 4.0], [4.0, 4.0]]]
     """
     if np.ndim(x) != 3 or np.ndim(w) != 4 or x.shape[0] != w.shape[1]:
         raise ProgramError(

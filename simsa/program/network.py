@@ -1,4 +1,4 @@
-"""Networks: the loss of one sample, from a list of layers. The data row is the features, then the target."""
+"""Networks: the program of the loss of one sample, from a list of layers."""
 
 import inspect
 import math
@@ -12,23 +12,23 @@ from simsa import primitives
 from simsa.errors import ProgramError
 from simsa.primitives import ROW, Convention
 from simsa.program import functions
-from simsa.program.program import Builder, Layer, Program
+from simsa.program.program import Builder, ParameterRange, Program
 from simsa.program.symbolic import Array, builder_of, undefined
 from simsa.program.trace import finish
 
 Shape = tuple[int, ...]
 
 
-# Losses. A new one is a function here and its name in LOSSES.
+# Losses. To add one, add a function here and its name to LOSSES.
 
 
 def _labels(scores: Any, label: Any) -> list[Any]:
-    """Return, for each class, the condition that it is the sample's: the target is its number, 0, 1, ..."""
+    """Return, for each class j = 0, 1, ..., the condition that the label is j."""
     return [label == float(j) for j in range(len(scores))]
 
 
 def _pick(scores: Any, label: Any) -> Any:
-    """Return the score of the sample's class, or NaN if there is no such class."""
+    """Return the score of the class that the label names, or NaN if there is no such class."""
     return functions.piecewise(zip(_labels(scores, label), scores, strict=True), undefined(builder_of(scores)))
 
 
@@ -68,7 +68,11 @@ def huber(scores: Any, target: Any) -> Any:
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss of scores and target. targets: how many numbers the target has, for so many scores, or why not."""
+    """A loss.
+
+    function: of the scores and the target, both arrays. targets: for a number of scores, the number of entries of the
+    target, or why the loss does not take so many scores, in a few words.
+    """
 
     function: Callable[[Any, Any], Any]
     targets: Callable[[int], int | str]
@@ -93,14 +97,15 @@ LOSSES: dict[str, Loss] = {
 """The losses by name."""
 
 
-# Layers. A new kind is a function here and its name in KINDS.
+# Layers. To add a kind, add a function here and its name to KINDS.
 
 
 @dataclass(frozen=True)
-class _Step:
-    """What a layer does. weights, biases: shapes of its parameters, () if it has none. fans: fan-in and fan-out.
+class _LayerFunction:
+    """What a layer computes.
 
-    shape: of its result. function: (input, weights, biases) to result.
+    weights, biases: the shapes of its parameters; () if it has none. fans: fan-in and fan-out. shape: of its result.
+    function: of the input, the weights and the biases.
     """
 
     weights: Shape
@@ -110,17 +115,19 @@ class _Step:
     function: Callable[[Any, Any, Any], Any]
 
 
-def _dense(shape: Shape, units: int, bias: bool = True) -> _Step:
+def _dense(shape: Shape, units: int, bias: bool = True) -> _LayerFunction:
     """Return the layer y = W x + b."""
     n = math.prod(shape)
 
     def function(x: Any, w: Any, b: Any) -> Any:
         return functions.dense(w, np.reshape(x, -1), b)
 
-    return _Step((units, n), (units,) if bias else (), (n, units), (units,), function)
+    return _LayerFunction((units, n), (units,) if bias else (), (n, units), (units,), function)
 
 
-def _conv2d(shape: Shape, filters: int, size: Any, stride: Any = 1, padding: Any = 0, bias: bool = True) -> _Step:
+def _conv2d(
+    shape: Shape, filters: int, size: Any, stride: Any = 1, padding: Any = 0, bias: bool = True
+) -> _LayerFunction:
     """Return the layer of filters with `size` rows and columns."""
     channels, height, width = _image(shape, "conv2d")
     window, steps, edges = _two(size), _two(stride), _two(padding)
@@ -130,10 +137,10 @@ def _conv2d(shape: Shape, filters: int, size: Any, stride: Any = 1, padding: Any
         return functions.conv2d(x, w, b, steps, edges)
 
     fans = channels * math.prod(window), filters * math.prod(window)
-    return _Step((filters, channels, *window), (filters,) if bias else (), fans, (filters, *places), function)
+    return _LayerFunction((filters, channels, *window), (filters,) if bias else (), fans, (filters, *places), function)
 
 
-def _max_pool2d(shape: Shape, size: Any, stride: Any = None) -> _Step:
+def _max_pool2d(shape: Shape, size: Any, stride: Any = None) -> _LayerFunction:
     """Return the layer of maxima of windows, channel by channel."""
     channels, *image = _image(shape, "max_pool2d")
     window, steps = _two(size), _two(size if stride is None else stride)
@@ -142,18 +149,18 @@ def _max_pool2d(shape: Shape, size: Any, stride: Any = None) -> _Step:
     def function(x: Any, w: Any, b: Any) -> Any:
         return functions.max_pool2d(x, window, steps)
 
-    return _Step((), (), (0, 0), (channels, *places), function)
+    return _LayerFunction((), (), (0, 0), (channels, *places), function)
 
 
-KINDS: dict[str, Callable[..., _Step]] = {"dense": _dense, "conv2d": _conv2d, "max_pool2d": _max_pool2d}
-"""The kinds of layers by name; the arguments after the shape are the keys that a layer's table may have."""
+KINDS: dict[str, Callable[..., _LayerFunction]] = {"dense": _dense, "conv2d": _conv2d, "max_pool2d": _max_pool2d}
+"""The kinds of layers by name. The parameters of a function, after the shape, are the keys of such a layer's table."""
 
 LINEAR = "linear"
-"""The activation that does nothing."""
+"""The name of the activation x -> x."""
 
 
 def _image(shape: Shape, kind: str) -> Shape:
-    """Return (channels, height, width); raises ProgramError if the layer before gives no image."""
+    """Return (channels, height, width); raises ProgramError if the result of the layer before is not an image."""
     if len(shape) != 3:
         raise ProgramError(f"{kind} needs an image (channels, height, width), the layer before gives {shape}")
     return shape
@@ -183,24 +190,50 @@ def network(
 ) -> Program:
     """Return the program of the loss of one sample.
 
-    layers: the input, then the layers, the last of which gives the scores. The input is a number of features or a shape
-    (height, width) or (channels, height, width). A layer is a number of units, or a table with `kind` ("dense" with
-    units; "conv2d" with filters, size, stride, padding; "max_pool2d" with size, stride), `bias` and `activation`.
-    activation: a row of the table with one operand, or "linear", behind every dense and conv2d layer but the last.
-    loss: one of `LOSSES`. The data row is the features, then the target: a class as a number 0, 1, ... for
-    cross_entropy and for hinge with several scores, -1 or 1 for hinge and logistic with one score, else one number for
-    each score. Parameters: for each layer W by rows, then b. Raises ProgramError for an unknown name, or shapes that do
-    not fit.
+    Parameters
+    ----------
+    layers
+        The input, then the layers; the results of the last layer are the scores. The input is a number of features, or
+        a shape (height, width) or (channels, height, width). A layer is a number of units, or a mapping with `kind`
+        ("dense" with units; "conv2d" with filters, size, stride, padding; "max_pool2d" with size, stride), `bias` and
+        `activation`.
+    activation
+        The activation after every dense and conv2d layer but the last: a row of the table with one operand, or
+        "linear".
+    loss
+        "cross_entropy", "hinge", "huber", "l1", "logistic" or "squared".
+    convention
+        Decides the derivative at ties, as for `trace`.
+    bias
+        Whether layers that do not say so have biases.
 
+    Returns
+    -------
+    Program
+        Its parameters are, for each layer, W by rows and then b. Its data inputs are the features, then the target: for
+        cross_entropy, and for hinge with several scores, the class as a number 0, 1, ...; for hinge and logistic with
+        one score, -1 or 1; for the others one number for each score. A class that does not exist gives NaN.
+
+    Raises
+    ------
+    ProgramError
+        If a name is unknown, or shapes do not fit; the message says in which layer.
+
+    Notes
+    -----
+    The ties are those of the activations, of max-pooling and of the loss; the convention decides them.
+
+    Examples
+    --------
     >>> program = network([2, 3, 2])
-    >>> program.p, program.data, [(layer.kind, layer.stop) for layer in program.layers]
+    >>> program.p, program.data, [(part.kind, part.stop) for part in program.ranges]
     (17, 3, [('weight', 6), ('bias', 9), ('weight', 15), ('bias', 17)])
     """
     if len(layers) < 2:
         raise ProgramError("a network needs an input and at least one layer")
     if loss not in LOSSES:
         raise ProgramError(functions.unknown("loss", loss, LOSSES))
-    _activation(activation)  # unknown ones are refused even where no layer uses them
+    _activation(activation)  # an unknown name is refused even if no layer uses it
     shape = _input(layers[0])
     tables = [_table(layer, i + 1, bias) for i, layer in enumerate(layers[1:])]
     between = [_activation(table.pop("activation", _default(tables, i, activation))) for i, table in enumerate(tables)]
@@ -210,21 +243,21 @@ def network(
     if isinstance(targets, str):
         raise ProgramError(f"the loss {loss} {targets}, the last layer gives {scores}")
 
-    records, parameters = _records(steps)
+    ranges, parameters = _ranges(steps)
     builder = Builder(parameters, features + targets, primitives.convention(convention))
     data = Array(builder, np.arange(parameters, parameters + features + targets))
-    runs = iter(Array(builder, np.arange(record.start, record.stop)) for record in records)
+    runs = iter(Array(builder, np.arange(part.start, part.stop)) for part in ranges)
     value = data[:features].reshape(shape)
     for step, after in zip(steps, between, strict=True):
         blocks: list[Any] = [np.reshape(next(runs), sizes) if sizes else None for sizes in (step.weights, step.biases)]
         value = after(step.function(value, *blocks))
     result = LOSSES[loss].function(np.reshape(value, -1), data[features:])
-    return finish(builder, result, f"the loss {loss}", layers=records)
+    return finish(builder, result, f"the loss {loss}", ranges=ranges)
 
 
-def _steps(shape: Shape, tables: Sequence[Mapping[str, Any]]) -> list[_Step]:
-    """Return what each layer does to what the layers before give."""
-    steps: list[_Step] = []
+def _steps(shape: Shape, tables: Sequence[Mapping[str, Any]]) -> list[_LayerFunction]:
+    """Return what each layer computes, given the shape of the result of the layer before it."""
+    steps: list[_LayerFunction] = []
     for i, table in enumerate(tables):
         options = {key: value for key, value in table.items() if key != "kind"}
         try:
@@ -234,24 +267,24 @@ def _steps(shape: Shape, tables: Sequence[Mapping[str, Any]]) -> list[_Step]:
     return steps
 
 
-def _records(steps: Sequence[_Step]) -> tuple[list[Layer], int]:
-    """Return the runs of parameters, one after the other, and how many parameters there are."""
-    records, start = [], 0
+def _ranges(steps: Sequence[_LayerFunction]) -> tuple[list[ParameterRange], int]:
+    """Return the ranges of parameters of the layers, one after the other, and the number of parameters."""
+    ranges, start = [], 0
     for step in steps:
         for kind, sizes in (("weight", step.weights), ("bias", step.biases)):
             if sizes:
-                records.append(Layer(kind, start, start + math.prod(sizes), *step.fans))
-                start = records[-1].stop
-    return records, start
+                ranges.append(ParameterRange(kind, start, start + math.prod(sizes), *step.fans))
+                start = ranges[-1].stop
+    return ranges, start
 
 
 def _default(tables: Sequence[Mapping[str, Any]], i: int, activation: str) -> str:
-    """Return the activation behind layer i: none behind pools and the last layer."""
+    """Return the activation after layer i: `activation`, or "linear" after max-pooling and the last layer."""
     return LINEAR if i + 1 == len(tables) or tables[i]["kind"] == "max_pool2d" else activation
 
 
 def _activation(name: str) -> Callable[[Any], Any]:
-    """Return an activation: a row of the table with one operand, its numbers at their defaults in `functions`."""
+    """Return an activation by its name: a row of the table with one operand, with its defaults in `functions`."""
     known = {
         row.name
         for row in ROW.values()
@@ -266,12 +299,12 @@ def _activation(name: str) -> Callable[[Any], Any]:
 
 
 def _count(value: Any) -> bool:
-    """Tell whether a value is a number of things."""
+    """Tell whether a value is an integer of at least 1, and not a truth value."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _input(value: Any) -> Shape:
-    """Return the shape of the input; two numbers are an image of one channel."""
+    """Return the shape of the input; two numbers are the height and width of an image with one channel."""
     shape = (value,) if isinstance(value, int) else tuple(value) if isinstance(value, list | tuple) else ()
     if len(shape) not in (1, 2, 3) or not all(map(_count, shape)):
         raise ProgramError(
@@ -281,7 +314,7 @@ def _input(value: Any) -> Shape:
 
 
 def _table(layer: Any, number: int, bias: bool) -> dict[str, Any]:
-    """Return the table of a layer, complete; raises ProgramError for a key that its kind does not have."""
+    """Return the table of a layer with its kind and bias; raises ProgramError for an unknown or missing key."""
     if _count(layer):
         return {"kind": "dense", "units": layer, "bias": bias}
     if not isinstance(layer, Mapping):

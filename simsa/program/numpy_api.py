@@ -1,7 +1,7 @@
-"""What NumPy's functions mean for a program: each becomes nodes of the table, or rearranges registers.
+"""What NumPy's functions do to symbolic arrays: each adds nodes to the program, or rearranges registers.
 
-A sum is one `sum` node, a product of a matrix and a vector one `dense`, a maximum over an axis one `max` per entry of
-the result. Whatever is not here raises ProgramError.
+A sum is one `sum` node, a product of a matrix and a vector one `dense`, a maximum over an axis one `max` for each entry
+of the result. A NumPy function that has no handler here raises ProgramError.
 """
 
 import math
@@ -23,19 +23,19 @@ from simsa.program.symbolic import (
     TRUTHS,
     UFUNCS,
     Array,
+    BranchTable,
     Condition,
-    Decision,
     Symbolic,
     builder_of,
     choose,
     combine,
     compare,
+    constant_table,
     decide,
     elementwise,
     finite,
     lift,
     negate,
-    steps,
     symbolic,
     truth,
     undefined,
@@ -61,7 +61,7 @@ HINTS.update(
 
 
 def implements(table: dict[Any, Callable[..., Any]], *functions: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Enter a handler into one of the tables of `symbolic`."""
+    """Return a decorator that enters a handler of `functions` into one of the tables of `symbolic`."""
 
     def enter(handler: Callable[..., Any]) -> Callable[..., Any]:
         table.update(dict.fromkeys(functions, handler))
@@ -71,7 +71,11 @@ def implements(table: dict[Any, Callable[..., Any]], *functions: Any) -> Callabl
 
 
 def spelling(builder: Builder, primitive: str, ending: str) -> str | None:
-    """Return how the convention's framework spells a variant of a primitive, or None if it has no name for it."""
+    """Return the spelling of a variant of a primitive in the framework of the builder's convention.
+
+    builder: of the program. primitive: the name of its row. ending: how the spelling ends, such as ".fmax". None if the
+    framework has no such spelling.
+    """
     prefixes = FRAMEWORKS[builder.convention.base]
     return next((s for s in ROW[primitive].ties if s.startswith(prefixes) and s.endswith(ending)), None)
 
@@ -107,14 +111,16 @@ UFUNCS[np.rad2deg] = UFUNCS[np.degrees] = lambda x: x * (180 / math.pi)
 def _divide(x: Any, y: Any) -> Array:
     builder = builder_of(x, y)
     below = Array(builder, lift(y, builder))
-    if any((step := steps(builder, int(r))) and not step.rows and step.otherwise == 0 for r in below.cells.flat):
+    if any(
+        (step := constant_table(builder, int(r))) and not step.rows and step.otherwise == 0 for r in below.entries.flat
+    ):
         raise ProgramError("a quotient by the constant 0 is not finite")
     return elementwise("div", x, below)
 
 
 @implements(UFUNCS, np.fmax)
 def _fmax(x: Any, y: Any) -> Array:
-    # Differs from np.fmax at NaN, which reaches the value of every row of the table.
+    # np.fmax ignores a NaN; this does not, since a NaN reaches the value of every row of the table.
     return elementwise("maximum", x, y, tie=spelling(builder_of(x, y), "maximum", ".fmax"))
 
 
@@ -241,14 +247,14 @@ def _argmin(a: Any, axis: int | None = None, *, keepdims: bool = False) -> Array
 
 
 def _place(a: Any, axis: int | None, keepdims: bool, before: Callable[[Any, Any], Any]) -> Array:
-    """Return the first place, along an axis, of the entry that comes before all; NaN if an entry is NaN."""
+    """Return the first position along an axis of the entry that is `before` all others; NaN if an entry is NaN."""
     lines, axes = _lines(_number(a), axis)
     n = lines.shape[-1]
     if not n:
         raise ProgramError("argmax of no entries")
-    entries = [Array(a.builder, lines[..., i]) for i in range(n)]
+    candidates = [Array(a.builder, lines[..., i]) for i in range(n)]
     rows = [
-        (np.all(np.stack([before(entries[i], entries[j]) for j in range(n) if j != i]), axis=0), float(i))
+        (np.all(np.stack([before(candidates[i], candidates[j]) for j in range(n) if j != i]), axis=0), float(i))
         for i in range(n if n > 1 else 0)
     ]
     result = (
@@ -256,7 +262,7 @@ def _place(a: Any, axis: int | None, keepdims: bool, before: Callable[[Any, Any]
         if rows
         else Array(a.builder, np.full(lines.shape[:-1], a.builder.constant(0.0)))
     )
-    return Array(a.builder, np.expand_dims(result.cells, axes) if keepdims else result.cells)
+    return Array(a.builder, np.expand_dims(result.entries, axes) if keepdims else result.entries)
 
 
 @implements(FUNCTIONS, np.where)
@@ -273,18 +279,18 @@ def _select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0
 # Reductions.
 
 
-def _fold(cells: NDArray[Any], function: Callable[[list[Any]], Any]) -> Registers:
+def _fold(entries: NDArray[Any], function: Callable[[list[Any]], Any]) -> Registers:
     """Return `function` of each row along the last axis."""
-    result = np.empty(cells.shape[:-1], np.int64)
+    result = np.empty(entries.shape[:-1], np.int64)
     for index in np.ndindex(result.shape):
-        result[index] = function(cells[index].tolist())
+        result[index] = function(entries[index].tolist())
     return result
 
 
 def _lines(a: Symbolic, axis: Axis) -> tuple[NDArray[Any], tuple[int, ...]]:
-    """Return the cells with the axes to be reduced made one, the last, and those axes."""
+    """Return the entries with the axes to be reduced joined into one last axis, and the numbers of those axes."""
     axes = tuple(range(a.ndim)) if axis is None else normalize_axis_tuple(axis, a.ndim)
-    last = np.moveaxis(a.cells, axes, range(a.ndim - len(axes), a.ndim))
+    last = np.moveaxis(a.entries, axes, range(a.ndim - len(axes), a.ndim))
     shape = last.shape[: a.ndim - len(axes)]
     return last.reshape(*shape, math.prod(last.shape[a.ndim - len(axes) :])), axes
 
@@ -292,7 +298,12 @@ def _lines(a: Symbolic, axis: Axis) -> tuple[NDArray[Any], tuple[int, ...]]:
 def reduce(
     name: str, a: Array, axis: Axis = None, keepdims: bool = False, tie: str | None = None, empty: float | None = None
 ) -> Array:
-    """Return the primitive `name` (sum, max, min, logsumexp) over axes; one operand alone is its own result."""
+    """Return a primitive with any number of operands over axes. Of a single entry the result is the entry itself.
+
+    name: "sum", "max", "min" or "logsumexp". a: the array. axis: one axis, several, or None for all. keepdims: whether
+    the reduced axes are kept with length 1. tie: a spelling or rule, as for `Builder.apply`. empty: the result of no
+    entries; None to raise ProgramError.
+    """
     lines, axes = _lines(a, axis)
     if lines.shape[-1] == 0:
         if empty is None:
@@ -306,7 +317,12 @@ def reduce(
 
 
 def norm(a: Array, axis: Axis = None, keepdims: bool = False, tie: str | None = None) -> Array:
-    """Return the Euclidean norm over axes: a `norm` node per entry of the result, of a single operand too."""
+    """Return the Euclidean norm over axes, as one `norm` node for each entry of the result.
+
+    a: the array. axis: one axis, several, or None for all. keepdims: whether the reduced axes are kept with length 1.
+    tie: a spelling or rule, as for `Builder.apply`. The norm of a single entry is a node as well, since it is tied at 0
+    where the entry itself is not.
+    """
     lines, axes = _lines(a, axis)
     if lines.shape[-1] == 0:
         result = np.full(lines.shape[:-1], a.builder.constant(0.0))
@@ -335,7 +351,10 @@ def _min(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Array:
 
 @implements(REDUCTIONS, np.logaddexp)
 def logsumexp(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Array:
-    """Return log(sum(exp(a))) over axes."""
+    """Return log(sum(exp(a))) over axes; of no entries, -inf.
+
+    a: the array. axis: one axis, several, or None for all. keepdims: whether the reduced axes are kept with length 1.
+    """
     return reduce("logsumexp", _number(a), axis, keepdims, empty=-math.inf)
 
 
@@ -347,7 +366,7 @@ def _prod(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Array:
     for j in range(lines.shape[-1]):
         entry = Array(a.builder, lines[..., j])
         result = result * entry if j else entry
-    return Array(a.builder, np.expand_dims(result.cells, axes) if keepdims else result.cells)
+    return Array(a.builder, np.expand_dims(result.entries, axes) if keepdims else result.entries)
 
 
 @implements(FUNCTIONS, np.mean)
@@ -410,7 +429,7 @@ def _number(a: Any) -> Array:
 
 
 def _running(a: Any, axis: int | None, step: Callable[[Any, Any], Any]) -> Any:
-    """Return the results of `step` along an axis, each from the one before."""
+    """Return the running results along an axis: each entry is `step` of the result before it and the entry."""
     flat = a.reshape(-1) if axis is None else np.moveaxis(a, axis, 0)
     rows = list(flat)
     for j in range(1, len(rows)):
@@ -438,7 +457,11 @@ def _diff(a: Any, n: int = 1, axis: int = -1) -> Any:
 
 @implements(FUNCTIONS, np.clip)
 def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
-    """Return a between bounds: the row `clip`, or with one bound `maximum` or `minimum` as the framework's clamp."""
+    """Return a clipped to bounds: by the row `clip`, or with one bound by `maximum` or `minimum`.
+
+    a: the array. a_min, a_max: the bounds, either of which may be None. min, max: the same, by NumPy's other names.
+    With one bound, ties are decided as by the framework's `clamp`.
+    """
     low, high = (min if a_min is None else a_min), (max if a_max is None else a_max)
     if low is not None and high is not None:
         return elementwise("clip", a, low, high)
@@ -454,10 +477,13 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: 
 
 
 def sort(a: Any, axis: int | None = -1, tie: str | None = None) -> Array:
-    """Return the entries in ascending order along an axis: one `sort` node per line."""
+    """Return the entries in ascending order along an axis, by one `sort` node for each line of entries.
+
+    a: the array. axis: the axis; None sorts all entries as one line. tie: a spelling or rule, as for `Builder.apply`.
+    """
     flat = _number(a if axis is not None else a.reshape(-1))
     at = normalize_axis_index(-1 if axis is None else axis, flat.ndim)
-    lines = np.moveaxis(flat.cells, at, -1)
+    lines = np.moveaxis(flat.entries, at, -1)
     n, result = lines.shape[-1], lines.copy()
     for index in np.ndindex(lines.shape[:-1]):
         if n > 1:
@@ -473,7 +499,10 @@ def _sort(a: Any, axis: int | None = -1, kind: str | None = None, *, stable: boo
 
 @implements(FUNCTIONS, np.median)
 def median(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
-    """Return the median over axes, from a `sort`: the middle entry, or the mean of the two in the middle."""
+    """Return the median over axes, from a `sort`: the middle entry, or the mean of the two in the middle.
+
+    a: the array. axis: one axis, several, or None for all. keepdims: whether the reduced axes are kept with length 1.
+    """
     lines, axes = _lines(_number(a), axis)
     if not lines.shape[-1]:
         raise ProgramError("median of no entries")
@@ -493,13 +522,13 @@ def _dot(builder: Builder, x: Registers, y: Registers) -> int:
 
 
 def _consecutive(registers: Registers) -> bool:
-    """Tell whether registers follow each other, as the weights of `dense` must."""
+    """Tell whether registers are consecutive, as those of the weights of `dense` must be."""
     flat = registers.reshape(-1)
     return bool(flat.size) and bool(np.all(np.diff(flat) == 1))
 
 
 def _times(builder: Builder, matrix: Registers, vector: Registers) -> Registers:
-    """Return a matrix times a vector: one `dense` if the rows of the matrix follow each other, else a `dot` a row."""
+    """Return a matrix times a vector: by one `dense` if the registers of the matrix are consecutive, else by `dot`s."""
     if _consecutive(matrix):
         first = builder.apply("dense", [*matrix.reshape(-1), *vector], outputs=len(matrix))
         return np.arange(first, first + len(matrix))
@@ -507,7 +536,7 @@ def _times(builder: Builder, matrix: Registers, vector: Registers) -> Registers:
 
 
 def _matrices(builder: Builder, a: Registers, b: Registers) -> Registers:
-    """Return the product of two matrices, column by column (or row by row if only b's columns follow each other)."""
+    """Return the product of two matrices, column by column, or row by row if only b transposed is consecutive."""
     if not _consecutive(a) and _consecutive(b.T):
         return _matrices(builder, b.T, a.T).T
     columns = [_times(builder, a, b[:, j]) for j in range(b.shape[1])]
@@ -515,7 +544,11 @@ def _matrices(builder: Builder, a: Registers, b: Registers) -> Registers:
 
 
 def affine(w: Any, x: Any, b: Any = None) -> Array:
-    """Return w x + b, one `dense` for each column of x; the sum starts from b."""
+    """Return w x + b by one `dense` for each column of x. Sums begin with b.
+
+    w: shape (outputs, inputs). x: shape (inputs, ...). b: shape (outputs,), or None. The result has shape
+    (outputs, ...). Raises ProgramError if b has another length.
+    """
     builder = builder_of(w, x, b)
     matrix, columns = lift(w, builder), lift(x, builder)
     biases = [] if b is None else lift(b, builder).reshape(-1).tolist()
@@ -600,12 +633,12 @@ def _norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) ->
     raise ProgramError("np.linalg.norm can be traced for vectors with ord 1, 2, inf and -inf, and for ord=None")
 
 
-# What only rearranges registers: NumPy does it.
+# Functions that only rearrange registers: NumPy itself does it.
 
 
 def _wrap(like: Symbolic, result: Any) -> Any:
-    """Return what NumPy made of cells as symbolic arrays; leave shapes and counts as they are."""
-    if isinstance(result, np.ndarray | np.generic | Decision):
+    """Return the result of a NumPy function on entries as symbolic arrays; shapes and counts stay as they are."""
+    if isinstance(result, np.ndarray | np.generic | BranchTable):
         return like.like(result)
     if isinstance(result, list | tuple):
         return type(result)(_wrap(like, part) for part in result)
@@ -618,7 +651,7 @@ def _rearranging(function: Any) -> Callable[..., Any]:
     def handler(a: Any, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(a, Symbolic) or symbolic([*args, *kwargs.values()]):
             raise ProgramError(f"np.{function.__name__}: positions and sizes cannot depend on symbolic values")
-        return _wrap(a, function(a.cells, *args, **kwargs))
+        return _wrap(a, function(a.entries, *args, **kwargs))
 
     return handler
 
@@ -655,7 +688,7 @@ for _function in (np.concatenate, np.concat, np.stack, np.hstack, np.vstack, np.
 @implements(FUNCTIONS, np.broadcast_arrays)
 def _broadcast_arrays(*args: Any) -> tuple[Array, ...]:
     builder = builder_of(*args)
-    return tuple(Array(builder, cells) for cells in np.broadcast_arrays(*(lift(a, builder) for a in args)))
+    return tuple(Array(builder, entries) for entries in np.broadcast_arrays(*(lift(a, builder) for a in args)))
 
 
 @implements(FUNCTIONS, np.append)
@@ -667,8 +700,8 @@ def _append(arr: Any, values: Any, axis: int | None = None) -> Any:
 
 @implements(FUNCTIONS, np.full_like)
 def _full_like(a: Any, fill_value: Any, dtype: Any = None, *, shape: Any = None) -> Array:
-    cells = lift(fill_value, a.builder)
-    return Array(a.builder, np.array(np.broadcast_to(cells, a.shape if shape is None else shape)))
+    entries = lift(fill_value, a.builder)
+    return Array(a.builder, np.array(np.broadcast_to(entries, a.shape if shape is None else shape)))
 
 
 @implements(FUNCTIONS, np.zeros_like, np.empty_like)
@@ -688,7 +721,7 @@ def _trace(a: Any, offset: int = 0) -> Any:
 
 def _masked(a: Any, mask: NDArray[np.bool_]) -> Array:
     """Return the entries where the mask is true, and zeros elsewhere."""
-    return Array(a.builder, np.where(mask, a.cells, a.builder.constant(0.0)))
+    return Array(a.builder, np.where(mask, a.entries, a.builder.constant(0.0)))
 
 
 @implements(FUNCTIONS, np.tril)
@@ -706,7 +739,7 @@ def _diag(v: Any, k: int = 0) -> Any:
     if v.ndim == 2:
         return np.diagonal(v, k)
     at = np.diag(np.arange(1, v.size + 1), k)
-    return Array(v.builder, np.where(at > 0, v.cells[at - 1], v.builder.constant(0.0)))
+    return Array(v.builder, np.where(at > 0, v.entries[at - 1], v.builder.constant(0.0)))
 
 
 @implements(FUNCTIONS, np.pad)
@@ -716,5 +749,5 @@ def _pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values:
         raise ProgramError(
             f"np.pad with mode='{mode}' cannot be traced; use constant, edge, reflect, symmetric or wrap"
         )
-    cells: Any = np.pad  # its types know no mode in a variable
-    return array.like(cells(array.cells, pad_width, mode, **options))
+    entries: Any = np.pad  # its types know no mode in a variable
+    return array.like(entries(array.entries, pad_width, mode, **options))

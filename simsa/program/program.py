@@ -16,33 +16,18 @@ from numpy.typing import ArrayLike, NDArray
 from simsa.errors import ProgramError
 from simsa.primitives import ROW, Convention, Weights
 from simsa.primitives.conventions import TENSORFLOW
+from simsa.primitives.operations import Case, Guard
 from simsa.primitives.texts import RELATIONS as RELATIONS
 
 
 @dataclass(frozen=True)
-class Guard:
-    """A condition `left relation right` between two operand positions of a select node."""
-
-    left: int
-    relation: str
-    right: int
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of a user's branch table: if every guard holds, the operand at position `piece` is the value."""
-
-    guards: tuple[Guard, ...]
-    piece: int
-
-
-@dataclass(frozen=True)
 class Node:
-    """One function g_i, with the registers it reads.
+    """One function g_i of a program, with the registers that it reads.
 
-    primitive: its row in the table, or "constant". operands: registers. immediates: numbers fixed at build; of a
-    constant, its value. outputs: how many consecutive registers it writes (more than one for `dense` and `sort`). tie:
-    the convention's weights or rule. rows: the branch table of a `select`.
+    primitive: the name of a row of the table, or "constant". operands: the registers that are read. immediates: the
+    numbers that are fixed when the program is built; for a constant, its value. outputs: the number of consecutive
+    registers that are written; more than one for `dense` and `sort`. tie: the convention's weights or rule. cases: the
+    branch table of a `select`; the guards and pieces are positions among the operands.
     """
 
     primitive: str
@@ -50,14 +35,15 @@ class Node:
     immediates: tuple[float, ...] = ()
     outputs: int = 1
     tie: Weights | str = ()
-    rows: tuple[Row, ...] = ()
+    cases: tuple[Case, ...] = ()
 
 
 @dataclass(frozen=True)
-class Layer:
-    """A run of parameters with its fan-in and fan-out, for the initial laws of networks.
+class ParameterRange:
+    """The weights or the biases of one layer of a network, for the initial laws that depend on the layer.
 
-    kind: "weight" or "bias". start, stop: the parameters' range.
+    kind: "weight" or "bias". start, stop: the parameters x[start:stop]. fan_in, fan_out: the numbers of inputs and
+    outputs of the layer; for a convolution, times the size of its filters.
     """
 
     kind: str
@@ -68,18 +54,24 @@ class Layer:
 
 
 class Evaluator(Protocol):
-    """What a program asks of the machine; `simsa` binds the machine to `Program.evaluator` on import."""
+    """What evaluates programs. Importing `simsa` sets `Program.evaluator` to `simsa.machine.evaluator.Machine`."""
 
     def value(self, program: "Program", x: NDArray[np.float64], data: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the outputs, shape (batch, q)."""
+        """Return the outputs of `program`, shape (batch, q). x: shape (batch, p). data: shape (batch, d)."""
 
     def jacobian(
         self, program: "Program", x: NDArray[np.float64], data: NDArray[np.float64], mode: str
     ) -> NDArray[np.float64]:
-        """Return the selection Jacobians, shape (batch, q, p)."""
+        """Return the selection Jacobians of `program`, shape (batch, q, p).
+
+        x: shape (batch, p). data: shape (batch, d). mode: "backward" or "forward".
+        """
 
     def branches(self, program: "Program", x: NDArray[np.float64], data: NDArray[np.float64]) -> "list[Branches]":
-        """Return which pieces are selected and which selections are tied, one entry for each point."""
+        """Return the selected pieces and the ties of `program` at each point.
+
+        x: shape (batch, p). data: shape (batch, d).
+        """
 
     def listing(self, program: "Program") -> str:
         """Return the program as text."""
@@ -89,9 +81,10 @@ class Evaluator(Protocol):
 class Branches:
     """The branches taken at one point.
 
-    nodes: register of each selection node. pieces: what each selected (a piece number; for `max`, `min` the winning
-    operand; for `sort` the permutation). tied: whether a guard of the node is exactly zero. The norms that parameters
-    move come last, with piece 0; they are tied where they are 0.
+    nodes: the register of each selection node. pieces: what each node selected: the number of a piece; for `max` and
+    `min` the position of the operand that is returned; for `sort` the permutation. tied: whether a guard of the node is
+    exactly 0. Euclidean norms of operands that depend on parameters come last, with piece 0; they are tied where they
+    are 0.
     """
 
     nodes: tuple[int, ...]
@@ -101,10 +94,28 @@ class Branches:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """A program (Section 3 of the paper): p parameters, d data inputs, nodes, and the registers it returns.
+    """A program (Section 3 of the paper), as `trace`, `expression`, `network` and `Builder` make them.
 
-    parameters: p. data: d. nodes: in order. outputs: the q registers returned. convention: how ties were decided
-    when it was built. layers: ranges of parameters with fans, if it is a network. names: of the parameters.
+    Parameters
+    ----------
+    parameters
+        The number p of parameters, which derivatives are taken with respect to.
+    data
+        The number d of data inputs, which are constants for differentiation.
+    nodes
+        The functions g_i in the order in which they are computed.
+    outputs
+        The q registers that are returned.
+    convention
+        The tie convention that the program was built with.
+    ranges
+        For a network, the weights and biases of its layers; else empty.
+    names
+        The names of the parameters; empty if they have none.
+
+    References
+    ----------
+    Bolte and Pauwels (NeurIPS 2020), Section 3: P = (p, q, m, pr, G).
     """
 
     parameters: int
@@ -112,7 +123,7 @@ class Program:
     nodes: tuple[Node, ...]
     outputs: tuple[int, ...]
     convention: Convention = TENSORFLOW
-    layers: tuple[Layer, ...] = ()
+    ranges: tuple[ParameterRange, ...] = ()
     names: tuple[str, ...] = field(default=())
 
     evaluator: ClassVar[Evaluator]
@@ -161,9 +172,25 @@ class Program:
     def value(self, x: ArrayLike, data: ArrayLike | None = None) -> NDArray[np.float64]:
         """Return the program's outputs (Algorithm 1).
 
-        x: shape (p,) or (batch, p). data: shape (d,) or (batch, d), if d > 0. The result has shape (q,) or
-        (batch, q), and no last axis if q = 1. Raises ProgramError if a shape does not fit.
+        Parameters
+        ----------
+        x
+            A point, shape (p,), or several, shape (batch, p).
+        data
+            The data inputs, shape (d,) or (batch, d); needed if d > 0. A single row is used for every point.
 
+        Returns
+        -------
+        array
+            float64 of shape (q,) or (batch, q); without the last axis if q = 1.
+
+        Raises
+        ------
+        ProgramError
+            If a shape does not fit, or data are missing.
+
+        Examples
+        --------
         >>> import simsa
         >>> float(simsa.trace(lambda x: simsa.relu(x[0]) + x[1], 2).value([3.0, 1.0]))
         4.0
@@ -174,10 +201,34 @@ class Program:
         return result if batched else result[0]
 
     def jacobian(self, x: ArrayLike, data: ArrayLike | None = None, mode: str = "backward") -> NDArray[np.float64]:
-        """Return the selection Jacobian (Def. 4, Algorithm 2), shape (q, p) or (batch, q, p).
+        """Return the selection Jacobian (Def. 4).
 
-        At a tie it is the Jacobian of the piece that the convention selects. mode: "backward" or "forward"; they
-        agree up to rounding, at ties too (Lemma 1).
+        Parameters
+        ----------
+        x
+            A point, shape (p,), or several, shape (batch, p).
+        data
+            The data inputs, shape (d,) or (batch, d); needed if d > 0.
+        mode
+            "backward" or "forward". The two agree up to rounding, also at ties (Lemma 1).
+
+        Returns
+        -------
+        array
+            float64 of shape (q, p) or (batch, q, p).
+
+        Raises
+        ------
+        ProgramError
+            If a shape does not fit, data are missing, or the mode is unknown.
+
+        Notes
+        -----
+        At a tie it is the Jacobian of the pieces that the convention selects, or their weighted mean.
+
+        References
+        ----------
+        Bolte and Pauwels (NeurIPS 2020), Definition 4 and Algorithm 2.
         """
         if mode not in ("backward", "forward"):
             raise ProgramError(f"mode must be 'backward' or 'forward', got {mode!r}")
@@ -186,8 +237,29 @@ class Program:
         return result if batched else result[0]
 
     def gradient(self, x: ArrayLike, data: ArrayLike | None = None, mode: str = "backward") -> NDArray[np.float64]:
-        """Return the selection gradient of a program with one output, shape (p,) or (batch, p).
+        """Return the selection gradient of a program with one output.
 
+        Parameters
+        ----------
+        x
+            A point, shape (p,), or several, shape (batch, p).
+        data
+            The data inputs, shape (d,) or (batch, d); needed if d > 0.
+        mode
+            "backward" or "forward", as for `jacobian`.
+
+        Returns
+        -------
+        array
+            float64 of shape (p,) or (batch, p).
+
+        Raises
+        ------
+        ProgramError
+            If the program has several outputs; else as for `jacobian`.
+
+        Examples
+        --------
         >>> import simsa
         >>> simsa.trace(lambda x: x[0] - simsa.zero(x[0]), 1).gradient([0.0]).tolist()
         [0.0]
@@ -197,7 +269,10 @@ class Program:
         return self.jacobian(x, data, mode)[..., 0, :]
 
     def branches(self, x: ArrayLike, data: ArrayLike | None = None) -> Branches | list[Branches]:
-        """Return which piece each selection node takes at x, and which nodes are tied; a list for a batch."""
+        """Return which piece each selection node selects, and which nodes are tied.
+
+        x: shape (p,) or (batch, p). data: shape (d,) or (batch, d). For a batch it is a list with one entry a point.
+        """
         points, samples, batched = self._inputs(x, data)
         result = self.evaluator.branches(self, points, samples)
         return result if batched else result[0]
@@ -208,13 +283,32 @@ class Program:
 
 
 class Builder:
-    """Collects nodes; every register it hands out is valid, so a finished program is well formed.
+    """Builds a program node by node. A finished program reads only registers that were written before.
 
-    parameters, data: how many of each. convention: decides the tie of every selection that is applied.
+    Parameters
+    ----------
+    parameters
+        The number of parameters, at least 1. They are the registers 0 to p - 1.
+    data
+        The number of data inputs. They are the registers p to p + d - 1.
+    convention
+        Gives each selection its weights or rule at ties.
+
+    Raises
+    ------
+    ProgramError
+        If there is no parameter, or a negative number of data inputs.
+
+    Examples
+    --------
+    >>> builder = Builder(1)
+    >>> program = builder.finish([builder.apply("relu", [0])])
+    >>> [node.primitive for node in program.nodes]
+    ['relu']
     """
 
     def __init__(self, parameters: int, data: int = 0, convention: Convention = TENSORFLOW) -> None:
-        """Start a program with its inputs and nothing else; `node` has each node by its first register."""
+        """Begin a program that has inputs only. The attribute `node` maps a register to the node that begins there."""
         if parameters < 1 or data < 0:
             raise ProgramError(
                 f"a program needs at least one parameter and no negative data count, got {parameters}, {data}"
@@ -237,7 +331,7 @@ class Builder:
         return first
 
     def constant(self, value: float) -> int:
-        """Return the register that holds `value`; equal bits share a register."""
+        """Return the register that holds the constant `value`. Constants with equal bits share a register."""
         bits = np.float64(value).tobytes()
         if bits not in self._constants:
             self._constants[bits] = self._add(Node("constant", immediates=(float(value),)))
@@ -254,11 +348,35 @@ class Builder:
     ) -> int:
         """Apply a primitive to registers, and return the first register of its result.
 
-        tie: a framework spelling ("torch.fmax") or rule ("first") for this node alone; a convention's override
-        still wins. Raises ProgramError if the primitive is unknown or the counts do not fit.
+        Parameters
+        ----------
+        primitive
+            The name of a row of the table.
+        operands
+            The registers that it reads.
+        immediates
+            The numbers that the row needs, in its order.
+        outputs
+            The number of results, for `dense` and `sort`.
+        tie
+            A framework spelling ("torch.fmax") or a rule ("first") for this node alone. An override of the convention
+            takes precedence over it.
 
-        A `clip` whose bounds are not two numbers low < high becomes the minimum of a maximum: where bounds meet there
-        are more ties than the row has, and where they cross that is its value in NumPy, PyTorch and JAX.
+        Returns
+        -------
+        int
+            The first of the consecutive registers that hold the result.
+
+        Raises
+        ------
+        ProgramError
+            If the primitive or the tie rule is unknown, a count does not fit, or an operand is not a register.
+
+        Notes
+        -----
+        A `clip` whose bounds are not two constants low < high is built as the minimum of a maximum. Where the bounds
+        are equal there are ties that the row of `clip` does not have; where low > high this is the value of NumPy,
+        PyTorch and JAX.
         """
         if primitive not in ROW:
             raise ProgramError(f"unknown primitive '{primitive}'; expected one of {', '.join(ROW)}")
@@ -284,27 +402,35 @@ class Builder:
         return self._add(Node(primitive, reads, tuple(map(float, immediates)), outputs, weights))
 
     def select(self, rows: Sequence[tuple[Sequence[tuple[int, str, int]], int]], otherwise: int) -> int:
-        """Return a selection written by the user: the piece of the first row whose guards all hold.
+        """Append a selection with a branch table, and return its register (Def. 2 and 3).
 
-        rows: ((left register, relation, right register), ...) and the register of the piece; otherwise: the piece of
-        the last row, which has no guard. The first row that holds wins, at a tie too (Def. 2 and 3).
+        rows: pairs (guards, register of the piece), where guards are triples (left register, relation, right register).
+        otherwise: the register of the piece of the last row, which has no guard. The value is the piece of the first
+        row whose guards all hold, also where a guard is tied. Raises ProgramError for an unknown relation.
         """
         operands: dict[int, int] = {}
 
         def position(register: int) -> int:
             return operands.setdefault(register, len(operands))
 
-        table = [
-            Row(tuple(Guard(position(a), relation, position(b)) for a, relation, b in guards), position(piece))
+        cases = [
+            Case(tuple(Guard(position(a), relation, position(b)) for a, relation, b in guards), position(piece))
             for guards, piece in rows
         ]
-        if any(guard.relation not in RELATIONS for row in table for guard in row.guards):
+        if any(guard.relation not in RELATIONS for case in cases for guard in case.guards):
             raise ProgramError(f"a guard's relation must be one of {' '.join(RELATIONS)}")
-        table.append(Row((), position(otherwise)))
-        return self._add(Node("select", tuple(operands), rows=tuple(table)))
+        cases.append(Case((), position(otherwise)))
+        return self._add(Node("select", tuple(operands), cases=tuple(cases)))
 
-    def finish(self, outputs: Sequence[int], layers: Sequence[Layer] = (), names: Sequence[str] = ()) -> Program:
-        """Return the finished program that returns the registers `outputs`."""
+    def finish(
+        self, outputs: Sequence[int], ranges: Sequence[ParameterRange] = (), names: Sequence[str] = ()
+    ) -> Program:
+        """Return the finished program.
+
+        outputs: the registers that the program returns, at least one. ranges: for a network, the weights and biases of
+        its layers. names: the names of the parameters, if they have any. Raises ProgramError if an output is not a
+        register of the program.
+        """
         if not outputs or any(not 0 <= register < self.registers for register in outputs):
             raise ProgramError("a program must return at least one of its own registers")
         return Program(
@@ -313,6 +439,6 @@ class Builder:
             tuple(self.nodes),
             tuple(map(int, outputs)),
             self.convention,
-            tuple(layers),
+            tuple(ranges),
             tuple(names),
         )

@@ -9,8 +9,8 @@ from simsa import primitives
 from simsa.errors import ProgramError
 from simsa.primitives import ROW, Convention
 from simsa.primitives.conventions import TENSORFLOW
-from simsa.primitives.primitive import Primitive
-from simsa.program.program import Guard, Layer, Node, Program, Row
+from simsa.primitives.operations import Case, Guard
+from simsa.program.program import Node, ParameterRange, Program
 
 CONSTANT = "constant"
 
@@ -32,7 +32,7 @@ def _described(program: Program) -> dict[str, Any]:
         "data": program.data,
         "names": list(program.names),
         "outputs": list(program.outputs),
-        "layers": [[layer.kind, layer.start, layer.stop, layer.fan_in, layer.fan_out] for layer in program.layers],
+        "ranges": [[part.kind, part.start, part.stop, part.fan_in, part.fan_out] for part in program.ranges],
         "nodes": [
             [
                 node.primitive,
@@ -40,7 +40,7 @@ def _described(program: Program) -> dict[str, Any]:
                 list(node.immediates),
                 node.outputs,
                 node.tie if isinstance(node.tie, str) else [list(weights) for weights in node.tie],
-                [[[[g.left, g.relation, g.right] for g in row.guards], row.piece] for row in node.rows],
+                [[[[g.left, g.relation, g.right] for g in case.guards], case.piece] for case in node.cases],
             ]
             for node in program.nodes
         ],
@@ -92,20 +92,20 @@ def _program(kept: Mapping[str, Any]) -> Program:
         nodes,
         outputs,
         primitives.convention(kept["convention"]),
-        tuple(Layer(*one) for one in kept["layers"]),
+        tuple(ParameterRange(*one) for one in kept["ranges"]),
         tuple(kept["names"]),
     )
 
 
 def _node(
-    primitive: str, operands: list[int], immediates: list[float], outputs: int, tie: Any, rows: list[Any]
+    primitive: str, operands: list[int], immediates: list[float], outputs: int, tie: Any, cases: list[Any]
 ) -> Node:
     """Return a node of a file; raises ValueError if its primitive does not take what it is given."""
-    row: Primitive | None = None if primitive == CONSTANT else ROW.get(primitive)
+    row = None if primitive == CONSTANT else ROW.get(primitive)
     if row is None and primitive != CONSTANT:
         raise ValueError(f"unknown primitive '{primitive}'")
     if row is not None and row.arity not in (None, len(operands)):
         raise ValueError(f"{primitive} takes {row.arity} operands, got {len(operands)}")
-    table = tuple(Row(tuple(Guard(*guard) for guard in guards), piece) for guards, piece in rows)
+    table = tuple(Case(tuple(Guard(*guard) for guard in guards), piece) for guards, piece in cases)
     weights = tie if isinstance(tie, str) else tuple(tuple(map(float, one)) for one in tie)
     return Node(primitive, tuple(operands), tuple(map(float, immediates)), outputs, weights, table)

@@ -1,8 +1,8 @@
 """Symbolic arrays: what a user's function computes with while it is traced.
 
-An array holds registers of a program under construction where NumPy's would hold numbers. It goes through NumPy's own
-protocols (`__array_ufunc__`, `__array_function__`), so ordinary NumPy code works on it; what NumPy's functions mean for
-a program stands in `numpy_api`. Rearranging an array rearranges registers, and costs the program nothing.
+A symbolic array holds registers of the program under construction where a NumPy array holds numbers. It implements
+NumPy's protocols (`__array_ufunc__`, `__array_function__`), so ordinary NumPy code works on it; `numpy_api` defines
+what NumPy's functions do to a program. Rearranging an array rearranges registers, and adds no node to the program.
 """
 
 import math
@@ -27,22 +27,22 @@ Comparison = tuple[int, str, int]
 """A guard between registers: left, relation, right."""
 
 MOST_ROWS = 4096
-"""Rows beyond which a condition is refused: combining k alternatives with l others makes up to k l of them."""
+"""The largest number of rows of a condition. Combining a table of k rows with one of l rows makes up to k l rows."""
 
 UFUNCS: dict[Any, Callable[..., Any]] = {}
-"""What each NumPy ufunc does to symbolic arrays, by the ufunc; filled by `numpy_api`."""
+"""The handler of each NumPy ufunc for symbolic arrays; filled by `numpy_api`."""
 
 REDUCTIONS: dict[Any, Callable[..., Any]] = {}
-"""What the `reduce` of a ufunc does, by the ufunc."""
+"""The handler of the `reduce` method of each ufunc."""
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
-"""What each other NumPy function does to symbolic arrays, by the function."""
+"""The handler of each other NumPy function for symbolic arrays."""
 
 HINTS: dict[str, str] = {}
 """What to use instead of a NumPy function that cannot be traced, by its name."""
 
 TRUTHS: dict[Any, Callable[..., Any]] = {}
-"""What a ufunc does where all its operands are truth values, if NumPy then does not compute with numbers."""
+"""The handler of a ufunc for operands that are all truth values, where NumPy then computes with truth values."""
 
 RELATIONS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -51,21 +51,23 @@ RELATIONS: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
     ">": operator.gt,
 }
-"""The relations of guards, between numbers."""
+"""The relations of guards as functions of two numbers."""
 
 METHODS = frozenset(
     "all any argmax argmin clip cumprod cumsum diagonal dot max mean min prod ravel repeat round squeeze std sum "
     "swapaxes take trace var".split()
 )
-"""Methods that do what the function of NumPy of that name does."""
+"""The methods that do the same as NumPy's function of that name."""
 
 
 @dataclass(frozen=True)
-class Decision(Generic[Outcome]):
+class BranchTable(Generic[Outcome]):
     """An ordered branch table: the outcome of the first row whose comparisons all hold, and `otherwise` if none does.
 
-    Unlike a formula of and, or and not, it can be negated without touching its comparisons. (not x < y is no
-    comparison, for x or y may be NaN.)
+    rows: pairs (comparisons, outcome). otherwise: the outcome of the last row, which has no comparison.
+
+    A condition is kept as such a table and not as a formula of and, or and not, because a table is negated by negating
+    its outcomes. The negation of a comparison is not a comparison: if x or y is NaN, both x < y and x >= y are false.
     """
 
     rows: tuple[tuple[tuple[Comparison, ...], Outcome], ...]
@@ -76,99 +78,103 @@ class Decision(Generic[Outcome]):
         yield from self.rows
         yield (), self.otherwise
 
-    def then(self, follow: "Callable[[Outcome], Decision[Any]]") -> "Decision[Any]":
-        """Return the table that decides as this one, and goes on with the table that `follow` makes of the outcome."""
+    def then(self, follow: "Callable[[Outcome], BranchTable[Any]]") -> "BranchTable[Any]":
+        """Return the table that replaces each outcome of this one by the table that `follow` returns for it."""
         rows: list[tuple[tuple[Comparison, ...], Any]] = []
         for guards, outcome in self:
             for more, final in follow(outcome):
                 both = tuple(dict.fromkeys((*guards, *more)))
                 if not both:
-                    return Decision(tuple(rows), final)
+                    return BranchTable(tuple(rows), final)
                 rows.append((both, final))
             if len(rows) > MOST_ROWS:
                 raise ProgramError(f"a condition of more than {MOST_ROWS} alternatives; split it")
         raise AssertionError("the last row of a decision has no comparison")
 
-    def trimmed(self) -> "Decision[Outcome]":
-        """Return the table without the last rows that decide what `otherwise` decides."""
+    def trimmed(self) -> "BranchTable[Outcome]":
+        """Return the table without trailing rows whose outcome is that of `otherwise`."""
         kept = list(self.rows)
         while kept and kept[-1][1] == self.otherwise:
             kept.pop()
-        return Decision(tuple(kept), self.otherwise)
+        return BranchTable(tuple(kept), self.otherwise)
 
 
 class Symbolic(NDArrayOperatorsMixin):
-    """What symbolic numbers and conditions share: a builder, and cells that are rearranged as NumPy rearranges."""
+    """The base class of symbolic numbers and conditions.
+
+    builder: of the program that is being traced. entries: a NumPy array of registers or of branch tables, which is
+    indexed, reshaped and transposed as NumPy does.
+    """
 
     kind = "value"
 
-    def __init__(self, builder: Builder, cells: NDArray[Any]) -> None:
-        self.builder, self.cells = builder, cells
+    def __init__(self, builder: Builder, entries: NDArray[Any]) -> None:
+        self.builder, self.entries = builder, entries
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Return the type that NumPy's entries would have."""
+        """Return the dtype that a NumPy array would have."""
         return np.dtype(np.float64)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Return the shape, as of a NumPy array."""
-        return self.cells.shape
+        return self.entries.shape
 
     @property
     def ndim(self) -> int:
         """Return the number of axes."""
-        return self.cells.ndim
+        return self.entries.ndim
 
     @property
     def size(self) -> int:
         """Return the number of entries."""
-        return self.cells.size
+        return self.entries.size
 
     @property
     def T(self) -> Any:
         """Return the array with its axes reversed."""
-        return self.like(self.cells.T)
+        return self.like(self.entries.T)
 
     def copy(self) -> Any:
         """Return a copy that can be written to without changing this array."""
-        return self.like(self.cells.copy())
+        return self.like(self.entries.copy())
 
     def astype(self, dtype: Any) -> Any:
-        """Return a copy; raises ProgramError for another type, since precision is a matter of the run."""
+        """Return a copy; raises ProgramError for another dtype, since the precision is chosen when a program is run."""
         if np.dtype(dtype) != self.dtype:
             raise ProgramError(f"a symbolic {self.kind} is {self.dtype}, and cannot be made {np.dtype(dtype)}")
         return self.copy()
 
     def flatten(self) -> Any:
         """Return a copy with one axis."""
-        return self.like(self.cells.flatten())
+        return self.like(self.entries.flatten())
 
     def reshape(self, *shape: Any) -> Any:
         """Return the array in another shape, given as a tuple or as several numbers."""
-        return self.like(self.cells.reshape(*shape))
+        return self.like(self.entries.reshape(*shape))
 
     def transpose(self, *axes: Any) -> Any:
         """Return the array with its axes permuted, given as a tuple or as several numbers."""
-        return self.like(self.cells.transpose(*axes))
+        return self.like(self.entries.transpose(*axes))
 
     def __getattr__(self, name: str) -> Any:
-        """Return a method of NumPy's arrays that is also a function of NumPy's."""
+        """Return one of METHODS, bound to this array."""
         if name in METHODS:
             return partial(getattr(np, name), self)
         if name in HINTS:
             raise ProgramError(f"the method {name} cannot be traced; {HINTS[name]}")
         raise AttributeError(f"a symbolic {self.kind} has no attribute '{name}'")
 
-    def like(self, cells: Any) -> Any:
-        """Return a symbolic array of the same kind and program."""
-        return type(self)(self.builder, np.asarray(cells, self.cells.dtype))
+    def like(self, entries: Any) -> Any:
+        """Return a symbolic array of the same kind and program with other entries."""
+        return type(self)(self.builder, np.asarray(entries, self.entries.dtype))
 
     def __len__(self) -> int:
-        return len(self.cells)
+        return len(self.entries)
 
     def __iter__(self) -> Iterator[Any]:
-        return map(self.like, self.cells)
+        return map(self.like, self.entries)
 
     def __getitem__(self, key: Any) -> Any:
         if symbolic(key):
@@ -176,10 +182,10 @@ class Symbolic(NDArrayOperatorsMixin):
                 "an index cannot depend on symbolic values; use np.where(condition, a, b) to choose between entries"
             )
         # np.asarray in `like` keeps views: writing into a slice writes into the array, as in NumPy.
-        return self.like(self.cells[key])
+        return self.like(self.entries[key])
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self.cells[key] = lift(value, self.builder)
+        self.entries[key] = lift(value, self.builder)
 
     def __repr__(self) -> str:
         return f"<symbolic {self.kind}, shape {self.shape}>"
@@ -208,7 +214,7 @@ class Symbolic(NDArrayOperatorsMixin):
         raise ProgramError("a symbolic value cannot be an index or a count; use np.where(condition, a, b) to choose")
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = (), **options: Any) -> Any:
-        """Do what a ufunc means for a program; with `out` (as in x += y), write it there."""
+        """Apply the handler of a ufunc; with `out` (as in x += y), write the result there."""
         table = {"__call__": UFUNCS, "reduce": REDUCTIONS}.get(method, {})
         if method == "__call__" and ufunc in TRUTHS and all(map(truth, inputs)):
             table = TRUTHS
@@ -225,13 +231,13 @@ class Symbolic(NDArrayOperatorsMixin):
         return result
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        """Do what a NumPy function means for a program."""
+        """Apply the handler of a NumPy function."""
         home = func.__module__.replace("numpy", "np", 1)
         return _call(FUNCTIONS.get(func), f"{home}.{func.__name__}", args, kwargs)
 
 
 def _call(handler: Callable[..., Any] | None, name: str, args: Any, kwargs: Any) -> Any:
-    """Call a handler, or raise ProgramError if there is none or it does not know an argument."""
+    """Call a handler; raises ProgramError if there is none, or if it does not take these arguments."""
     if handler is None:
         usual = "write it with arithmetic, np.where, the usual functions of NumPy and those of simsa"
         raise ProgramError(f"{name} cannot be traced; {HINTS.get(name.rpartition('.')[2], usual)}")
@@ -243,13 +249,13 @@ def _call(handler: Callable[..., Any] | None, name: str, args: Any, kwargs: Any)
 
 
 class Array(Symbolic):
-    """Symbolic numbers. cells: registers, int64, of any shape."""
+    """Symbolic numbers. entries: their registers, int64, of any shape."""
 
     kind = "array"
 
 
 class Condition(Symbolic):
-    """Symbolic truth values. cells: a `Decision` between True and False in each, of any shape.
+    """Symbolic truth values. entries: a `BranchTable` between True and False in each, of any shape.
 
     Where a number is expected, a condition is the selection of the constants 1 and 0.
     """
@@ -258,17 +264,17 @@ class Condition(Symbolic):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Return the type that NumPy's entries would have."""
+        """Return the dtype that a NumPy array would have."""
         return np.dtype(np.bool_)
 
     def astype(self, dtype: Any) -> Any:
-        """Return a copy, or as numbers 1 and 0 if the type is one of numbers."""
+        """Return a copy; for a dtype of numbers, the numbers 1 and 0."""
         if np.dtype(dtype).kind in "iuf":
             return Array(self.builder, lift(self, self.builder))
         return super().astype(dtype)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self.cells[key] = decide(value, self.builder)[()]
+        self.entries[key] = decide(value, self.builder)[()]
 
 
 def truth(value: Any) -> bool:
@@ -290,7 +296,7 @@ def _leaves(value: Any) -> Iterator[Symbolic]:
 
 
 def builder_of(*values: Any) -> Builder:
-    """Return the builder that the symbolic ones of the values belong to; raises ProgramError if they have several."""
+    """Return the builder of the symbolic values; raises ProgramError unless they have exactly one."""
     builders = {id(leaf.builder): leaf.builder for leaf in _leaves(values)}
     if len(builders) != 1:
         raise ProgramError("symbolic values of two programs meet; use only the arguments of the function being traced")
@@ -298,17 +304,18 @@ def builder_of(*values: Any) -> Builder:
 
 
 def lift(value: Any, builder: Builder, allowed: Sequence[float] = ()) -> NDArray[np.int64]:
-    """Return the registers of a value; numbers become constants, and conditions selections of the constants 1 and 0.
+    """Return the registers of a value, int64, of its shape.
 
-    allowed: infinities that a number may be, as a side of a comparison may. Raises ProgramError for what is no number,
-    and for any other number that is not finite: what is computed from it is no function.
+    value: symbolic or not. Numbers become constants, and conditions become selections of the constants 1 and 0.
+    builder: of the program. allowed: the infinities that a number may be, for instance as a side of a comparison.
+    Raises ProgramError for a value that is not a number, and for a number that is neither finite nor allowed.
     """
     if isinstance(value, Condition):
-        return choose([(value, 1.0)], Array(builder, np.array(builder.constant(0.0)))).cells
+        return choose([(value, 1.0)], Array(builder, np.array(builder.constant(0.0)))).entries
     if isinstance(value, Array):
         if value.builder is not builder:
-            builder_of(value, Array(builder, value.cells))
-        return value.cells
+            builder_of(value, Array(builder, value.entries))
+        return value.entries
     if isinstance(value, list | tuple):
         parts = [lift(part, builder, allowed) for part in value]
         if len({part.shape for part in parts}) > 1:
@@ -331,29 +338,29 @@ def lift(value: Any, builder: Builder, allowed: Sequence[float] = ()) -> NDArray
 
 
 def finite(numbers: NDArray[np.float64], allowed: Sequence[float] = ()) -> None:
-    """Refuse a constant that is not finite, unless it is one of those `allowed`."""
+    """Raise ProgramError for a constant that is neither finite nor one of the infinities `allowed`."""
     wrong = ~np.isfinite(numbers) & ~np.isin(numbers, allowed)
     if wrong.any():
         raise ProgramError(f"the constant {numbers[wrong].flat[0]} is not finite")
 
 
 def _named(value: Any) -> str:
-    """Return a value for a message: itself if it is short, or else its type."""
+    """Return how a message names a value: by its repr if that is short, else by its type."""
     text = repr(value)
     return text if len(text) <= 40 else f"a value of type {type(value).__name__}"
 
 
 def decide(value: Any, builder: Builder) -> NDArray[Any]:
-    """Return the decisions of a condition; truth values become decisions with no row."""
+    """Return the branch tables of a condition; truth values become tables without rows."""
     if isinstance(value, Condition):
-        return value.cells
+        return value.entries
     if isinstance(value, Symbolic) or np.asarray(value).dtype != np.bool_:
         raise ProgramError("expected a condition such as x > 0; write x != 0 if that is meant")
     known = np.asarray(value)
-    cells = np.empty(known.shape, object)
+    entries = np.empty(known.shape, object)
     for index, truth in np.ndenumerate(known):
-        cells[index] = Decision((), bool(truth))
-    return cells
+        entries[index] = BranchTable((), bool(truth))
+    return entries
 
 
 INFINITIES = (-math.inf, math.inf)
@@ -363,13 +370,14 @@ UNBOUNDED: dict[str, tuple[tuple[float, ...], ...]] = {
     "minimum": (INFINITIES[1:],) * 2,
     "clip": ((), INFINITIES[:1], INFINITIES[1:]),
 }
-"""The infinities that operands of a primitive may be: bounds that never bind."""
+"""The infinities that each operand of a primitive may be, as a bound that has no effect."""
 
 
 def elementwise(name: str, *operands: Any, immediates: Sequence[Any] = (), tie: str | None = None) -> Array:
     """Apply a primitive entry by entry, with NumPy's broadcasting.
 
-    immediates: numbers, or arrays that are broadcast as well. tie: as in `Builder.apply`.
+    name: of a row of the table. operands: symbolic or not. immediates: numbers, or arrays that are broadcast as well.
+    tie: a spelling or rule, as for `Builder.apply`.
     """
     builder = builder_of(*operands)
     allowed = UNBOUNDED.get(name, ((),) * len(operands))
@@ -377,11 +385,11 @@ def elementwise(name: str, *operands: Any, immediates: Sequence[Any] = (), tie: 
     given = [np.asarray(number, np.float64) for number in immediates]
     for number in given:
         finite(number)
-    cells, *rest = np.broadcast_arrays(*registers, *given)
-    result = np.empty(cells.shape, np.int64)
-    for index in np.ndindex(cells.shape):
-        entries: list[Any] = [array[index] for array in (cells, *rest)]
-        reads, numbers = entries[: len(registers)], entries[len(registers) :]
+    entries, *rest = np.broadcast_arrays(*registers, *given)
+    result = np.empty(entries.shape, np.int64)
+    for index in np.ndindex(entries.shape):
+        scalars: list[Any] = [array[index] for array in (entries, *rest)]
+        reads, numbers = scalars[: len(registers)], scalars[len(registers) :]
         result[index] = builder.apply(name, reads, numbers, tie=tie)
     return Array(builder, result)
 
@@ -389,78 +397,87 @@ def elementwise(name: str, *operands: Any, immediates: Sequence[Any] = (), tie: 
 def compare(relation: str, left: Any, right: Any) -> Condition:
     """Return the condition `left relation right`, entry by entry.
 
-    Between constants, and selections of constants, it is decided by what these select: (x > 0) == 1 is x > 0, and not a
-    guard of its own that would be tied wherever x > 0.
+    relation: one of RELATIONS. left, right: symbolic or not. If both sides are constants or selections of constants,
+    the condition is decided by the guards of these selections: (x > 0) == 1 becomes x > 0. A guard of its own would be
+    tied wherever x > 0.
     """
     builder = builder_of(left, right)
     a, b = np.broadcast_arrays(lift(left, builder, INFINITIES), lift(right, builder, INFINITIES))
-    cells = np.empty(a.shape, object)
+    entries = np.empty(a.shape, object)
     for index in np.ndindex(a.shape):
         one, two = int(a[index]), int(b[index])
-        first, second = steps(builder, one), steps(builder, two)
+        first, second = constant_table(builder, one), constant_table(builder, two)
         if first is None or second is None:
-            cells[index] = Decision(((((one, relation, two),), True),), otherwise=False)
+            entries[index] = BranchTable(((((one, relation, two),), True),), otherwise=False)
         else:
-            cells[index] = _product(first, second, RELATIONS[relation])
-    return Condition(builder, cells)
+            entries[index] = _product(first, second, RELATIONS[relation])
+    return Condition(builder, entries)
 
 
-def steps(builder: Builder, register: int) -> Decision[float] | None:
-    """Return a constant, or a selection of constants, as the table of its values; None for any other register."""
+def constant_table(builder: Builder, register: int) -> BranchTable[float] | None:
+    """Return the branch table of a constant or of a selection of constants; None for any other register."""
     node = builder.node.get(register)
     if node is None:
         return None
     if node.primitive == "constant":
-        return Decision((), node.immediates[0])
-    if not node.rows:
+        return BranchTable((), node.immediates[0])
+    if not node.cases:
         return None
-    pieces = [builder.node.get(node.operands[row.piece]) for row in node.rows]
+    pieces = [builder.node.get(node.operands[case.piece]) for case in node.cases]
     if any(piece is None or piece.primitive != "constant" for piece in pieces):
         return None
     *rows, last = [
-        (tuple((node.operands[g.left], g.relation, node.operands[g.right]) for g in row.guards), piece.immediates[0])
-        for row, piece in zip(node.rows, pieces, strict=True)
+        (tuple((node.operands[g.left], g.relation, node.operands[g.right]) for g in case.guards), piece.immediates[0])
+        for case, piece in zip(node.cases, pieces, strict=True)
         if piece is not None
     ]
-    return Decision(tuple(rows), last[1])
+    return BranchTable(tuple(rows), last[1])
 
 
 def combine(left: Any, right: Any, both: Callable[[bool, bool], bool]) -> Condition:
-    """Return the condition that holds where `both` of the truths of two conditions is true."""
+    """Return a condition made of two, entry by entry.
+
+    left, right: conditions or truth values. both: the function of their two truth values, such as `and`.
+    """
     builder = builder_of(left, right)
     a, b = np.broadcast_arrays(decide(left, builder), decide(right, builder))
-    cells = np.empty(a.shape, object)
+    entries = np.empty(a.shape, object)
     for index in np.ndindex(a.shape):
         first: Any = a[index]
         second: Any = b[index]
-        cells[index] = _product(first, second, both)
-    return Condition(builder, cells)
+        entries[index] = _product(first, second, both)
+    return Condition(builder, entries)
 
 
-def _product(a: Decision[Any], b: Decision[Any], both: Callable[[Any, Any], bool]) -> Decision[bool]:
-    """Return the decision of `both`; where the first outcome decides alone, the second is not asked."""
+def _product(a: BranchTable[Any], b: BranchTable[Any], both: Callable[[Any, Any], bool]) -> BranchTable[bool]:
+    """Return the table of `both` outcomes of a and b. Where the outcome of a decides alone, b is not compared."""
 
-    def follow(first: Any) -> Decision[bool]:
+    def follow(first: Any) -> BranchTable[bool]:
         found = {bool(both(first, second)) for _, second in b}
         if len(found) == 1:
-            return Decision((), found.pop())
+            return BranchTable((), found.pop())
         rows = tuple((guards, bool(both(first, second))) for guards, second in b.rows)
-        return Decision(rows, bool(both(first, b.otherwise)))
+        return BranchTable(rows, bool(both(first, b.otherwise)))
 
     return a.then(follow).trimmed()
 
 
 def negate(value: Condition) -> Condition:
-    """Return the condition that holds where `value` does not, NaN included."""
-    cells = np.empty(value.shape, object)
+    """Return the condition that holds exactly where `value` does not, also where an operand is NaN."""
+    entries = np.empty(value.shape, object)
     for index in np.ndindex(value.shape):
-        decision: Any = value.cells[index]
-        cells[index] = Decision(tuple((guards, not truth) for guards, truth in decision.rows), not decision.otherwise)
-    return Condition(value.builder, cells)
+        decision: Any = value.entries[index]
+        entries[index] = BranchTable(
+            tuple((guards, not truth) for guards, truth in decision.rows), not decision.otherwise
+        )
+    return Condition(value.builder, entries)
 
 
 def choose(rows: Iterable[tuple[Any, Any]], otherwise: Any) -> Array:
-    """Return the value of the first row (condition, value) whose condition holds, as one selection per entry."""
+    """Return the value of the first row whose condition holds, as one selection for each entry.
+
+    rows: pairs (condition, value). otherwise: the value where no condition holds.
+    """
     listed = list(rows)
     builder = builder_of(*chain.from_iterable(listed), otherwise)
     conditions = [decide(condition, builder) for condition, _ in listed]
@@ -468,19 +485,19 @@ def choose(rows: Iterable[tuple[Any, Any]], otherwise: Any) -> Array:
     last, *arrays = np.broadcast_arrays(lift(otherwise, builder), *conditions, *values)
     result = np.empty(last.shape, np.int64)
     for index in np.ndindex(last.shape):
-        entries = [array[index] for array in arrays]
-        table: Decision[int] = Decision((), int(last[index]))
-        for decision, value in reversed(list(zip(entries[: len(listed)], entries[len(listed) :], strict=True))):
+        scalars = [array[index] for array in arrays]
+        table: BranchTable[int] = BranchTable((), int(last[index]))
+        for decision, value in reversed(list(zip(scalars[: len(listed)], scalars[len(listed) :], strict=True))):
             table = _case(decision, int(value), table)
         result[index] = builder.select(table.rows, table.otherwise) if table.rows else table.otherwise
     return Array(builder, result)
 
 
 def undefined(builder: Builder) -> Array:
-    """Return NaN, for the last row of a table that nothing comes to but NaN and what is no datum."""
+    """Return the constant NaN, as the last row of a table that is reached only for NaN or for an invalid label."""
     return Array(builder, np.array(builder.constant(math.nan)))
 
 
-def _case(decision: Decision[bool], value: int, rest: Decision[int]) -> Decision[int]:
-    """Return the table that gives `value` where the decision is true, and goes on with `rest` where it is not."""
-    return decision.then(lambda truth: Decision((), value) if truth else rest)
+def _case(decision: BranchTable[bool], value: int, rest: BranchTable[int]) -> BranchTable[int]:
+    """Return the table with the outcome `value` where `decision` is true, and the outcomes of `rest` elsewhere."""
+    return decision.then(lambda truth: BranchTable((), value) if truth else rest)

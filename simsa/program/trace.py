@@ -1,4 +1,4 @@
-"""From an ordinary Python function to a program, by running it once on symbolic arrays."""
+"""Tracing: a Python function becomes a program by being run once on symbolic arrays."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -21,14 +21,35 @@ def trace(
     data: int = 0,
     convention: str | Mapping[str, str | float] | Convention = "tensorflow",
 ) -> Program:
-    """Return the program that computes `function`.
+    """Return the program that computes a Python function.
 
-    function: takes a vector of `parameters` symbolic numbers, and one of `data` if data > 0. It may use operators,
-    slices, NumPy's functions and simsa's, loops that do not depend on symbolic values, and np.where or simsa.piecewise
-    for choices that do. It returns a number or an array of numbers, whose q entries are the program's outputs.
-    convention: decides the derivative at ties: "tensorflow", "pytorch", "jax", or a table with a `base` and the
-    primitives that deviate from it. Raises ProgramError for what no program can do, such as `if` on a symbolic value.
+    Parameters
+    ----------
+    function
+        Takes a vector of `parameters` symbolic numbers, and a vector of `data` ones if data > 0. It may use operators,
+        slices, the functions of NumPy and of simsa, loops that do not depend on symbolic values, and `np.where` or
+        `simsa.piecewise` for choices that do. It returns a number or an array of numbers, whose q entries are the
+        outputs of the program.
+    parameters
+        The number p of parameters, at least 1.
+    data
+        The number d of data inputs.
+    convention
+        Decides the derivative at ties: "tensorflow", "pytorch", "jax", or a mapping with a `base` and the primitives
+        that differ from it.
 
+    Returns
+    -------
+    Program
+        The program, with p parameters, d data inputs and q outputs.
+
+    Raises
+    ------
+    ProgramError
+        If the function does what a program cannot do, such as `if` on a symbolic value, or returns no numbers.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> program = trace(lambda x: np.sum(np.abs(x)), 3)
     >>> (program.p, program.q), [node.primitive for node in program.nodes]
@@ -39,7 +60,7 @@ def trace(
     if data:
         inputs.append(Array(builder, np.arange(parameters, parameters + data)))
     name = getattr(function, "__name__", repr(function))
-    with suppress(ValueError):  # functions written in C may not tell what they take
+    with suppress(ValueError):  # functions written in C may have no signature
         takes = signature(function)
         try:
             takes.bind(*inputs)
@@ -49,7 +70,7 @@ def trace(
     try:
         result = function(*inputs)
     except ValueError as error:
-        # NumPy's way of passing on why a symbolic value cannot be written into one of its arrays.
+        # NumPy wraps the ProgramError that says why a symbolic value cannot be written into one of its arrays.
         if isinstance(error.__cause__, ProgramError):
             raise error.__cause__ from None
         raise
@@ -57,7 +78,11 @@ def trace(
 
 
 def finish(builder: Builder, result: Any, name: str, **details: Any) -> Program:
-    """Return the program whose outputs are the entries of `result`; raises ProgramError if there are none."""
+    """Return the finished program.
+
+    builder: of the program. result: what the traced function returned; its entries are the outputs. name: what messages
+    call the function. details: passed on to `Builder.finish`. Raises ProgramError if `result` has no numbers.
+    """
     try:
         parts = result if isinstance(result, list | tuple) else [result]
         registers = [lift(part, builder).reshape(-1) for part in parts]

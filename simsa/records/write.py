@@ -33,12 +33,21 @@ if TYPE_CHECKING:  # 0.8 s of imports that an error in a scenario need not wait 
 
 
 class Records:
-    """The records of one sweep, open for writing. Threads may write different blocks at the same time."""
+    """The records of one sweep, open for writing. Threads and processes may write different blocks at the same time.
 
-    def __init__(self, folder: Path, layout: Layout, group: "zarr.Group") -> None:
-        """Take an open group; use `create` or `resume` instead."""
+    They can be pickled, and are opened again where they are unpickled.
+    """
+
+    def __init__(self, folder: Path, layout: Layout) -> None:
+        """Open records that are there; use `create` or `resume` instead."""
+        import zarr
+
         self.folder, self.layout = folder, layout
+        group = zarr.open_group(folder / ZARR, mode="r+", zarr_format=3)
         self._arrays: dict[str, Any] = {f.name: group[f.name] for f in layout.fields}
+
+    def __reduce__(self) -> tuple[type["Records"], tuple[Path, Layout]]:
+        return type(self), (self.folder.absolute(), self.layout)
 
     @classmethod
     def create(cls, folder: Path, layout: Layout) -> "Records":
@@ -58,13 +67,11 @@ class Records:
             to_disk(path)
         temporary.rename(folder / ZARR)
         to_disk(folder)
-        return cls(folder, layout, zarr.open_group(folder / ZARR, mode="r+", zarr_format=3))
+        return cls(folder, layout)
 
     @classmethod
     def resume(cls, folder: Path, layout: Layout) -> "Records":
         """Open the records in `folder` to continue them; raises RecordsError if damaged, or of another sweep."""
-        import zarr
-
         kept = attributes(folder)
         if kept["digest"] != layout.digest:
             raise RecordsError(
@@ -80,8 +87,7 @@ class Records:
                 )
         for unfinished in (*(folder / ZARR).rglob("*.partial"), *(folder / TASKS).glob(".*.tmp")):
             unfinished.unlink()  # what a killed run was writing
-        group = zarr.open_group(folder / ZARR, mode="r+", zarr_format=3)
-        return cls(folder, layout, group)
+        return cls(folder, layout)
 
     def write(self, block: Block, values: Mapping[str, NDArray[Any]], seconds: float) -> None:
         """Store a block, and then its task record.
@@ -114,6 +120,22 @@ class Records:
             "versions": versions(),
         }
         write_json(self._task(block), record)
+
+    def adopt(self, other: "Records") -> list[Block]:
+        """Copy the blocks of other records that are whole blocks here, too, and return those that are done now.
+
+        other: of the same runs, but for the number of trajectories; cells have the same numbers. Damaged blocks are not
+        copied.
+        """
+        there = other.finished()
+        mine = set(self.layout.blocks)
+        kept = []
+        for block, seconds in there.items():
+            if block in mine and other.intact(block):
+                at = block.cell, slice(block.first, block.first + block.count)
+                self.write(block, {f.name: np.asarray(other._arrays[f.name][at]) for f in self.layout.fields}, seconds)
+                kept.append(block)
+        return kept
 
     def finished(self) -> dict[Block, float]:
         """Return the blocks that have a task record, and the seconds that each took."""

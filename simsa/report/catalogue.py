@@ -10,9 +10,9 @@ from simsa.ensemble.resolve import resolve
 from simsa.errors import known
 from simsa.records.disk import read_json
 from simsa.report.section import Link, Paragraph, Section, Summary, Table, Text, marked
-from simsa.report.words import event
+from simsa.report.words import event, scales
 from simsa.scenario import load
-from simsa.vocabulary import Met, PointKind, Verdict
+from simsa.vocabulary import Event, Met, PointKind, Verdict
 
 HEAD = """\
 Every scenario of `scenarios/`, run in full. `make catalogue` writes this page from the records; it is not edited. The
@@ -100,7 +100,12 @@ def _claimed(summary: Summary) -> Iterator[tuple[str, ...]]:
     for number in dict.fromkeys(entry["claim"] for entry in summary["claims"]):
         mine = [entry for entry in summary["claims"] if entry["claim"] == number]
         first, tested = mine[0], [entry for entry in mine if entry["holds"] is not None]
-        row = (first["text"], event(summary, first), _scales(tested), first["claimed_text"])
+        row = (
+            first["text"],
+            event(summary, first),
+            scales([entry["c"] for entry in tested], digits=4),
+            first["claimed_text"],
+        )
         if not tested:
             yield (*row, "", "", first["method"])
             continue
@@ -116,7 +121,7 @@ def _hits(summary: Summary, entries: Sequence[Mapping[str, Any]]) -> str:
     """
     total, found = sum(entry["trajectories"] for entry in entries), sum(entry["hits"] for entry in entries)
     looked, kind = total, entries[0]["event"]
-    if kind in (PointKind.CLARKE, PointKind.ARTIFICIAL, "landed"):
+    if kind in (PointKind.CLARKE, PointKind.ARTIFICIAL, Event.LANDED):
         looked = sum(_examined(summary["cells"][entry["cell"]], kind) for entry in entries)
     return f"{found:,} of {looked:,}" + (f" examined, of {total:,}" if looked < total else "")
 
@@ -126,7 +131,7 @@ def _examined(cell: Mapping[str, Any], kind: str) -> int:
 
     kind: "landed", "clarke" or "artificial". Those that cannot have, count: nothing needs to be looked at.
     """
-    strata = cell["tie_kinds"]["strata"] if kind == "landed" else cell["final_kinds"]["kinds"][kind]["strata"]
+    strata = cell["tie_kinds"]["strata"] if kind == Event.LANDED else cell["final_kinds"]["kinds"][kind]["strata"]
     left_out: int = sum(stratum[0] - stratum[1] for stratum in strata)
     return int(cell["trajectories"]) - left_out
 
@@ -151,15 +156,6 @@ def judged(summary: Summary) -> Iterator[tuple[str, ...]]:
             one["verdict"],
             "; ".join(h["hypothesis"] for h in one["hypotheses"] if h["state"] == REASONS[one["verdict"]]),
         )
-
-
-def _scales(entries: Sequence[Mapping[str, Any]]) -> str:
-    """Return the step scales of some cells: each of up to four, or the range of more.
-
-    entries: of claims, each with the c of its cell.
-    """
-    c = sorted({entry["c"] for entry in entries})
-    return ", ".join(f"{one:.4g}" for one in c) if len(c) <= 4 else f"{len(c)} from {c[0]:.4g} to {c[-1]:.4g}"
 
 
 def _measured(entries: Sequence[Mapping[str, Any]]) -> str:

@@ -1,78 +1,78 @@
-"""The sections with a row for each cell: landings, observables, and landings with and without rounding.
+"""The sections with a table of cells: landings, final points, observables, and landings with and without rounding.
 
-`landings`, `observables`, `rounding` and `too_long` go from the summary of a run to a section.
+`landings`, `final_points`, `observables`, `rounding` and `too_long` go from the summary of a run to a section, or to
+None if the run has nothing of the kind. Cells whose entries are all equal share one row.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from operator import itemgetter
 from typing import Any
 
 from simsa.report.section import Block, Paragraph, Section, Summary, Table
-from simsa.report.words import Cell, ascending, differing, interval, scale
+from simsa.report.words import Cell, ascending, differing, grouped, interval, percent, scale
 from simsa.vocabulary import PointKind, TieKind
 
 LISTED = 60
-"""Most cells that are listed."""
+"""Most rows of the table of landings."""
+
+SHARED = "Cells whose entries are all equal share one row; summary.json has each cell."
+
+Columns = dict[str, Callable[[Cell], str]]
+"""The columns of a table by their names: each is a function from a cell to its entry."""
 
 
 def landings(summary: Summary) -> Section:
-    """Return the table of a summary's cells in the order of c, with notes to read it by; the title is the run's."""
+    """Return the table of landings of a summary, in the order of c, with notes to read it by.
+
+    The title of the section is that of the run.
+    """
     cells = summary["cells"]
-    shown = listed(ascending(cells))
-    table, sampled = _landings(cells, shown)
-    shared = [cells[0][key] for key in ("convention", "precision") if key not in differing(cells)]
+    keys = differing(cells)
+    columns = _landing_columns(cells)
+    rows = grouped(ascending(cells), keys, columns)
+    shown = listed(rows)
+    header = ("c", *keys, *columns)
+    table = Table(header, tuple(row for row, _ in shown), "r" * len(header))
+    shared = [cells[0][key] for key in ("convention", "precision") if key not in keys]
     title = ", ".join([summary["title"] or summary["scenario"], *shared, f"seed {summary['seed']}"])
-    return Section(title, (table, *map(Paragraph, _notes(summary, shown, sampled))))
+    left_out = [cell for row in rows if row not in shown for cell in row[1]]
+    return Section(title, (table, *map(Paragraph, _notes(summary, left_out, merged=len(rows) < len(cells)))))
 
 
-def listed(cells: Sequence[Cell]) -> list[Cell]:
-    """Return the cells that are listed: all, or LISTED of them: the most sensitive ones, and the outermost.
+Row = tuple[tuple[str, ...], list[Cell]]
+"""A row of a table, and the cells that it is about."""
 
-    cells: in the order of c, in which those that are listed stay.
+
+def listed(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows that are shown: all, or LISTED of them, those with most sensitive trajectories first.
+
+    Of rows with equally many, the outermost are shown. rows: in the order of c, which is kept.
     """
-    middle = (len(cells) - 1) / 2
-    order = sorted(range(len(cells)), key=lambda i: (-cells[i]["sensitive"], -abs(i - middle)))
-    return [cells[i] for i in sorted(order[:LISTED])]
+    middle = (len(rows) - 1) / 2
+    sensitive = [max(cell["sensitive"] for cell in cells) for _, cells in rows]
+    order = sorted(range(len(rows)), key=lambda i: (-sensitive[i], -abs(i - middle)))
+    return [rows[i] for i in sorted(order[:LISTED])]
 
 
-def _landings(cells: Sequence[Cell], shown: Sequence[Cell]) -> tuple[Table, bool]:
-    """Return the table of landings, and whether an entry of it is about a sample.
-
-    cells: all of the run, which decide what columns there are. shown: those that have a row.
-    """
-    level = cells[0]["probability"]["landed"]["level"]
-    columns: dict[str, Callable[[Cell], str]] = {
-        "c": scale,
-        **{key: itemgetter(key) for key in differing(cells)},
-        **{key: _counted(key) for key in ("trajectories", "tied", "sensitive")},
+def _landing_columns(cells: Sequence[Cell]) -> Columns:
+    """Return the columns of the table of landings behind those that name the cell."""
+    level = percent(cells[0]["probability"]["landed"]["level"])
+    columns: Columns = {key: _counted(key) for key in ("trajectories", "tied", "sensitive")}
+    if any(cell["tie_kinds"]["classified"] for cell in cells):
+        columns["examined"] = lambda cell: str(cell["tie_kinds"]["classified"])
+        for kind in TieKind:
+            found = any(cell["tie_kinds"]["kinds"][kind]["count"] for cell in cells)
+            if found or kind in (TieKind.HARMLESS, TieKind.C, TieKind.SING):
+                columns[kind] = _kind("tie_kinds", kind)
+        columns["certified"] = lambda cell: str(cell["tie_kinds"]["certified"])
+    return columns | {
         "landed": lambda cell: _landed(cell["tie_kinds"]),
         "P(landed)": _estimate,
-        f"{level:.0%} interval": lambda cell: "{low:.4g} .. {high:.4g}".format_map(cell["probability"]["landed"]),
+        f"{level} interval": lambda cell: "{low:.4g} to {high:.4g}".format_map(cell["probability"]["landed"]),
         "at most": lambda cell: f"{cell['probability']['landed']['bound']:.3g}",
         "unbounded": _counted("unbounded"),
         "not finite": _counted("not_finite"),
-        "settled": lambda cell: str(cell["final"]["settled"]),
-        "moving": lambda cell: str(cell["final"]["moving"]),
     }
-    classified = _classified(cells)
-    rows = [tuple(entry(cell) for entry in (*columns.values(), *classified.values())) for cell in shown]
-    sampled = any(" of " in entry for row in rows for entry in row[len(columns) :])
-    header = (*columns, *classified)
-    return Table(header, tuple(rows), "r" * len(header)), sampled
-
-
-def _classified(cells: Sequence[Cell]) -> dict[str, Callable[[Cell], str]]:
-    """Return the columns about points that were classified, each if some were: from a cell to its entry."""
-    columns: dict[str, Callable[[Cell], str]] = {}
-    if any(cell["tie_kinds"]["classified"] for cell in cells):
-        columns["harmless/C/Sing"] = lambda cell: _kinds(cell["tie_kinds"], (TieKind.HARMLESS, TieKind.C, TieKind.SING))
-        columns["certified"] = lambda cell: _certified(cell["tie_kinds"])
-    if any(cell.get("final_kinds", {}).get("classified") for cell in cells):
-        columns["Clarke/artificial"] = lambda cell: _kinds(
-            cell["final_kinds"], (PointKind.CLARKE, PointKind.ARTIFICIAL)
-        )
-    return columns
 
 
 def _counted(key: str) -> Callable[[Cell], str]:
@@ -80,65 +80,65 @@ def _counted(key: str) -> Callable[[Cell], str]:
     return lambda cell: str(cell[key])
 
 
+def _kind(found: str, kind: str) -> Callable[[Cell], str]:
+    """Return the function from a cell to how many of its examined points are of a kind; "-" if none were examined.
+
+    found: "tie_kinds" or "final_kinds".
+    """
+    return lambda cell: str(cell[found]["kinds"][kind]["count"]) if cell[found]["classified"] else "-"
+
+
 def _estimate(cell: Cell) -> str:
-    """Return the estimated probability of a landing; "-" if there is none, because not all were classified."""
+    """Return the estimated probability of a landing; "-" if there is none, because some points are not classified."""
     estimate = cell["probability"]["landed"]["estimate"]
     return "-" if estimate is None else f"{estimate:.4g}"
 
 
 def _landed(found: Mapping[str, Any]) -> str:
-    """Return how many landed: "3"; "3 to 5", some undecided; "3 in 10 of 60", a sample; "0 to 60", not classified.
+    """Return how many of the examined trajectories landed: "3", or "3 to 5" if 2 of them are undecided.
 
-    found: the `tie_kinds` of a cell.
+    It is "0 to 60" if none of 60 sensitive trajectories was examined. found: the `tie_kinds` of a cell.
     """
     size, examined, hits, unknown = (sum(stratum[j] for stratum in found["strata"]) for j in range(4))
-    counted = f"{hits} to {hits + unknown}" if unknown else str(hits)
     if size and not examined:
         return f"0 to {size}"
-    return f"{counted} in {examined} of {size}" if examined < size else counted
+    return f"{hits} to {hits + unknown}" if unknown else str(hits)
 
 
-def _kinds(found: Mapping[str, Any], kinds: Sequence[str]) -> str:
-    """Return counts as "3/0/1", and of how many if not all were classified.
-
-    found: the `tie_kinds` or `final_kinds` of a cell. kinds: whose counts are wanted, in this order.
-    """
-    if not found["classified"]:
-        return "-"
-    counts = "/".join(str(found["kinds"][kind]["count"]) for kind in kinds)
-    sampled = found["classified"] < found["of"]
-    return f"{counts} of {found['classified']}" if sampled else counts
-
-
-def _certified(found: Mapping[str, Any]) -> str:
-    """Return of how many of the classified points the calculus is certain: "3 of 4", or "-" if there are none.
-
-    found: the `tie_kinds` of a cell.
-    """
-    return f"{found['certified']} of {found['classified']}" if found["classified"] else "-"
-
-
-def _notes(summary: Summary, shown: Sequence[Cell], sampled: bool) -> Iterator[str]:
+def _notes(summary: Summary, left_out: Sequence[Cell], *, merged: bool) -> Iterator[str]:
     """Yield what has to be known to read the table of landings: a paragraph each.
 
-    shown: the cells that have a row. sampled: whether an entry is about a sample.
+    left_out: the cells that have no row. merged: whether some cells share a row.
     """
     cells = summary["cells"]
-    level = cells[0]["probability"]["landed"]["level"]
-    if len(shown) < len(cells):
-        rest = sum(cell["sensitive"] for cell in cells) - sum(cell["sensitive"] for cell in shown)
-        yield f"and {len(cells) - len(shown)} cells more, with {rest} sensitive trajectories; summary.json has them"
+    level = percent(cells[0]["probability"]["landed"]["level"])
+    if left_out:
+        rest = sum(cell["sensitive"] for cell in left_out)
+        yield f"{len(left_out)} more cells, with {rest} sensitive trajectories, are not listed; summary.json has them."
     yield (
-        f"P(landed): two-sided exact interval; at most: one-sided exact bound, after no landing 1 - {1 - level:.2g}^"
-        f"(1/trajectories). Each holds with {level:.0%}."
+        "Tied: the trajectory met an exact tie. Sensitive: at a tie, the gradient of the minibatch depends on the "
+        "choice. Landed: its first sensitive point is in C or Sing. P(landed) has an exact two-sided interval and, as "
+        f"'at most', an exact one-sided bound, each at {level}." + f" {SHARED}" * merged
     )
-    if sampled:
-        yield "of n: the sensitive, or final, points of n trajectories were classified, a sample of those there are"
-    reasons = Counter(cell["tie_kinds"]["why"] for cell in cells if cell["tie_kinds"]["why"])
-    for why, concerned in reasons.items():
-        yield f"not classified in {concerned} of {len(cells)} cells: {why}; at most the sensitive landed"
+    if any(cell["tie_kinds"]["classified"] for cell in cells):
+        yield (
+            "Examined: first sensitive points that were classified, all or a random sample. Harmless: AD returns the "
+            "gradient there. Certified: the calculus proves the class."
+        )
+    for why, concerned in _reasons(cells, "tie_kinds").items():
+        yield (
+            f"Sensitive points were not classified in {concerned} of {len(cells)} cells, because {why}: at most the "
+            "sensitive trajectories landed."
+        )
     yield from _undecided(cells)
     yield from _same_bits(summary)
+
+
+def _reasons(cells: Sequence[Cell], found: str) -> dict[str, int]:
+    """Return in how many cells nothing was classified, by the reason. found: "tie_kinds" or "final_kinds"."""
+    none = {"why": "only the records were read, without the program and the data"}
+    reasons = Counter(cell.get(found, none)["why"] for cell in cells)
+    return {why: count for why, count in reasons.items() if why}
 
 
 def _undecided(cells: Sequence[Cell]) -> Iterator[str]:
@@ -147,9 +147,13 @@ def _undecided(cells: Sequence[Cell]) -> Iterator[str]:
     if concerned:
         later = sum(cell["tie_kinds"]["later"] for cell in concerned)
         many = sum(stratum[3] for cell in concerned for stratum in cell["tie_kinds"]["strata"])
+        why = [
+            *[f"{later} met another tie after a first sensitive point that was no landing"] * bool(later),
+            *[f"the first sensitive points of {many - later} could not be classified"] * (many > later),
+        ]
         yield (
-            f"{many} trajectories may have landed or not, which the intervals allow for: {later} met a later tie after "
-            f"a sensitive one that was no landing, {many - later} first ones are undecided"
+            f"Whether {many} of the examined trajectories landed is not known, and the intervals allow for both: "
+            f"{', and '.join(why)}."
         )
 
 
@@ -157,11 +161,49 @@ def _same_bits(summary: Summary) -> Iterator[str]:
     """Yield in how many comparisons the records of all conventions are the same bits, if in any."""
     found = summary.get("same_bits")
     if found and found["same"]:
-        where = (
-            "everywhere" if found["same"] == found["compared"] else f"in {found['same']} of {found['compared']} pairs"
-        )
+        pairs = "all" if found["same"] == found["compared"] else f"{found['same']} of the {found['compared']}"
         names = ", ".join(found["conventions"])
-        yield f"same bits under all conventions ({names}) {where} of c and precision"
+        yield f"In {pairs} pairs of c and precision, the records are the same bits under all conventions ({names})."
+
+
+def final_points(summary: Summary) -> Section:
+    """Return how the runs of each cell of a summary ended, and what their final points are for J."""
+    cells = ascending(summary["cells"])
+    keys = differing(cells)
+    columns: Columns = {
+        "finished": lambda cell: str(cell["final"]["settled"] + cell["final"]["moving"]),
+        "settled": lambda cell: str(cell["final"]["settled"]),
+        "moving": lambda cell: str(cell["final"]["moving"]),
+    }
+    examined = any(cell.get("final_kinds", {}).get("classified") for cell in cells)
+    if examined:
+        columns["examined"] = lambda cell: str(cell["final_kinds"]["classified"])
+        names = {
+            PointKind.CLARKE: "critical",
+            PointKind.ARTIFICIAL: "artificial",
+            PointKind.NOT_SETTLED: "not converged",
+        }
+        columns |= {name: _kind("final_kinds", kind) for kind, name in names.items()}
+    rows = grouped(cells, keys, columns)
+    header = ("c", *keys, *columns)
+    tolerance = cells[0]["final"]["tolerance"]
+    notes = [
+        f"Settled: the last step moved no parameter by more than {tolerance:g} times its size c alpha_K. "
+        "Moving: it moved one by more."
+    ]
+    if examined:
+        notes.append(
+            f"Examined: final points that were classified. Critical: 0 is, up to {tolerance:g}, in Clarke's "
+            "subdifferential of J, or in the hull of gradients close to the point. Artificial: 0 is in D_J only. Not "
+            "converged: neither. Where not all are examined, they are a random sample of the runs that landed and "
+            "settled, and one of the others, so the counts are not proportions; the verdicts give probabilities."
+        )
+    notes += [
+        f"Final points were not examined in {concerned} of {len(cells)} cells, because {why}."
+        for why, concerned in _reasons(cells, "final_kinds").items()
+    ]
+    table = Table(header, tuple(row for row, _ in rows), "r" * len(header))
+    return Section("Final points", (table, *map(Paragraph, notes)))
 
 
 def observables(summary: Summary) -> Section | None:
@@ -173,16 +215,21 @@ def observables(summary: Summary) -> Section | None:
     if not any(cell.get("observables") for cell in cells):
         return None
     keys = differing(cells)
-    header = ("observed", "c", *keys, "median at the end", "hit below", "hits", "P(hit)", "median step of the hit")
-    rows = tuple(
-        (name, scale(cell), *(cell[key] for key in keys), *_observed(cell["observables"][name]))
-        for name in cells[0]["observables"]
-        for cell in cells
-    )
-    return Section("Observables", (Table(header, rows, "r" * len(header)),), heading="none")
+    names = ("median at the end", "hit below", "hits", "P(hit)", "median step of the hit")
+    rows: list[tuple[str, ...]] = []
+    for one in cells[0]["observables"]:
+        columns = {name: _observed(one, i) for i, name in enumerate(names)}
+        rows += [(one, *row) for row, _ in grouped(cells, keys, columns)]
+    header = ("observed", "c", *keys, *names)
+    return Section("Observables", (Table(header, tuple(rows), "r" * len(header)),), heading="none")
 
 
-def _observed(found: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
+def _observed(name: str, column: int) -> Callable[[Cell], str]:
+    """Return the function from a cell to an entry of an observable: one of those that `_hitting` returns."""
+    return lambda cell: _hitting(cell["observables"][name])[column]
+
+
+def _hitting(found: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
     """Return the entries of an observable in a cell, from its median on; those about a hit are empty if it has none."""
     last, hit = found["quantiles"]["0.5"][-1], found.get("hit")
     median = "-" if last is None else f"{last:.6g}"
@@ -200,8 +247,8 @@ def _observed(found: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
 
 PAIRED = {
     "both": "both",
-    "only_exact": "only exactly",
-    "only_float": "only in float",
+    "only_exact": "only exact",
+    "only_float": "only floating-point",
     "neither": "neither",
     "unclassified": "not classified",
 }
@@ -217,13 +264,14 @@ def rounding(summary: Summary) -> Section | None:
     blocks: list[Block] = []
     if landed:
         keys = (*differing(found, ("convention",)), "precision")
+        rows = grouped(landed, keys, {name: _counted(key) for key, name in PAIRED.items()})
         header = ("c", *keys, *PAIRED.values())
-        rows = tuple((scale(pair), *(str(pair[key]) for key in (*keys, *PAIRED))) for pair in landed)
-        blocks.append(Table(header, rows, "r" * len(header)))
+        blocks.append(Table(header, tuple(row for row, _ in rows), "r" * len(header)))
     if rest := len(found) - len(landed):
         other = "the other " if landed else ""
-        blocks.append(Paragraph(f"nothing landed in {other}{rest} of {len(found)} comparisons"))
-    return Section("Landed exactly and in floating point, on the same starts and minibatches", tuple(blocks))
+        blocks.append(Paragraph(f"Nothing landed in {other}{rest} of {len(found)} comparisons."))
+    title = "Landings in rational numbers and in floating point, from the same starts with the same minibatches"
+    return Section(title, tuple(blocks))
 
 
 def too_long(summary: Summary) -> Section | None:
@@ -231,9 +279,9 @@ def too_long(summary: Summary) -> Section | None:
     cut = [cell for cell in summary["cells"] if cell.get("too_long")]
     if not cut:
         return None
-    scales = ", ".join(f"{scale(cell)} ({cell['too_long']} of {cell['trajectories']})" for cell in cut)
+    counts = dict.fromkeys(f"{scale(cell)} ({cell['too_long']} of {cell['trajectories']})" for cell in cut)
     text = (
-        "exact trajectories that stopped because their numbers had more than sgd.bits bits, so that what they "
-        f"would have met later is not known: c = {scales}"
+        "Some exact trajectories stopped because their numbers had more than sgd.bits bits; what they would have met "
+        f"later is not known: c = {', '.join(counts)}."
     )
     return Section("Exact trajectories that stopped early", (Paragraph(text),), heading="none")

@@ -8,7 +8,7 @@ from typing import Any
 
 from simsa.errors import known
 from simsa.report.section import Bullets, Paragraph, Section, Summary
-from simsa.report.words import event, interval, scale
+from simsa.report.words import event, families, grouped, interval, percent, scales
 from simsa.vocabulary import Met
 
 STATES = (Met.NOT_MET, Met.OPEN, Met.COVERED, Met.AS_STATED)
@@ -22,28 +22,32 @@ def bad_scales(summary: Summary) -> Section | None:
         return None
     details: tuple[str, ...] = ()
     if not bad["computed"]:
-        text = f"not computed, {bad['why']}"
+        text = f"not computed, because {bad['why']}"
     elif not bad["steps"]:
         text = "none predicted"
     else:
-        taken = ", ".join(dict.fromkeys(scale(one) for one in bad["scales"] if one["cells"])) or "none of the cells"
+        taken = [one["c"] for one in bad["scales"] if one["cells"]]
         text = (
-            f"{len(bad['steps'])} bad step(s) 1/lambda predicted, which make {bad['scales_in_all']} bad scale(s) in "
-            f"the range of the sweep; taken: {taken}"
+            f"predicted bad steps 1/lambda: {len(bad['steps'])}; bad scales c = 1/(lambda alpha_k) in the range of the "
+            f"sweep: {bad['scales_in_all']}; cells at a bad scale: {scales(taken) if taken else 'none'}"
         )
         details = tuple(_there(bad))
     return Section("Bad step scales", (Paragraph(text, details),), heading="run in")
 
 
 def _there(bad: Mapping[str, Any]) -> Iterator[str]:
-    """Yield how many landed at bad scales and elsewhere, each convention and precision by itself.
+    """Yield how many landed at bad scales and elsewhere, for each convention and precision; equal ones share a line.
 
     bad: the `bad_scales` of a summary.
     """
-    for where in ("at", "elsewhere"):
-        for p in bad[where]:
-            family = f", {p['convention']}, {p['precision']}" if len(bad[where]) > 1 else ""
-            yield f"{where}{family}: landed {p['landed']} of {p['trajectories']}, {interval(p)}"
+    for key, where in (("at", "at bad scales"), ("elsewhere", "at other scales")):
+        found: dict[str, list[Mapping[str, Any]]] = {}
+        for p in bad[key]:
+            said = f"landed {p['landed']:,} of {p['trajectories']:,} trajectories, {interval(p)}"
+            found.setdefault(said, []).append(p)
+        for said, alike in found.items():
+            named = f" ({families(alike)})" if len(bad[key]) > 1 else ""
+            yield f"{where}{named}: {said}"
 
 
 def claims(summary: Summary) -> Section | None:
@@ -55,7 +59,8 @@ def claims(summary: Summary) -> Section | None:
     for entry in entries:
         by_claim.setdefault(entry["claim"], []).append(entry)
     items = tuple(_claim(summary, mine) for mine in by_claim.values())
-    return Section(f"Claims, tested together at level {entries[0]['level']:.0%} (exact, Holm)", (Bullets(items),))
+    title = f"Claims, tested together (exact tests, Holm) at {percent(entries[0]['level'])}"
+    return Section(title, (Bullets(items),))
 
 
 def _claim(summary: Summary, entries: list[Mapping[str, Any]]) -> Paragraph:
@@ -68,21 +73,40 @@ def _claim(summary: Summary, entries: list[Mapping[str, Any]]) -> Paragraph:
     first = entries[0]
     state = "REJECTED" if rejected else "holds" if tested else first["method"]
     where = f" in {len(rejected or tested)} of {len(entries)} cells" if len(entries) > 1 else ""
+    rows = grouped(rejected, ("convention", "precision"), {"found": interval})
     return Paragraph(
-        f"{state}{where}: P({event(summary, first)}) = {first['claimed_text']}: {first['text']}",
-        tuple(f"c = {scale(one)}, {one['convention']}, {one['precision']}: found {interval(one)}" for one in rejected),
+        f"{state}{where}: P({event(summary, first)}) = {first['claimed_text']} ({first['text']})",
+        tuple(f"c = {c}; {convention}; {precision}: found {found}" for (c, convention, precision, found), _ in rows),
     )
 
 
 def verdicts(summary: Summary) -> Section | None:
-    """Return the verdicts of a summary, one item for conventions that share their words; None without verdicts."""
-    found: dict[str, list[str]] = {}
+    """Return the verdicts of a summary; those with the same words about the same c share an item.
+
+    None if there are no verdicts.
+    """
+    found: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for verdict in summary["verdicts"]:
-        line = f"Theorem {verdict['theorem']}, {verdict['part']}: {verdict['verdict']}. {verdict['words']}"
-        mark = f", {verdict['convention']}, {verdict['precision']})"
-        found.setdefault(line.replace(mark, f", {{}}, {verdict['precision']})"), []).append(verdict["convention"])
-    items = [line.replace("{}", " and ".join(conventions)) for line, conventions in found.items()]
-    return Section("Verdicts (Bolte and Pauwels 2020)", (Bullets(tuple(map(Paragraph, items))),)) if items else None
+        part = f"Theorem {verdict['theorem']}, {verdict['part']}"
+        found.setdefault((part, _cells(verdict), verdict["verdict"], verdict["words"]), []).append(verdict)
+    if not found:
+        return None
+    items = [
+        f"{part} ({which}; {families(alike)}): {verdict}. {words}"
+        for (part, which, verdict, words), alike in found.items()
+    ]
+    note = (
+        "Probabilities are means over the cells named, each with its exact two-sided interval, and after no hit with "
+        f"the exact one-sided bound, at {percent(summary['verdicts'][0]['level'])}."
+    )
+    title = "Verdicts on the theorems of Bolte and Pauwels (2020)"
+    return Section(title, (Paragraph(note), Bullets(tuple(map(Paragraph, items)))))
+
+
+def _cells(verdict: Mapping[str, Any]) -> str:
+    """Return the step scales that a verdict is about, in words."""
+    low, high = verdict["c"]
+    return f"c = {low:.6g}" if low == high else f"{verdict['cells']} step scales c from {low:.6g} to {high:.6g}"
 
 
 def hypotheses(summary: Summary) -> Section | None:
@@ -93,7 +117,7 @@ def hypotheses(summary: Summary) -> Section | None:
     """
     said = _reasons(summary)
     items = [
-        f"{state}: {hypothesis}: {'; '.join(reasons)}"
+        f"{state}: {hypothesis} - {'; '.join(reasons)}"
         for state in STATES
         if state != Met.AS_STATED
         for (found, hypothesis), reasons in said.items()

@@ -10,6 +10,7 @@ from simsa.report.section import Figure, Section, Summary
 
 SECTIONS: tuple[Callable[[Summary], Section | None], ...] = (
     cells.landings,
+    cells.final_points,
     cells.observables,
     cells.rounding,
     cells.too_long,

@@ -45,8 +45,13 @@ def _blocks(blocks: Sequence[Block]) -> Iterator[str]:
 
 
 def _prose(paragraph: Paragraph) -> Iterator[str]:
-    """Yield the lines of a paragraph, cut to the width of a terminal, and its details, indented."""
-    yield from textwrap.wrap(plain(paragraph.text), WIDTH, subsequent_indent="  ")
+    """Yield the lines of a paragraph, broken at the width of a terminal, and its details, indented.
+
+    No line begins with a percent sign.
+    """
+    space = "\N{NO-BREAK SPACE}"
+    lines = textwrap.wrap(plain(paragraph.text).replace(" %", f"{space}%"), WIDTH, subsequent_indent="  ")
+    yield from (line.replace(f"{space}%", " %") for line in lines)
     yield from (f"  {line}" for line in paragraph.details)
 
 

@@ -1,4 +1,4 @@
-"""Scenarios: a TOML file, read, checked and frozen; with its data, its step sizes and its initial law."""
+"""Scenarios: an experiment as a TOML file states it, with its data, step sizes and initial law."""
 
 from simsa.scenario.initial import Ingredients
 from simsa.scenario.load import load

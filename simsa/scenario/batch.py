@@ -1,89 +1,61 @@
-"""Laws of the minibatch I_k (paper, Section 5.2). A law is one class here, named in `Batch`."""
+"""Laws of the minibatch I_k (paper, Section 5.2): one class for each row of `simsa.laws.MINIBATCHES`, made from it."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Union
 
-from pydantic import Field
+from pydantic import Field, create_model
 
+from simsa import laws
 from simsa.scenario.model import Count, Model
-from simsa.vocabulary import Met
-
-State = tuple[Met, str]
-"""How the hypothesis "I_k iid uniform over the nonempty subsets" is met, and why."""
-
-ONE_SAMPLE: State = Met.AS_STATED, "there is one sample, so every law is the paper's"
-WHOLE: State = (
-    Met.COVERED,
-    "every minibatch is the whole of the data, which is one of the f_I, and its selection gradient is that of J: the "
-    "recursion is the proof's without noise",
-)
-"""What holds with one sample, and where every minibatch is all of them."""
 
 
-class UniformSubset(Model):
-    """I_k is uniform over the 2^n - 1 nonempty subsets, independently for each k: the paper's law."""
+class Drawn(Model):
+    """A law of the minibatch."""
 
-    law: Literal["uniform_subset"] = "uniform_subset"
+    row: ClassVar[laws.Law]
+    law: str
+
+
+class Whole(Drawn):
+    """A law that needs no size."""
+
     size: ClassVar[int] = 0
     replace: ClassVar[bool] = False
 
-    def state(self, n: int) -> State:
-        """Return how the theorems' hypothesis on I_k is met with n samples, and why."""
-        return Met.AS_STATED, "this is the paper's law"
 
+class Sized(Drawn):
+    """A law with a size."""
 
-class Full(Model):
-    """I_k = {1, ..., n}: the selection gradient of J itself."""
-
-    law: Literal["full"]
-    size: ClassVar[int] = 0
+    size: Count
+    """Samples in each minibatch."""
     replace: ClassVar[bool] = False
 
-    def state(self, n: int) -> State:
-        """Return how the theorems' hypothesis on I_k is met with n samples, and why."""
-        return ONE_SAMPLE if n == 1 else WHOLE
 
+class Repeating(Drawn):
+    """A law with a size, which may draw a sample twice."""
 
-class FixedSize(Model):
-    """I_k is `size` samples drawn uniformly, independently for each k."""
-
-    law: Literal["fixed_size"]
     size: Count
     """Samples in each minibatch."""
     replace: bool = False
     """Whether a sample may be drawn twice in one minibatch."""
 
-    def state(self, n: int) -> State:
-        """Return how the theorems' hypothesis on I_k is met with n samples, and why."""
-        if n == 1:
-            return ONE_SAMPLE
-        if self.size == n and not self.replace:
-            return WHOLE
-        functions = "means over multisets of samples" if self.replace else "f_I"
-        return Met.COVERED, (
-            f"minibatches of a fixed size are iid, draw from finitely many {functions}, and have the selection "
-            "gradient of J as their mean; the proofs use no more of the law"
-        )
+
+PAPER = "uniform_subset"
+"""The law of the paper, which is also what a scenario has that says nothing."""
 
 
-class Reshuffled(Model):
-    """Each epoch visits every sample once, in a fresh order; its last minibatch may be short."""
-
-    law: Literal["reshuffled"]
-    size: Count
-    """Samples in each minibatch."""
-    replace: ClassVar[bool] = False
-
-    def state(self, n: int) -> State:
-        """Return how the theorems' hypothesis on I_k is met with n samples, and why."""
-        if n == 1:
-            return ONE_SAMPLE
-        if self.size == n:
-            return WHOLE
-        return Met.NOT_MET, (
-            "reshuffled minibatches are not independent within an epoch, so their mean given the past is not that of "
-            "J, which the proof on limits needs; that almost no x_0 lands is proved for every sequence of subsets"
-        )
+def _table(row: laws.Law) -> type[Drawn]:
+    """Return the class of a row."""
+    base: type[Drawn] = Repeating if row.repeats else Sized if row.sized else Whole
+    title = "".join(part.title() for part in row.name.split("_"))
+    fields: dict[str, Any] = {"law": (Literal[row.name], row.name if row.name == PAPER else ...)}
+    made = create_model(title, __base__=base, __doc__=row.meaning, **fields)
+    made.row = row
+    return made
 
 
-Batch = Annotated[UniformSubset | Full | FixedSize | Reshuffled, Field(discriminator="law")]
-"""The laws; a new one is a class above and its name here (and its draw in the kernels)."""
+TABLES = {row.name: _table(row) for row in laws.MINIBATCHES.values()}
+"""The class of each row, by its name."""
+
+PLAIN: Any = TABLES[PAPER].model_validate({"law": PAPER})
+
+Batch: Any = Annotated[Union[tuple(TABLES.values())], Field(discriminator="law")]  # noqa: UP007 - a tuple of classes

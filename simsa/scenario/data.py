@@ -1,7 +1,7 @@
-"""Data sets. A source is one class here, named in `Data`; a bundled one is an entry in `BUNDLED`.
+"""Data sets. To add a source, add a class here and its name to `Data`; a bundled data set is an entry of `BUNDLED`.
 
-Every source gives the same thing: named columns of finite float64, one row a sample, the target last. All but one: a
-`Stream` has a law in place of rows.
+Every source gives named columns of finite float64, one row for each sample, with the target as the last column. The
+exception is `Stream`, which has a law in place of rows.
 """
 
 import csv
@@ -20,7 +20,7 @@ from pydantic import Field
 
 from simsa.errors import DataError
 from simsa.scenario.model import Count, Items, Model, OneOf, nearest
-from simsa.scenario.reals import line, uniforms
+from simsa.scenario.reals import linear, uniforms
 from simsa.scenario.stream import Stream
 
 BUNDLED: dict[str, tuple[str, float]] = {
@@ -30,11 +30,11 @@ BUNDLED: dict[str, tuple[str, float]] = {
     "iris": ("load_iris", 1.0),
     "wine": ("load_wine", 1.0),
 }
-"""Real data that come with scikit-learn: the loader, and what the features are divided by."""
+"""Data sets that come with scikit-learn: the name of the loader, and the number that the features are divided by."""
 
 
 class Columns(NamedTuple):
-    """A data set: d names, and rows, float64, shape (n, d); `target` tells whether the last column is one."""
+    """A data set. names: of the d columns. rows: float64, shape (n, d). target: whether the last column is a target."""
 
     names: tuple[str, ...]
     rows: NDArray[np.float64]
@@ -42,7 +42,7 @@ class Columns(NamedTuple):
 
 
 class _Source(Model):
-    """What every source offers: fewer rows, and features of mean 0 and variance 1."""
+    """The keys that every source with rows has."""
 
     limit: Count | None = None
     """Keep only the first so many rows."""
@@ -56,7 +56,10 @@ class Bundled(_Source):
     source: Annotated[str, OneOf(BUNDLED)]
 
     def read(self, scenario: Path, names: Sequence[str], seed: int) -> Columns:
-        """Return all columns, the features scaled as `BUNDLED` says, and the target last."""
+        """Return all columns, with the features scaled as `BUNDLED` says, and the target last.
+
+        scenario, names, seed: as for every source; not used here. Raises DataError if scikit-learn is missing.
+        """
         loader, divisor = BUNDLED[self.source]
         if self.source == "digits":
             rows = _digits()
@@ -74,7 +77,7 @@ class Bundled(_Source):
 
 @cache
 def _digits() -> NDArray[np.float64]:
-    """Return the table of digits, shape (1797, 65): from its file, as scikit-learn takes a second to import."""
+    """Return the data set of digits, shape (1797, 65), from its file, since importing scikit-learn takes a second."""
     found = find_spec("sklearn")
     if found is None or found.origin is None:
         raise DataError("data.source: digits come with scikit-learn, which is not installed")
@@ -93,7 +96,11 @@ class Csv(_Source):
     """The column that is put last; the other columns keep their order."""
 
     def read(self, scenario: Path, names: Sequence[str], seed: int) -> Columns:
-        """Return the columns of the file; raises DataError with file and line for what is no number."""
+        """Return the columns of the file.
+
+        scenario: the scenario file, in whose folder `path` is. names, seed: as for every source; not used here. Raises
+        DataError, with file and line, if the file is missing, or a cell is not a finite number.
+        """
         path = scenario.parent / self.path
         try:
             with path.open(newline="", encoding="utf-8-sig") as stream:
@@ -126,7 +133,11 @@ class Inline(_Source):
     """The samples, each a list of as many numbers as the program has data."""
 
     def read(self, scenario: Path, names: Sequence[str], seed: int) -> Columns:
-        """Return the rows; raises DataError if one does not have as many numbers as the first."""
+        """Return the rows.
+
+        scenario: the scenario file, for messages. names: of the columns; if empty, they are numbered. seed: not used.
+        Raises DataError if a row does not have one number for each name, or as many numbers as the first row.
+        """
         width = len(names) or len(self.rows[0])
         for i, row in enumerate(self.rows):
             if len(row) != width:
@@ -148,20 +159,28 @@ class Uniform(_Source):
     """The upper end."""
 
     def read(self, scenario: Path, names: Sequence[str], seed: int) -> Columns:
-        """Return the rows, drawn row by row; raises DataError if the number of columns is not known."""
+        """Return the rows, drawn row by row.
+
+        scenario: the scenario file, for messages. names: of the columns; if empty, they are numbered. seed: of the
+        draws. Raises DataError if neither `names` nor the key `columns` gives the number of columns.
+        """
         width = len(names) or self.columns
         if width is None:
             raise DataError(f"{scenario}: data.columns: missing (how many columns)")
-        entries = [line(self.low, self.high, u) for u in uniforms(seed, "data", self.count * width)]
+        entries = [linear(self.low, self.high, u) for u in uniforms(seed, "data", self.count * width)]
         return Columns(tuple(names) or _numbered(width), np.array(entries).reshape(self.count, width), False)
 
 
 Data = Annotated[Bundled | Csv | Inline | Uniform | Stream, Field(discriminator="source")]
-"""The sources; a new one is a class above and its name here."""
+"""The sources."""
 
 
 def select(columns: Columns, names: Sequence[str], place: str) -> Columns:
-    """Return the columns called `names`, in that order; raises DataError for a name that is not there."""
+    """Return the columns called `names`, in that order; all columns if there are no names.
+
+    columns: a data set. names: of the columns to keep. place: where messages say that the names are. Raises DataError
+    for an unknown name.
+    """
     if not names or tuple(names) == columns.names:
         return columns
     order = [_position(place, columns.names, name, "program.data") for name in names]
@@ -169,9 +188,12 @@ def select(columns: Columns, names: Sequence[str], place: str) -> Columns:
 
 
 def finish(columns: Columns, limit: int | None, standardise: bool, place: str) -> Columns:
-    """Return the first `limit` rows, features standardised if asked; raises DataError for NaN and infinities.
+    """Return the first rows of a data set, with standardised features if that is asked for.
 
-    Mean and variance are correctly rounded sums (`math.fsum`), so they do not depend on the machine.
+    columns: the data set. limit: the number of rows to keep; None for all. standardise: whether to subtract the mean of
+    each feature and divide by its standard deviation; a constant feature is not divided. place: where messages say that
+    the data are. Means and variances are made of correctly rounded sums (`math.fsum`), so that they have the same bits
+    on every machine. Raises DataError for NaN and infinities, and for features whose squares overflow.
     """
     rows = columns.rows[:limit]
     if not np.isfinite(rows).all():
@@ -194,19 +216,19 @@ def finish(columns: Columns, limit: int | None, standardise: bool, place: str) -
 
 
 def _numbered(width: int) -> tuple[str, ...]:
-    """Return names for columns that have none."""
+    """Return the names column_0, column_1, ..."""
     return tuple(f"column_{j}" for j in range(width))
 
 
 def _position(place: str, header: Sequence[str], name: str, key: str) -> int:
-    """Return where `name` stands among the columns; raises DataError with the nearest spelling."""
+    """Return the position of `name` in the header; raises DataError, with the closest name, if it is not there."""
     if name not in header:
         raise DataError(f"{place}: no column '{name}' ({key}); {nearest(name, header)}")
     return list(header).index(name)
 
 
 def _numbers(path: Path, number: int, header: Sequence[str], cells: Sequence[str]) -> list[float]:
-    """Return a line of the file as numbers; raises DataError for a wrong count, a word or a NaN."""
+    """Return a line of the file as numbers; raises DataError for a wrong count, and for a cell that is not finite."""
     if len(cells) != len(header):
         raise DataError(f"{path}:{number}: expected {len(header)} cells, got {len(cells)}")
     values = []

@@ -1,21 +1,23 @@
-"""Laws of the initial point x_0. A law is one class here, named in `Initial`.
+"""Laws of the initial point x_0. To add a law, add a row to `simsa.laws.STARTS`, or a class here and in `TABLES`.
 
-A law does not draw: it says what the streams of the kernels need (`Ingredients`), for p parameters.
+A law does not draw x_0. It returns the numbers that the random number generator needs to draw it (`Ingredients`).
 """
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Annotated, Literal, NamedTuple, Protocol
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol, Union
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, create_model, model_validator
 
+from simsa import laws
 from simsa.errors import ScenarioError
-from simsa.scenario.model import LONGEST_DRAW, Count, Items, Model, bounded, spelling
-from simsa.scenario.reals import line
+from simsa.scenario.model import LONGEST_DRAW, Count, Items, Model, bounded, problem, spelling
+from simsa.scenario.reals import linear
 
 _GRID_LIMIT = 10**7
 
@@ -28,20 +30,23 @@ NonNegativeNumber = Annotated[
 
 
 class Ingredients(NamedTuple):
-    """What draws x_0: `kind` "normal" (center + scale z), "uniform" (on center +- scale) or "points".
+    """The numbers that x_0 is drawn with.
 
-    center, scale: float64, shape (p,). points: float64, shape (m, p), m = 0 unless `kind` is "points", where
-    trajectory t starts at point t mod m.
+    kind: "normal" for center + scale z with z standard normal, "uniform" for the box of center +- scale, "points",
+    where trajectory t starts at point t mod m, or the name of a law in `simsa.laws.STARTS`. center, scale: float64,
+    shape (p,). points: float64, shape (m, p); m = 0 unless the kind is "points". numbers: of a law of `STARTS`, by
+    their names.
     """
 
-    kind: Literal["normal", "uniform", "points"]
+    kind: str
     center: NDArray[np.float64]
     scale: NDArray[np.float64]
     points: NDArray[np.float64]
+    numbers: Mapping[str, float] = MappingProxyType({})
 
 
-class Layer(Protocol):
-    """A run of parameters of a network, as `Program.layers` lists them."""
+class ParameterRange(Protocol):
+    """The weights or biases of one layer of a network, as `Program.ranges` lists them."""
 
     @property
     def kind(self) -> str:
@@ -57,14 +62,14 @@ class Layer(Protocol):
 
     @property
     def fan_in(self) -> int:
-        """Return the number of inputs of a unit."""
+        """Return the number of inputs of a unit of the layer."""
 
     @property
     def fan_out(self) -> int:
-        """Return the number of units."""
+        """Return the number of units of the layer."""
 
 
-def _fits(values: Sequence[float], parameters: int, key: str) -> None:
+def _check_length(values: Sequence[float], parameters: int, key: str) -> None:
     """Refuse a list that does not have one number for each parameter."""
     if len(values) != parameters:
         raise ScenarioError(f"initial.{key}: expected {parameters} numbers (one a parameter), got {len(values)}")
@@ -73,7 +78,7 @@ def _fits(values: Sequence[float], parameters: int, key: str) -> None:
 def _each(value: float | tuple[float, ...], parameters: int, key: str) -> NDArray[np.float64]:
     """Return one number for each parameter, shape (p,); a single number is repeated."""
     if isinstance(value, tuple):
-        _fits(value, parameters, key)
+        _check_length(value, parameters, key)
     return np.array(np.broadcast_to(np.asarray(value, dtype=np.float64), (parameters,)))
 
 
@@ -93,8 +98,8 @@ def _no_points(parameters: int) -> NDArray[np.float64]:
     return np.zeros((0, parameters))
 
 
-def _still(parameters: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the center and scale of a law that gives points."""
+def _zeros(parameters: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the center and scale of a law that lists points, which does not use them."""
     return np.zeros(parameters), np.zeros(parameters)
 
 
@@ -118,8 +123,8 @@ class Normal(Model):
         fixed = self.scale == 0 or (isinstance(self.scale, tuple) and 0 in self.scale)
         return not fixed, "a coordinate of scale 0 is not random" if fixed else "x_0 is normal"
 
-    def ingredients(self, parameters: int, layers: Sequence[Layer] = ()) -> Ingredients:
-        """Return what draws x_0 in R^p; raises ScenarioError if a list does not have p entries."""
+    def ingredients(self, parameters: int, ranges: Sequence[ParameterRange] = ()) -> Ingredients:
+        """Return the numbers that x_0 in R^p is drawn with; raises ScenarioError if a list does not have p entries."""
         center, scale = _each(self.center, parameters, "center"), _each(self.scale, parameters, "scale")
         return Ingredients("normal", center, scale, _no_points(parameters))
 
@@ -144,8 +149,11 @@ class Uniform(Model):
         fixed = bool(np.equal(self.low, self.high).any())
         return not fixed, "a coordinate with low = high is not random" if fixed else "x_0 is uniform on a box"
 
-    def ingredients(self, parameters: int, layers: Sequence[Layer] = ()) -> Ingredients:
-        """Return what draws x_0 in R^p; raises ScenarioError if a list does not fit, or if low > high."""
+    def ingredients(self, parameters: int, ranges: Sequence[ParameterRange] = ()) -> Ingredients:
+        """Return the numbers that x_0 in R^p is drawn with.
+
+        Raises ScenarioError if a list does not have p entries, or if low > high.
+        """
         low, high = _box(self.low, self.high, parameters)
         return Ingredients("uniform", (low + high) / 2, (high - low) / 2, _no_points(parameters))
 
@@ -162,11 +170,11 @@ class Points(Model):
         """Tell whether x_0 has a density (the theorems speak of almost all x_0), and why."""
         return False, "x_0 is chosen, not drawn; finitely many points have measure zero"
 
-    def ingredients(self, parameters: int, layers: Sequence[Layer] = ()) -> Ingredients:
-        """Return what draws x_0 in R^p; raises ScenarioError if a point does not have p coordinates."""
+    def ingredients(self, parameters: int, ranges: Sequence[ParameterRange] = ()) -> Ingredients:
+        """Return the points; raises ScenarioError if one does not have p coordinates."""
         for i, point in enumerate(self.points):
-            _fits(point, parameters, f"points.{i}")
-        return Ingredients("points", *_still(parameters), np.array(self.points, dtype=np.float64))
+            _check_length(point, parameters, f"points.{i}")
+        return Ingredients("points", *_zeros(parameters), np.array(self.points, dtype=np.float64))
 
 
 class Grid(Model):
@@ -187,21 +195,24 @@ class Grid(Model):
         """Tell whether x_0 has a density (the theorems speak of almost all x_0), and why."""
         return False, "x_0 is on a grid; finitely many points have measure zero"
 
-    def ingredients(self, parameters: int, layers: Sequence[Layer] = ()) -> Ingredients:
-        """Return what draws x_0 in R^p; raises ScenarioError if a list does not fit, or over 10^7 numbers."""
+    def ingredients(self, parameters: int, ranges: Sequence[ParameterRange] = ()) -> Ingredients:
+        """Return the points of the grid.
+
+        Raises ScenarioError if a list does not have p entries, or if the points have more than 10^7 coordinates.
+        """
         low, high = _box(self.low, self.high, parameters)
         counts = _each(self.count, parameters, "count").astype(np.int64).tolist()
         if math.prod(counts) * parameters > _GRID_LIMIT:
             raise ScenarioError(f"initial.count: {math.prod(counts)} points of {parameters} numbers are too many")
         axes = [
-            [line(a, b, Fraction(i, max(n - 1, 1))) for i in range(n)]
+            [linear(a, b, Fraction(i, max(n - 1, 1))) for i in range(n)]
             for a, b, n in zip(low, high, counts, strict=True)
         ]
-        return Ingredients("points", *_still(parameters), np.array(list(itertools.product(*axes)), dtype=np.float64))
+        return Ingredients("points", *_zeros(parameters), np.array(list(itertools.product(*axes)), dtype=np.float64))
 
 
 class _Network(Model):
-    """What He's and Glorot's laws share: weights by the size of their layer, biases of one scale."""
+    """The laws of He and of Glorot: the variance of a weight depends on its layer; all biases have one scale."""
 
     distribution: Literal["normal", "uniform"] = "normal"
     """The law of each weight; both have the same variance."""
@@ -213,8 +224,8 @@ class _Network(Model):
         bounded(0.0, self.bias, "bias", LONGEST_DRAW)
         return self
 
-    def variance(self, layer: Layer) -> float:
-        """Return the variance of a weight of `layer`."""
+    def variance(self, part: ParameterRange) -> float:
+        """Return the variance of a weight of the range `part`."""
         raise AssertionError("each law has its own")
 
     @property
@@ -225,14 +236,17 @@ class _Network(Model):
             "weights and biases are drawn" if self.bias > 0 else "the biases start at 0: not random",
         )
 
-    def ingredients(self, parameters: int, layers: Sequence[Layer] = ()) -> Ingredients:
-        """Return what draws x_0 in R^p; raises ScenarioError if `layers` do not cover the parameters."""
+    def ingredients(self, parameters: int, ranges: Sequence[ParameterRange] = ()) -> Ingredients:
+        """Return the numbers that x_0 in R^p is drawn with.
+
+        Raises ScenarioError if the weights and biases in `ranges` are not all of the parameters.
+        """
         scale = np.full(parameters, np.nan)
-        for layer in layers:
+        for part in ranges:
             spread = self.bias
-            if layer.kind == "weight":
-                spread = math.sqrt(self.variance(layer) * (3 if self.distribution == "uniform" else 1))
-            scale[layer.start : layer.stop] = spread
+            if part.kind == "weight":
+                spread = math.sqrt(self.variance(part) * (3 if self.distribution == "uniform" else 1))
+            scale[part.start : part.stop] = spread
         if np.isnan(scale).any():
             raise ScenarioError("initial.law: this law is for networks, whose layers it scales by")
         return Ingredients(self.distribution, np.zeros(parameters), scale, _no_points(parameters))
@@ -243,9 +257,9 @@ class He(_Network):
 
     law: Literal["he"]
 
-    def variance(self, layer: Layer) -> float:
+    def variance(self, part: ParameterRange) -> float:
         """Return 2 / fan_in."""
-        return 2.0 / layer.fan_in
+        return 2.0 / part.fan_in
 
 
 class Glorot(_Network):
@@ -253,10 +267,48 @@ class Glorot(_Network):
 
     law: Literal["glorot"]
 
-    def variance(self, layer: Layer) -> float:
+    def variance(self, part: ParameterRange) -> float:
         """Return 2 / (fan_in + fan_out)."""
-        return 2.0 / (layer.fan_in + layer.fan_out)
+        return 2.0 / (part.fan_in + part.fan_out)
 
 
-Initial = Annotated[Normal | Uniform | Points | Grid | He | Glorot, Field(discriminator="law")]
-"""The laws; a new one is a class above and its name here."""
+class Added(Model):
+    """A law of a user's own, with its numbers."""
+
+    row: ClassVar[laws.Start]
+
+    @model_validator(mode="after")
+    def _within(self) -> "Added":
+        """Refuse numbers that are not where the law has them."""
+        for name, (low, high, _) in self.row.numbers.items():
+            if not low <= (got := getattr(self, name)) < high:
+                raise problem(f"expected a number from {low:g} to below {high:g}, got {got}", name)
+        return self
+
+    @property
+    def density(self) -> tuple[bool, str]:
+        """Tell whether x_0 has a density (the theorems speak of almost all x_0), and why."""
+        return self.row.dense, f"the law '{self.row.name}' has {'a' if self.row.dense else 'no'} density"
+
+    def ingredients(self, parameters: int, ranges: Sequence[ParameterRange] = ()) -> Ingredients:
+        """Return what draws x_0 in R^p."""
+        numbers = {name: getattr(self, name) for name in self.row.numbers}
+        return Ingredients(self.row.name, *_zeros(parameters), _no_points(parameters), numbers)
+
+
+def _table(row: laws.Start) -> type[Added]:
+    """Return the class of a row."""
+    numbers: dict[str, Any] = {
+        name: (float, Field(description=f"{meaning}: from {low:g} to below {high:g}."))
+        for name, (low, high, meaning) in row.numbers.items()
+    }
+    fields: dict[str, Any] = {"law": (Literal[row.name], ...), **numbers}
+    made = create_model(row.name, __base__=Added, __doc__=row.textbook, **fields)
+    made.row = row
+    return made
+
+
+TABLES = (Normal, Uniform, Points, Grid, He, Glorot, *map(_table, laws.STARTS.values()))
+"""The classes of the laws; a new one is a class above and its name here, or a row elsewhere."""
+
+Initial: Any = Annotated[Union[TABLES], Field(discriminator="law")]  # noqa: UP007 - a tuple of classes

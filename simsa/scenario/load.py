@@ -1,4 +1,4 @@
-"""Read a scenario file; every mistake in it becomes one line: where, what was expected, what was got."""
+"""Reads scenario files. Each mistake in a file becomes one line: its place, what was expected, and what was found."""
 
 import re
 import tomllib
@@ -32,37 +32,54 @@ _EXPECTED = {
     "too_short": "a list of at least {min_length}",
     "tuple_type": "a list",
 }
-"""What pydantic's types of error expected, in the words of a TOML file."""
+"""What was expected, in the words of a TOML file, by pydantic's type of error."""
 
 
 def load(path: str | Path, overrides: Sequence[str] = (), origin: str | Path | None = None) -> Scenario:
-    """Return the scenario in the file at `path`, with `overrides` such as "sgd.steps=500" put over it.
+    """Return the scenario in a file.
 
-    An override's value is TOML; a bare word is a string. origin: the file that `path` is a copy of; data and modules
-    are found beside it. Raises ScenarioError, whose message has one line for each problem: file, line, dotted key, what
-    was expected and what was got. Data are read later, by `rows`.
+    path: the file. overrides: keys that replace those of the file, such as "sgd.steps=500"; a value is TOML, and a bare
+    word is a string. origin: the file that `path` is a copy of, if it is one; data files and modules are looked for in
+    the folder of `origin`. Data are read later, by `rows`. Raises ScenarioError, with one line for each mistake: file,
+    line, dotted key, what was expected, and what was found.
     """
     path = Path(path)
+    text, table = _read(path)
+    replaced = {_override(table, override): f"--set {override}" for override in overrides}
+    try:
+        scenario = Scenario.model_validate(table)
+    except ValidationError as error:
+        places = {key: (line, f"{path}:{line}") for key, line in _lines(text).items()}
+        for key, place in replaced.items():
+            places = {other: known for other, known in places.items() if other[: len(key)] != key}
+            places[key] = (0, place)
+        raise ScenarioError("\n".join(_problems(error, places, path))) from None
+    scenario._path = path if origin is None else Path(origin)
+    return scenario
+
+
+def tables(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what a scenario file says, as nested tables that are not validated yet.
+
+    path, overrides: as in `load`. Raises ScenarioError if the file cannot be read.
+    """
+    _, table = _read(Path(path))
+    for override in overrides:
+        _override(table, override)
+    return table
+
+
+def _read(path: Path) -> tuple[str, dict[str, Any]]:
+    """Return the text of a file, and its tables; raises ScenarioError if it cannot be read or is not TOML."""
     try:
         text = path.read_text(encoding="utf-8")
-        said = tomllib.loads(text)
+        return text, tomllib.loads(text)
     except FileNotFoundError:
         raise ScenarioError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ScenarioError(f"{path}: cannot be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(_syntax(path, str(error))) from None
-    put = {_put(said, override): f"--set {override}" for override in overrides}
-    try:
-        scenario = Scenario.model_validate(said)
-    except ValidationError as error:
-        places = {key: (line, f"{path}:{line}") for key, line in _lines(text).items()}
-        for key, place in put.items():
-            places = {other: known for other, known in places.items() if other[: len(key)] != key}
-            places[key] = (0, place)
-        raise ScenarioError("\n".join(_problems(error, places, path))) from None
-    scenario._path = path if origin is None else Path(origin)
-    return scenario
 
 
 def validated(said: Mapping[str, Any], where: str, names: Mapping[Key, str]) -> Scenario:
@@ -78,15 +95,15 @@ def validated(said: Mapping[str, Any], where: str, names: Mapping[Key, str]) -> 
 
 
 def _syntax(path: Path, message: str) -> str:
-    """Return the line for text that is no TOML, with its place in front."""
+    """Return the message for a text that is not TOML: the place, then the reason that `tomllib` gives."""
     place = re.search(r" \(at line (\d+), column (\d+)\)", message)
     if place is None:
         return f"{path}: not TOML: {message.removesuffix(' (at end of document)')} at the end of the file"
     return f"{path}:{place[1]}: not TOML: {message[: place.start()]} at column {place[2]}"
 
 
-def _put(said: dict[str, Any], override: str) -> Key:
-    """Put "a.b=value" into the tables, and return the key that it set."""
+def _override(table: dict[str, Any], override: str) -> Key:
+    """Write an override "a.b=value" into the tables of a scenario, and return its key ("a", "b")."""
     name, equals, text = override.partition("=")
     key = tuple(part.strip() for part in name.split("."))
     if not equals or not all(key):
@@ -97,7 +114,6 @@ def _put(said: dict[str, Any], override: str) -> Key:
         if not re.fullmatch(r"[\w./:+-]+", text.strip()):
             raise ScenarioError(f"--set {override}: the value is not TOML") from None
         value = text.strip()
-    table = said
     for part in key[:-1]:
         table = table.setdefault(part, {})
         if not isinstance(table, dict):
@@ -112,7 +128,10 @@ def _problems(
     path: str | Path,
     names: Mapping[Key, str] = MappingProxyType({}),
 ) -> list[str]:
-    """Return a line for each mistake, in the order of the file. names: what keys are called, if not by themselves."""
+    """Return a line for each mistake, in the order of the file.
+
+    names: what a user calls keys that are not called by themselves. places: line and place of each key of the file.
+    """
     found: list[tuple[tuple[int, str], Key, str]] = []
     mistyped: set[Key] = set()
     for item in error.errors(include_url=False):
@@ -140,7 +159,7 @@ def _problems(
             case "scenario":
                 key, message = (*key, *context["key"]), context["message"]
             case "too_short" if len(item["input"]) >= context["min_length"]:
-                continue  # the items that are missing are those already found to be wrong
+                continue  # pydantic counts items with mistakes as missing, and these have lines of their own
             case kind if kind in _EXPECTED:
                 context = {name: f"{v:g}" if isinstance(v, float) else v for name, v in context.items()}
                 message = f"expected {_EXPECTED[kind].format_map(context)}, got {got}"
@@ -161,9 +180,9 @@ def _called(key: Key, names: Mapping[Key, str]) -> str:
 
 
 def _walk(location: Sequence[str | int]) -> tuple[Key, list[type[BaseModel]], list[type[BaseModel]]]:
-    """Return the key at pydantic's `location`, the tables that may hold it, and the tables that it may be.
+    """Return the key at pydantic's `location`, the classes that may hold it, and the classes that its value may be.
 
-    A location also names which member of a union was tried; a key does not.
+    A location also contains the name of the member of a union that was tried, which the key does not.
     """
     key: Key = ()
     holders: list[type[BaseModel]] = [Scenario]
@@ -171,7 +190,7 @@ def _walk(location: Sequence[str | int]) -> tuple[Key, list[type[BaseModel]], li
     for part in location:
         if part in SPELLINGS:
             continue
-        if isinstance(part, int):  # an item of a list is what the list holds
+        if isinstance(part, int):  # an item of a list: the classes of the list are those of its items
             key = (*key, part)
             continue
         if len(members) > 1:
@@ -184,14 +203,14 @@ def _walk(location: Sequence[str | int]) -> tuple[Key, list[type[BaseModel]], li
 
 
 def _tables(annotation: Any) -> list[type[BaseModel]]:
-    """Return the tables that a field may be."""
+    """Return the classes of tables in the annotation of a field."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [table for part in get_args(annotation) for table in _tables(part)]
 
 
 def _names(table: type[BaseModel], tag: str) -> list[str]:
-    """Return the names by which `tag` (kind, source, law or family) picks this table from a union."""
+    """Return the values of the key `tag` (kind, source, law, family or name) that choose this class from a union."""
     if tag not in table.model_fields:
         return []
     field = table.model_fields[tag]
@@ -200,13 +219,13 @@ def _names(table: type[BaseModel], tag: str) -> list[str]:
 
 
 def _quoted(names: str, last: str | None = None) -> str:
-    """Return pydantic's list of quoted names as prose; with `last`, unquoted and joined by it."""
+    """Return pydantic's list of quoted names as "'a', 'b' or 'c'"; with `last`, unquoted and joined by it."""
     found = re.findall(r"'([^']*)'", names)
     return choices(found) if last is None else last.join(found)
 
 
 def _shown(value: Any) -> str:
-    """Return a value as TOML writes it, cut to a readable length."""
+    """Return a value as TOML writes it, cut after 60 characters; of a list or table, what it is."""
     match value:
         case bool():
             return str(value).lower()
@@ -219,7 +238,7 @@ def _shown(value: Any) -> str:
 
 
 def _place(key: Key, places: Mapping[Key, tuple[int, str]], path: str | Path) -> tuple[int, str]:
-    """Return the line of the key, or of the nearest table around it, and how a message names the place."""
+    """Return the line of a key, or of the innermost table with it that the file has, and its place for a message."""
     for i in range(len(key), 0, -1):
         if key[:i] in places:
             return places[key[:i]]
@@ -231,11 +250,11 @@ _TOKEN = re.compile(
     r"""|(?P<end>\n)|(?P<sign>[][{}=,.])|(?P<bare>[^][{}=,.\s"'\#]+)""",
     re.DOTALL,
 )
-"""The tokens of TOML, as far as they matter for where a key stands; that dots split numbers does no harm."""
+"""The tokens of TOML that are needed to find the lines of keys. That numbers are split at dots does not matter here."""
 
 
 def _lines(text: str) -> dict[Key, int]:
-    """Return the line of every key, table and list item of valid TOML; `tomllib` forgets places."""
+    """Return the line of every key, table and list item of a valid TOML text, which `tomllib` does not tell."""
     places: dict[Key, int] = {}
     tables: dict[Key, int] = {}
     tokens: list[tuple[str | None, str, int]] = []
@@ -263,7 +282,7 @@ def _lines(text: str) -> dict[Key, int]:
             places.setdefault(key[:i], line)
 
     def value(key: Key) -> None:
-        """Read a value: mark what is inside it, and stop behind it."""
+        """Read a value: record the lines of the keys inside it, and move past its end."""
         nonlocal at
         mark(key, tokens[at][2])
         opening = tokens[at][1]

@@ -1,9 +1,9 @@
-"""What every table of a scenario file shares: strict types, no unknown keys, no infinities, frozen."""
+"""The base class of the tables of a scenario file, and types of values that several tables use."""
 
 import difflib
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any, TypeVar
@@ -17,25 +17,56 @@ from simsa.vocabulary import Asked, Met
 T = TypeVar("T")
 
 Items = Annotated[tuple[T, ...], Field(strict=False)]
-"""A TOML list; pydantic's strict mode would refuse it as a tuple, while the items stay strict."""
+"""A TOML list as a tuple. The list itself is not strict, since pydantic's strict mode takes no list for a tuple."""
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
 TAGS = ("kind", "source", "law", "family", "name")
-"""The keys that say which of several tables is meant."""
+"""The keys whose value chooses one of several classes for a table."""
 
 
 class Model(BaseModel):
-    """A table of a scenario file; the text under a key is its description in the JSON schema."""
+    """A table of a scenario file: strict types, no unknown keys, no infinities, frozen.
+
+    The docstring of a class or of a key is its description in the JSON schema.
+    """
 
     model_config = ConfigDict(
         strict=True, extra="forbid", allow_inf_nan=False, frozen=True, use_attribute_docstrings=True
     )
 
 
+class Idle:
+    """Annotates a key that may change no record: then it is no part of the digest. A key without it always counts.
+
+    when: tells of a scenario and the value of the key whether it changes no record there; if left out, it never does.
+    A new key has a neutral value, `Idle(lambda scenario, value: value == NEUTRAL)`: older scenarios keep their digests.
+    """
+
+    def __init__(self, when: Callable[[Any, Any], bool] = lambda scenario, value: True) -> None:
+        self.when = when
+
+
+def idle(table: Model, scenario: Any) -> dict[str, Any]:
+    """Return the keys of a table that change no record of a scenario, as `model_dump` excludes them.
+
+    A key is mapped to True if all below it is idle, else to the idle keys of its table, or of its tables by number.
+    """
+    found: dict[str, Any] = {}
+    for name, key in type(table).model_fields.items():
+        value = getattr(table, name)
+        if any(mark.when(scenario, value) for mark in key.metadata if isinstance(mark, Idle)):
+            found[name] = True
+        elif isinstance(value, Model):
+            found[name] = idle(value, scenario)
+        elif isinstance(value, tuple):
+            found[name] = {i: idle(one, scenario) for i, one in enumerate(value) if isinstance(one, Model)}
+    return {name: inner for name, inner in found.items() if inner}
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return "did you mean 'x'?" if a known name is close to `name`, and else the list of the known ones."""
+    """Return "did you mean 'x'?" if a known name is close to `name`, and else the list of the known names."""
     names = list(known)
     if close := difflib.get_close_matches(name, names, n=1, cutoff=0.6):
         return f"did you mean '{close[0]}'?"
@@ -43,11 +74,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 SPELLINGS = ("a number", "a string", "a list", "a table", "true or false")
-"""The kinds of TOML values, in the words of the messages; tags of the unions that take several kinds."""
+"""The kinds of TOML values, as messages call them; they are also the tags of unions of several kinds."""
 
 
 def spelling(value: object) -> str:
-    """Return which of the SPELLINGS a value is."""
+    """Return which of SPELLINGS a value is."""
     match value:
         case bool():
             return "true or false"
@@ -61,7 +92,9 @@ def spelling(value: object) -> str:
 
 
 def rational(value: float | str) -> Fraction:
-    """Return a number or fraction as it was written: of a float, the shortest decimal number that reads as it.
+    """Return a number or fraction as it was written.
+
+    value: a fraction as text, or a float, which is taken as the shortest decimal number that rounds to it.
 
     >>> rational("1/7"), rational(0.1)
     (Fraction(1, 7), Fraction(1, 10))
@@ -70,7 +103,7 @@ def rational(value: float | str) -> Fraction:
 
 
 def _positive(value: str) -> str:
-    """Refuse what is no fraction of integers above 0, or none that a float64 is near to."""
+    """Refuse a text that is not a fraction of integers, and a fraction outside the range of positive float64."""
     if not (re.fullmatch(RATIO, value) and SMALLEST < Fraction(value) < LARGEST):
         raise problem(f"expected a number > 0, or a fraction such as \"1/3\", got '{value}'")
     return value
@@ -80,21 +113,21 @@ RATIO = r"[0-9]+/0*[1-9][0-9]*"
 SMALLEST, LARGEST = Fraction(sys.float_info.min), Fraction(sys.float_info.max)
 
 Ratio = Annotated[str, AfterValidator(_positive), Field(json_schema_extra={"pattern": f"^{RATIO}$"})]
-"""A fraction of integers above 0, which no float need hold, as a string: "1/3"."""
+"""A positive fraction of integers as a string, such as "1/3". It need not be a float64."""
 
 PositiveRatio = Annotated[
     Annotated[Positive, Tag("a number")] | Annotated[Ratio, Tag("a string")], Discriminator(spelling)
 ]
-"""A number above 0, or a fraction."""
+"""A number above 0, or a positive fraction as a string."""
 
 Probability = Annotated[
     Annotated[float, Field(ge=0, le=1), Tag("a number")] | Annotated[Ratio, Tag("a string")], Discriminator(spelling)
 ]
-"""A number from 0 to 1, or a fraction; that it is at most 1 is for the table to check."""
+"""A number from 0 to 1, or a positive fraction; the table that has it checks that a fraction is at most 1."""
 
 
 def _ratio(value: str) -> str:
-    """Refuse what is no fraction of integers."""
+    """Refuse a text that is not an integer or a fraction of integers."""
     if not re.fullmatch(SIGNED, value):
         raise problem(f"expected a number, or a fraction such as \"9/10\", got '{value}'")
     return value
@@ -111,15 +144,17 @@ NumberOrRatio = Annotated[
 
 
 LONGEST_DRAW = 10.0
-"""Standard normal numbers are drawn from uniform ones with 53 bits, and so none is longer than 8.6."""
+"""A bound of |z| for drawn standard normal z: they are made of uniform numbers with 53 bits, so |z| is below 8.6."""
 
 
 def bounded(
     center: float | tuple[float, ...], scale: float | tuple[float, ...], key: str, longest: float = 1.0
 ) -> None:
-    """Refuse a law that can draw a number beyond float64: one of |center| + longest · |scale|; `key` is at fault.
+    """Refuse a law that can draw a number beyond the range of float64.
 
-    Lists of lengths that do not fit each other are refused elsewhere.
+    center, scale: of the law, each a number or a list. key: the key that the message names. longest: the bound of |z|,
+    so that draws are up to |center| + longest · |scale|. Lists of different lengths are refused elsewhere. Raises the
+    pydantic error of `problem`.
     """
     middle, spread = (np.abs(np.atleast_1d(np.asarray(side, np.float64))) for side in (center, scale))
     with np.errstate(over="ignore"):
@@ -130,13 +165,13 @@ def bounded(
 
 
 class OneOf:
-    """Annotates a `str` that must be a key of a table, so that the table is the only list of the names."""
+    """Annotates a `str` that must be one of the names of a Python table, so that the names are listed only there."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = list(names)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Return the schema of a choice, which editors show as an enumeration."""
+        """Return the schema of a choice between the names, which editors show as an enumeration."""
         return core_schema.literal_schema(self.names)
 
 
@@ -144,8 +179,9 @@ class OneOf:
 class Hypothesis:
     """How a hypothesis of the paper's theorems is met in a run, as far as the scenario tells.
 
-    theorem: its number in Bolte and Pauwels (NeurIPS 2020), such as "4 and 7". hypothesis: which of them. state: how it
-    is met. why: the reason, in a sentence that stands on its own. c: the step scales that it is said of; None: all.
+    theorem: its number in Bolte and Pauwels (NeurIPS 2020), such as "4 and 7". hypothesis: which hypothesis. state: how
+    it is met. why: the reason, in a sentence that can stand alone. c: the step scales that this holds for, or None for
+    all.
     """
 
     theorem: str
@@ -156,11 +192,11 @@ class Hypothesis:
 
 
 def problem(message: str, *key: str | int) -> PydanticCustomError:
-    """Return the error of a validator that sees several keys; `key` leads to the one at fault."""
+    """Return the error for a validator of several keys. key: the path from its table to the key that is wrong."""
     return PydanticCustomError("scenario", "{message}", {"message": message, "key": key})
 
 
 def choices(names: Iterable[object]) -> str:
-    """Return "'a', 'b' or 'c'", for messages."""
+    """Return names, of which there must be one at least, as "'a', 'b' or 'c'" for messages."""
     *head, last = [f"'{name}'" for name in names]
     return f"{', '.join(head)} or {last}" if head else last

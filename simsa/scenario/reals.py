@@ -1,8 +1,8 @@
-"""Real numbers, computed and drawn: a scenario means the same bits on every machine.
+"""Correctly rounded functions and reproducible draws, so that a scenario gives the same bits on every machine.
 
-`pow`, `log` and `exp` of C libraries differ in the last bit between platforms. Here the definition is: the
-float64 nearest to the real number. Decimal arithmetic, whose error is known, is refined until no doubt is
-left (Ziv's test).
+The functions `pow`, `log` and `exp` of C libraries differ in the last bit between platforms. Here each result is the
+float64 nearest to the real number. It is computed in decimal arithmetic with a known error bound, whose precision is
+doubled until both ends of the error interval round to the same float64 (Ziv's test).
 """
 
 from collections.abc import Callable, Iterator
@@ -13,36 +13,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 DIGITS = 30
-_HALFWAY = 4000  # no transcendental number stays in doubt for so many digits: it is halfway (which has under 1100)
-_GUARD = 4  # decimal digits given to the errors of a few dozen operations
+_HALFWAY = 4000  # a number undecided after so many digits is halfway between two float64, which takes under 1100 digits
+_GUARD = 4  # the decimal digits that cover the errors of a few dozen operations
 _SIEVE = 10**7  # above this argument a table of prime factors costs more than it saves
 
 
 def rounded(value: Callable[[Context], Decimal], first: Decimal | None = None) -> float:
-    """Return the float64 nearest to the positive real that `value(context)` gives to the context's precision.
+    """Return the float64 nearest to a positive real number; a number halfway between two goes to the even one.
 
-    `first` is an approximation already at hand, good to DIGITS digits. A real halfway between two float64
-    goes to the even one.
+    value: returns the number to the precision of a context. first: the number to DIGITS digits, if it is known.
     """
     digits = DIGITS
     while digits < _HALFWAY:
         context = Context(prec=digits)
-        near = first if first is not None and digits == DIGITS else value(context)
-        error = near.scaleb(_GUARD - digits, context)
-        low, high = float(context.subtract(near, error)), float(context.add(near, error))
+        approximation = first if first is not None and digits == DIGITS else value(context)
+        error = approximation.scaleb(_GUARD - digits, context)
+        low, high = float(context.subtract(approximation, error)), float(context.add(approximation, error))
         if low == high:
             return low
         digits *= 2
-    return float(Context(prec=_HALFWAY // 4).plus(near))
+    return float(Context(prec=_HALFWAY // 4).plus(approximation))
 
 
-def line(low: float, high: float, at: Fraction) -> float:
-    """Return low + at (high - low), correctly rounded."""
+def linear(low: float, high: float, at: Fraction) -> float:
+    """Return low + at (high - low), correctly rounded. low, high: the ends. at: in [0, 1]."""
     return float(Fraction(low) + at * (Fraction(high) - Fraction(low)))
 
 
-def curve(low: float, high: float, at: Fraction) -> float:
-    """Return low (high / low)^at, correctly rounded."""
+def geometric(low: float, high: float, at: Fraction) -> float:
+    """Return low (high / low)^at, correctly rounded. low, high: the ends, above 0. at: in [0, 1]."""
 
     def value(context: Context) -> Decimal:
         a, b = context.ln(Decimal(low)), context.ln(Decimal(high))
@@ -63,9 +62,10 @@ def power(x: Decimal, exponent: float) -> float:
 
 
 def powers(start: float, count: int, exponent: float) -> NDArray[np.float64]:
-    """Return (start + k)**exponent for k = 0..count-1, correctly rounded, shape (count,).
+    """Return (start + k)**exponent for k = 0, ..., count - 1, correctly rounded, shape (count,).
 
-    For an integral start only powers of primes are computed from scratch: n**a is completely multiplicative.
+    start: above 0. count: how many powers. exponent: any finite number. If start is an integer, only powers of primes
+    are computed, and other powers are products of these, since n**a is completely multiplicative.
 
     >>> powers(1.0, 4, -0.5).tolist()
     [1.0, 0.7071067811865476, 0.5773502691896257, 0.5]
@@ -76,13 +76,13 @@ def powers(start: float, count: int, exponent: float) -> NDArray[np.float64]:
     of_prime: dict[int, Decimal] = {}
     out = np.empty(count)
     for k, factors in enumerate(_factorised(int(start), count)):
-        near = Decimal(1)
+        approximation = Decimal(1)
         for p in factors:
             if p not in of_prime:
                 of_prime[p] = context.power(Decimal(p), a)
-            near = context.multiply(near, of_prime[p])
+            approximation = context.multiply(approximation, of_prime[p])
         n = Decimal(int(start) + k)
-        out[k] = rounded(lambda wider, n=n: wider.power(n, a), near)  # type: ignore[misc]
+        out[k] = rounded(lambda wider, n=n: wider.power(n, a), approximation)  # type: ignore[misc]
     return out
 
 
@@ -101,15 +101,16 @@ def _factorised(start: int, count: int) -> Iterator[list[int]]:
         yield factors
 
 
-STREAMS = {"c": 1, "data": 2}
-"""Purposes of the draws made while a scenario is read: the second word of the generator's key."""
+PURPOSES = {"c": 1, "data": 2}
+"""The draws that are made while a scenario is read, each with the second word of the generator's key."""
 
 
 def uniforms(seed: int, purpose: str, count: int) -> list[Fraction]:
-    """Return `count` draws in [0, 1), multiples of 2^-53.
+    """Return draws that are uniform on the multiples of 2^-53 in [0, 1).
 
-    Source: Philox4x64-10 (Salmon et al., SC 2011) with key (seed, purpose). NumPy keeps the raw stream of a
-    bit generator the same in all versions, and promises no such thing of what its `Generator` makes of it.
+    seed: in [0, 2^64). purpose: a key of PURPOSES. count: how many. The generator is Philox4x64-10 (Salmon et al., SC
+    2011) with the key (seed, purpose). NumPy guarantees the raw output of a bit generator for all versions, but not the
+    output of `Generator`, which is therefore not used.
     """
-    bits = np.random.Philox(key=np.array([seed, STREAMS[purpose]], dtype=np.uint64))
+    bits = np.random.Philox(key=np.array([seed, PURPOSES[purpose]], dtype=np.uint64))
     return [Fraction(int(word) >> 11, 2**53) for word in bits.random_raw(count)]

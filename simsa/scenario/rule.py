@@ -1,4 +1,4 @@
-"""The table [sgd.rule]: one class for each row of `simsa.rules`, made from it."""
+"""The table [sgd.rule] of a scenario file: a class for each row of `simsa.rules`, made from the row."""
 
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal, Union
@@ -10,13 +10,13 @@ from simsa.scenario.model import Model, NumberOrRatio, problem, rational
 
 
 class Ruled(Model):
-    """A rule with its numbers."""
+    """A rule for steps with its numbers. row: the rule."""
 
     row: ClassVar[rules.Rule]
 
     @model_validator(mode="after")
     def _within(self) -> "Ruled":
-        """Refuse numbers that are not where the rule has them."""
+        """Refuse numbers outside the ranges that the rule gives."""
         for name, (low, high, _) in self.row.numbers.items():
             if not low <= rational(getattr(self, name)) < high:
                 got = getattr(self, name)
@@ -30,7 +30,7 @@ class Ruled(Model):
 
 
 def _table(row: rules.Rule) -> type[Ruled]:
-    """Return the class of a row."""
+    """Return the class for a row of `simsa.rules`."""
     numbers: dict[str, Any] = {
         name: (NumberOrRatio, Field(description=f"{meaning}: from {low:g} to below {high:g}."))
         for name, (low, high, meaning) in row.numbers.items()
@@ -42,9 +42,9 @@ def _table(row: rules.Rule) -> type[Ruled]:
 
 
 TABLES = {row.name: _table(row) for row in rules.RULES.values()}
-"""The class of each row, by its name."""
+"""The classes, by the names of their rules."""
 
 PLAIN: Any = TABLES[rules.SGD.name].model_validate({"name": rules.SGD.name})
-"""Stochastic gradient descent, which is also what a scenario has that says nothing."""
+"""Stochastic gradient descent, which is the default."""
 
 StepRule: Any = Annotated[Union[tuple(TABLES.values())], Discriminator("name")]  # noqa: UP007 - a tuple of classes

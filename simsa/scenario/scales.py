@@ -1,4 +1,4 @@
-"""Step scales c of a sweep: listed, spaced, or drawn. A law is one entry in `LAWS`."""
+"""Laws of the step scales c of a sweep. To add a law, add an entry to `LAWS`."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from simsa.scenario.model import Count, Model, OneOf, Positive, problem
-from simsa.scenario.reals import curve, line, uniforms
+from simsa.scenario.reals import geometric, linear, uniforms
 
 LAWS: dict[str, tuple[Callable[[float, float, Fraction], float], bool]] = {
-    "uniform": (line, True),
-    "log_uniform": (curve, True),
-    "grid": (line, False),
-    "linspace": (line, False),
-    "geomspace": (curve, False),
+    "uniform": (linear, True),
+    "log_uniform": (geometric, True),
+    "grid": (linear, False),
+    "linspace": (linear, False),
+    "geomspace": (geometric, False),
 }
-"""Name: the map from [0, 1] to [low, high], and whether the points of [0, 1] are drawn or equally spaced."""
+"""For each law the map from [0, 1] to [low, high], and whether points of [0, 1] are drawn (True) or equally spaced."""
 
 
 class Scales(Model):

@@ -1,4 +1,4 @@
-"""The contract of a scenario file: one class for each of its tables, and what follows from them."""
+"""The tables of a scenario file, one class for each, and what follows from a scenario alone."""
 
 import hashlib
 import json
@@ -11,17 +11,19 @@ from typing import Annotated, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Discriminator, Field, PrivateAttr, Tag, model_validator
-from pydantic.main import IncEx
 
 from simsa import primitives
 from simsa.errors import DataError, ProgramError, ScenarioError
+from simsa.formats import EXACT, FLOAT64, FORMATS
 from simsa.rules import SGD
-from simsa.scenario.batch import Batch, FixedSize, UniformSubset
+from simsa.scenario.batch import PLAIN as PAPER
+from simsa.scenario.batch import Batch
 from simsa.scenario.data import Data, finish, select
 from simsa.scenario.initial import Initial, Normal
 from simsa.scenario.model import (
     Count,
     Hypothesis,
+    Idle,
     Items,
     Model,
     OneOf,
@@ -29,6 +31,7 @@ from simsa.scenario.model import (
     PositiveRatio,
     Probability,
     choices,
+    idle,
     problem,
     rational,
     spelling,
@@ -37,20 +40,16 @@ from simsa.scenario.rule import PLAIN, StepRule
 from simsa.scenario.scales import Scales
 from simsa.scenario.step_size import StepSize, Table
 from simsa.scenario.stream import Stream
-from simsa.vocabulary import Asked, Met
+from simsa.vocabulary import Asked, Event, Met
 
-EXACT = "exact"
-PRECISIONS = ("float64", "float32", EXACT)
-"""The numbers a run may compute with: floating point of two formats, or the rational numbers."""
-
-EVENTS = ("landed", "sensitive", "tied", "unbounded", "not_finite", "artificial", "clarke", "settled")
-"""What a claim may give the probability of, besides hits of observables; `docs/definitions.md` says what each means."""
+PRECISIONS = (*FORMATS, EXACT)
+"""The numbers that a run may compute with: those of a format, or the rational numbers."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
 def _known(value: dict[str, float | str]) -> dict[str, float | str]:
-    """Refuse a table of tie rules that the primitives do not know."""
+    """Refuse a convention with an unknown framework, primitive or tie rule."""
     try:
         primitives.convention(value)
     except ProgramError as error:
@@ -64,7 +63,7 @@ Convention = Annotated[
     | Annotated[dict[str, Rule], AfterValidator(_known), Tag("a table")],
     Discriminator(spelling),
 ]
-"""A framework's name, or a table: its `base`, and for single primitives another rule at the tie."""
+"""A framework's name, or a table with a `base` and, for single primitives, another rule at ties."""
 
 
 class Header(Model):
@@ -106,20 +105,21 @@ Option = Annotated[
     | Annotated[Items[Annotated[int, Field(ge=0)]], Tag("a list")],
     Discriminator(spelling),
 ]
-LayerSaid = Annotated[
+LayerEntry = Annotated[
     Annotated[Count, Tag("a number")]
     | Annotated[Annotated[Items[Count], Field(min_length=1)], Tag("a list")]
     | Annotated[dict[str, Option], Tag("a table")],
     Discriminator(spelling),
 ]
-"""A number of units; a table with its kind; the input may be a shape. `simsa.program.network` knows the keys."""
+"""A layer: a number of units, or a table with its kind; the input may be a shape. `simsa.program.network` checks the
+keys."""
 
 
 class Network(Model):
     """A network with a loss; a sample is the input, then the target."""
 
     kind: Literal["network"]
-    layers: Annotated[Items[LayerSaid], Field(min_length=2)]
+    layers: Annotated[Items[LayerEntry], Field(min_length=2)]
     """The input, a number of features or a shape; then units of a layer, or a table: { kind = "conv2d", ... }."""
     activation: str = "relu"
     """The primitive between layers."""
@@ -160,15 +160,15 @@ class Sgd(Model):
 
     steps: Count
     """How many steps each trajectory takes."""
-    batch: Batch = UniformSubset()
+    batch: Batch = PAPER
     """The law of the minibatch I_k."""
     step_size: StepSize
     """The family of alpha_k, before the scale c."""
-    rule: StepRule = PLAIN
+    rule: Annotated[StepRule, Idle(lambda scenario, rule: rule == PLAIN)] = PLAIN
     """How a step is taken with the gradient and gamma_k = c alpha_k: stochastic gradient descent if left out."""
     radius: Positive = 1e6
     """A trajectory with a coordinate above this is unbounded, and stops."""
-    bits: Annotated[int, Field(ge=64)] = 4096
+    bits: Annotated[int, Field(ge=64), Idle(lambda scenario, bits: EXACT not in scenario.precisions)] = 4096
     """An exact trajectory stops when a coordinate's numerator or denominator has more bits."""
 
     @model_validator(mode="after")
@@ -192,7 +192,7 @@ class Sweep(Model):
     """How many trajectories in each cell."""
     convention: Annotated[Items[Convention], Field(min_length=1)] | None = None
     """Tie conventions to compare on the same random numbers, in place of the program's one."""
-    precision: Annotated[Items[Annotated[str, OneOf(PRECISIONS)]], Field(min_length=1)] = ("float64",)
+    precision: Annotated[Items[Annotated[str, OneOf(PRECISIONS)]], Field(min_length=1)] = (FLOAT64.name,)
     """What to compute with, on the same random numbers: "float64", "float32", "exact" (rational numbers, slow)."""
 
 
@@ -208,7 +208,7 @@ class Record(Model):
     """J is evaluated for the first so many trajectories of each cell; it costs n sample losses each time."""
     points: Literal["auto", "all", "none"] = "auto"
     """Whether final points and points of ties are kept; "auto" keeps them while they are small."""
-    classify: Annotated[int, Field(ge=0)] = 100
+    classify: Annotated[int, Field(ge=0), Idle()] = 100
     """At most so many sensitive points, and so many final points, of each cell are classified afterwards; 0 for none.
     Equal ones are one."""
 
@@ -237,12 +237,12 @@ class Claim(Model):
         return self
 
     def labels(self) -> tuple[str, ...] | None:
-        """Return the labels of the conventions it is about, as cells have them; None for all."""
-        said = self.convention
-        return None if said is None else tuple(primitives.convention(one).label for one in said)
+        """Return the labels of the claim's conventions, as cells have them; None for all conventions."""
+        listed = self.convention
+        return None if listed is None else tuple(primitives.convention(one).label for one in listed)
 
     def scales(self) -> tuple[float, ...] | None:
-        """Return the step scales it is about, in float64 as cells have them; None for all."""
+        """Return the claim's step scales in float64, as cells have them; None for all step scales."""
         return None if self.c is None else tuple(float(rational(c)) for c in self.c)
 
 
@@ -284,11 +284,11 @@ class Scenario(Model):
     """The axes: step scales, trajectories, conventions, precisions."""
     record: Record = Record()
     """What is kept of each trajectory."""
-    observe: Items[Observe] = ()
+    observe: Annotated[Items[Observe], Idle(lambda scenario, observe: not observe)] = ()
     """Functions of the parameters that are recorded of every trajectory at the checkpoints."""
-    claim: Items[Claim] = ()
+    claim: Annotated[Items[Claim], Idle()] = ()
     """Known answers, which the summary tests."""
-    run: Run = Run()
+    run: Annotated[Run, Idle()] = Run()
     """How the work is cut up."""
 
     _path: Path = PrivateAttr(default=Path("scenario.toml"))
@@ -302,7 +302,7 @@ class Scenario(Model):
             raise problem("missing table; the program uses data", "data")
         if isinstance(self.data, Stream):
             batch = self.sgd.batch
-            if not isinstance(batch, FixedSize):
+            if batch.law != "fixed_size":
                 raise problem(
                     f"expected 'fixed_size', as samples are streamed, got '{batch.law}'", "sgd", "batch", "law"
                 )
@@ -311,9 +311,9 @@ class Scenario(Model):
         for i, one in enumerate(self.observe):
             if one.name in [other.name for other in self.observe[:i]]:
                 raise problem(f"the name '{one.name}' stands for two things", "observe", i, "name")
-            if one.name in EVENTS:
+            if one.name in set(Event):
                 raise problem(f"'{one.name}' is an event of every run; expected another name", "observe", i, "name")
-        events = (*EVENTS, *(one.name for one in self.observe if one.hit_below is not None))
+        events = (*Event, *(one.name for one in self.observe if one.hit_below is not None))
         for i, claim in enumerate(self.claim):
             if claim.event not in events:
                 raise problem(f"expected {choices(events)}, got '{claim.event}'", "claim", i, "event")
@@ -332,7 +332,10 @@ class Scenario(Model):
         return self
 
     def _distinct(self) -> None:
-        """Refuse an axis of the sweep on which a value stands twice: one of each is a cell. Cells tell c in float64."""
+        """Refuse a value that is listed twice on an axis of the sweep, since its cells would be the same.
+
+        Step scales are compared in float64.
+        """
         axes: tuple[tuple[str, Sequence[object]], ...] = (
             ("c", self.c_values().tolist()),
             ("convention", [one.label for one in self.conventions]),
@@ -347,14 +350,14 @@ class Scenario(Model):
 
     @property
     def path(self) -> Path:
-        """Return the file it was read from; data and modules are found beside it."""
+        """Return the scenario file, in whose folder data files and modules are looked for."""
         return self._path
 
     @property
     def conventions(self) -> tuple[primitives.Convention, ...]:
         """Return the tie conventions of the sweep, in the order of their cells."""
-        said = (self.program.convention,) if self.sweep.convention is None else self.sweep.convention
-        return tuple(primitives.convention(one) for one in said)
+        listed = (self.program.convention,) if self.sweep.convention is None else self.sweep.convention
+        return tuple(primitives.convention(one) for one in listed)
 
     @property
     def precisions(self) -> tuple[str, ...]:
@@ -362,21 +365,24 @@ class Scenario(Model):
         return self.sweep.precision
 
     def c_values(self) -> NDArray[np.float64]:
-        """Return the step scales, shape (cells along c,), all > 0; those drawn depend on the seed alone."""
+        """Return the distinct step scales c in float64, shape (number of them,), all > 0.
+
+        Scales that are drawn depend on the seed alone.
+        """
         if isinstance(self.sweep.c, Scales):
             return self.sweep.c.values(self.scenario.seed)
         return np.array([float(rational(c)) for c in self.sweep.c])
 
     def scales(self) -> tuple[Fraction, ...]:
-        """Return the step scales as they were written; a law writes the shortest decimals that read as its float64."""
-        said = self.c_values().tolist() if isinstance(self.sweep.c, Scales) else self.sweep.c
-        return tuple(map(rational, said))
+        """Return the step scales as fractions: as written if listed, else the shortest decimals of their float64."""
+        written = self.c_values().tolist() if isinstance(self.sweep.c, Scales) else self.sweep.c
+        return tuple(map(rational, written))
 
     def exact_steps(self) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...]]:
-        """Return the step scales and alpha_0 .. alpha_{steps-1} without rounding.
+        """Return the step scales and alpha_0 .. alpha_{steps-1} as fractions, without rounding.
 
-        Those listed are what the file says; scales by a law are its float64 numbers. Raises ScenarioError if alpha_k is
-        not rational.
+        Listed scales are the numbers as written; scales by a law are its float64 numbers. Raises ScenarioError if
+        alpha_k is not rational.
         """
         alpha = self.sgd.step_size.exact(self.sgd.steps)
         if isinstance(alpha, str):
@@ -393,7 +399,7 @@ class Scenario(Model):
         return alpha
 
     def checkpoints(self) -> NDArray[np.int64]:
-        """Return the steps before which J is recorded (`steps` is the end), increasing, shape (k,)."""
+        """Return the steps before which J is recorded, increasing, int64, shape (k,); `sgd.steps` means the end."""
         listed = self.record.checkpoints
         if isinstance(listed, int):
             count = listed
@@ -401,20 +407,12 @@ class Scenario(Model):
         return np.unique(np.array(listed, dtype=np.int64))
 
     def digest(self, samples: NDArray[np.float64]) -> str:
-        """Return the SHA-256 of the scenario, defaults included, and of its data.
+        """Return the SHA-256, in hexadecimal, of the scenario with its defaults and of its data.
 
-        samples: those that `rows` reads, (n, d). What changes no record does not count: `[run]`, `[[claim]]`,
-        `record.classify`, `sgd.bits` if nothing is exact, an empty `[[observe]]`, SGD as `sgd.rule`.
+        samples: as `rows` reads them, shape (n, d). Left out is what changes no record: a key says so itself (`Idle`).
         """
-        exclude: dict[str, IncEx | bool] = {"run": True, "claim": True, "record": {"classify"}}
-        if not self.observe:
-            exclude["observe"] = True
-        exclude["sgd"] = {
-            key for key, idle in (("bits", EXACT not in self.precisions), ("rule", self.sgd.rule == PLAIN)) if idle
-        }
-        counted = self.model_dump(mode="json", exclude=exclude)
-        said = json.dumps(counted, sort_keys=True, separators=(",", ":"))
-        hashed = hashlib.sha256(said.encode())
+        counted = self.model_dump(mode="json", exclude=idle(self, self))
+        hashed = hashlib.sha256(json.dumps(counted, sort_keys=True, separators=(",", ":")).encode())
         hashed.update(samples.astype("<f8").tobytes())
         return hashed.hexdigest()
 
@@ -422,10 +420,10 @@ class Scenario(Model):
 def rows(scenario: Scenario) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     """Return the names of the data columns and the samples, float64, shape (n, d), all finite.
 
-    The columns are those that `program.data` names, in its order; if it names none, all, the target last.
-    Without data there is one sample of no numbers, shape (1, 0); of streamed samples there are none, shape (0, d), with
-    d = 0 where the program does not name its data. Raises DataError with file, line and column,
-    and ScenarioError if a minibatch cannot be drawn from so few samples.
+    The columns are those that `program.data` names, in its order; if it names none, all columns, the target last.
+    Without data there is one sample without numbers, shape (1, 0). With streamed samples the shape is (0, d), where
+    d = 0 if the program does not name its data. Raises DataError, with file, line and column, for bad data, and
+    ScenarioError if there are fewer samples than a minibatch needs.
     """
     program, source = scenario.program, scenario.data
     if source is None:
@@ -451,19 +449,20 @@ def json_schema() -> dict[str, object]:
 
 
 def hypotheses(scenario: Scenario, samples: int) -> tuple[Hypothesis, ...]:
-    """Return what Theorems 4 and 7 ask, and how this scenario meets it: what warnings, tables and verdicts say.
+    """Return the hypotheses of Theorems 4 and 7, and how a scenario meets each.
 
-    samples: how many the data have, as `rows` reads them; of streamed ones it does not matter. Read from the proofs
-    (Sections D and E of the paper): both take any f_I from a finite set, iid with the selection gradient of J as their
-    mean, and any steps gamma_k = o(1/log k). That almost no x_0 lands in finite time needs no law of I_k at all.
+    samples: the number of samples, as `rows` reads them; for streamed samples it is not used. Warnings, tables and
+    verdicts use this list. "Covered by the proof" follows from the proofs (Sections D and E of the paper): they hold
+    for any f_I from a finite set that are iid with the selection gradient of J as their mean, and for any steps
+    gamma_k = o(1/log k). That almost no x_0 lands in finite time is proved for any law of I_k.
     """
-    c = scenario.c_values()
+    c, batch = scenario.c_values(), scenario.sgd.batch
     drawn = isinstance(scenario.sweep.c, Scales) and scenario.sweep.c.drawn
     chosen = "chosen, not drawn: it may be one of the exceptions"
     decided = {True: Met.AS_STATED, False: Met.NOT_MET, None: Met.OPEN}
 
-    def said(theorem: str, hypothesis: Asked, held: bool | None, why: str) -> Hypothesis:
-        return Hypothesis(theorem, hypothesis, decided[held], why)
+    def judged(theorem: str, hypothesis: Asked, holds: bool | None, why: str) -> Hypothesis:
+        return Hypothesis(theorem, hypothesis, decided[holds], why)
 
     if isinstance(scenario.data, Stream):
         why = (
@@ -472,7 +471,7 @@ def hypotheses(scenario: Scenario, samples: int) -> tuple[Hypothesis, ...]:
         law = Met.NOT_MET, "there are no indices to draw: each sample is drawn afresh"
         finite: tuple[Hypothesis, ...] = (Hypothesis("4 and 7", Asked.FINITE_SUM, Met.NOT_MET, why),)
     else:
-        law, finite = scenario.sgd.batch.state(samples), ()
+        law, finite = batch.row.met(samples, batch.size, batch.replace), ()
     if scenario.sgd.rule.row is not SGD:
         why = f"steps are those of {scenario.sgd.rule.row.textbook}"
         finite = (*finite, Hypothesis("4 and 7", Asked.RECURSION, Met.NOT_MET, why))
@@ -488,25 +487,18 @@ def hypotheses(scenario: Scenario, samples: int) -> tuple[Hypothesis, ...]:
     )
     return (
         *finite,
-        said("4 and 7", Asked.VANISHING, *scenario.sgd.step_size.vanishing),
-        said(
-            "4",
-            Asked.DIVERGENT,
-            *scenario.sgd.step_size.divergent,
-        ),
+        judged("4 and 7", Asked.VANISHING, *scenario.sgd.step_size.vanishing),
+        judged("4", Asked.DIVERGENT, *scenario.sgd.step_size.divergent),
         *(one for one, some in zip(scales, (within, above), strict=True) if some),
-        said("4", Asked.ALMOST_ALL_C, drawn or None, f"c is {'drawn from a density' if drawn else chosen}"),
+        judged("4", Asked.ALMOST_ALL_C, drawn or None, f"c is {'drawn from a density' if drawn else chosen}"),
         Hypothesis("4 and 7", Asked.BATCHES, *law),
-        said("4 and 7", Asked.STARTS, *scenario.initial.density),
-        said("4 and 7", Asked.BOUNDED, None, "the records count the trajectories that left the ball"),
+        judged("4 and 7", Asked.STARTS, *scenario.initial.density),
+        judged("4 and 7", Asked.BOUNDED, None, "the records count the trajectories that left the ball"),
     )
 
 
 def warnings(scenario: Scenario, samples: int) -> tuple[str, ...]:
-    """Return a line for each hypothesis that the scenario does not meet, in the words of `hypotheses`.
-
-    samples: how many the data have, as there.
-    """
+    """Return a line for each hypothesis of `hypotheses` that a scenario does not meet. samples: as for `hypotheses`."""
     return tuple(
         f"{scenario.path}: warning: a hypothesis of Theorem {h.theorem} is not met: {h.hypothesis}: {h.why}"
         for h in hypotheses(scenario, samples)

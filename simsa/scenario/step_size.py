@@ -1,7 +1,7 @@
-"""Step sizes alpha_k of gamma_k = c alpha_k (paper, Section 5.2). A family is a class, named in `StepSize`.
+"""Step sizes alpha_k of gamma_k = c alpha_k (paper, Section 5.2). A family is one class here, named in `StepSize`.
 
-Each knows its terms and whether they meet what the theorems ask. Terms are correctly rounded (`reals`), so
-they are the same bits on every machine.
+A family computes its terms, and says whether they meet the hypotheses of the theorems. Terms are correctly rounded
+(`reals`), so that they are the same bits on every machine.
 """
 
 from decimal import Decimal
@@ -30,7 +30,7 @@ class Power(Model):
         return powers(self.offset, steps, -self.exponent)
 
     def exact(self, steps: int) -> tuple[Fraction, ...] | str:
-        """Return alpha_0 .. alpha_{steps-1} without rounding, or why there are none."""
+        """Return alpha_0 .. alpha_{steps-1} without rounding, or a text that says why they are not rational."""
         if not self.exponent.is_integer():
             return f"(k + {self.offset:g})^-{self.exponent:g} is not rational; choose an integer exponent"
         return tuple(1 / (k + rational(self.offset)) ** int(self.exponent) for k in range(steps))
@@ -68,7 +68,7 @@ class Log(Model):
         return np.array([term(k) for k in range(steps)], dtype=np.float64)
 
     def exact(self, steps: int) -> tuple[Fraction, ...] | str:
-        """Return why there are no rational alpha_k."""
+        """Return a text that says why alpha_k is not rational."""
         return f"1/log(k + {self.offset:g})^{self.exponent:g} is not rational; choose another family"
 
     @property
@@ -135,4 +135,4 @@ class Table(Model):
 
 
 StepSize = Annotated[Power | Log | Constant | Table, Field(discriminator="family")]
-"""The families; a new one is a class above and its name here."""
+"""The families."""

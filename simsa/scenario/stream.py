@@ -1,6 +1,6 @@
-"""Streamed samples: every step draws fresh ones from a law. A law is one class here, named in `Sample`.
+"""Streamed samples: every step draws new samples from a law. To add a law, add a class and its name to `Sample`.
 
-As with initial laws, nothing is drawn here: a law says what the streams of the kernels need, for samples of d numbers.
+As with initial laws, nothing is drawn here. A law returns the numbers that the random number generator needs.
 """
 
 from collections.abc import Sequence
@@ -32,11 +32,12 @@ PositiveNumber = Annotated[
 ]
 
 
-class Mixed(NamedTuple):
-    """A mixture of m laws on R^d, as the streams of the kernels take it.
+class Mixture(NamedTuple):
+    """A mixture of m laws on R^d.
 
-    kinds: "normal" (center + scale z) or "ball" (uniform on |x - center| <= scale[0]). shares: float64, shape (m,), the
-    probabilities of the components up to each. center, scale: float64, shape (m, d).
+    kinds: for each component "normal" for center + scale z with z standard normal, or "ball" for the uniform law on
+    |x - center| <= scale[0]. shares: float64, shape (m,), the cumulative probabilities of the components, so that the
+    last is 1. center, scale: float64, shape (m, d).
     """
 
     kinds: tuple[Literal["normal", "ball"], ...]
@@ -59,10 +60,10 @@ class NormalSample(Model):
         bounded(self.center, self.scale, "scale", LONGEST_DRAW)
         return self
 
-    def mixed(self, d: int, place: str) -> Mixed:
-        """Return the law on R^d; raises ScenarioError if a list does not have d entries."""
+    def mixture(self, d: int, place: str) -> Mixture:
+        """Return the law on R^d; raises ScenarioError, with the key `place`, if a list does not have d entries."""
         center, scale = _each(self.center, d, f"{place}.center"), _each(self.scale, d, f"{place}.scale")
-        return Mixed(("normal",), np.ones(1), center, scale)
+        return Mixture(("normal",), np.ones(1), center, scale)
 
 
 class BallSample(Model):
@@ -79,9 +80,9 @@ class BallSample(Model):
         bounded(self.center, self.radius, "radius")
         return self
 
-    def mixed(self, d: int, place: str) -> Mixed:
-        """Return the law on R^d; raises ScenarioError if a list does not have d entries."""
-        return Mixed(("ball",), np.ones(1), _each(self.center, d, f"{place}.center"), np.full((1, d), self.radius))
+    def mixture(self, d: int, place: str) -> Mixture:
+        """Return the law on R^d; raises ScenarioError, with the key `place`, if a list does not have d entries."""
+        return Mixture(("ball",), np.ones(1), _each(self.center, d, f"{place}.center"), np.full((1, d), self.radius))
 
 
 class MixtureSample(Model):
@@ -101,18 +102,21 @@ class MixtureSample(Model):
             )
         return self
 
-    def mixed(self, d: int, place: str) -> Mixed:
-        """Return the law on R^d, shares correctly rounded; raises ScenarioError if a list does not have d entries."""
-        parts = [one.mixed(d, f"{place}.components.{i}") for i, one in enumerate(self.components)]
+    def mixture(self, d: int, place: str) -> Mixture:
+        """Return the law on R^d, with correctly rounded shares.
+
+        Raises ScenarioError, with the key `place`, if a list does not have d entries.
+        """
+        parts = [one.mixture(d, f"{place}.components.{i}") for i, one in enumerate(self.components)]
         weights = [rational(w) for w in self.weights] if self.weights is not None else [Fraction(1)] * len(parts)
         shares = [float(up / sum(weights)) for up in accumulate(weights)]
         kinds = tuple(kind for part in parts for kind in part.kinds)
         center, scale = (np.vstack([part[i] for part in parts]) for i in (2, 3))
-        return Mixed(kinds, np.array(shares), center, scale)
+        return Mixture(kinds, np.array(shares), center, scale)
 
 
 Sample = Annotated[NormalSample | BallSample | MixtureSample, Field(discriminator="law")]
-"""The laws; a new one is a class above and its name here."""
+"""The laws."""
 
 
 class Stream(Model):

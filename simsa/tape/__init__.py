@@ -1,4 +1,4 @@
-"""The tape: a program as flat instruction arrays with a branch table."""
+"""Tapes: programs as flat arrays of instructions, which are checked before they run."""
 
 from simsa.tape.assemble import assemble
 from simsa.tape.check import check

@@ -1,23 +1,28 @@
-"""From a program to a tape, by a line of small passes."""
+"""Assembles the tape of a program, in a sequence of small passes."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from simsa.primitives import OPCODE, ROW
-from simsa.primitives.operations import PLAIN, Call, Case, Guard, Operation
+from simsa.primitives.operations import PLAIN, Call, Operation
 from simsa.program.program import RELATIONS, Node, Program
 from simsa.tape.check import check
-from simsa.tape.tape import ADD, ADJOINED, ASSIGN, GUARDED, NOTHING, Tape, in_line
+from simsa.tape.tape import ADD, ADJOINED, ASSIGN, GUARDED, NOTHING, Tape, addressable
 
 
-class _Line:
-    """An instruction under assembly: a node, its first output register, and where it stands in the program."""
+class _Instruction:
+    """An instruction of the tape before it is written into arrays.
+
+    node: the node of the program. out: the first register that it writes. operands: the registers that it reads.
+    origin: the node's register in the program; -1 for an inserted copy. counts: for each operand, whether it depends on
+    parameters.
+    """
 
     def __init__(self, node: Node, out: int, operands: Sequence[int], origin: int) -> None:
         self.node, self.out, self.operands, self.origin = node, out, list(operands), origin
         self.modes = [NOTHING] * len(self.operands)
-        self.counts: list[bool] = []  # which operands depend on parameters
+        self.counts: list[bool] = []
         self.flags = 0
 
     @property
@@ -27,51 +32,49 @@ class _Line:
 
     @property
     def call(self) -> Call:
-        """Return the instruction as its operation sees it, whether guards can be tied left open."""
-        cases = tuple(
-            Case(tuple(Guard(g.left, g.relation, g.right) for g in row.guards), row.piece) for row in self.node.rows
-        )
-        return Call(ROW[self.node.primitive], len(self.operands), self.node.outputs, [], None, cases, PLAIN)
+        """Return the use of the primitive, without its numbers. Every guard counts as movable."""
+        return Call(ROW[self.node.primitive], len(self.operands), self.node.outputs, [], None, self.node.cases, PLAIN)
 
     @property
     def operation(self) -> Operation:
-        """Return what computes the instruction."""
+        """Return the operation that computes the instruction."""
         return ROW[self.node.primitive].operation
 
 
 def assemble(program: Program) -> Tape:
-    """Return the tape of a program, checked.
+    """Return the tape of a program, which has been checked.
 
-    The tape computes the same bits as the program's nodes in order. Nodes that no output depends on are left out.
-    A parameter that is read more than once gets a copy, so that the gradient of each sample is complete before it
-    is added to the minibatch's: the sum over samples does not depend on how many samples are computed at a time.
+    The tape computes the same bits as the nodes of the program in order, without the nodes that no output depends on.
+    A parameter that is read more than once is copied first, so that its adjoint in one sample is complete before it is
+    added to the gradient of the minibatch. The sum over samples then has the same bits for any number of samples that
+    are computed at a time.
     """
     lines, constants = _lines(program)
     lines, constants = _reachable(program, lines, constants)
     registers, outputs = _privatise(program, lines)
-    lines, registers = _line_up(program, lines, registers)
+    lines, registers = _make_addressable(program, lines, registers)
     clear = _plan_adjoints(program, lines, outputs)
     tape = _flatten(program, lines, constants, outputs, registers, clear)
     check(tape)
     return tape
 
 
-def _lines(program: Program) -> tuple[list[_Line], dict[int, float]]:
-    """Return an instruction for each node, and the constants by register."""
+def _lines(program: Program) -> tuple[list[_Instruction], dict[int, float]]:
+    """Return an instruction for each node that is not a constant, and the constants by register."""
     register, lines, constants = program.parameters + program.data, [], {}
     for node in program.nodes:
         if node.primitive == "constant":
             constants[register] = node.immediates[0]
         else:
-            lines.append(_Line(node, register, node.operands, register))
+            lines.append(_Instruction(node, register, node.operands, register))
         register += node.outputs
     return lines, constants
 
 
 def _reachable(
-    program: Program, lines: list[_Line], constants: dict[int, float]
-) -> tuple[list[_Line], dict[int, float]]:
-    """Keep only what the outputs depend on."""
+    program: Program, lines: list[_Instruction], constants: dict[int, float]
+) -> tuple[list[_Instruction], dict[int, float]]:
+    """Return the instructions and constants that an output depends on."""
     wanted, kept = set(program.outputs), []
     for line in reversed(lines):
         if wanted.intersection(line.outs):
@@ -80,8 +83,11 @@ def _reachable(
     return kept[::-1], {register: value for register, value in constants.items() if register in wanted}
 
 
-def _privatise(program: Program, lines: list[_Line]) -> tuple[int, list[int]]:
-    """Copy each parameter that is read more than once, and each input that is returned; number the new registers."""
+def _privatise(program: Program, lines: list[_Instruction]) -> tuple[int, list[int]]:
+    """Insert a copy of each parameter that is read more than once, and of each input that is an output.
+
+    Returns the number of registers, and the registers of the outputs.
+    """
     reads = [0] * program.parameters
     for line in lines:
         for operand in line.operands:
@@ -104,14 +110,15 @@ def _privatise(program: Program, lines: list[_Line]) -> tuple[int, list[int]]:
             copy(r) if r < program.parameters and (reads[r] > 1 or r in copies) else r for r in line.operands
         ]
     node = Node("copy", operands=(0,))
-    lines[:0] = [_Line(node, new, [old], -1) for old, new in copies.items()]
+    lines[:0] = [_Instruction(node, new, [old], -1) for old, new in copies.items()]
     return fresh, outputs
 
 
-def _line_up(program: Program, lines: list[_Line], fresh: int) -> tuple[list[_Line], int]:
-    """Copy the weights, inputs or biases of an affine map that are not consecutive registers to ones that are.
+def _make_addressable(program: Program, lines: list[_Instruction], fresh: int) -> tuple[list[_Instruction], int]:
+    """Insert copies for the weights, inputs or biases of an affine map whose registers are not consecutive.
 
-    Inputs stay where they are if they are no parameters and the others are copies of parameters (see `Tape.shares`).
+    Inputs are not copied if none of them is a parameter and the weights and biases are copies of parameters (see
+    `Tape.shares`). Returns the instructions, and the number of registers.
     """
     result, p = [], program.parameters
     copied = {line.out for line in lines if ROW[line.node.primitive].identity and line.operands[0] < p}
@@ -120,13 +127,13 @@ def _line_up(program: Program, lines: list[_Line], fresh: int) -> tuple[list[_Li
         if blocks is not None:
             operands: list[int] = []
             weights, inputs, biases = blocks
-            lined = all(in_line(block, p) and copied.issuperset(block) for block in (weights, biases))
+            shared = all(addressable(block, p) and copied.issuperset(block) for block in (weights, biases))
             for block in blocks:
-                if not (in_line(block, p) or (lined and block is inputs and min(inputs) >= p)):
+                if not (addressable(block, p) or (shared and block is inputs and min(inputs) >= p)):
                     copies = range(fresh, fresh + len(block))
                     fresh += len(block)
                     result += [
-                        _Line(Node("copy", operands=(0,)), new, [old], -1)
+                        _Instruction(Node("copy", operands=(0,)), new, [old], -1)
                         for new, old in zip(copies, block, strict=True)
                     ]
                     block = copies
@@ -136,8 +143,8 @@ def _line_up(program: Program, lines: list[_Line], fresh: int) -> tuple[list[_Li
     return result, fresh
 
 
-def _plan_adjoints(program: Program, lines: list[_Line], outputs: list[int]) -> list[int]:
-    """Set the flags and operand modes of the backward sweep; return the registers to clear before it."""
+def _plan_adjoints(program: Program, lines: list[_Instruction], outputs: list[int]) -> list[int]:
+    """Set the flags and the modes of the operands for the backward sweep; return the registers to clear before it."""
     active = set(range(program.parameters))
     for line in lines:
         if active.intersection(line.operands):
@@ -163,7 +170,7 @@ def _plan_adjoints(program: Program, lines: list[_Line], outputs: list[int]) -> 
 
 def _flatten(
     program: Program,
-    lines: list[_Line],
+    lines: list[_Instruction],
     constants: dict[int, float],
     outputs: list[int],
     registers: int,
@@ -184,11 +191,11 @@ def _flatten(
         modes += line.modes
         numbers += node.immediates
         numbers += line.operation.tie_numbers(node.tie, len(line.operands))
-        for row in node.rows:
-            rows.append((len(guards), len(row.guards), row.piece))
+        for case in node.cases:
+            rows.append((len(guards), len(case.guards), case.piece))
             guards += [
                 (g.left, RELATIONS.index(g.relation), g.right, int(line.counts[g.left] or line.counts[g.right]))
-                for g in row.guards
+                for g in case.guards
             ]
     return Tape(
         program.parameters,

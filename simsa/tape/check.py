@@ -1,4 +1,4 @@
-"""Refuse every ill-formed tape before it can run; after this, kernels trust the tape's structure."""
+"""Checks tapes before they run. Kernels rely on what is checked here, and do not check it again."""
 
 import numpy as np
 
@@ -19,16 +19,16 @@ from simsa.tape.tape import (
     OUT,
     OUTS,
     Tape,
-    in_line,
+    addressable,
 )
 
 
 def check(tape: Tape) -> None:
     """Raise TapeError, naming the instruction, unless the tape is well formed.
 
-    Checked: shapes and types; opcodes; operand counts; every register is written once, and before it is read;
-    numbers, weights and rules in range; branch tables end in a row without guards; the adjoint plan assigns each
-    adjoint before anything is added to it, and before it is read.
+    It is checked that arrays have their shapes and types; that opcodes exist; that numbers of operands fit; that every
+    register is written once, and before it is read; that numbers, weights and rules are in range; that branch tables
+    end with a row without guards; and that the backward sweep assigns each adjoint before it is added to or read.
     """
     _arrays(tape)
     written = np.zeros(tape.registers, bool)
@@ -55,7 +55,7 @@ def _require(condition: bool, message: str) -> None:
 
 
 def _arrays(tape: Tape) -> None:
-    """Check counts, shapes and types."""
+    """Check the counts, and the shapes and types of the arrays."""
     _require(tape.parameters >= 1 and tape.data >= 0, "a tape needs a parameter")
     _require(tape.registers >= tape.parameters + tape.data, "fewer registers than inputs")
     for name, kind, width in (
@@ -72,7 +72,7 @@ def _arrays(tape: Tape) -> None:
 
 
 def _instruction(tape: Tape, k: int, written: np.ndarray) -> None:
-    """Check instruction k, and mark what it writes."""
+    """Check instruction k, and mark the registers that it writes in `written`."""
     line = [int(entry) for entry in tape.code[k]]
     _require(0 <= line[OP] < len(ROWS), f"instruction {k}: opcode {line[OP]} is unknown")
     row = ROWS[line[OP]]
@@ -83,7 +83,7 @@ def _instruction(tape: Tape, k: int, written: np.ndarray) -> None:
     )
     outs = line[OUTS]
     _require(outs >= 1 and 0 <= line[OUT] and line[OUT] + outs <= tape.registers, f"{where}: output out of range")
-    wrong = row.operation.fits(row, line[COUNT], outs)
+    wrong = row.operation.count_error(row, line[COUNT], outs)
     _require(wrong is None, f"{where}: {wrong}")
     for register in tape.operand(k):
         _require(0 <= register < tape.registers, f"{where}: operand r{register} out of range")
@@ -94,20 +94,20 @@ def _instruction(tape: Tape, k: int, written: np.ndarray) -> None:
     blocks = row.operation.affine_blocks(tape.operand(k).tolist(), outs)
     if blocks is not None:
         weights, inputs, biases = blocks
-        fine = in_line(weights, tape.parameters) and in_line(biases, tape.parameters)
-        fine = fine and (tape.shares(k) or in_line(inputs, tape.parameters))
-        _require(fine, f"{where}: weights, inputs and biases must be consecutive")
+        consecutive = addressable(weights, tape.parameters) and addressable(biases, tape.parameters)
+        consecutive = consecutive and (tape.shares(k) or addressable(inputs, tape.parameters))
+        _require(consecutive, f"{where}: weights, inputs and biases must be consecutive")
     _numbers(tape, line, where)
     if row.operation.brings_table:
         _branches(tape, line, where)
 
 
 def _numbers(tape: Tape, line: list[int], where: str) -> None:
-    """Check immediates, tie weights and rules."""
+    """Check the immediates, tie weights and rules of an instruction."""
     row = ROWS[line[OP]]
     count = row.numbers(line[COUNT])
     _require(0 <= line[NUMBER] and line[NUMBER] + count <= len(tape.numbers), f"{where}: numbers out of range")
-    wrong = row.operation.fault(row, tape.numbers[line[NUMBER] : line[NUMBER] + count])
+    wrong = row.operation.number_error(row, tape.numbers[line[NUMBER] : line[NUMBER] + count])
     _require(wrong is None, f"{where}: {wrong}")
 
 

@@ -1,7 +1,7 @@
-"""The tape: a program as flat arrays, the one format that every interpreter walks.
+"""The tape: a program as flat arrays of instructions. Every engine runs tapes.
 
-A tape is to a program what object code is to source: same functions, same order, but registers only, and every
-decision that does not depend on the point already made.
+A tape is to a program what object code is to source code: it has the same functions in the same order, and everything
+that does not depend on the point, such as the order of the backward sweep, has been decided.
 """
 
 from collections.abc import Sequence
@@ -19,20 +19,20 @@ from simsa.primitives.operations.affine import blocks_of as blocks_of
 from simsa.program.program import RELATIONS
 
 OP, OUT, OUTS, FIRST, COUNT, NUMBER, BRANCH, FLAGS = range(8)
-"""Columns of `Tape.code`."""
+"""Columns of `Tape.code`, in the order of its description in `Tape`."""
 
 GUARDED, ADJOINED = 1, 2
-"""Flags of an instruction: its guards depend on parameters; the backward sweep visits it."""
+"""Flags of an instruction. GUARDED: a guard depends on parameters. ADJOINED: the backward sweep visits it."""
 
 ROUNDINGS = 6
-"""Roundings of an adjoint on its way through one instruction: two products, and four of a weight's own."""
+"""The number of roundings of an adjoint that passes one instruction: two products, and four for a weight itself."""
 
 NOTHING, ASSIGN, ADD = 0, 1, 2
-"""How the backward sweep treats an operand: passes nothing, writes its adjoint first, or adds to it."""
+"""What the backward sweep does with the adjoint of an operand: nothing, write it, or add to it."""
 
 
-def in_line(registers: Sequence[int], parameters: int) -> bool:
-    """Tell whether registers are consecutive, and all parameters or all not: addresses are then linear in them."""
+def addressable(registers: Sequence[int], parameters: int) -> bool:
+    """Tell whether registers are consecutive, and either all parameters or none: their addresses are then linear."""
     consecutive = all(b == a + 1 for a, b in pairwise(registers))
     return consecutive and (not registers or (registers[0] < parameters) == (registers[-1] < parameters))
 
@@ -41,17 +41,18 @@ def in_line(registers: Sequence[int], parameters: int) -> bool:
 class Tape:
     """A program as flat arrays.
 
-    parameters, data, registers: how many. Registers are the program's, then those of inserted copies.
-    code: int64 (n, 8), a row per instruction: opcode (place in the table), first output register, number of
-    outputs, first operand, number of operands, first number, first branch row, flags.
-    operands: int64, the operand registers of all instructions in turn. modes: int8, beside `operands`.
-    numbers: float64, immediates and tie weights. rows: int64 (., 3), the branch table of user selections: first
-    guard, number of guards, position of the piece among the operands; the last row of a table has no guard.
-    guards: int64 (., 4): left position, relation (index into RELATIONS), right position, and whether a side depends
-    on parameters: a guard between data and constants is no tie when its sides are equal.
-    constants: registers and values preloaded. outputs: int64 (q,). clear: registers whose adjoint no instruction
-    assigns, to be marked as receiving nothing before each backward sweep. nodes: int64 (n,), the program's register
-    that an instruction stands for (-1 for an inserted copy).
+    parameters, data, registers: their numbers. The registers are those of the program, then those of inserted copies.
+    code: int64 (n, 8), a row for each instruction: opcode (position in the table of primitives), first output register,
+    number of outputs, first entry of `operands`, number of operands, first entry of `numbers`, first row of `rows`,
+    flags. operands: int64, the operand registers of all instructions, one after the other. modes: int8, for each entry
+    of `operands` one of NOTHING, ASSIGN and ADD. numbers: float64, immediates and tie weights. rows: int64 (., 3), the
+    branch tables of the user's selections: first guard, number of guards, position of the piece among the operands; the
+    last row of a table has no guard. guards: int64 (., 4): position of the left side among the operands, index of the
+    relation in RELATIONS, position of the right side, and whether a side depends on parameters (1 or 0); a guard
+    between data and constants is not tied when its sides are equal. constant_registers, constant_values: int64 and
+    float64, the registers that hold constants, and their values. outputs: int64 (q,). clear: int64, the registers whose
+    adjoint no instruction assigns; it is set to -0.0 before each backward sweep. nodes: int64 (n,), for each
+    instruction the register of its node in the program; -1 for an inserted copy.
     """
 
     parameters: int
@@ -71,7 +72,7 @@ class Tape:
 
     @cached_property
     def copies(self) -> set[int]:
-        """Return the registers that are copies of parameters: they hold the same for every sample."""
+        """Return the registers that are copies of parameters, which have the same value for every sample."""
         return {
             int(line[OUT])
             for line in self.code
@@ -80,14 +81,15 @@ class Tape:
 
     @cached_property
     def without_loop(self) -> str | None:
-        """Return the name of an operation that the kernels have no loop for; None if they compute all instructions."""
+        """Return the name of the first primitive that the kernels have no loop for; None if there is none."""
         rows = (self.row(k) for k in range(len(self.code)))
         return next((row.name for row in rows if row.operation.loop is None), None)
 
     def shares(self, k: int) -> bool:
-        """Tell whether instruction k is an affine map of what is no parameter, with copies of parameters for the rest.
+        """Tell whether instruction k is an affine map whose weights and biases are copies of parameters.
 
-        Such a layer may be used at several places, as in a convolution. Its inputs may be anywhere.
+        None of its inputs may be a parameter. The same weights may then be used by several instructions, as in a
+        convolution, and the inputs need not be consecutive registers.
         """
         blocks = self.row(k).operation.affine_blocks(self.operand(k).tolist(), int(self.code[k, OUTS]))
         if blocks is None:
@@ -96,11 +98,11 @@ class Tape:
         return self.copies.issuperset([*weights, *biases]) and min(inputs) >= self.parameters
 
     def row(self, k: int) -> Primitive:
-        """Return the row of the table that instruction k applies."""
+        """Return the primitive of instruction k."""
         return ROWS[int(self.code[k, OP])]
 
     def call(self, k: int, arithmetic: Arithmetic = PLAIN) -> Call:
-        """Return instruction k as its operation sees it, with numbers of an arithmetic."""
+        """Return the use of the primitive in instruction k, with its numbers in an arithmetic."""
         line, row = self.code[k].tolist(), self.row(k)
         numbers = self.numbers[line[NUMBER] : line[NUMBER] + row.numbers(line[COUNT])].tolist()
         rule = RULES[int(numbers[0])] if row.operation.ruled else None
@@ -133,37 +135,40 @@ class Tape:
         return "\n".join(lines)
 
     def _note(self, k: int) -> str:
-        """Return the branch table, numbers and tie weights of instruction k as text."""
+        """Return what the listing prints after instruction k: branch table, immediates and tie weights."""
         return self.row(k).operation.note(self.call(k), [f"r{register}" for register in self.operand(k)])
 
     def table(self, k: int) -> NDArray[np.int64]:
-        """Return the rows of the branch table of instruction k, a user's selection."""
+        """Return the rows of the branch table of instruction k, which must be a user's selection, int64 (., 3)."""
         first = last = int(self.code[k, BRANCH])
         while self.rows[last, 1]:
             last += 1
         return self.rows[first : last + 1]
 
-    def pieces(self, k: int) -> int:
-        """Return between how many pieces instruction k can be undecided at a tie: 0 if it selects nothing.
+    def mixture_weights(self, k: int) -> int:
+        """Return how many random weights a mixture of the tied pieces of instruction k takes (`machine.sensitivity`).
 
-        A sort of n operands counts 2 n: its mixtures have that many free numbers (`machine.sensitivity`).
+        It is the number of pieces for most selections, 2 n for a sort of n operands, and 0 for an instruction that
+        cannot be tied.
         """
-        return self.row(k).operation.undecided(self.call(k))
+        return self.row(k).operation.mixture_weights(self.call(k))
 
     @cached_property
     def draws(self) -> NDArray[np.int64]:
-        """Return where the random weights of each instruction's pieces begin, int64 (n + 1,), in blocks of four.
+        """Return where the random weights of each instruction begin, int64 (n + 1,), in blocks of four words.
 
-        The last entry is the number of blocks of one sample.
+        The last entry is the number of blocks that one sample needs.
         """
-        blocks = [(self.pieces(k) + 3) // 4 for k in range(len(self.code))]
+        blocks = [(self.mixture_weights(k) + 3) // 4 for k in range(len(self.code))]
         return np.concatenate([[0], np.cumsum(blocks)]).astype(np.int64)
 
     @cached_property
     def pairs(self) -> NDArray[np.int64]:
-        """Return for each guard which pair of operands it compares, int64 (., 2): its number, and -1 if turned round.
+        """Return for each guard the pair of registers that it compares, int64 (., 2).
 
-        Guards of one selection that compare the same two registers have one number: a tie decides them together.
+        The first column is the number of the pair in its selection; guards that compare the same two registers have the
+        same number, since a tie decides them together. The second column is 1, or -1 if the left side is the register
+        with the larger number.
         """
         found = np.zeros((len(self.guards), 2), np.int64)
         for k in range(len(self.code)):
@@ -180,12 +185,12 @@ class Tape:
 
     @cached_property
     def roundings(self) -> int:
-        """Return how many roundings at most lie one behind the other in an entry of the gradient.
+        """Return the largest number of successive roundings in an entry of the gradient of one sample.
 
-        Counted back from the output: two products and a weight for each instruction on the way, a sum for each use of
-        a register. With u the unit of rounding, an entry errs by at most this times u times the sum of its absolute
-        contributions, to first order (Higham, Accuracy and Stability of Numerical Algorithms, 3.1). A minibatch of b
-        samples adds b.
+        It is counted from the output backwards: `ROUNDINGS` for each instruction that an adjoint passes, and a sum for
+        each use of a register. With the unit roundoff u, the error of an entry is at most this number times u times the
+        sum of its absolute contributions, to first order (Higham, Accuracy and Stability of Numerical Algorithms, 3.1).
+        A minibatch of b samples adds b roundings.
         """
         longest, uses = np.zeros(self.registers, np.int64), np.zeros(self.registers, np.int64)
         for k in range(len(self.code) - 1, -1, -1):

@@ -1,4 +1,4 @@
-"""Clarke's sets of generated programs, beside exact answers that are found without simsa (tests/torture/germs.py)."""
+"""Clarke's sets of generated programs, beside exact answers that are found without simsa (tests/support/germs.py)."""
 
 from fractions import Fraction
 
@@ -8,7 +8,7 @@ import pytest
 import simsa
 from simsa import calculus
 from simsa.errors import ProgramError
-from tests.torture import germs
+from tests.support import germs
 
 KINDS = {"linear": 1, "thin": 2, "flat": 3, "jumping": 4}
 

@@ -14,7 +14,7 @@ import simsa
 from simsa.machine import Interpreter, tape_of
 from simsa.machine.launch import evaluate
 from simsa.program.program import Program
-from tests.test_machine import same
+from tests.machine.test_machine import same
 
 pytestmark = pytest.mark.torture
 

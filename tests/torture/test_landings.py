@@ -11,7 +11,7 @@ from simsa.analysis import kinds
 from simsa.analysis.intervals import Tally
 from simsa.analysis.landings import Landing
 from simsa.vocabulary import TieKind
-from tests.test_verdicts import points_of, subject_of
+from tests.analysis.test_verdicts import points_of, subject_of
 
 NOT_LANDED, LANDED, UNDECIDED, _ = Landing
 

@@ -6,10 +6,11 @@ from itertools import permutations
 import numpy as np
 import pytest
 
+from simsa.formats import FORMATS
 from simsa.machine.evaluator import tape_of
 from simsa.machine.exact import EXACT
+from simsa.machine.floating import arithmetic
 from simsa.machine.launch import descend
-from simsa.machine.reference import FLOAT32, FLOAT64
 from simsa.machine.replay import Walker
 from simsa.machine.task import Descent, Initial
 from simsa.primitives import FRAMEWORKS, Convention
@@ -187,10 +188,10 @@ def test_kernels_find_what_plain_python_finds(programs):
         descent = Descent(4, law, 2, bool(rng.integers(2)) and law == "fixed_size", np.ones(4), 1e30, 7, start,
                           np.zeros(0, np.int64), 0)  # fmt: skip
         tape = tape_of(program)
-        for precision, kind in (("float64", FLOAT64), ("float32", FLOAT32)):
+        for precision, row in FORMATS.items():
             shape = [None, (1, 1), (2, 1), (1, 2)][int(rng.integers(4))]
             block = descend(tape, rows, descent, c=0.5, first=3, count=4, precision=precision, shape=shape)
-            walker = Walker(tape, rows, kind)
+            walker = Walker(tape, rows, arithmetic(row))
             for t in range(4):
                 expected = walker.record(descent, 0.5 * descent.alpha, c=0.5, trajectory=3 + t)
                 if (block["tie_first"][t], block["sensitive_first"][t]) != (

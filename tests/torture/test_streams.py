@@ -14,7 +14,7 @@ import simsa
 from simsa.machine import initial_points
 from simsa.machine.launch import descend, minibatches
 from simsa.scenario import load
-from tests.runs import planned
+from tests.support.runs import planned
 
 pytestmark = pytest.mark.torture
 

@@ -1,4 +1,4 @@
-"""What stands beside the rows of the table and computes them, one object for each kind of row."""
+"""The objects that compute the rows of the table, one class for each kind of row."""
 
 from simsa.primitives.operations.affine import Dense, Dot, Sum
 from simsa.primitives.operations.extreme import Extreme
@@ -7,14 +7,14 @@ from simsa.primitives.operations.operation import (
     RULES,
     Call,
     Case,
+    Contribution,
+    EvaluatedTable,
     Guard,
-    Judge,
+    LocalSigns,
     Operation,
     Partials,
     Selection,
-    Table,
-    Term,
-    spelled,
+    format_product,
     total,
 )
 from simsa.primitives.operations.pieces import SIGNS, Elementary, Pieces, Select
@@ -22,7 +22,7 @@ from simsa.primitives.operations.smooth import LogSumExp, Norm
 from simsa.primitives.operations.sort import Sort
 
 ELEMENTARY, PIECES = Elementary(), Pieces()
-"""The operations of rows whose pieces are text: of one piece, and of several."""
+"""The operations of rows whose pieces are texts: with one piece, and with several."""
 
 __all__ = [
     "ELEMENTARY",
@@ -32,11 +32,13 @@ __all__ = [
     "SIGNS",
     "Call",
     "Case",
+    "Contribution",
     "Dense",
     "Dot",
+    "EvaluatedTable",
     "Extreme",
     "Guard",
-    "Judge",
+    "LocalSigns",
     "LogSumExp",
     "Norm",
     "Operation",
@@ -45,8 +47,6 @@ __all__ = [
     "Selection",
     "Sort",
     "Sum",
-    "Table",
-    "Term",
-    "spelled",
+    "format_product",
     "total",
 ]

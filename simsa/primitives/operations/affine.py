@@ -1,4 +1,4 @@
-"""Sums of products: `sum`, `dot` and `dense`, each from left to right."""
+"""`sum`, `dot` and `dense`: sums of operands or of products, computed from left to right."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -25,13 +25,13 @@ class Sum(Operation):
 
 
 class Dot(Operation):
-    """x_1 y_1 + ... + x_n y_n; operands x, then y."""
+    """x_1 y_1 + ... + x_n y_n. The operands are x, then y."""
 
     loop = "dot"
 
-    def fits(self, row: "Primitive", operands: int, outputs: int) -> str | None:
+    def count_error(self, row: "Primitive", operands: int, outputs: int) -> str | None:
         """Refuse an odd number of operands."""
-        return super().fits(row, operands, outputs) or ("an odd number of operands" if operands % 2 else None)
+        return super().count_error(row, operands, outputs) or ("an odd number of operands" if operands % 2 else None)
 
     def values(self, call: Call, x: list[Number], decision: Any, forced: bool) -> list[Number]:
         """Return the sum of products."""
@@ -39,26 +39,26 @@ class Dot(Operation):
         return [total([a * b for a, b in zip(x[:half], x[half:], strict=True)])]
 
     def partials(self, call: Call, x: list[Number], values: list[Number], decision: Any) -> Partials:
-        """Return y for x, and x for y."""
+        """Return the y for the operands x, and the x for the operands y."""
         half = call.operands // 2
         return [x[half:] + x[:half]]
 
 
 class Dense(Operation):
-    """y_j = b_j + W_j1 x_1 + W_j2 x_2 + ...; operands W by rows, x, then b, or no b."""
+    """y_j = b_j + W_j1 x_1 + W_j2 x_2 + ... The operands are W by rows, x, then b; b may be missing."""
 
     loop = "dense"
 
-    def fits(self, row: "Primitive", operands: int, outputs: int) -> str | None:
-        """Refuse what is no matrix with a vector, and a bias for each output or none."""
+    def count_error(self, row: "Primitive", operands: int, outputs: int) -> str | None:
+        """Refuse a number of operands that is neither n (outputs + 1) nor that plus one bias for each output."""
         with_bias = (operands - outputs) % (outputs + 1) == 0 and operands > outputs
-        fine = with_bias or operands % (outputs + 1) == 0
-        return None if fine else f"{operands} operands do not fit {outputs} outputs"
+        fit = with_bias or operands % (outputs + 1) == 0
+        return None if fit else f"{operands} operands do not fit {outputs} outputs"
 
     def affine_blocks(
         self, operands: Sequence[int], outputs: int
     ) -> tuple[Sequence[int], Sequence[int], Sequence[int]] | None:
-        """Return W by rows, x and b (or none)."""
+        """Return W by rows, x and b; b is empty if there are no biases."""
         return blocks_of(operands, outputs)
 
     def values(self, call: Call, x: list[Number], decision: Any, forced: bool) -> list[Number]:
@@ -71,7 +71,7 @@ class Dense(Operation):
         ]
 
     def partials(self, call: Call, x: list[Number], values: list[Number], decision: Any) -> Partials:
-        """Return the table of the columns, which is mostly empty."""
+        """Return the partials, most of which are None."""
         table: Partials = [[None] * call.operands for _ in range(call.outputs)]
         for i, column in enumerate(self.columns(call, x, values, decision)):
             for j, partial in column:
@@ -81,7 +81,7 @@ class Dense(Operation):
     def columns(
         self, call: Call, x: list[Number], values: list[Number], decision: Any
     ) -> list[list[tuple[int, Number]]]:
-        """Return x_i for W_ji, W_ji for x_i, and 1 for b_j."""
+        """Return for W_ji the partial x_i, for x_i the partials W_ji, and for b_j the partial 1."""
         weights, inputs, biases = blocks_of(x, call.outputs)
         n = len(inputs)
         found = [[(i // n, inputs[i % n])] for i in range(len(weights))]
@@ -90,7 +90,7 @@ class Dense(Operation):
 
 
 def blocks_of(operands: Sequence[Any], outs: int) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
-    """Return the weights, inputs and biases (or none) among the operands of `dense`."""
+    """Return the weights, inputs and biases among the operands of `dense` with `outs` outputs."""
     inputs = len(operands) // (outs + 1)
     weights = outs * inputs
     return operands[:weights], operands[weights : weights + inputs], operands[weights + inputs :]

@@ -1,4 +1,4 @@
-"""Rows whose values are text: elementary functions, and selections by a branch table, of the row or of the program."""
+"""Elementary functions and selections whose pieces are texts, and selections whose branch table a program holds."""
 
 import operator
 import re
@@ -14,15 +14,15 @@ from simsa.errors import ProgramError
 from simsa.primitives.arithmetic import Number, formula
 from simsa.primitives.operations.operation import (
     Call,
+    Contribution,
+    EvaluatedTable,
     Guard,
-    Judge,
+    LocalSigns,
     Operation,
     Partials,
     Selection,
-    Table,
-    Term,
     largest_error,
-    mixed,
+    weighted,
 )
 from simsa.primitives.texts import FUNCTIONS, OPERANDS, RELATIONS, Branch, Weights, names_in
 
@@ -41,26 +41,29 @@ SIGNS = {"<": (-1,), "<=": (-1, 0), "==": (0,), ">=": (0, 1), ">": (1,)}
 """The signs of left - right for which a guard holds."""
 
 MOST_SIGNS = 4
-"""Tied pairs of one selection whose signs are tried in all combinations; of more, each guard is decided by itself."""
+"""Up to this many tied pairs of operands of one selection, all combinations of their signs are tried."""
 
 ONE = np.float64(1)
 
 
 def evaluated(call: Call, text: str, x: list[Number], v: Number = None) -> Number:
-    """Return the value of a text of the call's row. v: the value of the piece itself, in partials."""
+    """Return the value of a text of the call's row at a point.
+
+    call: the use. text: the expression. x: the operands. v: the value of the piece, which texts of partials may use.
+    """
     operands = (*x, *(None,) * (len(OPERANDS) - len(x)))
     return formula(text, call.row, call.arithmetic)(*operands, v, *call.numbers[: len(call.row.immediates)])
 
 
 class _Texts(Operation):
-    """What elementary functions and selections of the table have in common."""
+    """What `Elementary` and `Pieces` have in common: they compute the texts of their row."""
 
     loop = "pieces"
 
-    def fits(self, row: "Primitive", operands: int, outputs: int) -> str | None:
-        """Refuse another number of operands than the row's, or several outputs."""
+    def count_error(self, row: "Primitive", operands: int, outputs: int) -> str | None:
+        """Refuse a number of operands other than the row's, and several outputs."""
         wrong = None if operands == row.arity else f"{operands} operands, expected {row.arity}"
-        return wrong or super().fits(row, operands, outputs)
+        return wrong or super().count_error(row, operands, outputs)
 
     def numbers(self, row: "Primitive", operands: int) -> int:
         """Return the number of immediates and tie weights."""
@@ -70,9 +73,9 @@ class _Texts(Operation):
         """Return the tie weights."""
         return [float(weight) for weights in tie for weight in weights]
 
-    def fault(self, row: "Primitive", numbers: NDArray[np.float64]) -> str | None:
+    def number_error(self, row: "Primitive", numbers: NDArray[np.float64]) -> str | None:
         """Refuse tie weights that sum neither to 1 nor to 0."""
-        if wrong := super().fault(row, numbers):
+        if wrong := super().number_error(row, numbers):
             return wrong
         at = len(row.immediates)
         for branch in row.tie_rows:
@@ -84,7 +87,7 @@ class _Texts(Operation):
         return None
 
     def note(self, call: Call, names: Sequence[str]) -> str:
-        """Return the immediates, and how pieces are mixed at each tie."""
+        """Return the immediates, and the weights of the pieces at each tie."""
         row, at = call.row, len(call.row.fixed)
         note = "".join(f" {name}={value!r}" for name, value in zip(row.fixed, call.numbers[:at], strict=True))
         at = len(row.immediates)
@@ -96,7 +99,7 @@ class _Texts(Operation):
         return f" {note}" if note else ""
 
     def passes(self, call: Call) -> list[bool]:
-        """Tell of each operand whether some piece uses it."""
+        """Tell for each operand whether some piece uses it."""
         return [any(piece.uses(i) for piece in call.row.pieces) for i in range(call.operands)]
 
     def functions(self, row: "Primitive") -> set[str]:
@@ -107,7 +110,7 @@ class _Texts(Operation):
     def errors(
         self, call: Call, x: list[Number], values: list[Number], decision: Any, own: NDArray[np.float64], unit: float
     ) -> list[float]:
-        """Return the largest finite error of a piece, since those that meet are compared."""
+        """Return the largest finite error of a piece, since any of the pieces that meet at a tie may be the value."""
         bounds = []
         for piece in call.row.pieces:
             value = float(evaluated(call, piece.value, x))
@@ -144,7 +147,7 @@ class Elementary(_Texts):
         return _slopes(call, ((call.number(1), 0),), x, values[0])
 
     def passed(self, call: Call, gradient: Number, partial: Number, decision: Any) -> Number:
-        """Return gradient times partial; 0 for a zero gradient, if the row absorbs and the convention says so."""
+        """Return gradient times partial; 0 for a zero gradient if the row absorbs and the convention has s = 0."""
         if call.row.absorbs and call.numbers[-1] == 0 and gradient == 0:
             return gradient * call.number(0)
         return gradient * partial
@@ -154,18 +157,19 @@ class Branching(Selection):
     """A selection by a branch table: the first row whose guards all hold."""
 
     @abstractmethod
-    def table(self, call: Call, x: list[Number]) -> Table:
-        """Return the branch table at a point. Guards that ask for NaN are left out, with their rows."""
+    def table(self, call: Call, x: list[Number]) -> EvaluatedTable:
+        """Return the branch table at a point, without the rows with an `isnan` guard."""
 
     def differences(self, call: Call, x: list[Number], decision: Any) -> list[Any]:
-        """Return left - right of each guard once, whatever the decision."""
+        """Return left - right of each guard once; they do not depend on the decision."""
         return distinct(self.table(call, x))
 
     def options(self, call: Call, x: list[Number], decision: Any, limit: int) -> list[Any]:
-        """Return the decisions of the first rows that hold where each zero guard is below, at or above 0.
+        """Return the decisions that are reached when each tied guard is taken below, at or above 0.
 
-        Where a row mixes pieces by a convention, each of them; the mixture is one more piece, and adds to the hull only
-        if it is no convex one, such as relu'(0) = 2, or nothing at all, as with `torch.clamp` where its bounds meet.
+        From a tie row, which mixes pieces by the weights of the convention, each piece is returned. The mixture itself
+        is returned only if it may lie outside the convex hull of the pieces: if a weight is negative, as for
+        relu'(0) = 2, or if all weights are 0, as for `torch.clamp` where its bounds meet.
         """
         found: dict[Any, Any] = {}
         for one in (decision, *_explore(self.table(call, x), {})):
@@ -179,7 +183,7 @@ class Branching(Selection):
         return list(found.values())
 
     def two_sides(self, call: Call, x: list[Number], decision: Any) -> list[Any]:
-        """Return the decisions below and above the one guard that is 0, if they have one value and two labels."""
+        """Return the decisions below and above the only tied guard, if they agree in value and differ in label."""
         zeros = [i for i, h in enumerate(self.differences(call, x, decision)) if h == 0]
         if len(zeros) != 1:
             return []
@@ -189,17 +193,20 @@ class Branching(Selection):
         return sides if values[0] == values[1] and labels[0] != labels[1] else []
 
     def decided(self, call: Call, x: list[Number], index: int, sign: int) -> Any:
-        """Return the decision that is taken if the difference number `index` has a sign, the others as they are."""
+        """Return the decision that is taken if one difference has another sign than at the point.
+
+        call: the use. x: its operands. index: which of `differences`. sign: -1, 0 or 1, the sign that it is given.
+        """
         rows = self.table(call, x)
         signs = {id(h): int(np.sign(float(h))) for h in distinct(rows) if float(h) == float(h)}
         signs[id(distinct(rows)[index])] = sign
         return next(d for guards, d in rows if all(signs.get(id(h)) in SIGNS[relation] for h, relation, _ in guards))
 
-    def beside(self, call: Call, x: list[Number], decision: Any, judge: Judge) -> Any:
-        """Return the decision of the first row that holds beside the point."""
+    def resolve_tie(self, call: Call, x: list[Number], decision: Any, signs: LocalSigns) -> Any:
+        """Return the decision of the first row whose guards hold under the given signs."""
         for i, (guards, found) in enumerate(self.table(call, x)):
             for j, (h, relation, movable) in enumerate(guards):
-                sign = judge.guard(i, j, h) if movable else int(np.sign(h)) if h == h else None
+                sign = signs.guard(i, j, h) if movable else int(np.sign(h)) if h == h else None
                 if sign not in SIGNS[relation]:
                     break
             else:
@@ -207,13 +214,16 @@ class Branching(Selection):
         raise AssertionError("the last row of a branch table has no guard")
 
 
-def distinct(rows: Table) -> list[Any]:
-    """Return the differences that a branch table asks for, each once."""
+def distinct(rows: EvaluatedTable) -> list[Any]:
+    """Return the distinct objects left - right in a branch table, in order. One object stands for one guard pair."""
     return list({id(h): h for guards, _ in rows for h, _, _ in guards}.values())
 
 
-def _explore(rows: Table, signs: dict[int, int]) -> list[Any]:
-    """Return the decisions of a branch table, splitting on the sign of each zero guard when it is first asked."""
+def _explore(rows: EvaluatedTable, signs: dict[int, int]) -> list[Any]:
+    """Return the decisions of a branch table that are reached when each tied guard is taken at, below or above 0.
+
+    signs: by the `id` of a difference, the sign that it was given in the rows before.
+    """
     for guards, decision in rows:
         for h, relation, movable in guards:
             value = float(h)
@@ -228,13 +238,13 @@ def _explore(rows: Table, signs: dict[int, int]) -> list[Any]:
 
 
 class Pieces(_Texts, Branching):
-    """A row of several pieces and a branch table (Def. 2 and 3).
+    """A row with several pieces and a branch table (Def. 2 and 3).
 
-    A decision is ((weight, piece), ...): one piece, or at a tie those that the convention mixes.
+    A decision is a tuple of pairs (weight, piece): one pair, or at a tie one for each piece that the convention mixes.
     """
 
     def rules(self, row: "Primitive") -> Mapping[str, Weights | str]:
-        """Return the rules for tied pieces as weights."""
+        """Return the rules "split", "first" and "last" as weights of the tied pieces."""
         ends = {
             name: tuple(tuple(1.0 if j == b.between[one] else 0.0 for j in b.between) for b in row.tie_rows)
             for name, one in (("first", 0), ("last", -1))
@@ -246,8 +256,11 @@ class Pieces(_Texts, Branching):
         """Return True."""
         return True
 
-    def sloped(self, row: "Primitive", slope: float) -> Weights:
-        """Return the weights that give a derivative at every tie; raises ProgramError if the slopes are no numbers."""
+    def weights_for_slope(self, row: "Primitive", slope: float) -> Weights:
+        """Return the weights that give the derivative `slope` at every tie.
+
+        Raises ProgramError if the slopes of the tied pieces are not constants, or are equal.
+        """
         weights = []
         for branch in row.tie_rows:
             slopes = row.slopes(branch)
@@ -259,7 +272,7 @@ class Pieces(_Texts, Branching):
         return tuple(weights)
 
     def decide(self, call: Call, x: list[Number]) -> tuple[tuple[Number, int | None], ...]:
-        """Return the piece of the first row that holds, or the weights of those that it mixes."""
+        """Return the piece of the first row whose guards hold; for a tie row, the pieces with their weights."""
         at = len(call.row.immediates)
         for branch in call.row.branches:
             if self._holds(call, branch, x):
@@ -278,7 +291,7 @@ class Pieces(_Texts, Branching):
         )
 
     def values(self, call: Call, x: list[Number], decision: Any, forced: bool) -> list[Number]:
-        """Return the value of the first piece: those that meet agree."""
+        """Return the value of the first piece of the decision; tied pieces agree in value."""
         return [evaluated(call, call.row.pieces[decision[0][1]].value, x)]
 
     def partials(self, call: Call, x: list[Number], values: list[Number], decision: Any) -> Partials:
@@ -286,7 +299,7 @@ class Pieces(_Texts, Branching):
         return _slopes(call, decision, x, values[0])
 
     def reads(self, call: Call, decision: Any) -> list[int]:
-        """Return the operands that the first piece uses."""
+        """Return the positions of the operands that the first piece of the decision uses."""
         piece = call.row.pieces[decision[0][1]]
         return [i for i in range(call.operands) if piece.uses(i)]
 
@@ -299,7 +312,7 @@ class Pieces(_Texts, Branching):
         return list(range(call.operands))
 
     def zeros(self, call: Call, x: list[Number], names: Sequence[str]) -> set[tuple[str, str]]:
-        """Return the sides of guards that are equal."""
+        """Return the pairs of sides of guards that are equal."""
         row = call.row
         known = dict(zip(OPERANDS, names, strict=False))
         known |= {name: f"{float(v):g}" for name, v in zip(row.immediates, call.numbers, strict=False)}
@@ -309,16 +322,16 @@ class Pieces(_Texts, Branching):
             if evaluated(call, a, x) == evaluated(call, b, x)
         }
 
-    def undecided(self, call: Call) -> int:
+    def mixture_weights(self, call: Call) -> int:
         """Return one weight for each piece."""
         return len(call.row.pieces)
 
     def mixture(
         self, call: Call, x: list[Number], values: list[Number], decision: Any, draw: Callable[[int], float]
-    ) -> tuple[list[Term], bool]:
-        """Return the partials of the pieces that are reached, under random weights."""
+    ) -> tuple[list[Contribution], bool]:
+        """Return the partials of the pieces that are reached, with random weights."""
         row, chosen, terms = call.row, {piece: w for w, piece in decision}, []
-        for piece, w in mixed(call, self._reached(call, x), draw):
+        for piece, w in weighted(call, self._reached(call, x), draw):
             for i in range(call.operands):
                 if row.pieces[piece].uses(i):
                     partial = evaluated(call, row.pieces[piece].partials[i], x, values[0])
@@ -326,7 +339,7 @@ class Pieces(_Texts, Branching):
         return terms, row.jumps
 
     def _reached(self, call: Call, x: list[Number]) -> list[int]:
-        """Return the pieces that are reached when each tied guard is decided either way."""
+        """Return the numbers of the pieces that are reached when each tied guard is decided either way."""
         found: set[int] = set()
         for branch in call.row.branches:
             possible = sure = True
@@ -343,12 +356,12 @@ class Pieces(_Texts, Branching):
         return sorted(found)
 
     def label(self, call: Call, decision: Any) -> int | tuple[int, ...]:
-        """Return the piece, or those that are mixed."""
+        """Return the number of the piece, or the numbers of the pieces that are mixed with weights other than 0."""
         pieces = [piece for weight, piece in decision if weight != 0]
         return pieces[0] if len(pieces) == 1 else tuple(pieces)
 
     def branch(self, call: Call, decision: Any) -> int | tuple[int, ...]:
-        """Return the piece; a tie that the convention splits is one more piece, behind the others (Def. 3)."""
+        """Return the number of the piece; a mixture counts as one more piece, numbered after the others (Def. 3)."""
         used, row = [piece for weight, piece in decision if weight != 0], call.row
         if len(used) == 1:
             return int(used[0])
@@ -356,7 +369,7 @@ class Pieces(_Texts, Branching):
         return len(row.pieces) + ties.index(tuple(p for _, p in decision))
 
     def jumps(self, row: "Primitive") -> bool:
-        """Tell whether it is a function to the integers, or has bounds that are operands: these may cross."""
+        """Tell whether the row is a step function, or is bounded by operands on both sides, which may cross."""
         return row.jumps or (len(row.tie_rows) > 1 and (row.arity or 0) > 1)
 
     def count(self, call: Call) -> int:
@@ -367,11 +380,11 @@ class Pieces(_Texts, Branching):
         """Yield each piece with weight 1."""
         yield from (((ONE, j),) for j in range(len(call.row.pieces)))
 
-    def table(self, call: Call, x: list[Number]) -> Table:
+    def table(self, call: Call, x: list[Number]) -> EvaluatedTable:
         """Return the branch table of the row."""
         row, at = call.row, len(call.row.immediates)
         differences = {(a, b): evaluated(call, a, x) - evaluated(call, b, x) for a, b in row.guards()}
-        result: Table = []
+        result: EvaluatedTable = []
         for branch in row.branches:
             weights = call.numbers[at : at + len(branch.between)]
             at += len(branch.between)
@@ -383,7 +396,7 @@ class Pieces(_Texts, Branching):
 
 
 def _is_nan(branch: Branch, x: list[Number]) -> bool:
-    """Tell whether the operand that a guard `isnan(y)` asks for is no number."""
+    """Tell whether the operand named in the guard `isnan(...)` of a row is NaN."""
     operand = x[OPERANDS.index(branch.guards[0][6])]
     return bool(operand != operand)
 
@@ -394,9 +407,9 @@ def _named(text: str, known: dict[str, str]) -> str:
 
 
 class Select(Branching):
-    """A selection written by the user: operands are pieces and sides of guards, the branch table is the program's.
+    """A selection written by the user. Its operands are pieces and sides of guards; the program holds the branch table.
 
-    A decision is the number of a row. The first one that holds wins, at a tie too.
+    A decision is the number of a row: the first row whose guards hold, also where a guard is tied.
     """
 
     loop = "select"
@@ -411,29 +424,29 @@ class Select(Branching):
         return "  [" + "; ".join(text) + "]"
 
     def passes(self, call: Call) -> list[bool]:
-        """Tell of each operand whether it is a piece: the sides of guards alone pass nothing."""
+        """Tell for each operand whether it is a piece of some row."""
         pieces = {case.piece for case in call.cases}
         return [i in pieces for i in range(call.operands)]
 
     def compared(self, call: Call) -> list[int]:
-        """Return the sides of guards."""
+        """Return the positions of the sides of guards."""
         return list({side for case in call.cases for g in case.guards for side in (g.left, g.right)})
 
     def decide(self, call: Call, x: list[Number]) -> int:
-        """Return the first row that holds."""
+        """Return the number of the first row whose guards hold."""
         holds = (all(COMPARE[g.relation](x[g.left], x[g.right]) for g in case.guards) for case in call.cases)
         return next(index for index, held in enumerate(holds) if held)
 
     def values(self, call: Call, x: list[Number], decision: Any, forced: bool) -> list[Number]:
-        """Return the operand that is the piece."""
+        """Return the value of the piece."""
         return [x[call.cases[decision].piece]]
 
     def partials(self, call: Call, x: list[Number], values: list[Number], decision: Any) -> Partials:
-        """Return 1 for the piece."""
+        """Return 1 for the operand that is the piece, and None for the others."""
         return [[call.number(1) if i == call.cases[decision].piece else None for i in range(call.operands)]]
 
     def reads(self, call: Call, decision: Any) -> list[int]:
-        """Return the piece."""
+        """Return the position of the piece."""
         return [call.cases[decision].piece]
 
     def gaps(self, call: Call, x: list[Number], values: list[Number]) -> list[Number]:
@@ -447,29 +460,31 @@ class Select(Branching):
         return largest_error(own, call.outputs)
 
     def zeros(self, call: Call, x: list[Number], names: Sequence[str]) -> set[tuple[str, str]]:
-        """Return the sides of guards that are equal."""
+        """Return the pairs of sides of guards that are equal."""
         guards = [g for case in call.cases for g in case.guards]
         return {(names[g.left], names[g.right]) for g in guards if g.movable and x[g.left] == x[g.right]}
 
-    def undecided(self, call: Call) -> int:
+    def mixture_weights(self, call: Call) -> int:
         """Return one weight for each row."""
         return len(call.cases)
 
     def mixture(
         self, call: Call, x: list[Number], values: list[Number], decision: Any, draw: Callable[[int], float]
-    ) -> tuple[list[Term], bool]:
-        """Return the pieces of the rows that are reached, under random weights."""
+    ) -> tuple[list[Contribution], bool]:
+        """Return the pieces of the rows that are reached, with random weights."""
         one, zero = call.number(1), call.number(0)
         rows = self._reached(call, x)
         found = [x[call.cases[i].piece] for i in rows]
-        terms = [(0, call.cases[i].piece, w, one if i == decision else zero, one) for i, w in mixed(call, rows, draw)]
+        terms = [
+            (0, call.cases[i].piece, w, one if i == decision else zero, one) for i, w in weighted(call, rows, draw)
+        ]
         return terms, any(v != found[0] for v in found)
 
     def _reached(self, call: Call, x: list[Number]) -> list[int]:
-        """Return the rows that are reached when each tied guard is decided either way.
+        """Return the numbers of the rows that are reached when each tied guard is decided either way.
 
-        Guards of one pair of operands are decided together, as smaller, equal or larger, where at most MOST_SIGNS pairs
-        are tied; else each guard by itself, which may reach more.
+        With at most MOST_SIGNS tied pairs of operands, all guards of one pair are decided together, as smaller, equal
+        or larger. With more pairs each guard is decided by itself, which may reach more rows.
         """
 
         def pair(g: Guard) -> tuple[int, int]:
@@ -502,15 +517,15 @@ class Select(Branching):
         return sorted(found)
 
     def label(self, call: Call, decision: Any) -> int:
-        """Return the operand that is the piece."""
+        """Return the position of the operand that is the piece."""
         return call.cases[int(decision)].piece
 
     def branch(self, call: Call, decision: Any) -> int:
-        """Return the row."""
+        """Return the number of the row."""
         return int(decision)
 
     def jumps(self, row: "Primitive") -> bool:
-        """Return True: nothing says that a user's pieces meet."""
+        """Return True, since the pieces of a user's selection need not agree at a tie."""
         return True
 
     def count(self, call: Call) -> int:
@@ -518,17 +533,17 @@ class Select(Branching):
         return len({case.piece for case in call.cases})
 
     def pieces(self, call: Call) -> Iterator[int]:
-        """Yield the first row of each piece."""
+        """Yield the number of the first row of each piece."""
         yield from {case.piece: i for i, case in reversed(list(enumerate(call.cases)))}.values()
 
-    def table(self, call: Call, x: list[Number]) -> Table:
-        """Return the branch table of the program."""
-        result: Table = []
+    def table(self, call: Call, x: list[Number]) -> EvaluatedTable:
+        """Return the branch table that the program holds."""
+        result: EvaluatedTable = []
         differences: dict[tuple[int, int], Any] = {}
         for index, case in enumerate(call.cases):
             guards = []
             for g in case.guards:
-                # One difference for a < b and b > a, so that it has one sign.
+                # The guards a < b and b > a share one difference object, so that it is given one sign.
                 turned = RELATIONS[len(RELATIONS) - 1 - RELATIONS.index(g.relation)]
                 inorder = g.left <= g.right
                 pair, relation = ((g.left, g.right), g.relation) if inorder else ((g.right, g.left), turned)

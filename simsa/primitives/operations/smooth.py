@@ -9,7 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsa.primitives.arithmetic import Number
-from simsa.primitives.operations.operation import Call, Operation, Partials, Term, extremes, largest_error, total
+from simsa.primitives.operations.operation import (
+    Call,
+    Contribution,
+    Operation,
+    Partials,
+    extremes,
+    largest_error,
+    total,
+)
 from simsa.primitives.texts import Weights
 
 if TYPE_CHECKING:
@@ -17,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class LogSumExp(Operation):
-    """log(exp x_1 + ... + exp x_n), shifted by the largest operand if that is finite."""
+    """log(exp x_1 + ... + exp x_n). The largest operand is subtracted first, if it is finite, against overflow."""
 
     loop = "logsumexp"
 
@@ -29,7 +37,7 @@ class LogSumExp(Operation):
         return [shift + log(total([exp(v - shift) for v in x]))]
 
     def partials(self, call: Call, x: list[Number], values: list[Number], decision: Any) -> Partials:
-        """Return exp(x_i - v)."""
+        """Return exp(x_i - v), where v is the value."""
         return [[call.arithmetic.functions["exp"](u - values[0]) for u in x]]
 
     def functions(self, row: "Primitive") -> set[str]:
@@ -38,21 +46,21 @@ class LogSumExp(Operation):
 
 
 class Norm(Operation):
-    """The Euclidean norm. Its slopes at 0 are numbers of the call: the entries of a vector of the unit ball."""
+    """The Euclidean norm. At 0 its partials are the numbers of the call, one for each operand, as a convention says."""
 
     loop = "norm"
-    round = True
+    is_norm = True
 
     def numbers(self, row: "Primitive", operands: int) -> int:
-        """Return one slope for each operand."""
+        """Return the number of operands: a tape holds one slope at 0 for each."""
         return operands
 
     def tie_numbers(self, tie: Weights | str, operands: int) -> list[float]:
-        """Return the slope that a convention names, for each operand."""
+        """Return the slope at 0 of the convention, once for each operand."""
         return [float(v) for v in tie[0]] * operands
 
-    def fault(self, row: "Primitive", numbers: NDArray[np.float64]) -> str | None:
-        """Refuse infinite slopes; some frameworks answer NaN at 0."""
+    def number_error(self, row: "Primitive", numbers: NDArray[np.float64]) -> str | None:
+        """Refuse infinite slopes at 0. NaN is allowed, since some frameworks return it."""
         return "an infinite slope at 0" if np.isinf(numbers).any() else None
 
     def note(self, call: Call, names: Sequence[str]) -> str:
@@ -60,15 +68,15 @@ class Norm(Operation):
         return f"  tie at 0: slopes {call.numbers}"
 
     def rules(self, row: "Primitive") -> Mapping[str, Weights | str]:
-        """Return the slopes 0 and NaN."""
+        """Return the rules "zero" and "nan": the slope 0 or NaN with respect to each operand."""
         return {"zero": ((0.0,),), "nan": ((math.nan,),)}
 
     def takes_slope(self, row: "Primitive") -> bool:
-        """Return True."""
+        """Return True: a convention may give the slope at 0 as a number."""
         return True
 
-    def sloped(self, row: "Primitive", slope: float) -> Weights:
-        """Return the slope with respect to each operand."""
+    def weights_for_slope(self, row: "Primitive", slope: float) -> Weights:
+        """Return the slope itself, which holds with respect to each operand."""
         return ((slope,),)
 
     def values(self, call: Call, x: list[Number], decision: Any, forced: bool) -> list[Number]:
@@ -76,12 +84,12 @@ class Norm(Operation):
         return [call.arithmetic.functions["norm"](x)]
 
     def partials(self, call: Call, x: list[Number], values: list[Number], decision: Any) -> Partials:
-        """Return x_i / v, or the slopes at 0."""
+        """Return x_i / v, where v is the norm; if v is 0, the slopes of the call."""
         v = values[0]
         return [list(call.numbers) if float(v) == 0 else [call.arithmetic.divide(u, v) for u in x]]
 
     def gaps(self, call: Call, x: list[Number], values: list[Number]) -> list[Number]:
-        """Return the norm: its kink is where it is 0."""
+        """Return the norm itself, since its kink is where it is 0."""
         return values
 
     def compared(self, call: Call) -> list[int]:
@@ -89,7 +97,7 @@ class Norm(Operation):
         return list(range(call.operands))
 
     def functions(self, row: "Primitive") -> set[str]:
-        """Return the norm, which is no rational function."""
+        """Return "norm"."""
         return {"norm"}
 
     def errors(
@@ -98,18 +106,18 @@ class Norm(Operation):
         """Return the largest error of an operand."""
         return largest_error(own, call.outputs)
 
-    def undecided(self, call: Call) -> int:
+    def mixture_weights(self, call: Call) -> int:
         """Return one weight for each operand."""
         return call.operands
 
     def mixture(
         self, call: Call, x: list[Number], values: list[Number], decision: Any, draw: Callable[[int], float]
-    ) -> tuple[list[Term], bool]:
-        """Return a random slope for each operand, in (-1, 1)."""
+    ) -> tuple[list[Contribution], bool]:
+        """Return a random slope in (-1, 1) for each operand."""
         one = call.number(1)
         drawn = [call.number(2 * draw(i) - 1) for i in range(call.operands)]
         return [(0, i, w, share, one) for i, (w, share) in enumerate(zip(drawn, call.numbers, strict=True))], False
 
     def zeros(self, call: Call, x: list[Number], names: Sequence[str]) -> set[tuple[str, str]]:
-        """Return that each operand is 0."""
+        """Return the pair (operand, "0") for each operand."""
         return {(name, "0") for name in names}

@@ -1,0 +1,176 @@
+"""Formats: the floating-point numbers that a run may compute with. Adding one is adding a row here, and nothing else.
+
+A row says which numbers there are and how a result becomes one of them. The unit of rounding, the limits of engines,
+what samples are held as, what a scenario may name and the table in the docs follow from it.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsa.errors import known
+
+EXACT = "exact"
+"""What stands where a format is named if nothing is rounded: the rational numbers."""
+
+ROUNDINGS = ("nearest_even",)
+"""How a result becomes a number of a format: the nearest one, and of two that are as near the even one."""
+
+INNOCUOUS = 25
+"""Most bits of a format for which one operation in float64, rounded once more, is that operation rounded once. For
++ - * / and the square root 53 >= 2 t + 2 suffices (Figueroa: When is double rounding innocuous? SIGNUM Newsletter 30,
+1995)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Format:
+    """One row: the numbers +-m 2^(e - bits + 1), m whole, 2^(bits - 1) <= m < 2^bits, emin <= e <= emax, and 0.
+
+    name: how scenarios call it, an identifier. bits: of the significand, the hidden one included, 2 to 53. emin, emax:
+    the exponents of the smallest normal number, 2^emin, and of the largest numbers; emin <= -1 and 1 <= emax.
+    subnormals: whether there are the multiples of 2^(emin - bits + 1) below 2^emin; if not, what rounds to less than
+    2^emin is a 0 of its sign. rounding: one of `ROUNDINGS`. storage: the NumPy type in which arrays are held, which has
+    to have every number. sums: the name of the format in which sums are accumulated; "" is this one, and engines refuse
+    another. Infinities and NaN are in every format, and zeros have signs. Raises ValueError for a row that contradicts
+    itself.
+    """
+
+    name: str
+    bits: int
+    emin: int
+    emax: int
+    storage: type[np.floating[Any]]
+    subnormals: bool = True
+    rounding: str = ROUNDINGS[0]
+    sums: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier() or self.name == EXACT:
+            raise ValueError(f"expected an identifier other than '{EXACT}' as the name of a format, got '{self.name}'")
+        if self.rounding not in ROUNDINGS:
+            raise ValueError(f"{self.name}: unknown rounding '{self.rounding}'; expected one of {', '.join(ROUNDINGS)}")
+        if not (2 <= self.bits <= 53 and self.emin <= -1 and 1 <= self.emax):
+            raise ValueError(f"{self.name}: expected 2 to 53 bits, emin <= -1 and emax >= 1, got {self}")
+        held = np.finfo(self.storage)
+        last = held.minexp - held.nmant
+        if held.nmant + 1 < self.bits or held.maxexp - 1 < self.emax or last > self.emin - self.bits + 1:
+            raise ValueError(f"{self.name}: {self.storage.__name__} has not all of its numbers")
+
+    @property
+    def epsilon(self) -> float:
+        """Return the distance from 1 to the next number, 2^(1 - bits)."""
+        return 2.0 ** (1 - self.bits)
+
+    @property
+    def unit(self) -> float:
+        """Return the unit of rounding: the largest relative error of a result that is a normal number, 2^-bits."""
+        return 2.0**-self.bits
+
+    @cached_property
+    def largest(self) -> float:
+        """Return the largest finite number."""
+        return math.ldexp(2.0 - self.epsilon, self.emax)
+
+    @cached_property
+    def smallest(self) -> float:
+        """Return the smallest number above 0."""
+        return math.ldexp(1.0, self.emin - (self.bits - 1) * self.subnormals)
+
+    @property
+    def counts(self) -> int:
+        """Return the largest n such that 1, ..., n are all numbers of the format."""
+        return int(min(2**self.bits, self.largest))
+
+    @cached_property
+    def native(self) -> bool:
+        """Tell whether the numbers are those of the storage type, so that NumPy computes with them."""
+        held = np.finfo(self.storage)
+        return self.subnormals and (self.bits, self.emin, self.emax) == (held.nmant + 1, held.minexp, held.maxexp - 1)
+
+    @property
+    def widened(self) -> bool:
+        """Tell whether each of + - * / and the square root is that operation in float64, rounded once more.
+
+        Products that are too small for float64 to hold exactly must be too small for the format as well.
+        """
+        return self.bits <= INNOCUOUS and self.emin - self.bits > -1022
+
+    def round(self, x: float) -> float:
+        """Return the number of the format nearest to x, in float64: an infinity beyond the range, a NaN for NaN."""
+        if x == 0 or x - x != 0:
+            return x
+        exponent, last = self._place(x)
+        if exponent > self.emax:
+            return math.copysign(math.inf, x)
+        units = round(math.ldexp(x, -last))
+        if exponent == self.emax and abs(units) >> self.bits:
+            return math.copysign(math.inf, x)
+        rounded = math.ldexp(units, last)
+        return math.copysign(rounded if abs(rounded) >= self.smallest else 0.0, x)
+
+    def _place(self, x: float) -> tuple[int, int]:
+        """Return the exponents of |x|, finite and not 0, and of the last bit of numbers of its size."""
+        exponent = math.frexp(x)[1] - 1
+        return exponent, (max(exponent, self.emin) if self.subnormals else exponent) - self.bits + 1
+
+    def rounded(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return an array of any shape with each number rounded, in float64."""
+        if self.native:
+            with np.errstate(over="ignore"):
+                return values.astype(self.storage, copy=False).astype(np.float64, copy=False)
+        return np.array([self.round(v) for v in values.ravel().tolist()], np.float64).reshape(values.shape)
+
+    def at_most(self, bound: float) -> float:
+        """Return the largest finite number of the format that is not above a bound, itself not below the smallest."""
+        rounded = self.round(bound)
+        if rounded > self.largest:
+            return self.largest
+        return rounded if rounded <= bound else rounded - math.ldexp(1.0, self._place(bound)[1])
+
+
+FLOAT64 = Format("float64", bits=53, emin=-1022, emax=1023, storage=np.float64)
+FLOAT32 = Format("float32", bits=24, emin=-126, emax=127, storage=np.float32)
+
+FORMATS: dict[str, Format] = {row.name: row for row in (FLOAT64, FLOAT32)}
+"""Every row by its name."""
+
+
+def add(row: Format) -> None:
+    """Add a format of your own, before `simsa.scenario` is imported: then scenarios may name it in `sweep.precision`.
+
+    The reference runs it if `Format.native` or `Format.widened`. Raises ValueError if its name is taken.
+    """
+    if row.name in FORMATS:
+        raise ValueError(f"there is a format '{row.name}' already")
+    FORMATS[row.name] = row
+
+
+def find(name: str) -> Format:
+    """Return a row by its name; raises SimsaError, with the names that there are, for any other."""
+    known("precision", name, FORMATS)
+    return FORMATS[name]
+
+
+def recorded(precision: str) -> Format:
+    """Return the format that samples, points and margins of a precision have in the records.
+
+    It is the precision's own; rational numbers are rounded to float64. Raises SimsaError for an unknown name.
+    """
+    known("precision", precision, (*FORMATS, EXACT))
+    return FLOAT64 if precision == EXACT else FORMATS[precision]
+
+
+def table() -> Iterator[str]:
+    """Yield the lines of a Markdown table of the formats: name, bits, exponents, subnormals, rounding, range."""
+    yield "| `sweep.precision` | bits | exponents | subnormals | rounding | smallest, largest number | roundoff |"
+    yield "|---|---|---|---|---|---|---|"
+    for row in FORMATS.values():
+        yield (
+            f"| `{row.name}` | {row.bits} | {row.emin} to {row.emax} | {'yes' if row.subnormals else 'no'} | "
+            f"{row.rounding.replace('_', ', ')} | {row.smallest:.3g}, {row.largest:.3g} | 2^-{row.bits} |"
+        )

@@ -1,0 +1,102 @@
+"""The arithmetic of a format in plain Python: each operation is one of float64 and one rounding.
+
+Where NumPy has the format its numbers are used: there an operation is rounded once by itself.
+"""
+
+import math
+from collections.abc import Callable
+from functools import cache
+from numbers import Real
+from typing import Any, ClassVar
+
+from simsa.formats import Format
+from simsa.machine.elementary import functions
+from simsa.primitives.arithmetic import Arithmetic, Number
+
+
+@cache
+def arithmetic(row: Format) -> Arithmetic:
+    """Return the arithmetic of a format. row: one that is native or widened."""
+    number: Callable[[Any], Number] = row.storage if row.native else type(row.name, (Rounded,), {"format": row})
+    return Arithmetic(number, functions(row, number), format=row)
+
+
+class Rounded:
+    """A number of a format that NumPy does not have. Each format has a class of its own.
+
+    value: in float64. What it is combined with is rounded to the format first; what it is compared with is not.
+    """
+
+    __slots__ = ("value",)
+    format: ClassVar[Format]
+
+    def __init__(self, value: Any) -> None:
+        self.value: float = self.format.round(float(value))
+
+    def _other(self, other: Any) -> float:
+        """Return another operand in float64."""
+        return other.value if isinstance(other, Rounded) else self.format.round(float(other))
+
+    def __add__(self, other: Any) -> "Rounded":
+        return type(self)(self.value + self._other(other))
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> "Rounded":
+        return type(self)(self.value - self._other(other))
+
+    def __rsub__(self, other: Any) -> "Rounded":
+        return type(self)(self._other(other) - self.value)
+
+    def __mul__(self, other: Any) -> "Rounded":
+        return type(self)(self.value * self._other(other))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> "Rounded":
+        return type(self)(_quotient(self.value, self._other(other)))
+
+    def __rtruediv__(self, other: Any) -> "Rounded":
+        return type(self)(_quotient(self._other(other), self.value))
+
+    def __neg__(self) -> "Rounded":
+        return type(self)(-self.value)
+
+    def __abs__(self) -> "Rounded":
+        return type(self)(abs(self.value))
+
+    def __float__(self) -> float:
+        return self.value
+
+    def __bool__(self) -> bool:
+        return self.value != 0
+
+    def __lt__(self, other: Any) -> bool:
+        return self.value < float(other)
+
+    def __le__(self, other: Any) -> bool:
+        return self.value <= float(other)
+
+    def __gt__(self, other: Any) -> bool:
+        return self.value > float(other)
+
+    def __ge__(self, other: Any) -> bool:
+        return self.value >= float(other)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Rounded | Real) and self.value == float(other)
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
+    def __repr__(self) -> str:
+        """Return the shortest decimal number that reads as this one."""
+        some = (f"{self.value:.{digits}g}" for digits in range(1, 18))
+        return repr(float(next((text for text in some if self.format.round(float(text)) == self.value), self.value)))
+
+
+def _quotient(x: float, y: float) -> float:
+    """Return x / y as IEEE 754 has it: infinite for y = 0, and NaN for 0 / 0."""
+    if y != 0:
+        return x / y
+    return math.nan if x == 0 or x != x else math.copysign(1.0, x) * math.copysign(math.inf, y)
