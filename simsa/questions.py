@@ -1,4 +1,4 @@
-"""What the analysis is asked about a run, besides what its records say: J, the minibatches, and the known answers."""
+"""What the analysis needs besides the records, made from a scenario: J, the minibatches, and the known answers."""
 
 from collections.abc import Sequence
 from itertools import combinations, combinations_with_replacement
@@ -18,17 +18,18 @@ from simsa.scenario import Scenario
 from simsa.scenario.model import rational
 
 MOST_MINIBATCHES = 255
-"""Minibatches beyond which they are not listed one by one: all subsets of eight samples."""
+"""Most minibatches that are listed one by one: as many as the nonempty subsets of eight samples."""
 
 FEW = 5000
-"""Trajectories, or numbers, up to which plain Python draws sooner than a kernel that may have to be compiled first."""
+"""Most trajectories, or numbers, that are drawn in plain Python: of more, a kernel draws, which may have to be compiled
+first."""
 
 STARTS = 256
-"""Initial points whose bounding box stands for where runs begin."""
+"""Most initial points whose bounding box is taken as the box around x_0."""
 
 
 def subject(found: Resolved, made: Plan) -> analysis.Subject:
-    """Return what the analysis asks about besides the records: J under each convention, and the minibatches drawn.
+    """Return what the analysis needs to know of a run besides its records.
 
     found: the scenario with all that it names. made: its plan, from which the records were made.
     """
@@ -46,7 +47,7 @@ def subject(found: Resolved, made: Plan) -> analysis.Subject:
         return found
 
     def points(cell: int, trajectory: int) -> NDArray[np.float64]:
-        return path(made, cells[cell], trajectory, looked_at(descent.steps))
+        return path(made, cells[cell], trajectory, path_steps(descent.steps))
 
     count = min(STARTS, made.layout.trajectories)
     p = made.layout.parameters
@@ -67,8 +68,8 @@ def subject(found: Resolved, made: Plan) -> analysis.Subject:
     )
 
 
-def looked_at(steps: int) -> NDArray[np.int64]:
-    """Return at which steps a trajectory that is drawn is looked at: the first hundred, and then ever more rarely.
+def path_steps(steps: int) -> NDArray[np.int64]:
+    """Return the steps at which the path of a trajectory is drawn: the first hundred, then at growing distances.
 
     steps: how many steps the run has, at least 0. The numbers ascend from 0 to `steps`.
     """
@@ -79,7 +80,7 @@ def looked_at(steps: int) -> NDArray[np.int64]:
 def drawable(descent: Descent, n: int) -> list[tuple[int, ...]] | None:
     """Return every minibatch that can be drawn from n samples, or None if there are more than MOST_MINIBATCHES.
 
-    descent: names the law of minibatches and their size; raises ValueError if the law is unknown.
+    descent: has the law of minibatches and their size. n: at least 1. Raises ValueError if the law is unknown.
     """
     size = descent.size
     match descent.law:
@@ -102,7 +103,7 @@ def drawable(descent: Descent, n: int) -> list[tuple[int, ...]] | None:
 
 
 def claims(scenario: Scenario) -> list[analysis.Claim]:
-    """Return the known answers of a scenario, its `[[claim]]` tables in their order, as the analysis tests them."""
+    """Return the known answers of a scenario: its `[[claim]]` tables, in their order."""
     return [
         analysis.Claim(
             event=said.event,
