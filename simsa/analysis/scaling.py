@@ -99,7 +99,8 @@ def codimension(margins: ArrayLike, precision: str = "float64", level: float = L
         return refused("no margin is positive and finite")
     if wanted < LEAST:
         return refused(
-            f"{above.size} margins above the rounding of {precision} are too few: {LEAST**2 / SHARE:.0f} are needed"
+            f"{above.size} margins above the rounding of {precision} are too few to fit: "
+            f"{LEAST**2 / SHARE:.0f} are needed"
         )
     if above[0] * DECADE > end:
         return refused(f"not approached: the smallest margin is {smallest:.3g}")

@@ -26,13 +26,14 @@ trajectories with the event; "examined" means that only a sample was classified.
 in a cell with its exact two-sided interval; for several cells, the range of the estimates and the range of the
 intervals. All intervals of a scenario hold together with 95 %, and so do its tests (Holm)."""
 
-VERDICTS = r"""\ There is a row for each part of Theorems 4 and 7, convention and precision. *Hits* are the trajectories
-that are evidence against the part: those that landed (Theorem 7); those that did not converge to a selection critical
-point, or that ended at an artificial critical point (Theorem 4). "In a sample of" means that not all of them were
+VERDICTS = """\
+There is a row for each part of Theorems 4 and 7, convention and precision. *Hits* are the trajectories that are
+evidence against the part: those that landed (Theorem 7); those that did not converge to a selection critical point,
+or that ended at an artificial critical point (Theorem 4). "In a sample of" means that not all of them were
 classified. *Probability* is that of a hit, averaged over the cells, with the exact two-sided interval at 95 %, and
 after no hit also the exact one-sided bound, 1 - 0.05^(1/N) after N trajectories. The last column names the hypotheses
-that are the reason for the verdict: those not met, or those that are open, or those that the proof covers although they
-are not met as the theorem states them."""
+that are the reason for the verdict: those not met, or those that are open, or those that the proof covers although
+they are not met as the theorem states them."""
 
 CLAIMED = ("scenario", "claim", "event", "c", "known", "hits", "measured", "verdict")
 JUDGED = (
@@ -161,7 +162,7 @@ def judged(summary: Summary) -> Iterator[tuple[str, ...]]:
 
 
 def _measured(entries: Sequence[Mapping[str, Any]]) -> str:
-    """Return the range of some estimates and of their two-sided intervals; for a single one without hits, also the bound.
+    """Return the range of some estimates and of their two-sided intervals, and of a single one without hits the bound.
 
     entries: claims or verdicts, at least one, each with estimate, low, high and bound. Without an estimate, because
     some trajectories are undecided, it begins with "undecided".
