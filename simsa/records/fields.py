@@ -1,4 +1,4 @@
-"""The fields of the records: one row each, and everything that is known of a field stands in its row.
+"""The fields of the records: one row each, which has everything that is known of the field.
 
 To record something more, add a row here, and compute it where the trajectories are run. The arrays on disk, the
 attributes that say what they mean, the comparison of records and the table in `docs/definitions.md`
@@ -13,7 +13,7 @@ from simsa.records.status import Status
 
 CELL, TRAJECTORY = "cell", "trajectory"
 PARAMETER, CHECKPOINT, OBSERVABLE = "parameter", "checkpoint", "observable"
-"""The axes of the records."""
+"""The names of the axes of the records."""
 
 NAN = float("nan")
 
@@ -22,12 +22,12 @@ NAN = float("nan")
 class Field:
     """A recorded field.
 
-    name: of the array on disk. dtype: of its numbers there. fill: the number that stands where nothing has run. axes:
-    those behind (cell, trajectory). meaning: in a line, which is stored beside the array. units: "1" if it has none.
-    numbers: the closed set that its numbers are from, if there is one. note: what the documentation says besides, in
-    Markdown.
+    name: of the array on disk. dtype: of its numbers on disk. fill: the number that is stored for trajectories that
+    have not been run. axes: the names of the axes after (cell, trajectory). meaning: one line, which is stored beside
+    the array. units: "1" if it has none. numbers: the closed set that its numbers are from, or None. note: what the
+    documentation adds, in Markdown.
 
-    The text of a row, but for `numbers` and `note`, is part of the digest `Layout.arrays`, which records hold: when it
+    The text of a row, except `numbers` and `note`, is part of the digest `Layout.arrays` that records hold: when it
     changes, records that were begun before cannot be continued.
     """
 
@@ -68,11 +68,12 @@ FIELDS = (
     ),
     Field("status", "uint8", int(Status.NOT_RUN), (), "how the run ended", numbers=Status),
 )  # fmt: skip
-"""What is recorded of each trajectory, in this order: until `status` is there, a trajectory has not been run."""
+"""What is recorded of each trajectory, in the order in which it is stored. `status` is last: until it is stored, a
+trajectory has not been run."""
 
 
 def table(fields: Iterable[Field] = FIELDS) -> Iterator[str]:
-    """Yield the lines of a Markdown table of fields: name, axes behind (cell, trajectory), unit and meaning of each."""
+    """Yield the lines of a Markdown table of fields: name, axes after (cell, trajectory), unit and meaning of each."""
     yield "| record | for each | unit | meaning |"
     yield "|---|---|---|---|"
     for f in fields:

@@ -195,7 +195,12 @@ def finals(total, artificial=0, not_settled=0, landed=0, why=""):
         "artificial": [[landed, landed, artificial, 0]],
         "not_settled": [[landed, landed, 0, 0], [total - landed, total - landed, not_settled, 0]],
     }
-    return {"why": why, "certified": landed, "stuck": landed, "kinds": {k: {"strata": s} for k, s in strata.items()}}
+    return {
+        "why": why,
+        "certified": landed,
+        "candidates": landed,
+        "kinds": {k: {"strata": s} for k, s in strata.items()},
+    }
 
 
 def a_cell(total=1000, landed=0, precision="exact", c=0.5, unbounded=0, strata=None, **ends):
@@ -537,7 +542,7 @@ def test_final_points_are_told_apart():
         movement=[0.0, 0.0, 1e-4, 1e-4, 1e-4, 1.0, np.nan],
     ).assign_coords(last_step_size=1e-4)
     found, tallies = kinds.final_kinds(cell, subject_of(program), landings_of(cell), 1)
-    assert (found["certified"], found["stuck"]) == (2, 2)
+    assert (found["certified"], found["candidates"]) == (2, 2)
     counts = {kind: entry["count"] for kind, entry in found["kinds"].items()}
     assert counts == {"clarke": 2, "artificial": 2, "not_settled": 1}
     assert (found["of"], found["classified"], found["radius"]) == (5, 5, pytest.approx(1e-2))

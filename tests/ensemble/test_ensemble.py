@@ -22,7 +22,7 @@ from simsa.engines import ENGINES, Work, cheapest
 from simsa.ensemble import drive, resolve
 from simsa.ensemble.cost import SMALLEST_BLOCK, block_size
 from simsa.ensemble.executors import Done, Executor, Threads, attempt
-from simsa.ensemble.plan import POINTS_LIMIT, Plan, choose, plan, steady
+from simsa.ensemble.plan import POINTS_LIMIT, Plan, choose, fastest, plan
 from simsa.errors import DataError, ProgramError, ScenarioError, SimsaError
 from simsa.machine import task
 from simsa.machine.task import Descent, Initial
@@ -454,7 +454,7 @@ def test_planning_twice_gives_the_same_plan(tmp_path):
 
 def costs(made):
     """Return what a plan costs on the fastest engines."""
-    return made.estimate(steady(made, "auto"))
+    return made.estimate(fastest(made, "auto"))
 
 
 def test_estimates_grow_with_the_work(tmp_path):

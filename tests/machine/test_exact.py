@@ -17,7 +17,7 @@ from simsa.analysis.landings import Landing, Landings
 from simsa.analysis.pairs import pairs
 from simsa.ensemble import drive
 from simsa.ensemble.executors import Threads
-from simsa.ensemble.plan import steady
+from simsa.ensemble.plan import fastest
 from simsa.ensemble.resolve import resolve
 from simsa.errors import ProgramError, ScenarioError
 from simsa.machine import Descent, Initial, Interpreter, Walker, exact, launch, tape_of
@@ -334,7 +334,7 @@ def test_pairs_count_what_was_run_in_both_and_what_was_cut_off():
     )
     cells = [data.isel(cell=i) for i in range(4)]
     found = [Landings.of(cell) for cell in cells]
-    landings = [replace(one, outcome=np.full(one.who.size, Landing.LANDED)) for one in found]
+    landings = [replace(one, outcome=np.full(one.trajectory.size, Landing.LANDED)) for one in found]
     one, two = pairs(cells, landings)
     assert {k: one[k] for k in ("trajectories", "both", "only_exact", "only_float", "neither", "undecided")} == {
         "trajectories": 2, "both": 1, "only_exact": 1, "only_float": 0, "neither": 0, "undecided": 0,
@@ -353,7 +353,7 @@ def test_exact_cells_take_steps_of_the_file_and_not_of_the_float(said):
 
 def test_the_plan_knows_that_exact_is_slow(said):
     both, floats = planned(said()), planned(said("", "", ("sweep.precision=['float64']",)))
-    less, cost = (made.estimate(steady(made, "auto")) for made in (floats, both))
+    less, cost = (made.estimate(fastest(made, "auto")) for made in (floats, both))
     assert floats.exact is None and less.alone_seconds == 0
     assert cost.alone_seconds > 1000 * less.core_seconds
     assert cost.seconds(8) == cost.alone_seconds == pytest.approx(cost.core_seconds, rel=1e-3)

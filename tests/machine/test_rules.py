@@ -213,7 +213,7 @@ def test_a_sweep_with_heavy_ball_says_that_it_is_not_the_papers_recursion(tmp_pa
         steps = list(replay)
         assert not replay.differences
         assert any(v != 0 for one in steps[0].held for v in one), "the state is there where a replay begins"
-    part = simsa.replay(tmp_path, cell=1, trajectory=7).part()
+    part = simsa.replay(tmp_path, cell=1, trajectory=7).divergence()
     assert part is not None and part.rounding is not None
 
 

@@ -14,7 +14,7 @@ import simsa
 from simsa import plots
 from simsa.analysis import clopper_pearson, codimension, interval, upper_bound
 from simsa.analysis.intervals import Stratum, Tally
-from simsa.analysis.scaling import nearness
+from simsa.analysis.scaling import margin_curve
 from simsa.cli import main
 from simsa.plots.paper import paper_figure_1
 from simsa.plots.style import save
@@ -67,7 +67,7 @@ def summary_of(c, landed, conventions=("tensorflow",), trajectories=1000, title=
                         "high": high.tolist(),
                     },
                     "objective": {"step": ks.tolist(), "trajectories": 64, "quantiles": quantiles},
-                    "codimension": {**asdict(codimension(margin)), "curve": nearness(margin)},
+                    "codimension": {**asdict(codimension(margin)), "curve": margin_curve(margin)},
                     "final_kinds": {
                         "why": "",
                         "kinds": {"artificial": {"strata": [[hits, hits, hits, 0]]}},
