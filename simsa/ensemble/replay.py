@@ -18,7 +18,7 @@ from simsa.ensemble.plan import Plan, plan, rational
 from simsa.ensemble.resolve import Resolved, resolve
 from simsa.errors import RecordsError
 from simsa.formats import EXACT
-from simsa.machine import Step, Walker, exact, launch
+from simsa.machine import Step, Walker, exact
 from simsa.machine.progress import Progress
 from simsa.machine.rounding import Rounding, explain, same
 from simsa.machine.task import ExactSteps
@@ -127,7 +127,8 @@ class Replay:
         if self.cell.precision == EXACT:
             return None
         whole = replace(self, first=0)
-        begun = launch.initial_points(self.plan.descent, self.cell.scale, self.trajectory, 1, self.tape.parameters)[0]
+        draws, p = _engine(self.plan, self.cell).draws, self.tape.parameters
+        begun = draws.initial_points(self.plan.descent, self.cell.scale, self.trajectory, 1, p)[0]
         number = self.walker.arithmetic.number
         for j, v in enumerate(begun.tolist()):
             if not same(number(v), Fraction(v)):
