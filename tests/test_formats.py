@@ -359,13 +359,14 @@ assert [engine.name for engine in choose(made, "auto")[0].values()] == ["referen
 for engine in ("interpreter", "specialised"):
     only = ["--set", f"run.engine='{engine}'", "--set", "sweep.precision=['float16']"]
     assert main(["sweep", str(file), "--out", str(folder / engine), "--quiet", *only]) != 0
-for change in ("initial.points=[[7e4]]", "sgd.step_size.scale=1e9"):
+for change in ("initial.points=[[7e4]]", "sgd.step_size.value=1e9"):
     only = ["--set", change, "--set", "sweep.precision=['float16']"]
     assert main(["sweep", str(file), "--out", str(folder / "none"), "--quiet", *only]) != 0
 print("the same bits")
 """
 
 
+@pytest.mark.slow
 def test_a_format_is_added_from_outside_in_one_place(tmp_path: Path) -> None:
     """A row in a user's file: the scenario names it, the reference runs it, and reports and replays know it."""
     file = tmp_path / "eleven_bits.toml"
@@ -379,6 +380,7 @@ def test_a_format_is_added_from_outside_in_one_place(tmp_path: Path) -> None:
     why = "it computes with float64 and float32 only, not with float16"
     assert len(refused) == 2 and all(why in line for line in refused)
     assert "initial: a point as far as 70000 is infinite in float16 (sweep.precision)" in done.stderr
+    assert "sweep.c: the step 732422 is infinite in float16 (sweep.precision)" in done.stderr
 
 
 def test_the_schema_and_the_docs_have_every_format() -> None:
