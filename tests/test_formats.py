@@ -224,7 +224,9 @@ def test_engines_refuse_formats_by_name(monkeypatch: pytest.MonkeyPatch) -> None
     work = Work(trajectories=10**6, steps=10**3, gradients=1e9, values=0.0)
     assert cheapest(task("float16"), work) == (ENGINES["reference"], "reference")
     refuses = ENGINES["reference"].refuses
-    assert refuses(task("wide")).endswith("at most 25 bits in the middle of float64's range, not with wide")
+    with pytest.raises(ValueError, match="wide: an operation in float64, rounded once more, is not"):
+        arithmetic(wide)
+    assert refuses(task("wide")).endswith("at most 25 bits within the range of float64, not with wide")
     assert refuses(task("summed")) == "it accumulates sums in the format itself, and summed asks for float32"
     assert refuses(task("exact")) == "it computes in floating point only, not with exact"
     many = task("tiny", law="fixed_size", size=8, replace=True)
