@@ -31,6 +31,7 @@ from simsa.calculus.objective import Objective, executions, mean, norms, numbers
 from simsa.calculus.sets import LIMIT, Assignment, SetValue, jacobians, named, selection_operator
 from simsa.calculus.walls import doubt_beside
 from simsa.errors import ProgramError
+from simsa.formats import FLOAT64
 from simsa.machine.reference import Execution
 from simsa.primitives.arithmetic import Arithmetic
 from simsa.program.program import Program
@@ -243,7 +244,7 @@ class _Entries:
     def _rounding(self, runs: tuple[Execution, ...]) -> Array:
         sizes = mean([self._contributions(run) for run in runs])
         roundings = self.objective.interpreter.tape.roundings + len(self.objective.rows)
-        return np.asarray(roundings * np.finfo(np.float64).eps * sizes, np.float64)
+        return np.asarray(roundings * FLOAT64.epsilon * sizes, np.float64)
 
     def _contributions(self, run: Execution) -> Array:
         """Return the sum of absolute contributions to each entry of the gradient of an execution."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from simsa import formats
 from simsa.machine.reference import FLOAT64, Execution, Interpreter
 from simsa.primitives import INNER, ROW
 from simsa.primitives.arithmetic import Arithmetic, formula
@@ -138,7 +139,7 @@ def errors(interpreter: Interpreter, run: Execution) -> list[float]:
     included: so it is the rounding of the sum of absolute contributions. For a selection it is the largest over its
     pieces, since those that meet are compared.
     """
-    unit = SLACK * float(np.finfo(np.float64).eps)
+    unit = SLACK * formats.FLOAT64.epsilon
     found = [unit * abs(float(v)) if v is not None else 0.0 for v in run.values]
     with np.errstate(all="ignore"):
         for k, line in enumerate(interpreter.code):
