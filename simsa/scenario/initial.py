@@ -5,9 +5,8 @@ A law does not draw: it says what the streams of the kernels need (`Ingredients`
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
-from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol, Union
 
 import numpy as np
@@ -33,14 +32,14 @@ class Ingredients(NamedTuple):
     """What draws x_0: `kind` "normal" (center + scale z), "uniform" (on center +- scale), "points", or a name.
 
     center, scale: float64, shape (p,). points: float64, shape (m, p), m = 0 unless `kind` is "points", where
-    trajectory t starts at point t mod m. numbers: of the law of that name in `simsa.laws.STARTS`, by their names.
+    trajectory t starts at point t mod m. numbers: (name, value) each, of the law of that name in `simsa.laws.STARTS`.
     """
 
     kind: str
     center: NDArray[np.float64]
     scale: NDArray[np.float64]
     points: NDArray[np.float64]
-    numbers: Mapping[str, float] = MappingProxyType({})
+    numbers: tuple[tuple[str, float], ...] = ()
 
 
 class Layer(Protocol):
@@ -281,7 +280,7 @@ class Added(Model):
 
     def ingredients(self, parameters: int, layers: Sequence[Layer] = ()) -> Ingredients:
         """Return what draws x_0 in R^p."""
-        numbers = {name: getattr(self, name) for name in self.row.numbers}
+        numbers = tuple((name, getattr(self, name)) for name in self.row.numbers)
         return Ingredients(self.row.name, *_still(parameters), _no_points(parameters), numbers)
 
 
