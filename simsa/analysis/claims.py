@@ -40,8 +40,9 @@ def evaluate(
 ) -> list[dict[str, Any]]:
     """Return an entry for each claim and each cell that it is about.
 
-    cells: the summary of each cell, of which c, convention and precision are used, and why nothing was classified.
-    tallies: of each cell, the tally of each event by its name; None where it was not computed. level: in (0, 1).
+    claims: to be tested. cells: the summary of each cell, of which c, convention and precision are used, and why
+    nothing was classified. tallies: of each cell, the tally of each event by its name; None where it was not computed.
+    level: in (0, 1).
 
     With m entries to test, `low` and `high` are the exact two-sided interval at level 1 - (1 - level)/m: with
     probability at least `level`, all m hold at once. `p_value` is of the exact two-sided test, `adjusted` is Holm's,

@@ -126,7 +126,7 @@ def _precision(cell: Mapping[str, Any]) -> str:
 def tie_kinds(
     cell: Mapping[str, Any], index: int, subject: Subject | None, cells: int, level: float = LEVEL
 ) -> tuple[dict[str, Any], Landings]:
-    """Return what the first sensitive points of a cell are for f_I, I the minibatch of that step, and who landed.
+    """Return what the first sensitive points of a cell are for f_I, I the minibatch of that step, and the landings.
 
     cell: its records. index: its number, out of `cells`. subject: None if only the records are known; then nothing is
     classified. level: confidence of the intervals, in (0, 1).

@@ -37,10 +37,10 @@ POINTS = 60
 class Slope:
     """The exponent d of P(0 < min |guard| <= eps) ~ eps^d as eps falls to 0, with its interval.
 
-    slope, low, high: d and the interval; None if there is no fit, and then `why` has the reason. epsilon_low,
-    epsilon_high: the range of the fit. used: the number of margins in it. zeros: trajectories whose margin was exactly
-    0, which are not fitted: a positive share of them means codimension 0, whatever the slope of the others. smallest:
-    the smallest positive margin; None if there is none.
+    slope, low, high: d and the interval, at `level`, found by `method`; None if there is no fit, and then `why` has the
+    reason. epsilon_low, epsilon_high: the range of the fit. used: the number of margins in it. zeros: trajectories
+    whose margin was exactly 0, which are not fitted: a positive share of them means codimension 0, whatever the slope
+    of the others. smallest: the smallest positive margin; None if there is none.
     """
 
     slope: float | None

@@ -34,8 +34,8 @@ from simsa.tape import Tape
 class Divergence:
     """The first point x_k at which a floating-point trajectory differs from the exact one, and why.
 
-    coordinate: the first coordinate of x_k that differs. value, exact: of that coordinate. rounding: the rounding that
-    caused it; None if a selection chose another piece and no rounding was found that explains it.
+    k: from 0. coordinate: the first coordinate of x_k that differs. value, exact: of that coordinate. rounding: the
+    rounding that caused it; None if a selection chose another piece and no rounding was found that explains it.
     """
 
     k: int

@@ -35,15 +35,15 @@ def transcript(replay: Replay, *, exact: bool = False, full: bool = False) -> It
     step = None
     for step in replay:
         yield ""
-        beside = next(rationals, None)
+        rational = next(rationals, None)
         yield f"step {step.k}: minibatch {{{_listed(step.minibatch)}}}, gamma = {_number(step.gamma)}"
         yield f"    x = {_vector(step.x, full)}"
-        if beside is not None:
-            yield f"    exactly {_vector(beside.x, full)}"
+        if rational is not None:
+            yield f"    exactly {_vector(rational.x, full)}"
         yield f"    g = {_vector(step.gradient, full)}"
         yield from _ties(step, replay, names, full)
-        if beside is not None and beside.sensitive != step.sensitive:
-            yield f"    exactly, this step is {'sensitive' if beside.sensitive else 'not sensitive'}"
+        if rational is not None and rational.sensitive != step.sensitive:
+            yield f"    exactly, this step is {'sensitive' if rational.sensitive else 'not sensitive'}"
     if step is not None:
         yield ""
         yield f"x_{step.k + 1} = {_vector(step.following, full)}"
