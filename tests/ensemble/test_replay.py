@@ -9,8 +9,6 @@ import zarr
 
 import simsa
 from simsa import cli
-from simsa.ensemble import drive
-from simsa.ensemble.executors import Threads
 from simsa.ensemble.transcript import _gap, _number, transcript
 from simsa.errors import ProgramError, RecordsError, ScenarioError
 from simsa.machine import FLOAT64, Walker, tape_of
@@ -20,9 +18,8 @@ from simsa.machine.rounding import explain, same
 from simsa.records import disk
 from simsa.records.layout import ZARR
 from simsa.records.status import Status
-from simsa.records.write import Records
 from simsa.scenario import load
-from tests.support.runs import engines, planned
+from tests.support.runs import planned, recorded
 
 TEXT = """\
 [scenario]
@@ -59,10 +56,9 @@ def sweep(folder, text=TEXT, overrides=()):
     file.write_text(text, encoding="utf-8")
     made = planned(load(file, overrides))
     results = folder / "results"
-    records = Records.create(results, made.layout)
+    recorded(made, results)
     (results / "scenario.toml").write_text(text, encoding="utf-8")
     disk.write_json(results / "provenance.json", {"set": list(overrides), "file": str(file)})
-    drive.run(made, records, made.layout.blocks, engines=engines(made), executor=Threads(1), say=print, quiet=True)
     return results
 
 

@@ -15,8 +15,6 @@ import simsa
 from simsa import analysis, questions, report
 from simsa.analysis.landings import Landing, Landings
 from simsa.analysis.pairs import pairs
-from simsa.ensemble import drive
-from simsa.ensemble.executors import Threads
 from simsa.ensemble.plan import fastest
 from simsa.ensemble.resolve import resolve
 from simsa.errors import ProgramError, ScenarioError
@@ -24,9 +22,8 @@ from simsa.machine import Descent, Initial, Interpreter, Walker, exact, launch, 
 from simsa.machine.exact import EXACT, UNDEFINED, refusal
 from simsa.primitives import ROW
 from simsa.records import read
-from simsa.records.write import Records
 from simsa.scenario import load
-from tests.support.runs import engines, planned
+from tests.support.runs import planned, recorded
 from tests.support.strategies import programs
 
 ROOTS = "exp log expm1 log1p sqrt pow power sin cos tan tanh sigmoid softplus erf elu logsumexp norm".split()
@@ -253,11 +250,7 @@ def said(tmp_path, monkeypatch):
 
 
 def sweep(scenario, folder, workers=1):
-    made = planned(scenario)
-    records = Records.create(folder, made.layout)
-    drive.run(
-        made, records, made.layout.blocks, engines=engines(made), executor=Threads(workers), say=print, quiet=True
-    )
+    recorded(planned(scenario), folder, workers)
     return read.open(folder).load()
 
 
