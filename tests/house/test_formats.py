@@ -20,6 +20,8 @@ from simsa.machine import Descent, Initial, arithmetic, tape_of
 from simsa.machine.rounding import explain
 from simsa.machine.sensitivity import weight
 
+ROOT = Path(simsa.__file__).parent.parent
+
 HALF = Format("half", 11, -14, 15, storage=np.float16)
 """NumPy's own: it computes with it."""
 FLOAT16 = Format("float16", 11, -14, 15, storage=np.float64)
@@ -373,7 +375,7 @@ def test_a_format_is_added_from_outside_in_one_place(tmp_path: Path) -> None:
     """A row in a user's file: the scenario names it, the reference runs it, and reports and replays know it."""
     file = tmp_path / "eleven_bits.toml"
     file.write_text(SCENARIO)
-    random = Path(__file__).parent.parent / "scenarios" / "bad_step.toml"
+    random = ROOT / "scenarios" / "bad_step.toml"
     given = [sys.executable, "-c", EXTENSION, str(tmp_path), str(file), str(random)]
     done = subprocess.run(given, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -386,7 +388,6 @@ def test_a_format_is_added_from_outside_in_one_place(tmp_path: Path) -> None:
 
 
 def test_the_schema_and_the_docs_have_every_format() -> None:
-    root = Path(__file__).parent.parent
-    schema, page = ((root / name).read_text() for name in ("schema/scenario.schema.json", "docs/definitions.md"))
+    schema, page = ((ROOT / name).read_text() for name in ("schema/scenario.schema.json", "docs/definitions.md"))
     assert all(f'"{name}"' in schema for name in FORMATS)
     assert all(line in page.splitlines() for line in formats.table()), "write it again: make tables"
