@@ -1,8 +1,8 @@
-"""Power series along a curve x(t), t → 0+: run through the reference interpreter, they decide every guard beside x.
+"""Power series in t, with which the reference interpreter runs a program along a curve x(t) for small t > 0.
 
-Numbers compare by the first coefficient in which they differ, as values do for all small t > 0. So the run along a
-curve executes one assignment, and if each of its guards has a coefficient that is not 0, an open set of points beside x
-executes it too.
+Series are compared by the first coefficient in which they differ, as values are for all small t > 0. An execution along
+a curve is therefore one branch assignment. If each of its guards has a coefficient that is not 0, then open sets
+arbitrarily close to x(0) execute it as well.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,18 +19,22 @@ from simsa.primitives.texts import OPERANDS
 from simsa.tape.tape import OUT, OUTS, Tape
 
 ORDER, ANALYTIC = 48, 7
-"""Powers of t that are kept, of polynomials and behind other functions, whose cost doubles with each."""
+"""The largest power of t that is kept of polynomials, and of other functions, whose cost doubles with each power."""
 
 FAINT = 1e-9
-"""A coefficient of a transcendental function below which its sign is left open."""
+"""The sign of a rounded coefficient with an absolute value up to this is not decided."""
 
 
 class UndecidedError(Exception):
-    """Two series agree as far as they are known."""
+    """Two series agree in all coefficients that are known."""
 
 
 class Series:
-    """c_0 + c_1 t + ... in mixed numbers. order: the last power that is known; whole: whether there are no others."""
+    """A power series c_0 + c_1 t + ... in mixed numbers.
+
+    coefficients: c_0, c_1, ... order: the last power whose coefficient is known. whole: whether all coefficients of
+    higher powers are 0, so that the series is a polynomial.
+    """
 
     __slots__ = ("coefficients", "order", "whole")
     __array_ufunc__ = None
@@ -43,11 +47,11 @@ class Series:
         self.coefficients, self.order, self.whole = cut, order, whole
 
     def known(self, i: int) -> Any:
-        """Return coefficient i."""
+        """Return coefficient i, for i up to the order."""
         return self.coefficients[i] if i < len(self.coefficients) else mixed(0)
 
     def cut(self, order: int) -> "Series":
-        """Return the series known to an order only."""
+        """Return the series with the coefficients up to an order only."""
         return Series(self.coefficients, min(order, self.order), self.whole)
 
     def _with(self, other: "Series", coefficients: list[Any]) -> "Series":
@@ -95,7 +99,7 @@ class Series:
         return bool(self.coefficients[0] != 0)
 
     def sign(self) -> int:
-        """Return the sign for small t > 0, 0 only for the series 0; raises UndecidedError where it is not known."""
+        """Return the sign for small t > 0; 0 only for the series 0. Raises UndecidedError if it is not known."""
         for i, c in enumerate(self.coefficients):
             if not proved(c) and not (abs(c) > FAINT or (i == 0 and c != 0)):
                 break
@@ -131,7 +135,7 @@ class Series:
 
 
 def series(value: Any) -> Series:
-    """Return a number as a series; one that is none is constant."""
+    """Return a number as a series; a plain number becomes a constant."""
     return value if isinstance(value, Series) else Series([mixed(value)])
 
 
@@ -151,7 +155,7 @@ def divide(x: Any, y: Any) -> Series:
 
 
 def _function(name: str) -> Callable[..., Series]:
-    """Return an elementary function of series: y' = Σ ∂f(u, y) u', with the partials that the table has."""
+    """Return an elementary function of series, by y' = Σ ∂f(u, y) u' with the partials of the table."""
     partials = len((ROW | INNER)[name].pieces[0].partials)
 
     def apply(*args: Any) -> Series:
@@ -180,12 +184,12 @@ def _function(name: str) -> Callable[..., Series]:
 
 
 def _step(name: str) -> Callable[..., Series]:
-    """Return a function to the integers: it moves with nothing, and what it is beside a jump is another piece."""
+    """Return a step function of series, a constant; the value on the other side of a jump is another piece."""
     return lambda x: Series([MIXED.functions[name](series(x).coefficients[0])])
 
 
 def _power(x: Series, exponent: int) -> Series:
-    """Return an integer power."""
+    """Return an integer power of a series."""
     if exponent < 0:
         return divide(series(1), _power(x, -exponent))
     result, square = series(1), x
@@ -207,11 +211,14 @@ def taylor(name: str, value: Any) -> tuple[Any, ...]:
     return tuple(SERIES.functions[name](Series([value, mixed(1)])).coefficients)
 
 
-class Along(Interpreter):
-    """Runs a tape along a curve. Values that agree with those of a run in float64 up to rounding are taken as equal."""
+class SeriesInterpreter(Interpreter):
+    """Runs a tape along a curve.
+
+    A constant coefficient that agrees up to rounding with the value of a given execution in float64 is replaced by it.
+    """
 
     def __init__(self, tape: Tape, there: Execution, bounds: list[float]) -> None:
-        """Set the execution at t = 0, and how far its registers may be off."""
+        """Set the tape, the execution at t = 0 in float64, and the error bound of each of its registers."""
         super().__init__(tape, SERIES)
         self.there, self.bounds = there, bounds
 
@@ -232,7 +239,10 @@ class Along(Interpreter):
 
 
 def anchored(value: Any, there: Any, bound: float) -> Any:
-    """Return a value, or the one that a register has in float64 if these agree up to rounding."""
+    """Return the value of a register in float64 if another computation of it agrees up to rounding; else the latter.
+
+    value: of the other computation. there: in float64. bound: the error bound of `there`.
+    """
     if value == there or not abs(plain(value) - float(there)) <= bound:
         return value
     return mixed(there)
