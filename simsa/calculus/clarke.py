@@ -268,7 +268,7 @@ def classify(
     if any(norms(objective.interpreter, run) for run in objective.runs(at)):
         return _classify_round(objective, at, tol, limit)
     selection = selection_operator(objective, at, closure, limit=limit)
-    generalized, beside = _clarke(objective, at, limit, 0, cones=True)
+    generalized, derivatives = _clarke(objective, at, limit, 0, cones=True)
     runs = tuple(objective.runs(at))
     entries = _Entries(objective, at, runs)
     (to_clarke, in_clarke), (to_selection, in_selection) = (
@@ -280,8 +280,8 @@ def classify(
     tie: TieKind | None = None
     if any(branches.tied(objective.interpreter, k, run) for run in runs for k in run.decisions):
         own = Derivative((), objective.gradient(at)[None], runs)
-        kink = any(entries.differ(beside[0], other) for other in beside[1:])
-        tie = TieKind.SING if kink else TieKind.C if entries.differ(beside[0], own) else TieKind.HARMLESS
+        kink = any(entries.differ(derivatives[0], other) for other in derivatives[1:])
+        tie = TieKind.SING if kink else TieKind.C if entries.differ(derivatives[0], own) else TieKind.HARMLESS
     return Classification(kind, to_selection, to_clarke, tie, generalized.certified, generalized.why)
 
 

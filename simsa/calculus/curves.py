@@ -758,10 +758,10 @@ class _Search:
 
     def _under(self, x: Array, unit: Array, sample: int, decisions: dict[int, Any]) -> tuple[Array, Array]:
         """Return f_β(x) for the assignment of some decisions, and by how much it changes within the rounding of x."""
-        value, *beside = (
+        value, *shifted = (
             self.total.outputs(self.total.run(x + h * unit, sample, decisions)) for h in (0.0, -4e-15, 4e-15)
         )
-        return value, np.max([np.abs(other - value) for other in beside], axis=0)
+        return value, np.max([np.abs(other - value) for other in shifted], axis=0)
 
     def _limit(self, x: Array, unit: Array, sample: int, runs: list[Execution]) -> tuple[Array, Array]:
         """Return the limit of the program on one side of x, and an estimate of its error.

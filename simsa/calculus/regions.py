@@ -279,9 +279,9 @@ def decided(term: Term, region: Region, run: Execution) -> Any:
     term: the current term. region: gives the signs, and the number of the selection. run: the execution of the term in
     the region. Raises _Fork if a sign is missing.
     """
-    k, beside = region.k, term.anchored
-    operands, signs = beside.operands(k, run), _Signs(term, region, run)
-    return branches.selection(beside, k).resolve_tie(beside.calls[k], operands, run.decisions[k], signs)
+    k, interpreter = region.k, term.anchored
+    operands, signs = interpreter.operands(k, run), _Signs(term, region, run)
+    return branches.selection(interpreter, k).resolve_tie(interpreter.calls[k], operands, run.decisions[k], signs)
 
 
 class _Signs:
@@ -552,8 +552,10 @@ def _refuse_at_once(terms: list[Term], limit: int) -> None:
 
 def _region_count(term: Term, k: int) -> int:
     """Return the number of regions that meet at a tied selection if its guards are independent."""
-    beside, run = term.anchored, term.run
-    return branches.selection(beside, k).regions(beside.calls[k], beside.operands(k, run), run.decisions[k])
+    interpreter, run = term.anchored, term.run
+    return branches.selection(interpreter, k).regions(
+        interpreter.calls[k], interpreter.operands(k, run), run.decisions[k]
+    )
 
 
 def unnested_ties(term: Term) -> dict[int, list[Slope]]:
@@ -576,8 +578,10 @@ def two_sides(term: Term, k: int) -> list[Any]:
 
     The list is empty if several guards are tied, or if the values of the two decisions differ.
     """
-    beside, run = term.anchored, term.run
-    return branches.selection(beside, k).two_sides(beside.calls[k], beside.operands(k, run), run.decisions[k])
+    interpreter, run = term.anchored, term.run
+    return branches.selection(interpreter, k).two_sides(
+        interpreter.calls[k], interpreter.operands(k, run), run.decisions[k]
+    )
 
 
 def _first_guards(term: Term, region: Region, k: int) -> Iterator[Slope]:

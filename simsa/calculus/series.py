@@ -32,19 +32,19 @@ class UndecidedError(Exception):
 class Series:
     """A power series c_0 + c_1 t + ... in mixed numbers.
 
-    coefficients: c_0, c_1, ... order: the last power whose coefficient is known. whole: whether all coefficients of
-    higher powers are 0, so that the series is a polynomial.
+    coefficients: c_0, c_1, ... order: the last power whose coefficient is known. polynomial: whether all coefficients
+    of higher powers are 0.
     """
 
-    __slots__ = ("coefficients", "order", "whole")
+    __slots__ = ("coefficients", "order", "polynomial")
     __array_ufunc__ = None
 
-    def __init__(self, coefficients: list[Any], order: int = ORDER, whole: bool = True) -> None:
+    def __init__(self, coefficients: list[Any], order: int = ORDER, polynomial: bool = True) -> None:
         cut = [short(c) for c in coefficients[: order + 1]]
-        whole = whole and all(proved(c) and not c for c in coefficients[order + 1 :])
+        polynomial = polynomial and all(proved(c) and not c for c in coefficients[order + 1 :])
         while len(cut) > 1 and proved(cut[-1]) and not cut[-1]:
             cut.pop()
-        self.coefficients, self.order, self.whole = cut, order, whole
+        self.coefficients, self.order, self.polynomial = cut, order, polynomial
 
     def known(self, i: int) -> Any:
         """Return coefficient i, for i up to the order."""
@@ -52,10 +52,10 @@ class Series:
 
     def cut(self, order: int) -> "Series":
         """Return the series with the coefficients up to an order only."""
-        return Series(self.coefficients, min(order, self.order), self.whole)
+        return Series(self.coefficients, min(order, self.order), self.polynomial)
 
     def _with(self, other: "Series", coefficients: list[Any]) -> "Series":
-        return Series(coefficients, min(self.order, other.order), self.whole and other.whole)
+        return Series(coefficients, min(self.order, other.order), self.polynomial and other.polynomial)
 
     def __add__(self, other: Any) -> "Series":
         other = series(other)
@@ -63,7 +63,7 @@ class Series:
         return self._with(other, [self.known(i) + other.known(i) for i in range(count)])
 
     def __neg__(self) -> "Series":
-        return Series([-c for c in self.coefficients], self.order, self.whole)
+        return Series([-c for c in self.coefficients], self.order, self.polynomial)
 
     def __sub__(self, other: Any) -> "Series":
         return self + -series(other)
@@ -106,7 +106,7 @@ class Series:
             if c != 0:
                 return 1 if c > 0 else -1
         else:
-            if self.whole:
+            if self.polynomial:
                 return 0
         raise UndecidedError
 
@@ -151,7 +151,7 @@ def divide(x: Any, y: Any) -> Series:
         for j in range(1, min(i, len(below.coefficients) - 1) + 1):
             rest = rest - quotient[i - j] * below.coefficients[j]
         quotient.append(MIXED.divide(rest, first))
-    return Series(quotient, order, whole=False)
+    return Series(quotient, order, polynomial=False)
 
 
 def _function(name: str) -> Callable[..., Series]:
@@ -161,7 +161,7 @@ def _function(name: str) -> Callable[..., Series]:
     def apply(*args: Any) -> Series:
         u = [series(arg) for arg in args]
         value = MIXED.functions[name](*(v.coefficients[0] for v in u))
-        if all(len(v.coefficients) == 1 and v.whole for v in u):
+        if all(len(v.coefficients) == 1 and v.polynomial for v in u):
             return Series([value])
         exponent = u[-1].coefficients[0]
         if name == "pow" and len(u[1].coefficients) == 1 and proved(exponent) and exponent.denominator == 1:
@@ -170,15 +170,15 @@ def _function(name: str) -> Callable[..., Series]:
         found = [value]
         for k in range(1, order + 1):
             operands = [v.cut(k - 1) for v in u]
-            places = (*operands, *(None,) * (len(OPERANDS) - len(operands)), Series(found, k - 1, whole=False))
+            places = (*operands, *(None,) * (len(OPERANDS) - len(operands)), Series(found, k - 1, polynomial=False))
             total: Any = mixed(0)
             for i in range(partials):
                 if len(u[i].coefficients) > 1:
                     slope = series(partial(name, i, SERIES)(*places))
-                    moved = Series([j * c for j, c in enumerate(u[i].coefficients)][1:], k - 1, whole=False)
+                    moved = Series([j * c for j, c in enumerate(u[i].coefficients)][1:], k - 1, polynomial=False)
                     total = total + (slope * moved).known(k - 1)
             found.append(total / k)
-        return Series(found, order, whole=False)
+        return Series(found, order, polynomial=False)
 
     return apply
 
@@ -234,7 +234,7 @@ class SeriesInterpreter(Interpreter):
             execution.values[r] = (
                 moved
                 if value is moved.coefficients[0]
-                else Series([value, *moved.coefficients[1:]], moved.order, moved.whole)
+                else Series([value, *moved.coefficients[1:]], moved.order, moved.polynomial)
             )
 
 

@@ -124,7 +124,7 @@ def selection_operator(
                 f"{number} branch assignments, over the limit of {limit}; use closure='local', or limit="
             )
     each = [_local(objective, i, at, term, tol, limit) for i, term in enumerate(every)]
-    if not all(whole for _, whole in each):
+    if not all(agree for _, agree in each):
         check_jumps(every, at, limit)
     total = combine([entries for entries, _ in each], limit)
     if closure == "full":
@@ -249,30 +249,30 @@ def _local(objective: Objective, sample: int, x: Array, term: Term, tol: float, 
     The program is run on under each decision. Decisions with different values are followed one by one, and decisions
     with equal values together. Combinations under which the term has another value are left out.
     """
-    beside = term.anchored
-    allowed = {k: branches.options(beside, k, term.run, limit) for k in term.tied}
+    interpreter = term.anchored
+    allowed = {k: branches.options(interpreter, k, term.run, limit) for k in term.tied}
     counts = [len(decisions) for decisions in allowed.values()]
     if prod(counts) > limit:
         raise ProgramError(
             f"{format_product(counts)} branch assignments agree locally, over the limit of {limit}; use limit="
         )
     entries: list[tuple[Assignment, Array]] = []
-    whole, total = True, 0
+    agree, total = True, 0
     for run, options in _followed(term, limit):
         total += prod(map(len, options.values()))
         if total > limit:
             raise ProgramError(f"over {limit} branch assignments agree locally, the limit; use limit=")
         outputs = objective.outputs(run)
         if not (term.agrees(run) or (np.abs(outputs - term.outputs) <= tol).all()):
-            whole = False
+            agree = False
             continue
         counts = [len(decisions) for decisions in options.values()]
         picks = np.array(list(product(*map(range, counts))), np.int64).reshape(prod(counts), len(options))
         for block in np.array_split(picks, len(picks) // 1024 + 1):
-            for pick, jacobian in zip(block, jacobians(beside, run, options, block), strict=True):
+            for pick, jacobian in zip(block, jacobians(interpreter, run, options, block), strict=True):
                 choices = {k: options[k][i] for k, i in zip(options, pick, strict=True)}
                 entries.append((named(objective, sample, choices), jacobian))
-    return distinct(entries), whole
+    return distinct(entries), agree
 
 
 def _followed(term: Term, limit: int) -> Iterator[tuple[Execution, dict[int, list[Any]]]]:

@@ -248,7 +248,7 @@ def _curves(region: Region, wall: Region, p: int, rng: np.random.Generator) -> I
 
 def _along(polynomial: Polynomial, curve: list[list[Any]]) -> Series:
     """Return a polynomial along a curve."""
-    t = [Series([Fraction(0), *moves], ORDER - 1, whole=False) for moves in curve]
+    t = [Series([Fraction(0), *moves], ORDER - 1, polynomial=False) for moves in curve]
     return series(polynomial_at(polynomial, t, SERIES))
 
 
@@ -283,7 +283,7 @@ def _inverse(matrix: list[list[Fraction]]) -> list[list[Fraction]]:
 def _differ(term: Term, region: Region, wall: Region, curve: list[list[Any]]) -> bool:
     """Tell whether the values of a region and of its wall differ along a curve on the wall, by more than rounding."""
     along = SeriesInterpreter(term.tape, term.run, term.bounds)
-    start = [Series([Fraction(v), *moves], ORDER - 1, whole=False) for v, moves in zip(term.x, curve, strict=True)]
+    start = [Series([Fraction(v), *moves], ORDER - 1, polynomial=False) for v, moves in zip(term.x, curve, strict=True)]
     try:
         runs = [along.run(start, term.row, side.runs[-1].decisions) for side in (region, wall)]
     except (UndecidedError, OverflowError, ZeroDivisionError):
