@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from simsa.engines import Draws, Engine, Exact, Reference, cheapest
 from simsa.ensemble.cost import work
-from simsa.ensemble.drive import observed
+from simsa.ensemble.drive import completed
 from simsa.ensemble.plan import Plan, plan, rational
 from simsa.ensemble.resolve import Resolved, resolve
 from simsa.errors import RecordsError
@@ -237,8 +237,7 @@ def drawing(made: Plan) -> Draws:
 
 def _run(made: Plan, cell: Cell, trajectory: int) -> Mapping[str, NDArray[Any]]:
     """Return the records of one trajectory."""
-    found = _engine(made, cell).run(made.task(cell), c=cell.scale, first=trajectory, count=1)
-    return {**found, **observed(made, found["snapshots"])} if made.descent.snapshots and made.observables else found
+    return completed(made, _engine(made, cell).run(made.task(cell), c=cell.scale, first=trajectory, count=1))
 
 
 def _engine(made: Plan, cell: Cell) -> Engine:
