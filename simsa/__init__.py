@@ -103,9 +103,22 @@ __all__ = [
 
 
 def open_records(path: str | Path) -> "xarray.Dataset":
-    """Open the records of a sweep: a variable for each field, by (cell, trajectory).
+    """Open the records of a sweep.
 
-    path: the folder of the run. Raises RecordsError if there are no records.
+    Parameters
+    ----------
+    path
+        The folder of the run.
+
+    Returns
+    -------
+    xarray.Dataset
+        A variable for each field, with the dimensions cell and trajectory.
+
+    Raises
+    ------
+    RecordsError
+        If there are no records in the folder, or if they are damaged.
     """
     from simsa.records import read
 
@@ -113,7 +126,29 @@ def open_records(path: str | Path) -> "xarray.Dataset":
 
 
 def replay(results: str | Path, cell: int, trajectory: int, first: int = 0, last: int | None = None) -> "Replay":
-    """Return one trajectory of a sweep, to be walked again step by step: see `simsa.ensemble.replay.replay`."""
+    """Return one trajectory of a sweep, which can be computed again step by step.
+
+    Parameters
+    ----------
+    results
+        The folder of the run.
+    cell
+        The number of the cell in the records.
+    trajectory
+        The number of the trajectory in the cell.
+    first, last
+        The steps first <= k < last; to the end if `last` is left out.
+
+    Returns
+    -------
+    simsa.ensemble.replay.Replay
+        Iterating over it yields the steps.
+
+    Raises
+    ------
+    RecordsError
+        If there is no such trajectory or step, or if the scenario, its data or its program have changed since.
+    """
     from simsa.ensemble.replay import replay
 
     return replay(results, cell, trajectory, first, last)

@@ -31,6 +31,9 @@ class RecordsError(SimsaError):
 
 
 def known(what: str, name: object, names: Collection[str]) -> None:
-    """Raise SimsaError if a name is none of a closed set: nothing unknown falls into a default."""
+    """Raise SimsaError, with what was expected, unless a name is in a closed set.
+
+    what: the kind of name, for the message. name: the name. names: the closed set.
+    """
     if name not in names:
         raise SimsaError(f"unknown {what} {name!r}; expected one of {', '.join(map(repr, names))}")

@@ -1,4 +1,4 @@
-"""What the analysis is asked about a run, besides what its records say: J, the minibatches, and the known answers."""
+"""What the analysis needs besides the records, made from a scenario: J, the minibatches, and the known answers."""
 
 from collections.abc import Sequence
 
@@ -15,14 +15,14 @@ from simsa.scenario import Scenario
 from simsa.scenario.model import rational
 
 MOST_MINIBATCHES = 255
-"""Minibatches beyond which they are not listed one by one: all subsets of eight samples."""
+"""Most minibatches that are listed one by one: as many as the nonempty subsets of eight samples."""
 
 STARTS = 256
-"""Initial points whose bounding box stands for where runs begin."""
+"""Most initial points whose bounding box is taken as the box around x_0."""
 
 
 def subject(found: Resolved, made: Plan) -> analysis.Subject:
-    """Return what the analysis asks about besides the records: J under each convention, and the minibatches drawn.
+    """Return what the analysis needs to know of a run besides its records.
 
     found: the scenario with all that it names. made: its plan, from which the records were made.
     """
@@ -37,7 +37,7 @@ def subject(found: Resolved, made: Plan) -> analysis.Subject:
         return draws.streamed(descent, cells[cell].scale, trajectory, step)
 
     def points(cell: int, trajectory: int) -> NDArray[np.float64]:
-        return path(made, cells[cell], trajectory, looked_at(descent.steps))
+        return path(made, cells[cell], trajectory, path_steps(descent.steps))
 
     count = min(STARTS, made.layout.trajectories)
     starts = draws.initial_points(descent, cells[0].scale, 0, count, made.layout.parameters)
@@ -54,8 +54,8 @@ def subject(found: Resolved, made: Plan) -> analysis.Subject:
     )
 
 
-def looked_at(steps: int) -> NDArray[np.int64]:
-    """Return at which steps a trajectory that is drawn is looked at: the first hundred, and then ever more rarely.
+def path_steps(steps: int) -> NDArray[np.int64]:
+    """Return the steps at which the path of a trajectory is drawn: the first hundred, then at growing distances.
 
     steps: how many steps the run has, at least 0. The numbers ascend from 0 to `steps`.
     """
@@ -66,13 +66,13 @@ def looked_at(steps: int) -> NDArray[np.int64]:
 def drawable(descent: Descent, n: int) -> list[tuple[int, ...]] | None:
     """Return every minibatch that can be drawn from n samples, or None if there are more than MOST_MINIBATCHES.
 
-    descent: names the law of minibatches and their size.
+    descent: has the law of minibatches and their size. n: at least 1.
     """
     return descent.batches.every(n, descent.size, descent.replace, MOST_MINIBATCHES)
 
 
 def claims(scenario: Scenario) -> list[analysis.Claim]:
-    """Return the known answers of a scenario, its `[[claim]]` tables in their order, as the analysis tests them."""
+    """Return the known answers of a scenario: its `[[claim]]` tables, in their order."""
     return [
         analysis.Claim(
             event=said.event,

@@ -2,15 +2,17 @@
 
 import os
 import signal
-from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-pytest.register_assert_rewrite("tests.support")
+pytest.register_assert_rewrite("tests.support.runs")
 
-# The first call of a kernel compiles it, which no deadline should count.
-settings.register_profile("simsa", deadline=None, print_blob=True)
+# The same examples in every run, as many as a test says. The first call of a kernel compiles it, which no deadline and
+# no health check should count.
+settings.register_profile(
+    "simsa", derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+)
 settings.load_profile("simsa")
 
 
@@ -38,6 +40,6 @@ def programs(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def scenarios(pytestconfig: pytest.Config) -> Path:
-    """Return the folder of the scenarios that come with simsa."""
-    return pytestconfig.rootpath / "scenarios"
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a run draw nothing: its figures take longer than a small run."""
+    monkeypatch.setattr("simsa.plots.save_all", lambda summary, folder: [])

@@ -1,4 +1,4 @@
-"""What the records say: counts, exact intervals, curves, and the summary of a run; pure functions."""
+"""From records to counts, exact intervals, curves, verdicts and the summary of a run, by pure functions."""
 
 from simsa.analysis.claims import Claim
 from simsa.analysis.estimates import (

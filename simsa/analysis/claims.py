@@ -1,4 +1,4 @@
-"""Known answers, tested on the records: which of them hold, at one level for all of them together."""
+"""Test the known answers of a scenario on the records, all together at one level."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +10,10 @@ from simsa.vocabulary import Event, PointKind
 
 @dataclass(frozen=True)
 class Claim:
-    """A known answer: `event` has `probability` in the cells that c, convention and precision name (None: in all).
+    """A known answer: the claim that `event` has `probability` in some cells.
 
-    probability_text: the probability as it was written, "1/7". text: where it comes from.
+    probability_text: the probability as it was written, such as "1/7". text: why the claim is true. c, convention,
+    precision: of the cells that the claim is about; None if it is about all of them.
     """
 
     event: str
@@ -39,12 +40,16 @@ def evaluate(
 ) -> list[dict[str, Any]]:
     """Return an entry for each claim and each cell that it is about.
 
-    cells: c, convention and precision of each cell. tallies: of each cell, what was counted, by event; None where
-    that could not be done. With m entries to test, `low` and `high` are the exact two-sided interval at level
-    1 - (1 - level)/m: with probability at least `level`, all m hold at once. `p_value` is of the exact two-sided
-    test, `adjusted` Holm's; `holds` is whether it is above 1 - level. With probability at least `level` no true claim
-    is rejected, and a claim that holds lies in its interval. An entry is None in `holds` if there was nothing to
-    test; one whose event is unknown of some trajectories has no estimate, and is rejected only if they do not matter.
+    claims: to be tested. cells: the summary of each cell, of which c, convention and precision are used, and why
+    nothing was classified. tallies: of each cell, the tally of each event by its name; None where it was not computed.
+    level: in (0, 1).
+
+    With m entries to test, `low` and `high` are the exact two-sided interval at level 1 - (1 - level)/m: with
+    probability at least `level`, all m hold at once. `p_value` is of the exact two-sided test, `adjusted` is Holm's,
+    and `holds` tells whether the latter is above 1 - level. With probability at least `level` no true claim is
+    rejected, and a claim that holds lies in its interval. `holds` is None if there was nothing to test, and `method`
+    then has the reason. If the event is unknown for some trajectories, there is no estimate, and the claim is rejected
+    only if it would be whatever these trajectories did.
     Raises SimsaError for an event that is neither an `Event` nor counted.
     """
     entries: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""Whether each f_i is continuous, as Definition 3 demands: tested where AD depended on a tie, and where runs begin."""
+"""Test whether each f_i is continuous, as Definition 3 demands, where AD depended on a tie, and where runs begin."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,20 +13,23 @@ from simsa.records.status import Status
 from simsa.vocabulary import Met
 
 POINTS, OF_A_CELL = 20, 3
-"""Points of a run, and of each cell, that are tested: the first that differ in point, minibatch or convention."""
+"""Most points of a run, and of each cell, that are tested: the first with distinct point, minibatch or convention."""
 
 SEGMENTS, ROWS = 4, 8
-"""Segments of the box around x_0 on which jumps are looked for, and samples whose f_i are."""
+"""Segments of the box around x_0 on which jumps are sought, and most samples i whose f_i are tested there."""
 
 EXECUTIONS = 200
-"""Executions of each term that a point or segment costs, roughly."""
+"""Executions of each f_i that a point or a segment costs, roughly."""
 
 Question = tuple[str, tuple[Any, ...], bytes]
 """The label of the convention, the minibatch as `Subject.drawn` returns it, and a point."""
 
 
 def sensitive(cell: Mapping[str, Any], index: int, subject: Subject) -> list[Question]:
-    """Return some points of a cell at which AD depended on a tie, each with the minibatch of that step."""
+    """Return some points of a cell at which AD depended on a tie, each with the minibatch of that step.
+
+    cell: its records. index: its number. subject: has the minibatches. The list is empty if points were not recorded.
+    """
     if "sensitive_point" not in cell:
         return []
     first, label = np.asarray(cell["sensitive_first"]), str(np.asarray(cell["convention"]))
@@ -41,10 +44,12 @@ def sensitive(cell: Mapping[str, Any], index: int, subject: Subject) -> list[Que
 
 
 def tested(subject: Subject | None, questions: list[Question]) -> tuple[Met, str]:
-    """Return how the hypothesis that each f_i is continuous is met, and why, in a sentence that stands on its own.
+    """Return how the hypothesis that each f_i is continuous is met, and why, in words.
 
-    It is known if each selection is a continuous row of the table. Else `calculus.continuity_at` tests it at the points
-    of `questions` and close to them, and `calculus.check_continuity` on segments of the box around x_0.
+    It is met if each selection of the program is a continuous row of the table. Otherwise `calculus.continuity_at`
+    tests it at the points of `questions` and close to them, and `calculus.check_continuity` on segments of the box
+    around x_0. A jump breaks the hypothesis; without one it is open. subject: None if only the records are known; then
+    it is open.
     """
     if subject is None:
         return Met.OPEN, "not tested: only the records were read"
@@ -66,19 +71,19 @@ def tested(subject: Subject | None, questions: list[Question]) -> tuple[Met, str
         try:
             found = calculus.continuity_at(f, [np.frombuffer(point)])
         except ProgramError:
-            continue  # not finite there
+            continue  # f is not finite at this point
         points, ties = points + 1, ties + found.ties
         if found.counterexample is not None:
-            return Met.NOT_MET, _said(found.counterexample)
+            return Met.NOT_MET, _in_words(found.counterexample)
     found = calculus.check_continuity(whole.minibatch(range(rows)), subject.box, samples=SEGMENTS)
     if found.counterexample is not None:
-        return Met.NOT_MET, _said(found.counterexample)
+        return Met.NOT_MET, _in_words(found.counterexample)
     where = f"{points} points where AD depended on a tie, and in the box around x_0"
     return Met.OPEN, f"tested, not proved: no jump at {ties + found.ties} ties, at {where}"
 
 
-def _said(found: calculus.Counterexample) -> str:
-    """Return a counterexample in words."""
+def _in_words(found: calculus.Counterexample) -> str:
+    """Return in words where a function jumps, and by how much."""
     values = ", ".join(f"{v:.6g}" for v in found.values)
     at = ", ".join(f"{v:.6g}" for v in found.point[:6]) + (", ..." if len(found.point) > 6 else "")
     return f"it jumps by {found.jump:.6g} at x = ({at}): on one side, there, and on the other side it is {values}"

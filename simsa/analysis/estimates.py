@@ -1,4 +1,4 @@
-"""Estimates from the records of one cell: counts, curves and shares.
+"""Estimates from the records of one cell: counts, curves and quantiles.
 
 Every function takes the records of a single cell, arrays by their names (as in `records.read.cells`, or
 `records.isel(cell=i)` of an xarray Dataset), and leaves out the trajectories that have not been run.
@@ -19,14 +19,14 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Quantiles of J along the run."""
 
 EPSILONS = tuple(10.0**e for e in range(-16, 1))
-"""Distances to a tie for which `margins` counts; 1e-16 is about the spacing of float64 below 1."""
+"""Distances to a tie at which `margins` counts; 1e-16 is about the spacing of float64 numbers below 1."""
 
 SETTLED = 1e-3
 """Largest |gradient|_inf of the last minibatch for a final point to count as settled."""
 
 POINTS, FEW_POINTS = 200, 40
-"""Most points of a first-passage curve, as more cannot be seen in a figure; and of one from a sample, as each of its
-intervals takes some milliseconds."""
+"""Most points of a first-passage curve, as more cannot be seen in a figure; and fewer if only a sample was classified,
+because each interval then takes some milliseconds."""
 
 
 def _values(cell: Mapping[str, Any], name: str) -> NDArray[Any]:
@@ -37,16 +37,17 @@ def _values(cell: Mapping[str, Any], name: str) -> NDArray[Any]:
 
 
 def counts(cell: Mapping[str, Any]) -> dict[str, int]:
-    """Return how many trajectories were run, tied, were sensitive, left the ball, met a NaN, or were too long.
+    """Return how many trajectories were run, and how many were tied, sensitive, unbounded, not finite, too long.
 
     tied: at least one guard was exactly zero in a step. sensitive: in one of these steps the minibatch's gradient
-    depends on how its ties are decided. Only such a trajectory can have landed on Sing or C of a minibatch: whether it
-    has is for `Landings` to say. too_long: an exact trajectory stopped because its numbers had too many bits; what it
-    would have met later is not known. Raises RecordsError for a status that is none.
+    depends on how its ties are decided. Only a sensitive trajectory can have landed on Sing or C of a minibatch;
+    `Landings` has whether it did. unbounded: it left the ball. not_finite: it met a NaN or an infinity. too_long: an
+    exact trajectory stopped because its numbers had too many bits; what it would have met later is not known. Raises
+    RecordsError for an unknown status.
     """
     status = _values(cell, "status")
     for number in np.unique(status).tolist():
-        Status(number)  # refuses what is none
+        Status(number)  # raises RecordsError if it is unknown
     return {
         "trajectories": int(status.size),
         "tied": int(np.count_nonzero(_values(cell, "tie_first") >= 0)),
@@ -57,29 +58,32 @@ def counts(cell: Mapping[str, Any]) -> dict[str, int]:
     }
 
 
-def still(cell: Mapping[str, Any], tolerance: float = SETTLED) -> NDArray[np.bool_]:
-    """Tell which trajectories ended, and moved no parameter by more than tolerance c alpha_K in their last step."""
+def settled(cell: Mapping[str, Any], tolerance: float = SETTLED) -> NDArray[np.bool_]:
+    """Tell which trajectories ended, and moved no parameter by more than tolerance c alpha_K in their last step.
+
+    The result has shape (trajectories,).
+    """
     with np.errstate(invalid="ignore"):
-        settled: NDArray[np.bool_] = np.asarray(cell["movement"]) <= tolerance * float(cell["last_step_size"])
+        moved_little: NDArray[np.bool_] = np.asarray(cell["movement"]) <= tolerance * float(cell["last_step_size"])
     ended: NDArray[np.bool_] = np.asarray(cell["status"]) == Status.FINISHED
-    return settled & ended
+    return moved_little & ended
 
 
 def final_states(cell: Mapping[str, Any], tolerance: float = SETTLED) -> dict[str, int]:
-    """Return what the final points are, as far as one step can tell.
+    """Return how many runs ended in each of five ways, judged by their last step alone.
 
     settled: the run ended, and its last step moved no parameter by more than `tolerance` times the last step
-    size c alpha_k, so that no entry of its last minibatch gradient exceeded `tolerance`. moving: it ended and
+    size c alpha_K, so that no entry of its last minibatch gradient exceeded `tolerance`. moving: it ended and
     moved more. unbounded: it left the ball and was stopped. not_finite: it met a NaN or an infinity. too_long: an exact
     run whose numbers had too many bits. The five are exclusive and cover every run.
 
-    A settled point need not be critical (its last minibatch may be kind), nor a moving one far from a
-    critical point (minibatches may disagree there).
+    A settled point need not be critical: the gradient of the last minibatch may vanish where that of J does not. A
+    moving one may be close to a critical point, where the gradients of minibatches differ.
     """
-    status, settled = np.asarray(cell["status"]), still(cell, tolerance)
+    status, at_rest = np.asarray(cell["status"]), settled(cell, tolerance)
     return {
-        "settled": int(np.count_nonzero(settled)),
-        "moving": int(np.count_nonzero((status == Status.FINISHED) & ~settled)),
+        "settled": int(np.count_nonzero(at_rest)),
+        "moving": int(np.count_nonzero((status == Status.FINISHED) & ~at_rest)),
         "unbounded": int(np.count_nonzero(status == Status.UNBOUNDED)),
         "not_finite": int(np.count_nonzero(status == Status.NOT_FINITE)),
         "too_long": int(np.count_nonzero(status == Status.TOO_LONG)),
@@ -88,9 +92,10 @@ def final_states(cell: Mapping[str, Any], tolerance: float = SETTLED) -> dict[st
 
 @dataclass(frozen=True)
 class Curve:
-    """P(landed by step k), with pointwise exact intervals; arrays of equal length, `step` increasing.
+    """P(landed by step k), with pointwise exact intervals. All arrays have the same length; `step` increases.
 
-    landed: of those that were examined. The estimate is nan where there is nothing to estimate it from.
+    landed: how many of the examined trajectories had landed. estimate: nan where there is none. low, high: the interval
+    at each step. method: how it was computed.
     """
 
     step: NDArray[np.int64]
@@ -104,9 +109,13 @@ class Curve:
 def first_passage(landings: Landings, steps: int, level: float = LEVEL, points: int | None = None) -> Curve:
     """Return the estimated distribution function of the first landing, k -> P(landed by step k).
 
-    The curve is constant between the steps that it lists: 0, steps - 1, and the first sensitive steps of those that
-    have landed or may have, or `points` of them at equal shares. Intervals are those of `Tally`, pointwise: not a band
-    for the whole curve. A run that stopped early counts as not landed after that.
+    landings: of a cell. steps: of each run. level: confidence of each interval, in (0, 1). points: most steps that are
+    listed besides the ends; POINTS or FEW_POINTS if it is None.
+
+    The curve is constant between the steps that it lists: 0, steps - 1, and the first sensitive steps of the
+    trajectories that landed or may have landed, or `points` of these steps at equal shares of the trajectories.
+    Intervals are those of `Tally`, pointwise: they are no band for the whole curve. A run that stopped early does not
+    land after that.
     """
     whole = landings.tally()
     if points is None:
@@ -127,11 +136,13 @@ def first_passage(landings: Landings, steps: int, level: float = LEVEL, points: 
 def objective_quantiles(
     cell: Mapping[str, Any], trajectories: int, quantiles: tuple[float, ...] = QUANTILES
 ) -> tuple[NDArray[np.float64], int]:
-    """Return quantiles of J at the checkpoints, shape (quantiles, checkpoints), and of how many trajectories.
+    """Return quantiles of J at the checkpoints, shape (quantiles, checkpoints), and the number of trajectories in them.
 
-    trajectories: J was evaluated for the first so many. One that stopped (unbounded, not finite) counts as J
-    = inf from then on: leaving it out would show only the survivors. Quantiles are of the sample itself (no
-    interpolation); nan if there is no trajectory.
+    cell: its records. trajectories: how many of the first trajectories J was evaluated for. quantiles: in [0, 1].
+
+    For a trajectory that stopped (unbounded, not finite) J counts as inf from then on: without it, the quantiles would
+    be those of the trajectories that remain. Quantiles are values of the sample, without interpolation; nan if there is
+    no trajectory.
     """
     run = np.asarray(cell["status"])[:trajectories] != Status.NOT_RUN
     objective = np.asarray(cell["objective"])[:trajectories][run]
@@ -144,9 +155,10 @@ def objective_quantiles(
 def observables(cell: Mapping[str, Any], level: float = LEVEL) -> dict[str, dict[str, Any]]:
     """Return, for each observable of the scenario, its quantiles at the checkpoints, the hits, and the hitting times.
 
-    step, quantiles: as for J; a trajectory that stopped counts as inf from then on. hit, only if the scenario has a
-    `hit_below`: below, how many of the trajectories have hit, the probability with its interval, and quantiles of the
-    hitting time, inf for a trajectory that did not hit. A hit is seen at checkpoints alone: the time is an upper bound.
+    The entries `step` and `quantiles` are as for J: a trajectory that stopped counts as inf from then on. The entry
+    `hit`, which is there if the scenario has a `hit_below` for the observable, has this level as `below`, how many
+    trajectories hit it, the probability with its interval, and quantiles of the hitting time, which is inf for a
+    trajectory without a hit. Hits are detected at checkpoints only, so the recorded time is an upper bound.
     """
     found: dict[str, dict[str, Any]] = {}
     if "observe" not in cell:
@@ -180,10 +192,10 @@ def _quantiles(values: NDArray[np.float64]) -> dict[str, Any]:
 
 
 def margins(cell: Mapping[str, Any], epsilons: tuple[float, ...] = EPSILONS) -> NDArray[np.int64]:
-    """Return how many trajectories have come within each epsilon of a tie: min_k |guard| <= epsilon.
+    """Return how many trajectories came within each epsilon of a tie, min_k |guard| <= epsilon; shape (epsilons,).
 
-    The slope of the share against epsilon, on logarithmic axes, estimates the codimension of what was
-    approached. A trajectory that met a NaN guard only has no margin, and counts as never near.
+    The slope of their share against epsilon, on logarithmic axes, estimates the codimension of what was approached. A
+    trajectory whose guards were all NaN has no margin, and is not counted at any epsilon.
     """
     margin = _values(cell, "margin")
     with np.errstate(invalid="ignore"):

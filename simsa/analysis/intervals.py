@@ -23,10 +23,10 @@ NO_TRIALS = "no trials"
 class Interval:
     """An estimate of a probability with its limits; the estimate is None if there is nothing to estimate it from.
 
-    low, high: two-sided. bound: one-sided, from above; after no hit it is 1 - d^(1/n), d = 1 - level. Each of the two
-    is computed by one rule whatever was seen, so the pair (low, high) covers with probability at least `level`, and so
-    does `bound`; both together with at least 1 - 3d/2, and so does who looks at `bound` after no hit and at the pair
-    after some.
+    low, high: two-sided. bound: one-sided, from above; after no hit it is 1 - d^(1/n), d = 1 - level. level: in (0, 1).
+    method: how they were computed. Neither rule depends on what was seen, so the pair (low, high) covers the
+    probability with at least `level`, and so does `bound`. Both together cover with at least 1 - 3d/2, and this is also
+    the level of a reader who uses `bound` after no hit and the pair otherwise.
     """
 
     estimate: float | None
@@ -43,9 +43,9 @@ def clopper_pearson(
     """Return the two-sided exact interval (Clopper and Pearson, Biometrika 26, 1934).
 
     low is the a/2 quantile of Beta(k, n - k + 1), high the 1 - a/2 quantile of Beta(k + 1, n - k), a = 1 -
-    level; low is 0 for k = 0, high is 1 for k = n. hits, trials: integers, 0 <= k <= n, any shapes that
-    broadcast. It covers with probability at least `level`, whatever the true value. Raises ValueError for
-    impossible counts or levels.
+    level; low is 0 for k = 0, high is 1 for k = n. hits, trials: k and n, integers, 0 <= k <= n, of any shapes that
+    broadcast. level: in (0, 1). It covers with probability at least `level`, whatever the true value. Raises ValueError
+    for other counts or levels.
 
     >>> low, high = clopper_pearson(5, 10)
     >>> round(float(low), 4), round(float(high), 4)
@@ -65,8 +65,8 @@ def clopper_pearson(
 def upper_bound(trials: int, level: float = LEVEL, hits: int = 0) -> float:
     """Return the exact one-sided upper bound after k hits in n trials; after none it is 1 - d^(1/n), d = 1 - level.
 
-    It is the p at which k hits or fewer have probability d; without hits (1 - p)^n = d. For d = 0.05 that is close to
-    3/n. It covers with probability at least `level`, whatever the true value.
+    It is the p at which k hits or fewer have probability d; after no hit, (1 - p)^n = d, and for d = 0.05 p is close to
+    3/n. It covers with probability at least `level`, whatever the true value. trials: n. hits: k. level: in (0, 1).
 
     >>> round(upper_bound(1000), 6)
     0.002991
@@ -81,6 +81,8 @@ def upper_bound(trials: int, level: float = LEVEL, hits: int = 0) -> float:
 def interval(hits: int, trials: int, level: float = LEVEL) -> Interval:
     """Return the estimate k/n with its two-sided Clopper-Pearson interval and its one-sided upper bound.
 
+    hits: k. trials: n >= k. level: in (0, 1).
+
     >>> found = interval(0, 1000)
     >>> round(found.high, 6), round(found.bound, 6)
     (0.003682, 0.002991)
@@ -89,9 +91,9 @@ def interval(hits: int, trials: int, level: float = LEVEL) -> Interval:
 
 
 class Stratum(NamedTuple):
-    """A group of `size` trajectories, of which `examined` were drawn without replacement and looked at.
+    """A group of `size` trajectories, of which `examined` were drawn without replacement and examined.
 
-    hits: of those, how many had the event. unknown: of those, how many may have had it or not.
+    hits: how many of the examined had the event. unknown: for how many of the examined it is not known.
     """
 
     size: int
@@ -102,10 +104,10 @@ class Stratum(NamedTuple):
 
 @dataclass(frozen=True)
 class Tally:
-    """How often an event was found among `total` trajectories, when it had to be looked for.
+    """How often an event was found among `total` trajectories, if perhaps only some of them were examined.
 
-    strata: disjoint groups of trajectories. In the trajectories of no group it is known not to have happened. An event
-    that is recorded of every trajectory is one stratum with size = examined.
+    strata: disjoint groups of trajectories. A trajectory in no group is known not to have the event. For an event that
+    is recorded of every trajectory there is one stratum, with size = examined.
     """
 
     total: int
@@ -118,37 +120,38 @@ class Tally:
 
     @property
     def hits(self) -> int:
-        """Return how many trajectories were found to have the event."""
+        """Return how many examined trajectories had the event."""
         return sum(stratum.hits for stratum in self.strata)
 
     @property
     def unknown(self) -> int:
-        """Return of how many trajectories that were looked at it is not known."""
+        """Return for how many examined trajectories it is not known whether they had the event."""
         return sum(stratum.unknown for stratum in self.strata)
 
     @property
     def examined(self) -> bool:
-        """Tell whether some trajectories of every stratum were looked at."""
+        """Tell whether some trajectories of every stratum that has any were examined."""
         return all(stratum.examined or not stratum.size for stratum in self.strata)
 
     @property
     def complete(self) -> bool:
-        """Tell whether it is known of every trajectory."""
+        """Tell whether it is known for every trajectory whether it had the event."""
         return all(size == examined and not unknown for size, examined, _, unknown in self.strata)
 
     @property
     def estimate(self) -> float | None:
-        """Return the estimated probability; None if there is nothing to estimate it from, or some are unknown."""
+        """Return the estimated probability; None if nothing was examined, or if some of the examined are unknown."""
         if not self.total or not self.examined or self.unknown:
             return None
         return sum(s.size * s.hits / s.examined for s in self.strata if s.size) / self.total
 
     def interval(self, level: float = LEVEL) -> Interval:
-        """Return the estimate with limits that cover with probability at least `level`.
+        """Return the estimate with limits that cover the probability with at least `level`.
 
-        If it is known of all they are those of Clopper and Pearson. What is unknown counts as no hit for the lower
-        limit, and as a hit for the upper ones. If some strata are sampled, the number of hits in each is bounded by
-        exact hypergeometric limits, which share half of the error, and Clopper-Pearson at these has the other half.
+        If the event is known for every trajectory, the limits are those of Clopper and Pearson. Unknown trajectories
+        count as no hits for the lower limit, and as hits for the upper ones. If some strata are sampled, the number of
+        hits in each is bounded by exact hypergeometric limits, which share half of the error 1 - level; the limits of
+        Clopper and Pearson at these numbers have the other half.
         """
         if not self.total:
             return Interval(None, 0.0, 1.0, 1.0, level, NO_TRIALS)
@@ -162,7 +165,7 @@ class Tally:
         return Interval(self.estimate, float(low), float(high), bound, level, method)
 
     def p_value(self, probability: float) -> float:
-        """Return the smallest error at which the two-sided interval leaves the probability out: an exact test.
+        """Return the exact p-value: the smallest error at which the two-sided interval excludes the probability.
 
         For a complete tally it is min(1, 2 min(P(K <= k), P(K >= k))), K binomial with that probability.
         """
@@ -175,7 +178,7 @@ class Tally:
             at_least = float(betainc(k, n - k + 1, probability)) if k else 1.0
             at_most = float(betainc(n - k, k + 1, 1 - probability)) if k < n else 1.0
             return min(1.0, 2 * min(at_least, at_most))
-        inside, outside = 0.0, 1.0  # errors; the interval shrinks as the error grows
+        inside, outside = 0.0, 1.0  # errors at which the interval has the probability, and has not; bisected
         for _ in range(40):
             error = (inside + outside) / 2
             found = self.interval(1 - error)
@@ -184,12 +187,12 @@ class Tally:
 
 
 def _fewest_hits(stratum: Stratum, error: float) -> int:
-    """Return the exact one-sided lower limit of the hits in a stratum, given those among the examined."""
+    """Return the exact one-sided lower limit of the number of hits in a stratum, at level 1 - error."""
     return stratum.hits if stratum.examined == stratum.size else _fewest(*stratum[:3], error)
 
 
 def _most_hits(stratum: Stratum, error: float) -> int:
-    """Return the exact one-sided upper limit: so few misses are as many hits."""
+    """Return the exact one-sided upper limit of the number of hits: the size less the lower limit of the misses."""
     misses = stratum.examined - stratum.hits - stratum.unknown
     return stratum.size - (misses if stratum.examined == stratum.size else _fewest(*stratum[:2], misses, error))
 
@@ -215,7 +218,9 @@ def _fewest(size: int, examined: int, hits: int, error: float) -> int:
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
-    """Return Holm's adjusted p-values: if those not above d are rejected, no true claim is, with probability 1 - d.
+    """Return Holm's adjusted p-values, in the order given.
+
+    If the claims whose adjusted p-value is at most d are rejected, no true claim is, with probability 1 - d at least.
 
     The j-th smallest of m is multiplied by m - j + 1, and by no less than its predecessors. Valid whatever the
     dependence of the tests, and never less powerful than Bonferroni. Source: Holm, Scandinavian Journal of Statistics

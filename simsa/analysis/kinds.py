@@ -1,4 +1,4 @@
-"""What first sensitive points and final points are: classified one by one with the calculus, or a sample of them."""
+"""Classify first sensitive points and final points of trajectories with the calculus: all, or a random sample."""
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsa import calculus
-from simsa.analysis.estimates import SETTLED, still
+from simsa.analysis.estimates import SETTLED, settled
 from simsa.analysis.intervals import LEVEL, Stratum, Tally
 from simsa.analysis.landings import Landing, Landings
 from simsa.errors import ProgramError
@@ -18,46 +18,52 @@ from simsa.records.status import Status
 from simsa.vocabulary import PointKind, TieKind
 
 FINALS = (PointKind.CLARKE, PointKind.ARTIFICIAL, PointKind.NOT_SETTLED)
-"""What the last point of a run can be."""
+"""The kinds of the last point of a run that ended."""
 
 EFFORT = 4e6
-"""Operations of the reference interpreter that the classifications of a whole sweep may take: about two seconds."""
+"""Most operations of the reference interpreter for the classifications of a whole sweep: about two seconds."""
 
 DUAL = 40
-"""Operations for each operand: a classification at a tie evaluates some branches, in dual numbers too (measured)."""
+"""Operations for each operand of a tape in one classification at a tie, which evaluates some branches, also in dual
+numbers: a measured average."""
 
 GRADIENTS = 2e9
-"""Operands that the gradients around final points of a whole sweep may visit in the kernels: a few seconds."""
+"""Most operands that the kernels visit for the gradients near final points of a whole sweep: a few seconds."""
 
 HULLS = 3000
-"""Final points of a whole sweep for which the shortest vector in a hull of gradients is computed: a second or two."""
+"""Most final points of a whole sweep for which the shortest vector in a hull of gradients is computed: a second or
+two."""
 
 ASSIGNMENTS = 256
 """Branch assignments at one point beyond which its kind is left undecided."""
 
-KNOWN = 100_000
-"""Minibatches of a whole sweep that are drawn again to see whether equal questions are asked: a second or two."""
+REDRAWN = 100_000
+"""Most minibatches of a whole sweep that are drawn again to count the distinct pairs of point and minibatch: a second
+or two."""
 
 SHOWN, LEAST_SHOWN = 2000, 10
-"""Final points of a whole sweep, and at least so many of a cell, that are kept for the figure of them."""
+"""Most final points of a whole sweep that are kept for the figure of final points; and how many a cell has at least."""
 
-CLOUD = 200
-"""Gradients around a final point, besides 2 (p + 1): with 20, half of the runs to a kink of thin pieces were not
-seen to be near it (scenarios/sort_loss.toml)."""
+SAMPLED = 200
+"""Gradients that are sampled near a final point, besides 2 (p + 1). With 20, half of the runs that approach a kink
+between thin pieces were taken for not converged (scenarios/sort_loss.toml)."""
 
 CHUNK = 2**22
-"""Numbers of a batch of gradients."""
+"""Most numbers in a batch of gradients: it bounds the memory."""
 
 
 @dataclass(eq=False)
 class Subject:
-    """What the records do not hold: the functions that were minimised, and what was drawn.
+    """What the analysis needs to know of a run besides its records: the functions that were minimised, and the draws.
 
-    objectives: J by the label of the tie convention. minibatch: (cell, trajectory, step) -> the samples of I_k.
-    alpha: shape (steps,). minibatches: every I that can be drawn, as index tuples, or None if there are too many.
-    box: (low, high), each of shape (p,), around where runs begin. path: (cell, trajectory) -> points of the trajectory,
-    shape (., p), from x_0 to the end. classify: at most so many questions about sensitive points, and so many
-    about final points, of a cell are asked. sgd: whether steps are those of recursion (8).
+    objectives: J by the label of the tie convention. minibatch: the function (cell, trajectory, step) -> row numbers of
+    the minibatch I_k. alpha: the step sizes alpha_k, shape (steps,). minibatches: every I that can be drawn, as tuples
+    of row numbers, or None if there are too many to list. box: (low, high), each of shape (p,), corners of a box that
+    holds the initial points. classify: the most sensitive points, and the most final points, of a cell that are
+    classified; points that are equal, with equal minibatches, count once. fresh: if samples are streamed, the function
+    (cell, trajectory, step) -> samples of that minibatch, shape (size, d); otherwise None. path: the function (cell,
+    trajectory) -> some points of the trajectory, shape (., p), from x_0 to its end; None if there is no plan. sgd:
+    whether steps are those of recursion (8).
     """
 
     objectives: Mapping[str, calculus.Objective]
@@ -72,13 +78,16 @@ class Subject:
     _ties: dict[Any, tuple[TieKind, bool]] = field(default_factory=dict)
 
     def objective(self, cell: Mapping[str, Any]) -> calculus.Objective:
-        """Return J of a cell, with the samples as its format holds them."""
+        """Return J of a cell, with the samples rounded to the precision of the cell."""
         whole = self.objectives[str(np.asarray(cell["convention"]))]
         rows = _held(whole.rows, cell)
         return whole if rows is whole.rows else calculus.objective(whole.program, rows)
 
     def drawn(self, cell: Mapping[str, Any], index: int, trajectory: int, step: int) -> tuple[Any, ...]:
-        """Return the minibatch of a step: numbers of rows; or, if streamed, the samples as the cell holds them."""
+        """Return the minibatch of a step as row numbers; if samples are streamed, as the samples of the cell.
+
+        cell: its records. index: its number. trajectory, step: which minibatch.
+        """
         if self.fresh is None:
             return tuple(self.minibatch(index, trajectory, step))
         return tuple(map(tuple, _held(self.fresh(index, trajectory, step), cell).tolist()))
@@ -86,9 +95,10 @@ class Subject:
     def tie(
         self, objective: calculus.Objective, key: Hashable, minibatch: tuple[Any, ...], point: bytes
     ) -> tuple[TieKind, bool]:
-        """Return the kind of the tie of f_I, and whether it is certified. Equal questions are asked once.
+        """Return the kind of the tie of f_I at a point, and whether it is certified. Results are kept.
 
-        key: of the objective. minibatch: as `drawn` returns it.
+        objective: J of the cell. key: names the objective among those of the run. minibatch: I, as `drawn` returns it.
+        point: the bytes of x in float64.
         """
         question = (key, minibatch, point)
         if question not in self._ties:
@@ -98,13 +108,13 @@ class Subject:
                 )
                 found = calculus.classify(mean, np.frombuffer(point), limit=ASSIGNMENTS)
                 self._ties[question] = (found.tie or TieKind.ROUNDING, found.certified)
-            except ProgramError:  # more branches meet here than are looked at, or the function is not of the kind
+            except ProgramError:  # more branches meet here than ASSIGNMENTS, or f_I cannot be classified
                 self._ties[question] = (TieKind.UNDECIDED, False)
         return self._ties[question]
 
 
 def _held(rows: NDArray[np.float64], cell: Mapping[str, Any]) -> NDArray[np.float64]:
-    """Return samples as the format of a cell holds them, in float64."""
+    """Return samples rounded to the precision of a cell, in float64, shape (n, d)."""
     return recorded(_precision(cell)).rounded(rows)
 
 
@@ -116,45 +126,51 @@ def _precision(cell: Mapping[str, Any]) -> str:
 def tie_kinds(
     cell: Mapping[str, Any], index: int, subject: Subject | None, cells: int, level: float = LEVEL
 ) -> tuple[dict[str, Any], Landings]:
-    """Return what the first sensitive points of a cell are for f_I, I the minibatch of that step, and who landed.
+    """Return what the first sensitive points of a cell are for f_I, I the minibatch of that step, and the landings.
 
-    harmless, C, Sing: as `calculus.classify` has it. rounding: no guard is zero at that point, so the cell's own
-    arithmetic made the tie. undecided: too many branches meet there, or f_I is not of the kind that can be classified.
-    index: of the cell, out of `cells`. Probabilities are of "the first sensitive point is of this kind", among all
-    trajectories. Equal questions are asked once; if there are more than `subject.classify`, or than EFFORT allows, the
-    trajectories of a random sample are examined. `certified`: of how many of the `classified` the calculus is certain.
+    cell: its records. index: its number, out of `cells`. subject: None if only the records are known; then nothing is
+    classified. level: confidence of the intervals, in (0, 1).
 
-    C and Sing are landings. A trajectory whose first sensitive point is neither may have landed later, where it is not
-    recorded: it is undecided, unless it met no tie after that point; `later` counts these. So is, in an exact cell,
-    one whose rational point has no tie once it is rounded to float64. `strata`: of the landings, as in `Tally`.
+    Kinds are those of `TieKind`: harmless, C and Sing as in `calculus.classify`; rounding, if no guard is zero at the
+    point, so that rounding in the cell made the tie; undecided, if too many branches meet there or f_I cannot be
+    classified. Probabilities are of "the first sensitive point is of this kind", among all trajectories. Points that
+    are equal, with equal minibatches, are classified once. If there are more distinct ones than `subject.classify`, or
+    than EFFORT allows, the trajectories of a random sample are examined. `certified` counts those of the `classified`
+    for which the calculus proves its answer.
+
+    C and Sing are landings. A trajectory whose first sensitive point is neither may have landed later, where no point
+    is recorded: whether it landed is undecided, unless it met no tie after that point; `later` counts these
+    trajectories. In an exact cell, rounding is undecided as well, because the rational point may have a tie that the
+    point rounded to float64 has not. `strata`: of the landings, as in `Tally`.
     """
     landings = Landings.of(cell)
-    who, total = landings.who, int(np.count_nonzero(landings.run))
-    why = "" if subject is not None or not who.size else "only the records were read, without the program and the data"
+    sensitive, total = landings.trajectory, int(np.count_nonzero(landings.run))
+    none = "only the records were read, without the program and the data"
+    why = "" if subject is not None or not sensitive.size else none
     found: list[TieKind] = []
-    certified, later, examined = 0, 0, who[:0]
-    if subject is not None and who.size:
-        allowed = _share(subject.classify, EFFORT, _question(subject, cell, index), cells)
+    certified, later, examined = 0, 0, sensitive[:0]
+    if subject is not None and sensitive.size:
+        allowed = _share(subject.classify, EFFORT, _cost_of_tie(subject, cell, index), cells)
         why = _why_not(cell, "sensitive_point", subject.classify, allowed)
         if not why:
-            examined, answers = _asked(cell, index, subject, landings, allowed, KNOWN // cells)
-            found, certified = [kind for kind, _ in answers], sum(sure for _, sure in answers)
-            at = np.searchsorted(who, examined)
-            again = _tied_later(cell, examined, landings.step[at])
-            lost = np.isin(found, (TieKind.C, TieKind.SING))
-            rounded = _precision(cell) == EXACT  # its rational point may be tied where its float64 is not
-            unsure = np.isin(found, [TieKind.UNDECIDED, *[TieKind.ROUNDING] * rounded])
-            later = int(np.count_nonzero(again & ~lost & ~unsure))
+            examined, answers = _classified_ties(cell, index, subject, landings, allowed, REDRAWN // cells)
+            found, certified = [kind for kind, _ in answers], sum(proved for _, proved in answers)
+            at = np.searchsorted(sensitive, examined)
+            tied_later = _tied_later(cell, examined, landings.step[at])
+            landed = np.isin(found, (TieKind.C, TieKind.SING))
+            exact = _precision(cell) == EXACT
+            undecided = np.isin(found, [TieKind.UNDECIDED, *[TieKind.ROUNDING] * exact])
+            later = int(np.count_nonzero(tied_later & ~landed & ~undecided))
             landings.outcome[at] = np.select(
-                [lost, unsure | again], [Landing.LANDED, Landing.UNDECIDED], Landing.NOT_LANDED
+                [landed, undecided | tied_later], [Landing.LANDED, Landing.UNDECIDED], Landing.NOT_LANDED
             )
-    summary = _counted(total, [(who.size, found)], tuple(TieKind), level, why)
+    summary = _counted(total, [(sensitive.size, found)], tuple(TieKind), level, why)
     strata = [list(stratum) for stratum in landings.tally().strata]
     return {**summary, "certified": certified, "later": later, "strata": strata}, landings
 
 
-def _question(subject: Subject, cell: Mapping[str, Any], index: int) -> float:
-    """Return how many operations it takes to classify a point for f_I, about."""
+def _cost_of_tie(subject: Subject, cell: Mapping[str, Any], index: int) -> float:
+    """Return roughly how many operations it takes to classify one sensitive point of a cell."""
     objective = subject.objective(cell)
     terms = max(map(len, subject.minibatches)) if subject.minibatches else len(objective.rows)
     if subject.fresh:
@@ -162,46 +178,47 @@ def _question(subject: Subject, cell: Mapping[str, Any], index: int) -> float:
     return DUAL * terms * len(objective.interpreter.tape.operands) * (1 + objective.p / 100)
 
 
-def _asked(
-    cell: Mapping[str, Any], index: int, subject: Subject, landings: Landings, allowed: int, known: int
+def _classified_ties(
+    cell: Mapping[str, Any], index: int, subject: Subject, landings: Landings, allowed: int, redrawn: int
 ) -> tuple[NDArray[np.int64], list[tuple[TieKind, bool]]]:
-    """Return which sensitive trajectories are examined, in ascending order, and the answer of each.
+    """Return which sensitive trajectories are examined, in ascending order, with the kind of each, certified or not.
 
-    All, if they are known to ask at most `allowed` questions: their points and the minibatches that can be drawn are so
-    few, or at most `known` minibatches need be drawn again to see it. Else `allowed` of them at random. How many there
-    are depends on the questions of all of them and on no answer, so that each subset of that size is as likely.
+    All of them are examined if they are known to have at most `allowed` distinct pairs of point and minibatch: because
+    there are so few points and possible minibatches, or by drawing at most `redrawn` minibatches again. Otherwise
+    `allowed` of them are drawn at random. How many are examined depends on the pairs of all of them, and on no answer,
+    so each subset of that size is as likely.
     """
-    who, points = landings.who, np.asarray(cell["sensitive_point"]).astype(np.float64)
-    few = np.inf if subject.fresh or subject.minibatches is None else len(subject.minibatches)
-    distinct = len(np.unique(points[who], axis=0)) if few <= allowed else np.inf
-    if who.size <= known or few * distinct <= allowed:
-        some = who if who.size <= known or few == 1 else _drawn(who, known, cell)
+    sensitive, points = landings.trajectory, np.asarray(cell["sensitive_point"]).astype(np.float64)
+    possible = np.inf if subject.fresh or subject.minibatches is None else len(subject.minibatches)
+    distinct = len(np.unique(points[sensitive], axis=0)) if possible <= allowed else np.inf
+    if sensitive.size <= redrawn or possible * distinct <= allowed:
+        examined = sensitive if sensitive.size <= redrawn or possible == 1 else _drawn(sensitive, redrawn, cell)
     else:
-        some = _drawn(who, allowed, cell)
-    step = dict(zip(who.tolist(), landings.step.tolist(), strict=True))
+        examined = _drawn(sensitive, allowed, cell)
+    step = dict(zip(sensitive.tolist(), landings.step.tolist(), strict=True))
 
-    def question(t: int) -> tuple[tuple[Any, ...], bytes]:
+    def pair(t: int) -> tuple[tuple[Any, ...], bytes]:
         return subject.drawn(cell, index, t, step[t]), points[t].tobytes()
 
-    if few == 1:  # one minibatch for ever
+    if possible == 1:  # every step has the same minibatch
         whole = tuple(next(iter(subject.minibatches or ())))
-        questions = {t: (whole, points[t].tobytes()) for t in some.tolist()}
+        pairs = {t: (whole, points[t].tobytes()) for t in examined.tolist()}
     else:
-        questions = {t: question(t) for t in some.tolist()}
-    if len(set(questions.values())) > allowed:
-        some = _drawn(some, allowed, cell)
+        pairs = {t: pair(t) for t in examined.tolist()}
+    if len(set(pairs.values())) > allowed:
+        examined = _drawn(examined, allowed, cell)
     objective = subject.objective(cell)
-    key = (str(np.asarray(cell["convention"])), recorded(_precision(cell)).name)  # what the samples are held as
-    return some, [subject.tie(objective, key, *questions[t]) for t in some.tolist()]
+    key = (str(np.asarray(cell["convention"])), recorded(_precision(cell)).name)  # the samples depend on the format
+    return examined, [subject.tie(objective, key, *pairs[t]) for t in examined.tolist()]
 
 
-def _tied_later(cell: Mapping[str, Any], who: NDArray[np.int64], step: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Tell which trajectories may have met a tie after their first sensitive one.
+def _tied_later(cell: Mapping[str, Any], trajectories: NDArray[np.int64], step: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell which trajectories may have met a tie after their first sensitive step; `step` is that step of each.
 
-    `tie_count` steps had a tie. One is the sensitive one, and another the first one, if that is earlier.
+    `tie_count` steps had a tie. One is the sensitive step, and another is the first step with a tie, if it is earlier.
     """
-    earlier = np.asarray(cell["tie_first"])[who] < step
-    later: NDArray[np.bool_] = np.asarray(cell["tie_count"])[who] > 1 + earlier
+    earlier = np.asarray(cell["tie_first"])[trajectories] < step
+    later: NDArray[np.bool_] = np.asarray(cell["tie_count"])[trajectories] > 1 + earlier
     return later
 
 
@@ -210,53 +227,58 @@ def final_kinds(
 ) -> tuple[dict[str, Any], dict[str, Tally | None]]:
     """Return what the final points of a cell are for J, and the tallies of "clarke" and "artificial".
 
-    artificial: the run landed, or may have, moved no more, and 0 is in D_J but not in Clarke's subdifferential at its
-    last point. clarke: 0 is in Clarke's subdifferential there; or, for a run that approaches without arriving, the
-    shortest vector in the hull of gradients around it is no longer than SETTLED. These are gradients at random points
-    of the ball of radius sqrt(c alpha_K), which is the scale of the noise of SGD with that step; AD's answer at the
-    point itself is not among them. not_settled: any other run that ended. A run that did not land is not artificial: AD
-    has met no tie that mattered on its way, so where it stays, it was told the truth. `distance`: quantiles of these
-    lengths. `certified`: of how many of the `stuck`, the runs that landed and moved no more, the calculus is certain.
+    cell: its records. subject: the functions of the run. landings: of the cell. cells: how many the run has; they share
+    the effort. level: confidence of the intervals, in (0, 1).
+
+    A run is a candidate if it landed, or may have, and settled (`estimates.settled`). artificial: the run is a
+    candidate, and at its last point 0 is in D_J but not in Clarke's subdifferential. clarke: 0 is in Clarke's
+    subdifferential there; or, for a run that approaches a critical point without reaching it, the shortest vector in
+    the hull of gradients near its last point is no longer than SETTLED. These are gradients at random points of the
+    ball of radius sqrt(c alpha_K), which is the scale of the noise of SGD with that step; the gradient of AD at the
+    last point itself is not among them. not_settled: any other run that ended. A run that did not land is never
+    artificial: on its way AD met no tie on which the gradient depends. `distance`: quantiles of the lengths of these
+    shortest vectors. `certified` counts those of the examined candidates, `candidates`, for which the calculus proves
+    its answer.
     """
     status, landed = np.asarray(cell["status"]), landings.outcomes() != Landing.NOT_LANDED
     total, finished = int(np.count_nonzero(status != Status.NOT_RUN)), status == Status.FINISHED
-    trap = landed & still(cell)
-    trapped, rest = np.flatnonzero(trap), np.flatnonzero(finished & ~trap)
+    candidate = landed & settled(cell)
+    candidates, others = np.flatnonzero(candidate), np.flatnonzero(finished & ~candidate)
     objective, radius = subject.objective(cell), float(np.sqrt(float(cell["last_step_size"])))
     operands, n = len(objective.interpreter.tape.operands), len(objective.rows)
-    around = CLOUD + 2 * (objective.p + 1)
-    allowed = _share(subject.classify, GRADIENTS, 3 * around * n * (operands + objective.p), cells)
+    count = SAMPLED + 2 * (objective.p + 1)
+    allowed = _share(subject.classify, GRADIENTS, 3 * count * n * (operands + objective.p), cells)
     allowed = min(allowed, _share(subject.classify, HULLS, 1, cells))
     at_ties = _share(subject.classify, EFFORT, DUAL * n * operands * (1 + objective.p / 100), cells)
-    why = _why_not(cell, "final", subject.classify, min(allowed, at_ties) if trapped.size else allowed)
-    stuck: list[PointKind] = []
+    why = _why_not(cell, "final", subject.classify, min(allowed, at_ties) if candidates.size else allowed)
+    candidate_kinds: list[PointKind] = []
     certified = 0
-    moving: list[PointKind] = []
+    other_kinds: list[PointKind] = []
     distances = np.zeros(0)
     limit = max(SHOWN // cells, LEAST_SHOWN)
     some = _drawn(np.flatnonzero(finished), limit, cell)
     examined: list[tuple[int, NDArray[np.int64], Sequence[str]]] = [(int(finished.sum()), some, [""] * some.size)]
     if not why and finished.any():
         points = np.asarray(cell["final"]).astype(np.float64)
-        cloud = _Cloud(objective, radius, around, seed_of(cell))
+        sampler = _GradientSampler(objective, radius, count, seed_of(cell))
         try:
-            trapped_drawn, stuck, certified = _stuck(
-                cloud, points, trapped, at_ties, cell, estimated=subject.fresh is not None
+            candidates_drawn, candidate_kinds, certified = _classified_candidates(
+                sampler, points, candidates, at_ties, cell, estimated=subject.fresh is not None
             )
-            rest_drawn = _drawn(rest, allowed, cell)
-            distances = cloud.distances(points, rest_drawn)
-            moving = [_kind(d) for d in distances]
-            examined = [(trapped.size, trapped_drawn, stuck), (rest.size, rest_drawn, moving)]
+            others_drawn = _drawn(others, allowed, cell)
+            distances = sampler.distances(points, others_drawn)
+            other_kinds = [_kind(d) for d in distances]
+            examined = [(candidates.size, candidates_drawn, candidate_kinds), (others.size, others_drawn, other_kinds)]
         except ProgramError as error:
             why = f"J is estimated on {n} streamed samples: {error}"
-    strata = [(trapped.size, stuck), (rest.size, moving)]
+    strata = [(candidates.size, candidate_kinds), (others.size, other_kinds)]
     summary = _counted(total, strata, FINALS, level, why if finished.any() else "")
     summary |= {
         "certified": certified,
-        "stuck": len(stuck),
+        "candidates": len(candidate_kinds),
         "radius": radius,
         "tolerance": SETTLED,
-        "gradients": around,
+        "gradients": count,
     }
     summary["distance"] = (
         dict(zip(("least", "median", "largest"), np.quantile(distances, (0, 0.5, 1)).tolist(), strict=True))
@@ -278,9 +300,9 @@ def _shown(
 ) -> dict[str, Any]:
     """Return final points for a figure: `at`, `kind` of each ("" if not classified), `share` of the runs that ended.
 
-    at: coordinates, whose names are `axes`, if there are one or two parameters; else the largest entry of the last
-    minibatch's gradient. strata: size, who was examined, and of what kind they are. Equal points are one; at most
-    `limit` of a stratum are kept.
+    `at` has the coordinates, whose names are `axes`, if there are one or two parameters; otherwise it has the largest
+    |entry| of the last minibatch's gradient. Points that are equal to six digits are one, with a larger share. strata:
+    of each, how many trajectories it has, which were examined, and their kinds. limit: most points of a stratum.
     """
     p, total = objective.p, sum(size for size, _, _ in strata)
     names = list(objective.program.names) or [f"x[{j}]" for j in range(p)]
@@ -290,8 +312,8 @@ def _shown(
     elif "final" in cell:
         values = np.asarray(cell["final"]).astype(np.float64)
     found: dict[str, Any] = {"axes": names, "at": [], "kind": [], "share": []}
-    for size, who, kinds in strata if values.size else []:
-        rounded = (tuple(float(f"{v:.6g}") for v in values[i]) for i in who)
+    for size, trajectories, kinds in strata if values.size else []:
+        rounded = (tuple(float(f"{v:.6g}") for v in values[i]) for i in trajectories)
         counted = Counter(zip(rounded, kinds, strict=True)).most_common(limit)
         every = sum(count for _, count in counted)
         for (at, kind), count in counted:
@@ -302,12 +324,15 @@ def _shown(
 
 
 def _share(limit: int, effort: float, cost: float, cells: int) -> int:
-    """Return how many classifications of a cell are allowed: `limit`, fewer if all cells together cost too much."""
+    """Return how many points of a cell may be classified: `limit`, or fewer if all cells together would cost too much.
+
+    effort: the operations for 100 points of each cell; more are allowed if `limit` is larger. cost: of one point.
+    """
     return min(limit, int(limit / 100 * effort / (cost * cells)))
 
 
 def _why_not(cell: Mapping[str, Any], field_name: str, limit: int, allowed: int) -> str:
-    """Return why nothing is classified; empty if something can be."""
+    """Return why no point is classified; empty if some can be. field_name: of the field with the points."""
     if field_name not in cell:
         return "the points were not recorded (record.points)"
     if not limit:
@@ -316,14 +341,15 @@ def _why_not(cell: Mapping[str, Any], field_name: str, limit: int, allowed: int)
 
 
 def seed_of(cell: Mapping[str, Any]) -> int:
-    """Return the seed of what is drawn for the analysis of a cell: cells of one step scale c share it."""
+    """Return the seed of the samples that the analysis of a cell draws; cells with the same step scale c share it."""
     return int(np.float64(cell["c"]).view(np.uint64))
 
 
 def _drawn(population: NDArray[np.int64], count: int, cell: Mapping[str, Any]) -> NDArray[np.int64]:
-    """Return `count` trajectories of a population at random, or all, in ascending order.
+    """Return `count` trajectories of a population at random, or all if there are no more, in ascending order.
 
-    Each trajectory has its pseudo-random rank, a function of its number and of c: cells that are paired draw alike.
+    Each trajectory has a pseudo-random rank, which is a function of its number and of c, so that cells with the same c
+    draw the same trajectories.
     """
     if population.size <= count:
         return population
@@ -332,85 +358,89 @@ def _drawn(population: NDArray[np.int64], count: int, cell: Mapping[str, Any]) -
 
 
 @dataclass(frozen=True)
-class _Cloud:
-    """How the neighbourhood of a point is looked at: `count` gradients at random points of a ball."""
+class _GradientSampler:
+    """Samples `count` gradients of J at random points of a ball of a radius around a point."""
 
     objective: calculus.Objective
     radius: float
     count: int
     seed: int
 
-    def distances(self, points: NDArray[np.float64], who: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return, for the last point of each trajectory `who`, the length of the shortest vector in the hull around it.
+    def distances(self, points: NDArray[np.float64], trajectories: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the length of the shortest vector in the hull of the gradients near each point, shape (trajectories,).
 
-        What is drawn around a point is a function of the seed and of the number of the trajectory.
+        points: the last point of every trajectory of the cell, shape (., p). trajectories: the numbers of those that
+        are asked for. The sample is a function of the seed and of the number of the trajectory. The length is infinite
+        where a gradient is not finite.
         """
         objective, p = self.objective, self.objective.p
-        if not who.size:
+        if not trajectories.size:
             return np.zeros(0)
-        around = np.concatenate([self._around(points[t], int(t)) for t in who])
-        gradients = np.zeros_like(around)
+        near = np.concatenate([self._points_near(points[t], int(t)) for t in trajectories])
+        gradients = np.zeros_like(near)
         for row in objective.rows:
-            for i in range(0, len(around), max(CHUNK // p, 1)):
+            for i in range(0, len(near), max(CHUNK // p, 1)):
                 part = slice(i, i + max(CHUNK // p, 1))
-                gradients[part] += objective.program.gradient(around[part], row)
-        hulls = (gradients / len(objective.rows)).reshape(who.size, self.count, p)
+                gradients[part] += objective.program.gradient(near[part], row)
+        hulls = (gradients / len(objective.rows)).reshape(trajectories.size, self.count, p)
         if p == 1:  # the hull is an interval
             ends = np.maximum(hulls.min(axis=1), -hulls.max(axis=1)).ravel()
             return np.where(np.isnan(ends), np.inf, np.maximum(ends, 0.0))
         return np.array([calculus.min_norm_point(h).norm if np.isfinite(h).all() else np.inf for h in hulls])
 
-    def _around(self, point: NDArray[np.float64], trajectory: int) -> NDArray[np.float64]:
-        """Return random points of the ball around the last point of a trajectory, shape (count, p)."""
+    def _points_near(self, point: NDArray[np.float64], trajectory: int) -> NDArray[np.float64]:
+        """Return random points, uniform on the ball around the last point of a trajectory, shape (count, p)."""
         rng = np.random.default_rng([self.seed, 1, trajectory])
         directions = rng.normal(size=(self.count, point.size))
         reach = self.radius * rng.random(self.count) ** (1 / point.size) / np.linalg.norm(directions, axis=1)
-        around: NDArray[np.float64] = point + directions * reach[:, None]
-        return around
+        near: NDArray[np.float64] = point + directions * reach[:, None]
+        return near
 
 
 def _kind(distance: float) -> PointKind:
-    """Return the kind of a point that is this far from critical."""
+    """Return the kind of a point whose nearby gradients have a shortest vector of this length in their hull."""
     return PointKind.CLARKE if distance <= SETTLED else PointKind.NOT_SETTLED
 
 
-def _stuck(
-    cloud: _Cloud,
+def _classified_candidates(
+    sampler: _GradientSampler,
     points: NDArray[np.float64],
-    who: NDArray[np.int64],
+    candidates: NDArray[np.int64],
     limit: int,
     cell: Mapping[str, Any],
     *,
     estimated: bool,
 ) -> tuple[NDArray[np.int64], list[PointKind], int]:
-    """Return who was examined of runs that landed and moved no more, of what kind their ends are, how many for certain.
+    """Return which candidates are examined, the kinds of their last points, and how many of these are certified.
 
-    Equal points are one question.
-
-    estimated: J is, on streamed samples; where more branches of them meet than are looked at, ProgramError is raised.
+    points: the last point of every trajectory of the cell. limit: most distinct points that are classified; if there
+    are more, `limit` candidates are drawn at random. estimated: whether J is estimated on streamed samples; then
+    ProgramError is raised where more branches of it meet than ASSIGNMENTS.
     """
-    if not who.size:
-        return who, [], 0
-    if len(np.unique(points[who], axis=0)) > limit:
-        who = _drawn(who, limit, cell)
-    distinct, first, inverse = np.unique(points[who], axis=0, return_index=True, return_inverse=True)
-    kinds, sure = [], []
+    if not candidates.size:
+        return candidates, [], 0
+    if len(np.unique(points[candidates], axis=0)) > limit:
+        candidates = _drawn(candidates, limit, cell)
+    distinct, first, inverse = np.unique(points[candidates], axis=0, return_index=True, return_inverse=True)
+    kinds, certified = [], []
     for x, i in zip(distinct, first, strict=True):
         try:
-            found = calculus.classify(cloud.objective, x, tol=SETTLED, limit=ASSIGNMENTS)
-            kind, certain = found.kind, found.certified
-        except ProgramError:  # more branches meet here than are looked at
+            found = calculus.classify(sampler.objective, x, tol=SETTLED, limit=ASSIGNMENTS)
+            kind, proved = found.kind, found.certified
+        except ProgramError:  # more branches meet here than ASSIGNMENTS
             if estimated:
                 raise
-            kind, certain = PointKind.REGULAR, False
-        sure.append(certain)
-        kinds.append(_kind(cloud.distances(points, who[i : i + 1])[0]) if kind is PointKind.REGULAR else kind)
+            kind, proved = PointKind.REGULAR, False
+        certified.append(proved)
+        if kind is PointKind.REGULAR:
+            kind = _kind(sampler.distances(points, candidates[i : i + 1])[0])
+        kinds.append(kind)
     inverse = np.ravel(inverse)
-    return who, [kinds[i] for i in inverse], sum(sure[i] for i in inverse)
+    return candidates, [kinds[i] for i in inverse], sum(certified[i] for i in inverse)
 
 
 def _tally(total: int, strata: Sequence[tuple[int, Sequence[str]]], kind: str) -> Tally:
-    """Return the tally of a kind; runs that landed are the first stratum, and only they can be artificial."""
+    """Return the tally of a kind. The first stratum has the candidates, and only these can be artificial."""
     within = strata[:1] if kind is PointKind.ARTIFICIAL else strata
     return Tally(total, tuple(Stratum(size, len(found), found.count(kind)) for size, found in within))
 
@@ -418,7 +448,11 @@ def _tally(total: int, strata: Sequence[tuple[int, Sequence[str]]], kind: str) -
 def _counted(
     total: int, strata: Sequence[tuple[int, Sequence[str]]], kinds: Sequence[str], level: float, why: str
 ) -> dict[str, Any]:
-    """Return counts and probabilities of each kind, and of how many trajectories they were found."""
+    """Return the counts and probabilities of each kind, how many points there are (`of`), and how many are classified.
+
+    total: trajectories that were run. strata: of each, how many trajectories it has, and the kinds of the examined.
+    why: the reason if none is classified, otherwise empty.
+    """
     tallies = {kind: _tally(total, strata, kind) for kind in kinds}
     return {
         "of": sum(size for size, _ in strata),

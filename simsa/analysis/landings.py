@@ -1,4 +1,4 @@
-"""Who landed: what the first sensitive point of each trajectory is, as everything that counts landings takes it."""
+"""Which trajectories landed. Every count of landings is taken from here."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,10 @@ from simsa.records.status import Status
 
 
 class Landing(IntEnum):
-    """What is known of a trajectory: one that met no sensitive tie has not landed."""
+    """What is known of a trajectory. One that met no sensitive tie has not landed.
+
+    UNDECIDED: it was examined without a result. NOT_EXAMINED: it met a sensitive tie, which was not classified.
+    """
 
     NOT_LANDED = 0
     LANDED = 1
@@ -26,12 +29,13 @@ class Landing(IntEnum):
 class Landings:
     """What is known of the trajectories of a cell that met a sensitive tie.
 
-    run: shape (trajectories,), which were run. who: their numbers, in ascending order, shape (s,). step: of the first
-    sensitive tie of each, shape (s,). outcome: the `Landing` of each, shape (s,).
+    run: which trajectories of the cell were run, shape (trajectories,). trajectory: the numbers of the s sensitive ones
+    among these, in ascending order, shape (s,). step: of the first sensitive tie of each, shape (s,). outcome: the
+    `Landing` of each, shape (s,).
     """
 
     run: NDArray[np.bool_]
-    who: NDArray[np.int64]
+    trajectory: NDArray[np.int64]
     step: NDArray[np.int64]
     outcome: NDArray[np.int64]
 
@@ -39,19 +43,20 @@ class Landings:
     def of(cls, cell: Mapping[str, Any]) -> "Landings":
         """Return the sensitive trajectories of a cell, none of them examined."""
         run, step = np.asarray(cell["status"]) != Status.NOT_RUN, np.asarray(cell["sensitive_first"])
-        who = np.flatnonzero(run & (step >= 0))
-        return cls(run, who, step[who].astype(np.int64), np.full(who.size, Landing.NOT_EXAMINED))
+        sensitive = np.flatnonzero(run & (step >= 0))
+        return cls(run, sensitive, step[sensitive].astype(np.int64), np.full(sensitive.size, Landing.NOT_EXAMINED))
 
     def outcomes(self) -> NDArray[np.int64]:
         """Return the outcome of every trajectory, shape (trajectories,)."""
         found = np.full(self.run.size, Landing.NOT_LANDED)
-        found[self.who] = self.outcome
+        found[self.trajectory] = self.outcome
         return found
 
     def tally(self, among: NDArray[np.bool_] | None = None) -> Tally:
-        """Return how many landed, of those that were run; or how many of these are `among` some, shape (s,).
+        """Return how many trajectories landed, among all that were run, or counting only the sensitive ones in `among`.
 
-        Who was examined was drawn at random from the sensitive ones, so it is a random sample of any of them.
+        among: of each sensitive trajectory, whether it counts, shape (s,). The examined are a random sample of the
+        sensitive trajectories, and so, of any subset of these that does not depend on which were examined.
         """
         outcome = self.outcome if among is None else self.outcome[among]
         counts = np.bincount(outcome, minlength=len(Landing))
@@ -66,10 +71,11 @@ def landed(cell: Mapping[str, Any]) -> Tally:
 
 
 def joined(tallies: Iterable[Tally]) -> Tally:
-    """Return one tally for several cells.
+    """Return one tally for several cells, of the mean of their probabilities.
 
-    Strata that are sampled in the same way are one stratum: drawn apart they vary less than drawn together (Hoeffding,
-    Annals of Mathematical Statistics 27, 1956, as for the mean over cells).
+    Strata of equal size, with equally many examined, become one stratum. Its interval is valid: a sum of draws from
+    each of them varies less than as many draws from all together (Hoeffding, Annals of Mathematical Statistics 27,
+    1956).
     """
     total, alike = 0, defaultdict[tuple[int, int], list[Stratum]](list)
     for tally in tallies:

@@ -1,4 +1,4 @@
-"""Cells of the same starts and minibatches: what rounding does to landings, and whether a convention does anything."""
+"""Compare cells with the same starts and minibatches: landings with and without rounding, and records by convention."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,12 +12,13 @@ from simsa.records.status import Status
 
 
 def pairs(records: Sequence[Mapping[str, Any]], landings: Sequence[Landings]) -> list[dict[str, Any]]:
-    """Return, for each floating-point cell with an exact cell beside it, how many trajectories landed in which.
+    """Return, for each floating-point cell, how its landings compare with those of the exact cell of the same c.
 
-    Cells that differ in precision alone stand side by side, and trajectory t of each has the same start and the same
-    minibatches. both, only_exact, only_float, neither: of the trajectories that were run in both cells, and of which it
-    is known whether they landed. unclassified: the others. undecided: those that are known not to have landed exactly
-    up to where they stopped because the numbers became too long. landings: of each cell.
+    records, landings: of each cell. Cells are compared if they differ in precision alone; then trajectory t has the
+    same start and the same minibatches in each. An entry has c, convention and precision of the floating-point cell,
+    and counts of the trajectories that were run in both cells: both, only_exact, only_float, neither, by where they
+    landed; unclassified, if that is not known in one of the cells. undecided: the exact trajectory did not land before
+    its numbers became too long, where it stopped; these trajectories are also counted in one of the others.
     """
     found = []
     for group in groups(records, "precision"):
@@ -28,15 +29,15 @@ def pairs(records: Sequence[Mapping[str, Any]], landings: Sequence[Landings]) ->
 
 
 def same_bits(records: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """Return in how many comparisons of cells that differ in convention alone all records are the same bits.
+    """Return in how many groups of cells that differ in convention alone all records are the same bits.
 
-    compared: groups of cells, each of one c and one precision. same: those of them in which every field of every
-    trajectory is the same bits under all conventions. None if there is one convention.
+    compared: the number of groups, one for each c and precision. same: the number of groups in which every field of
+    every trajectory is the same bits under all conventions. conventions: their labels. None if there is one convention.
     """
     compared = [group for group in groups(records, "convention") if len(group) > 1]
     if not compared:
         return None
-    same = [all(_alike(records[group[0]], records[i]) for i in group[1:]) for group in compared]
+    same = [all(_same_records(records[group[0]], records[i]) for i in group[1:]) for group in compared]
     return {
         "compared": len(compared),
         "same": sum(same),
@@ -44,7 +45,7 @@ def same_bits(records: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     }
 
 
-def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def _same_records(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Tell whether the records of two cells are the same bits."""
     return all(
         np.ascontiguousarray(one[name]).tobytes() == np.ascontiguousarray(other[name]).tobytes()
@@ -54,7 +55,7 @@ def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def groups(records: Sequence[Mapping[str, Any]], axis: str) -> list[list[int]]:
-    """Return the cells that differ in one axis alone, "precision" or "convention", in groups, in their order."""
+    """Return groups of cells that differ in one axis alone, "precision" or "convention", by their numbers."""
     found: dict[tuple[Any, ...], list[int]] = {}
     for i, cell in enumerate(records):
         found.setdefault(tuple(value for name, value in axes(cell).items() if name != axis), []).append(i)
@@ -70,23 +71,25 @@ def axes(cell: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _compared(one: Mapping[str, Any], exact: Mapping[str, Any], ours: Landings, theirs: Landings) -> dict[str, Any]:
-    """Return the counts of a floating-point cell, with its landings, against an exact one."""
-    run = ours.run & theirs.run
-    here, there = (landings.outcomes()[run] for landings in (ours, theirs))
-    cut = np.asarray(exact["status"])[run] == Status.TOO_LONG
-    known = (here <= Landing.LANDED) & (there <= Landing.LANDED)
+def _compared(
+    cell: Mapping[str, Any], exact_cell: Mapping[str, Any], landings: Landings, exact_landings: Landings
+) -> dict[str, Any]:
+    """Return the entry of `pairs` for a floating-point cell and an exact one, with the landings of each."""
+    run = landings.run & exact_landings.run
+    rounded, exact = (found.outcomes()[run] for found in (landings, exact_landings))
+    too_long = np.asarray(exact_cell["status"])[run] == Status.TOO_LONG
+    known = (rounded <= Landing.LANDED) & (exact <= Landing.LANDED)
 
     def count(chosen: Any) -> int:
         return int(np.count_nonzero(known & chosen))
 
     return {
-        **axes(one),
+        **axes(cell),
         "trajectories": int(np.count_nonzero(run)),
-        "both": count((here == Landing.LANDED) & (there == Landing.LANDED)),
-        "only_exact": count((here == Landing.NOT_LANDED) & (there == Landing.LANDED)),
-        "only_float": count((here == Landing.LANDED) & (there == Landing.NOT_LANDED)),
-        "neither": count((here == Landing.NOT_LANDED) & (there == Landing.NOT_LANDED)),
+        "both": count((rounded == Landing.LANDED) & (exact == Landing.LANDED)),
+        "only_exact": count((rounded == Landing.NOT_LANDED) & (exact == Landing.LANDED)),
+        "only_float": count((rounded == Landing.LANDED) & (exact == Landing.NOT_LANDED)),
+        "neither": count((rounded == Landing.NOT_LANDED) & (exact == Landing.NOT_LANDED)),
         "unclassified": int(np.count_nonzero(~known)),
-        "undecided": count(cut & (there == Landing.NOT_LANDED)),
+        "undecided": count(too_long & (exact == Landing.NOT_LANDED)),
     }

@@ -17,19 +17,19 @@ from simsa.vocabulary import PointKind, TieKind
 Array = NDArray[np.float64]
 
 EFFORT = 1.2e5
-"""Operations of the reference interpreter that the grid may take: about a second."""
+"""Most operations of the reference interpreter for the grid: about a second."""
 
 CLASSIFIED = 3e5
-"""Operations that the classifications may take, as `kinds` counts them: about a second."""
+"""Most operations for the classifications, counted as in `kinds`: about a second."""
 
 LINES, FEWEST = 31, 9
-"""Most lines of the grid in each direction, and fewest with which there is a map."""
+"""Most lines of the grid in each direction, and the fewest with which a map is drawn."""
 
-PATHS, CAUGHT = 6, 3
-"""Trajectories that are drawn of a cell, and those that landed among them."""
+PATHS, LANDED_PATHS = 6, 3
+"""Most trajectories of a cell that are drawn, and most of these that landed."""
 
-NEAR = 1e-9
-"""Values of pieces that differ by no more meet, where the tie is between two floats."""
+TOLERANCE = 1e-9
+"""Where a tie lies between two floats, pieces are taken as tied whose values differ by no more."""
 
 
 def plane(
@@ -40,13 +40,16 @@ def plane(
 ) -> dict[str, Any] | None:
     """Return the map of a sweep of a program with two parameters; None if it has others, or is too large.
 
-    names: of the parameters. x, y: the grid; objective: J on it, rows are y. ties: points on lines of the grid where a
-    guard of some f_i vanishes; `tie`: "Sing", "C" or "harmless" as `calculus.classify` has it for J, or, where it is
-    harmless there, for f_i alone. A root that is no float is classified from the gradients around it: "Sing" if they
-    differ, else "C" if some choice at the tie would be wrong. `kind`: "artificial" where 0 is in D_J and not in
-    Clarke's subdifferential of J, "clarke", or "regular". cells: of at most two, the one with most landings and the
-    nearest without, with c and `paths`: points, and whether the trajectory landed. Curves that no line of the grid
-    meets, or that two neighbouring points have on the same side, are missed.
+    records, cells, landings: the records, the summary and the landings of each cell. subject: the functions of the run.
+
+    The map has these entries. names: of the parameters. x, y: the grid. objective: J on it; rows are y. ties: points on
+    lines of the grid where a guard of some f_i vanishes, each with `tie` and `kind`. tie: "Sing", "C" or "harmless", as
+    `calculus.classify` has it for J, or for f_i alone where the tie is harmless for J. A root that no float holds is
+    classified from the gradients near it: "Sing" if they differ, otherwise "C" if a choice at the tie would return
+    another gradient. kind: "artificial" where 0 is in D_J and not in Clarke's subdifferential of J, "clarke", or
+    "regular". cells: the cell with most landings and, if there is one, the cell without sensitive trajectories whose c
+    is nearest, each with c and `paths`: points, and whether the trajectory landed. Curves of ties are missed where no
+    line of the grid meets them, or where they cross an edge of the grid twice.
     """
     objective = next(iter(subject.objectives.values()))
     if objective.p != 2 or subject.fresh or subject.path is None or not any(cell["trajectories"] for cell in cells):
@@ -75,53 +78,58 @@ def plane(
     ties = [_tie(objective, at, i) for at, i in list(found.values())[::every]]
     return {
         "names": list(objective.program.names) or ["x[0]", "x[1]"],
-        "x": _short(x),
-        "y": _short(y),
-        "objective": [_short(row) for row in J],
-        "ties": [{**entry, "at": _short(entry["at"])} for entry in ties],
+        "x": _six_digits(x),
+        "y": _six_digits(y),
+        "objective": [_six_digits(row) for row in J],
+        "ties": [{**entry, "at": _six_digits(entry["at"])} for entry in ties],
         "cells": drawn,
     }
 
 
 def _chosen(cells: Sequence[dict[str, Any]]) -> list[int]:
-    """Return the cell with most landings and the one nearest in c without, of floating-point ones if there are some."""
+    """Return which cells are drawn: the one with most landings, and one without sensitive trajectories.
+
+    The second has the nearest c, and is left out if there is none, or if nothing landed. Exact cells are considered
+    only if there are no others.
+    """
     floating = [i for i, cell in enumerate(cells) if cell["precision"] != EXACT] or list(range(len(cells)))
     best = max(floating, key=lambda i: (cells[i]["landed"], -abs(i - len(cells) // 2)))
     family = [i for i in floating if all(cells[i][key] == cells[best][key] for key in ("convention", "precision"))]
-    calm = [i for i in family if not cells[i]["sensitive"] and i != best]
-    if not cells[best]["landed"] or not calm:
+    without = [i for i in family if not cells[i]["sensitive"] and i != best]
+    if not cells[best]["landed"] or not without:
         return [best]
-    return [best, min(calm, key=lambda i: abs(cells[i]["c"] - cells[best]["c"]))]
+    return [best, min(without, key=lambda i: abs(cells[i]["c"] - cells[best]["c"]))]
 
 
 def _drawn(cell: Mapping[str, Any], index: int, subject: Subject, landings: Landings) -> dict[str, Any]:
-    """Return some trajectories of a cell: the first few, and the first few that are known to have landed."""
+    """Return some trajectories of a cell: the first that are known to have landed, and the first that have not."""
     assert subject.path is not None
     landed = landings.outcomes() == Landing.LANDED
-    who = [
-        *np.flatnonzero(landed)[:CAUGHT].tolist(),
+    trajectories = [
+        *np.flatnonzero(landed)[:LANDED_PATHS].tolist(),
         *np.flatnonzero(landings.outcomes() == Landing.NOT_LANDED)[:PATHS].tolist(),
     ][:PATHS]
     paths = []
-    for trajectory in who:
+    for trajectory in trajectories:
         points = subject.path(index, trajectory)
         kept = points[np.isfinite(points).all(axis=1)]
-        paths.append({"landed": bool(landed[trajectory]), "points": [_short(point) for point in kept]})
+        paths.append({"landed": bool(landed[trajectory]), "points": [_six_digits(point) for point in kept]})
     return {"cell": index, "c": float(cell["c"]), "paths": paths}
 
 
 def _box(paths: Sequence[Array]) -> tuple[Array, Array]:
-    """Return the corners of a box around all points but those of runs that are far out."""
+    """Return the corners of a box around all starts and nearly all points: far outliers are left out."""
     points = np.concatenate([path for path in paths if len(path)])
     low, high = np.quantile(points, (0.02, 0.98), axis=0)
     starts = np.array([path[0] for path in paths if len(path)])
     low, high = np.minimum(low, starts.min(axis=0)), np.maximum(high, starts.max(axis=0))
-    room = 0.0917 * np.maximum(high - low, 0.1 * (high - low).max() + 1e-9)  # no grid lines on simple numbers
-    return low - room, high + room
+    # 0.0917, so that no line of the grid has a round coordinate, where ties often are
+    padding = 0.0917 * np.maximum(high - low, 0.1 * (high - low).max() + 1e-9)
+    return low - padding, high + padding
 
 
 def _edges(lines: int) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """Yield the ends of the edges of a grid."""
+    """Yield the two ends of each edge of a square grid with so many lines in each direction."""
     for i in range(lines):
         for j in range(lines - 1):
             yield (i, j), (i, j + 1)
@@ -134,29 +142,29 @@ def _tie(objective: calculus.Objective, x: Array, sample: int) -> dict[str, Any]
     try:
         whole = calculus.classify(objective, x, limit=ASSIGNMENTS)
         if whole.tie is None:
-            return {"at": x, **_beside(objective, term, x)}
+            return {"at": x, **_tie_between_floats(objective, term, x)}
         tie = whole.tie if whole.tie is not TieKind.HARMLESS else calculus.classify(term, x, limit=ASSIGNMENTS).tie
         return {"at": x, "tie": tie or TieKind.HARMLESS, "kind": whole.kind}
-    except ProgramError:  # more branches meet here than are looked at, or a derivative is not finite
+    except ProgramError:  # more branches meet here than ASSIGNMENTS, or a derivative is not finite
         return {"at": x, "tie": TieKind.UNDECIDED, "kind": PointKind.REGULAR}
 
 
-def _beside(objective: calculus.Objective, term: calculus.Objective, x: Array) -> dict[str, str]:
-    """Return what a tie near x is, and what that is for J, where no guard is 0 at x itself."""
+def _tie_between_floats(objective: calculus.Objective, term: calculus.Objective, x: Array) -> dict[str, str]:
+    """Return what the tie nearest to x is for f_i, and what that point is for J, where no guard is 0 at x itself."""
     found = []
     for one in (term, objective):
-        chosen = calculus.selection_operator(one, x, "local", tol=NEAR, limit=ASSIGNMENTS).vertices
-        around = np.array([one.gradient(x + NEAR * np.array(side)) for side in ((1, 1), (1, -1), (-1, 1), (-1, -1))])
-        found.append((chosen, around, 1e-6 * max(1.0, float(np.abs(chosen).max()))))
-    (chosen, around, small), (whole, beside, least) = found
+        chosen = calculus.selection_operator(one, x, "local", tol=TOLERANCE, limit=ASSIGNMENTS).vertices
+        near = np.array([one.gradient(x + TOLERANCE * np.array(side)) for side in ((1, 1), (1, -1), (-1, 1), (-1, -1))])
+        found.append((chosen, near, 1e-6 * max(1.0, float(np.abs(chosen).max()))))
+    (chosen, near, small), (whole, whole_near, whole_small) = found
     tie = TieKind.C if np.ptp(chosen, axis=0).max() > small else TieKind.HARMLESS
-    kind = PointKind.REGULAR if calculus.min_norm_point(whole).norm > least else PointKind.ARTIFICIAL
+    kind = PointKind.REGULAR if calculus.min_norm_point(whole).norm > whole_small else PointKind.ARTIFICIAL
     return {
-        "tie": TieKind.SING if np.ptp(around, axis=0).max() > small else tie,
-        "kind": PointKind.CLARKE if calculus.min_norm_point(beside).norm <= least else kind,
+        "tie": TieKind.SING if np.ptp(near, axis=0).max() > small else tie,
+        "kind": PointKind.CLARKE if calculus.min_norm_point(whole_near).norm <= whole_small else kind,
     }
 
 
-def _short(values: Any) -> list[float]:
-    """Return numbers to six digits: for a figure."""
+def _six_digits(values: Any) -> list[float]:
+    """Return numbers rounded to six significant digits, which is enough for a figure."""
     return [float(f"{v:.6g}") for v in values]

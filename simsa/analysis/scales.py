@@ -1,4 +1,4 @@
-"""Bad step scales (Theorem 7): predicted from Hessians at sampled points, then looked up among the cells."""
+"""Predict bad step scales (Theorem 7) from Hessians at sampled points, and find them among the cells of the sweep."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from simsa.analysis.kinds import Subject
 
 SAMPLES = 48
-"""Points at which Hessians are taken: a brick of a tenth of the box is missed with probability 0.006."""
+"""Points at which Hessians are taken: a brick that fills a tenth of the box is missed with probability 0.006."""
 
 EFFORT = 2e6
-"""Operations that the Hessians may take: about a second."""
+"""Most operations for the Hessians: about a second."""
 
 EQUAL = 1e-9
-"""Steps that differ by no more, relatively, are one: eigenvalues are computed, and 1/3 is no binary fraction."""
+"""Relative difference up to which two steps count as equal: eigenvalues are computed, and 1/3 is no binary fraction."""
 
 LISTED = 200
 """Most predicted scales that are listed."""
@@ -30,32 +30,35 @@ LISTED = 200
 def bad_scales(subject: "Subject", cells: Sequence[dict[str, Any]], level: float = LEVEL) -> dict[str, Any]:
     """Return the predicted bad scales, and the landing probability in cells at them and elsewhere.
 
+    subject: the functions of the run, and the box in which Hessians are taken. cells: those of the summary. level:
+    confidence of the intervals, in (0, 1).
+
     A step is bad if it is 1/lambda for an eigenvalue lambda > 0 of the Hessian of some f_I that is constant on an open
-    set (`calculus.bad_steps`, at SAMPLES points of the box of `subject`), so c is bad if c alpha_k = 1/lambda for some
-    k before the last: where the last step leads is not looked at. cells: those of the summary. `steps` are the bad
-    steps; `scales` the bad c between the least and the largest of the sweep, each with the first step k it concerns,
-    and the cells that are there: with long runs every c is close to one. `at` and `elsewhere` are means over cells, for
-    each convention and precision. computed is False, with the reason, if the program is too large; an atom in a brick
-    that no point was in is missed.
+    set (`calculus.bad_steps`, at SAMPLES points of the box), so c is bad if c alpha_k = 1/lambda for some k before the
+    last: where the last step leads is not examined. `steps`: the bad steps. `scales`: the bad c between the least and
+    the largest of the sweep, each with the first step k at which c alpha_k is bad, and the cells with that c; in long
+    runs every c is close to a bad one. `at` and `elsewhere`: means over the cells at bad scales and over the others,
+    for each convention and precision. `computed` is False if the program is too large, and `why` has the reason. Bad
+    steps of a brick in which no sampled point lies are missed.
     """
-    found, why = _atoms(subject)
+    found, why = _bad_steps(subject)
     scales = np.array([cell["c"] for cell in cells])
     least, largest = scales.min() * (1 - EQUAL), scales.max() * (1 + EQUAL)
     alphas, steps = np.unique(subject.alpha[:-1], return_index=True)
     alphas, steps = alphas[::-1], steps[::-1]
     listed: list[dict[str, Any]] = []
     at, in_all = np.zeros(len(cells), bool), 0
-    for atom in found:
-        bad = atom["step"] / alphas  # in ascending order
+    for step in found:
+        bad = step["step"] / alphas  # in ascending order
         inside = slice(*np.searchsorted(bad, (least, largest)).tolist())
         in_all += inside.stop - inside.start
-        beside = np.clip(np.searchsorted(bad, scales) + np.array([[-1], [0]]), 0, max(len(bad) - 1, 0))
-        near = np.abs(bad[beside] - scales) <= EQUAL * scales if len(bad) else np.zeros((2, len(scales)), bool)
-        at |= near.any(axis=0)
+        neighbours = np.clip(np.searchsorted(bad, scales) + np.array([[-1], [0]]), 0, max(len(bad) - 1, 0))
+        equal = np.abs(bad[neighbours] - scales) <= EQUAL * scales if len(bad) else np.zeros((2, len(scales)), bool)
+        at |= equal.any(axis=0)
         earliest = np.arange(inside.start, inside.stop)[np.argsort(steps[inside], kind="stable")[:LISTED]]
-        for i in np.union1d(earliest, beside[near]):
-            here = (near & (beside == i)).any(axis=0)
-            entry = {"c": float(bad[i]), "step": int(steps[i]), "eigenvalue": atom["eigenvalue"]}
+        for i in np.union1d(earliest, neighbours[equal]):
+            here = (equal & (neighbours == i)).any(axis=0)
+            entry = {"c": float(bad[i]), "step": int(steps[i]), "eigenvalue": step["eigenvalue"]}
             listed.append({**entry, "cells": np.flatnonzero(here).tolist()})
     listed.sort(key=lambda entry: (not entry["cells"], entry["step"], entry["c"]))
     low, high = subject.box
@@ -73,8 +76,8 @@ def bad_scales(subject: "Subject", cells: Sequence[dict[str, Any]], level: float
     }
 
 
-def _atoms(subject: "Subject") -> tuple[list[dict[str, Any]], str]:
-    """Return the bad steps, those of equal size as one, in descending order; and why there are none, if so."""
+def _bad_steps(subject: "Subject") -> tuple[list[dict[str, Any]], str]:
+    """Return the distinct bad steps in descending order, and why they were not computed, empty if they were."""
     objective = next(iter(subject.objectives.values()))  # conventions differ at ties alone
     if not subject.sgd:
         return [], "steps are not those of SGD"
@@ -92,21 +95,21 @@ def _atoms(subject: "Subject") -> tuple[list[dict[str, Any]], str]:
         )
     except ProgramError as error:
         return [], str(error)
-    atoms: list[dict[str, Any]] = []
+    steps: list[dict[str, Any]] = []
     for bad in found:
-        if not atoms or abs(atoms[-1]["step"] - bad.step) > EQUAL * bad.step:
-            atoms.append({"step": bad.step, "eigenvalue": bad.eigenvalue, "minibatches": [], "mass": 0.0})
-        if list(bad.minibatch) not in atoms[-1]["minibatches"]:
-            atoms[-1]["minibatches"].append(list(bad.minibatch))
-        atoms[-1]["mass"] += bad.mass / batches
-    return atoms, ""
+        if not steps or abs(steps[-1]["step"] - bad.step) > EQUAL * bad.step:
+            steps.append({"step": bad.step, "eigenvalue": bad.eigenvalue, "minibatches": [], "mass": 0.0})
+        if list(bad.minibatch) not in steps[-1]["minibatches"]:
+            steps[-1]["minibatches"].append(list(bad.minibatch))
+        steps[-1]["mass"] += bad.mass / batches
+    return steps, ""
 
 
 def _pooled(cells: Sequence[dict[str, Any]], level: float) -> list[dict[str, Any]]:
-    """Return what was counted in several cells together; the interval is of the mean of their probabilities.
+    """Return the landings of several cells together, in an entry for each convention and precision.
 
-    An entry for each convention and precision: cells that differ in these share their random numbers, and are no more
-    trajectories than one of them.
+    The interval is of the mean of the cells' probabilities. Cells that differ in convention or precision are not added,
+    because they share their random numbers and so are not independent.
     """
     entries = []
     for convention, precision in dict.fromkeys((cell["convention"], cell["precision"]) for cell in cells):

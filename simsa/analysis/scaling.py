@@ -1,4 +1,4 @@
-"""How the probability of coming near a tie falls with the distance: the codimension of what is approached."""
+"""Estimate the codimension of what runs approach: how the probability of a small margin falls with the margin."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,24 +10,24 @@ from simsa.analysis.intervals import LEVEL
 from simsa.formats import FLOAT64, recorded
 
 SHARE, MOST, LEAST = 2.5, 200, 40
-"""The slope is fitted to the nearest sqrt(SHARE n) of n margins, at most so many and at least so many: a lesser share
-the more there are, as the law bends with the distance."""
+"""The slope is fitted to the smallest sqrt(SHARE n) of n margins, which must be at least LEAST and are at most MOST.
+The more margins there are, the smaller is the share that is fitted, because the law is a power law only near 0."""
 
 WINDOWS = (1, 2, 4, 8)
-"""The interval is the hull of those from the nearest margins, and from the nearest half, quarter and eighth of them."""
+"""The interval is the hull of the intervals from the fitted margins, and from the smallest half, quarter and eighth."""
 
 DECADE = 10.0
-"""The nearest margin is at most the largest that is fitted over this: so near must runs have come."""
+"""The smallest margin must be at most the largest fitted one divided by this; otherwise nothing was approached."""
 
 SPACINGS = 64
-"""Margins below so many units of rounding (of numbers near 1) are grains of the format, and are not fitted."""
+"""Margins up to so many units of rounding (of numbers near 1) depend on the rounding, and are not fitted."""
 
-GRAIN = 4.0
-"""Slope times log(epsilon_high/epsilon_low), at least: then no more than e^-4 of the margins are hidden by grains."""
+LEAST_RANGE = 4.0
+"""Least value of slope times log(epsilon_high/epsilon_low): then at most e^-4 of the margins are below the range."""
 
-FIT = 1.062
-"""Anderson and Darling's statistic from which the tail is called no power law: a true one is, with probability 10 %.
-For exponentials of unknown mean; D'Agostino and Stephens, Goodness-of-Fit Techniques (1986), Table 4.14."""
+CRITICAL = 1.062
+"""A power law is rejected if Anderson and Darling's statistic is above this: a true one is, with probability 10 %.
+For an exponential law of unknown mean; D'Agostino and Stephens, Goodness-of-Fit Techniques (1986), Table 4.14."""
 
 POINTS = 60
 """Most points of the empirical curve, at equal ratios of the number of trajectories."""
@@ -35,11 +35,12 @@ POINTS = 60
 
 @dataclass(frozen=True)
 class Slope:
-    """The exponent d of P(0 < min |guard| <= eps) ~ eps^d as eps falls to 0, with its interval; None if `why` says so.
+    """The exponent d of P(0 < min |guard| <= eps) ~ eps^d as eps falls to 0, with its interval.
 
-    epsilon_low, epsilon_high: the range of the fit. used: margins in it. zeros: trajectories whose margin was exactly
-    0, which are no part of it: a positive share of them means codimension 0, whatever the slope of the rest. smallest:
-    the smallest positive margin, None if there is none.
+    slope, low, high: d and the interval, at `level`, found by `method`; None if there is no fit, and then `why` has the
+    reason. epsilon_low, epsilon_high: the range of the fit. used: the number of margins in it. zeros: trajectories
+    whose margin was exactly 0, which are not fitted: a positive share of them means codimension 0, whatever the slope
+    of the others. smallest: the smallest positive margin; None if there is none.
     """
 
     slope: float | None
@@ -58,20 +59,20 @@ class Slope:
 def codimension(margins: ArrayLike, precision: str = FLOAT64.name, level: float = LEVEL) -> Slope:
     """Return the slope of log P(0 < margin <= eps) against log eps as eps falls to 0, where the tail is a power law.
 
-    margins: the smallest |guard| of each trajectory, >= 0; inf and nan count as never near. Given that a margin is in
+    margins: the smallest |guard| of each trajectory, >= 0; inf and nan are left out. precision: of the cell. level:
+    confidence of the interval, in (0, 1). Given that a margin is in
     (epsilon_low, epsilon_high], u = log(epsilon_high/margin) has under a power law the density proportional to
     exp(-d u) on [0, log(epsilon_high/epsilon_low)); without the lower end its maximum-likelihood estimate is Hill's.
-    epsilon_high is the smallest margin outside of the nearest sqrt(SHARE n); epsilon_low is SPACINGS units
-    of rounding.
+    epsilon_high is the smallest margin above the fitted ones; epsilon_low is SPACINGS units of rounding.
 
-    Whether it is a power law is tested: by the test of Anderson and Darling for that density, whose statistic is
-    independent of the estimate (Basu), so that the test does not bias it; and the nearest margin has to be a DECADE
-    below epsilon_high. A gap, however steep the margins fall towards it, passes neither for long; nor does a law whose
-    slope changes much over the range. What is left of such a change is what the interval is widened for: it is the hull
-    of the likelihood-ratio intervals from the nearest margins, and from a half, a quarter and an eighth of them
-    (WINDOWS), and few enough are used (MOST) that the interval is never narrow. Trajectories are independent, so
-    margins are; steps of one trajectory need not be. Source: Hill, Annals of Statistics 3 (1975). Raises SimsaError for
-    an unknown precision.
+    There is a fit only if the test of Anderson and Darling for that density does not reject it, and if the smallest
+    margin is at most epsilon_high / DECADE. The statistic of the test is independent of the estimate (Basu), so the
+    test does not bias it. A gap below which there are no margins fails both, given enough trajectories, and so does a
+    law whose slope changes much over the range. For smaller changes the interval is widened: it is the hull of the
+    likelihood-ratio intervals from the fitted margins and from the smallest half, quarter and eighth of them (WINDOWS),
+    and no more than MOST margins are used, so that it is never narrow. Trajectories are independent, so margins are;
+    steps of one trajectory need not be. Source: Hill, Annals of Statistics 3 (1975). Raises SimsaError for an unknown
+    precision.
 
     >>> rng = np.random.default_rng(0)
     >>> found = codimension(rng.random(20000) ** 0.5)  # P(margin <= eps) = eps^2
@@ -84,9 +85,9 @@ def codimension(margins: ArrayLike, precision: str = FLOAT64.name, level: float 
     zeros = int(np.count_nonzero(every == 0))
     positive = np.sort(every[np.isfinite(every) & (every > 0)])
     floor = SPACINGS * recorded(precision).unit
-    near = positive[positive > floor]
-    wanted = min(int((SHARE * near.size) ** 0.5), MOST)
-    end = float(near[wanted]) if near.size > wanted else floor
+    above = positive[positive > floor]
+    wanted = min(int((SHARE * above.size) ** 0.5), MOST)
+    end = float(above[wanted]) if above.size > wanted else floor
     smallest = float(positive[0]) if positive.size else None
 
     def refused(why: str) -> Slope:
@@ -96,28 +97,29 @@ def codimension(margins: ArrayLike, precision: str = FLOAT64.name, level: float 
         return refused("no margin is positive and finite")
     if wanted < LEAST:
         return refused(
-            f"{near.size} margins above the grain of {precision} are too few to fit: {LEAST**2 / SHARE:.0f} are needed"
+            f"{above.size} margins above the rounding of {precision} are too few to fit: "
+            f"{LEAST**2 / SHARE:.0f} are needed"
         )
-    if near[0] * DECADE > end:
+    if above[0] * DECADE > end:
         return refused(f"not approached: the smallest margin is {smallest:.3g}")
-    u, width = np.log(end / near[:wanted]), float(np.log(end / floor))
+    u, width = np.log(end / above[:wanted]), float(np.log(end / floor))
     slope, _, _ = _truncated_exponential(u, width, level)
-    if slope * width < GRAIN:
-        return refused(f"the range from {floor:.2g} to {end:.2g} is too near the grain of {precision}")
-    if _misfit(u, slope, width) > FIT:
-        return refused(f"no power law from {near[0]:.2g} to {end:.2g}: the slope changes there")
+    if slope * width < LEAST_RANGE:
+        return refused(f"the range from {floor:.2g} to {end:.2g} is too close to the rounding of {precision}")
+    if _misfit(u, slope, width) > CRITICAL:
+        return refused(f"no power law from {above[0]:.2g} to {end:.2g}: the slope changes there")
     found = []
     for part in WINDOWS:
         k = wanted // part
-        edge = float(near[k])
-        found.append(_truncated_exponential(np.log(edge / near[:k]), float(np.log(edge / floor)), level))
+        edge = float(above[k])
+        found.append(_truncated_exponential(np.log(edge / above[:k]), float(np.log(edge / floor)), level))
     low, high = max(min(one[1] for one in found), 0.0), max(one[2] for one in found)
     method = "maximum likelihood of a power law; hull of the likelihood-ratio intervals of four ranges"
     return Slope(slope, low, high, level, method, "", floor, end, wanted, zeros, smallest)
 
 
 def _misfit(u: NDArray[np.float64], slope: float, width: float) -> float:
-    """Return Anderson and Darling's statistic of descending u for the density ~ exp(-d u) on [0, width)."""
+    """Return Anderson and Darling's statistic of descending u for the density ~ exp(-slope u) on [0, width)."""
     n = u.size
     below = -np.expm1(-slope * u[::-1]) / -np.expm1(-slope * width)
     below = np.clip(below, 1e-300, 1 - 2.0**-53)
@@ -126,12 +128,13 @@ def _misfit(u: NDArray[np.float64], slope: float, width: float) -> float:
     return squared * (1 + 0.6 / n)
 
 
-def nearness(margins: ArrayLike) -> dict[str, list[float]]:
-    """Return the empirical curve of eps -> margins <= eps: `epsilon`, increasing, and `trajectories`, counts.
+def margin_curve(margins: ArrayLike) -> dict[str, list[float]]:
+    """Return how many margins are at most epsilon: lists `epsilon`, increasing, and `trajectories`, the counts.
 
-    At most POINTS of its steps; both lists are empty if no margin is finite. inf and nan count as never near.
+    At most POINTS steps of this curve are returned. Both lists are empty if no margin is finite; inf and nan are never
+    counted.
 
-    >>> nearness([0.0, 0.0, 0.5, np.inf])
+    >>> margin_curve([0.0, 0.0, 0.5, np.inf])
     {'epsilon': [0.0, 0.5], 'trajectories': [2, 3]}
     """
     found = np.asarray(margins, np.float64)
@@ -162,7 +165,7 @@ def _truncated_exponential(u: np.ndarray, width: float, level: float) -> tuple[f
         expected = width / 2 - t * width / 12 if abs(t) < 1e-5 else 1 / d - width / float(np.expm1(min(t, 700.0)))
         return expected - mean
 
-    # The score falls from width - mean to -mean: widen until it changes sign.
+    # The score falls from width - mean to -mean; the bracket is widened until the score changes sign in it.
     reach = 1.0 / mean
     while score(reach) > 0:
         reach *= 2

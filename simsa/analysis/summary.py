@@ -1,4 +1,4 @@
-"""The summary of a run: everything that tables and figures are made of, as strict JSON."""
+"""The summary of a run: all numbers that tables and figures show, as strict JSON."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from simsa.analysis.estimates import (
     margins,
     objective_quantiles,
     observables,
-    still,
+    settled,
 )
 from simsa.analysis.intervals import LEVEL, Tally
 from simsa.analysis.kinds import Subject, final_kinds, tie_kinds
@@ -25,12 +25,12 @@ from simsa.analysis.landings import Landings
 from simsa.analysis.pairs import pairs, same_bits
 from simsa.analysis.plane import plane
 from simsa.analysis.scales import bad_scales
-from simsa.analysis.scaling import codimension, nearness
+from simsa.analysis.scaling import codimension, margin_curve
 from simsa.analysis.verdicts import verdicts
 from simsa.vocabulary import Asked, Event
 
 EVENTS = (Event.LANDED, Event.SENSITIVE, Event.TIED, Event.UNBOUNDED, Event.NOT_FINITE, Event.SETTLED)
-"""What a probability is estimated for, besides kinds of final points."""
+"""The events whose probability is estimated in every cell, besides those of final points and of observables."""
 
 
 def summarise(
@@ -42,26 +42,29 @@ def summarise(
     timing: Mapping[str, Any] | None = None,
     level: float = LEVEL,
 ) -> dict[str, Any]:
-    """Return the summary of records, as strict JSON can hold it: no nan, no infinity.
+    """Return the summary of records, as strict JSON can hold it: without nan and infinities.
 
-    Of each cell: c, convention, precision; counts of trajectories, and of those that tied, were sensitive, landed,
-    became unbounded or not finite; `probability` of these events, each with estimate, low, high, bound, level, method.
-    Who landed is decided once (`kinds.tie_kinds`), and taken from there by all that count landings; without the subject
-    it is not known of those that were sensitive. The interval of a cell holds for this cell; `simultaneous` gives, for
-    landings, two-sided intervals that hold for all cells at once (Bonferroni). Further `final`
-    (`estimates.final_states`, and how many that have settled landed), `first_passage`, `objective`, `observables`,
-    `margin`, `codimension` (`scaling`), `tie_kinds`, and, if the subject is given, `final_kinds` (`kinds`). Of the run:
-    `pairs` (exact cells beside the others), `same_bits` (conventions beside each other), `claims` (`claims.evaluate`),
-    `bad_scales` (`scales`), `plane` (a map, if there are two parameters), `verdicts` (`verdicts`), and the hypotheses
-    recorded when it was planned. records: of each cell, arrays by their names (`records.read.cells`). header: the
-    attributes of the records (`records.read.attributes`). timing: passed through.
+    records: of each cell, arrays by their names (`records.read.cells`). header: the attributes of the records
+    (`records.read.attributes`). subject: the functions and draws of the run; None if only the records are known, and
+    then nothing is classified. claims: to be tested. timing: copied into the summary. level: confidence of all
+    intervals, in (0, 1).
+
+    Each of the `cells` has c, convention and precision; counts of trajectories, and of those that were tied, sensitive,
+    landed, unbounded or not finite; and `probability` of these events, each with estimate, low, high, bound, level and
+    method. Which trajectories landed is decided once, in `kinds.tie_kinds`; without a subject it is not known for the
+    sensitive ones. The interval of a cell holds for this cell; `simultaneous` has, for landings, two-sided intervals
+    that hold for all cells at once (Bonferroni). Further entries are `final` (`estimates.final_states`, and how many
+    runs landed and settled), `first_passage`, `objective`, `observables`, `margin`, `codimension` (`scaling`),
+    `tie_kinds` and, with a subject, `final_kinds` (`kinds`). The run has `pairs` and `same_bits` (comparisons of cells,
+    `pairs`), `claims`, `bad_scales` (`scales`), `plane` (a map, if there are two parameters), `verdicts`, and
+    `hypotheses`: those recorded when the run was planned, and whether each f_i is continuous.
     """
     described: list[dict[str, Any]] = []
     tallies: list[dict[str, Tally | None]] = []
     landings: list[Landings] = []
     sensitive: list[continuity.Question] = []
     for i, cell in enumerate(records):
-        read = dict(cell)  # read once
+        read = dict(cell)  # so that each field is read from the disk once
         found, counted, landed = _cell(read, i, subject, header, level, len(records))
         sensitive += [] if subject is None else continuity.sensitive(read, i, subject)
         described.append(found)
@@ -94,7 +97,7 @@ def summarise(
 def _cell(
     cell: Mapping[str, Any], index: int, subject: Subject | None, header: Mapping[str, Any], level: float, cells: int
 ) -> tuple[dict[str, Any], dict[str, Tally | None], Landings]:
-    """Return the summary of one cell out of `cells`, the tallies of events that a claim may name, and who landed."""
+    """Return the summary of one cell out of `cells`, the tallies of events that a claim may name, and the landings."""
     steps = header["steps"]
     count, final = counts(cell), final_states(cell)
     total = count["trajectories"]
@@ -143,7 +146,7 @@ def _cell(
         },
         "final": {
             **final,
-            "landed_settled": landings.tally(still(cell)[landings.who]).hits,
+            "landed_settled": landings.tally(settled(cell)[landings.trajectory]).hits,
             "tolerance": SETTLED,
         },
         "first_passage": {
@@ -159,7 +162,7 @@ def _cell(
         "margin": {"epsilon": list(EPSILONS), "trajectories": margins(cell).tolist()},
         "codimension": {
             **asdict(codimension(margin, str(cell["precision"]), level)),
-            "curve": nearness(margin),
+            "curve": margin_curve(margin),
         },
         **kinds,
     }
@@ -167,7 +170,7 @@ def _cell(
 
 
 def _strict(value: Any) -> Any:
-    """Return `value` with None for nan and infinities, which JSON cannot say."""
+    """Return `value` with None in place of nan and infinities, which JSON does not have."""
     if isinstance(value, dict):
         return {key: _strict(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):

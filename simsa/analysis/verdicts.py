@@ -1,7 +1,7 @@
-"""What a run says about the theorems of Bolte and Pauwels (NeurIPS 2020): verdicts, with their words.
+"""Verdicts of a run on the theorems of Bolte and Pauwels (NeurIPS 2020), in words.
 
-A verdict is a pure function of a summary: nothing is looked at again here. It is never "proved": the theorems speak of
-real numbers and of limits, a run of finitely many steps in some arithmetic.
+A verdict is a pure function of a summary. It is never "proved": the theorems are about real numbers and limits, and a
+run has finitely many steps in some arithmetic.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,34 +12,37 @@ from simsa.analysis.landings import joined, landed
 from simsa.formats import EXACT
 from simsa.vocabulary import Asked, Met, PointKind, Verdict
 
-TAKEN = "at predicted bad scales some c alpha_k is 1/lambda for a constant eigenvalue lambda"
-"""Why a step is in F."""
+BAD_STEP = "at predicted bad scales some c alpha_k is 1/lambda for a constant eigenvalue lambda"
+"""Why a step is in F, the finite set of Theorem 7."""
 
 Cells = Sequence[Mapping[str, Any]]
 Hypotheses = list[dict[str, Any]]
-Said = Sequence[Mapping[str, Any]]
+Stated = Sequence[Mapping[str, Any]]
 
 
 def verdicts(
     cells: Cells,
-    hypotheses: Said,
+    hypotheses: Stated,
     bad: Mapping[str, Any] | None = None,
     level: float = LEVEL,
 ) -> list[dict[str, Any]]:
     """Return the verdicts on Theorems 4 and 7, for each convention and precision of a run.
 
-    cells: those of the summary. hypotheses: those of the scenario. bad: the summary's `bad_scales`, or None. Each
-    verdict has theorem, part, verdict, words, convention, precision, c, the number of cells and trajectories, `hits`
-    (runs that speak against the part), estimate, low, high, bound, level and method of their probability, averaged over
-    the cells, and `hypotheses`: those that this part needs, each with state and why.
+    cells: those of the summary. hypotheses: those of the scenario. bad: the summary's `bad_scales`, or None. level:
+    confidence of the intervals, in (0, 1).
 
-    Hypotheses are decided for each cell. Cells at predicted bad step scales have verdicts of their own, and so, on
-    limits, have cells with c above 1, and cells in which a run left the ball.
+    Each verdict has theorem, part, verdict, words, convention, precision, c (the least and the largest), the number of
+    cells and trajectories, `hits` (the number of runs that are evidence against the part), estimate, low, high, bound,
+    level and method of their probability, averaged over the cells, and `hypotheses`: those that this part needs, each
+    with state and why. `words` name neither the cells nor the level, which stand beside them.
 
-    The rule: `hypothesis not met` if one is not met, whatever was seen. Else `consistent` if nothing was found that
-    speaks against the part; `contradicted` if something was, and every hypothesis is met, as stated or as the proof
-    covers it; `not decided` in all other cases. So a landing in floating point contradicts nothing: rounding may have
-    made it.
+    Hypotheses are decided for each cell. Cells at predicted bad step scales have verdicts of their own. So do, for the
+    parts on limits, cells with c above 1, and cells in which a run left the ball.
+
+    A verdict is `hypothesis not met` if a hypothesis is not met, whatever was found. Otherwise it is `consistent` if no
+    run is evidence against the part; `contradicted` if some run is, and every hypothesis is met, as stated or covered
+    by the proof; and `not decided` in all other cases. So a landing in floating point contradicts nothing: rounding may
+    have made it.
     """
     at_bad = set(bad["cells"]) if bad else set()
     found = []
@@ -47,73 +50,73 @@ def verdicts(
         group = [i for i, cell in enumerate(cells) if (cell["convention"], cell["precision"]) == key]
         mine = [cells[i] for i in group]
         good = [cells[i] for i in group if i not in at_bad]
-        trapping = [cells[i] for i in group if i in at_bad]
+        at_bad_steps = [cells[i] for i in group if i in at_bad]
         if good:
             found.append(_finite_time(good, hypotheses, bad, level))
-        if trapping:
-            found.append(_bad_steps(trapping, hypotheses, level))
-        found += [_limits(part, hypotheses, level) for part in _alike(mine)]
-        found += [_artificial(part, hypotheses, not good, level) for part in _alike(good or trapping)]
+        if at_bad_steps:
+            found.append(_bad_steps(at_bad_steps, hypotheses, level))
+        found += [_limits(part, hypotheses, level) for part in _by_hypotheses(mine)]
+        found += [_artificial(part, hypotheses, not good, level) for part in _by_hypotheses(good or at_bad_steps)]
     return found
 
 
-def _alike(cells: Cells) -> list[Cells]:
-    """Return the cells by what is decided for each: whether c is above 1, and whether its runs stayed in the ball."""
+def _by_hypotheses(cells: Cells) -> list[Cells]:
+    """Return the cells in groups for which the same hypotheses are met: by c above 1, and by runs in the ball."""
     parts: dict[tuple[bool, bool], list[Mapping[str, Any]]] = {}
     for cell in cells:
-        parts.setdefault((cell["c"] > 1, bool(_left([cell]))), []).append(cell)
+        parts.setdefault((cell["c"] > 1, bool(_unbounded([cell]))), []).append(cell)
     return [parts[key] for key in sorted(parts)]
 
 
-def _left(cells: Cells) -> int:
+def _unbounded(cells: Cells) -> int:
     """Return how many runs left the ball, or met a number that is not finite."""
     return sum(cell["unbounded"] + cell["not_finite"] for cell in cells)
 
 
-def _finite_time(cells: Cells, said: Said, bad: Mapping[str, Any] | None, level: float) -> dict[str, Any]:
-    """Theorem 7, in finite time: off finitely many steps, almost no x_0 ever lands in Sing or C."""
+def _finite_time(cells: Cells, stated: Stated, bad: Mapping[str, Any] | None, level: float) -> dict[str, Any]:
+    """Theorem 7, in finite time: unless a step is in F, for almost all x_0 no iterate is in Sing or C."""
     avoids = _met(Asked.GOOD_STEPS, Met.OPEN, "the bad steps were not computed")
-    if any(one["hypothesis"] == Asked.ALMOST_ALL_C and one["state"] == Met.AS_STATED for one in said):
+    if any(one["hypothesis"] == Asked.ALMOST_ALL_C and one["state"] == Met.AS_STATED for one in stated):
         avoids = _met(Asked.GOOD_STEPS, Met.AS_STATED, "c is drawn from a density, and bad c are countably many")
     elif bad and bad["computed"]:
         where = "at the other scales " if bad["cells"] else ""
         why = f"{where}no step is one of the bad steps that were found; bricks that were not sampled may have others"
         avoids = _met(Asked.GOOD_STEPS, Met.OPEN, why)
-    needs = [*_finite(said), _said(said, Asked.STARTS, cells), avoids, _reals(cells)]
+    needs = [*_on_terms(stated), _hypothesis(stated, Asked.STARTS, cells), avoids, _reals(cells)]
     event = f"Landed where AD's answer depends on a tie (Sing or C) within {_steps(cells)}"
     return _verdict("7", "finite time", cells, needs, joined(map(landed, cells)), event, _certified(cells), level)
 
 
-def _bad_steps(cells: Cells, said: Said, level: float) -> dict[str, Any]:
-    """Theorem 7's exception: at a bad step, landing may have positive probability."""
+def _bad_steps(cells: Cells, stated: Stated, level: float) -> dict[str, Any]:
+    """Theorem 7, steps in F: at a bad step, landing may have positive probability."""
     needs = [
-        *_finite(said),
-        _said(said, Asked.STARTS, cells),
-        _met(Asked.GOOD_STEPS, Met.NOT_MET, TAKEN),
+        *_on_terms(stated),
+        _hypothesis(stated, Asked.STARTS, cells),
+        _met(Asked.GOOD_STEPS, Met.NOT_MET, BAD_STEP),
     ]
     event = f"Landed in Sing or C within {_steps(cells)}, at predicted bad step scales"
     return _verdict("7", "bad steps", cells, needs, joined(map(landed, cells)), event, _certified(cells), level)
 
 
-def _limits(cells: Cells, said: Said, level: float) -> dict[str, Any]:
+def _limits(cells: Cells, stated: Stated, level: float) -> dict[str, Any]:
     """Theorem 4, first part: for every x_0, J(x_k) converges and limits are selection critical.
 
-    What speaks against it is a run that has not settled. It may yet, so that this part is never contradicted.
+    Evidence against it is a run that has not converged. It may do so later, so this part is never contradicted.
     """
     names = (Asked.VANISHING, Asked.DIVERGENT, Asked.UNIT, Asked.BATCHES)
-    needs = [*_finite(said), *(_said(said, name, cells) for name in names), _bounded(cells)]
+    needs = [*_on_terms(stated), *(_hypothesis(stated, name, cells) for name in names), _bounded(cells)]
     needs.append(_met(Asked.ENDLESS, Met.OPEN, "a run is finite, and one that has not converged may do so later"))
     event = f"Not converged to a selection critical point after {_steps(cells)}"
     tally = _joined([_of_kind(cell, PointKind.NOT_SETTLED) for cell in cells])
     return _verdict("4", "limits are selection critical", cells, needs, tally, event, "", level, "final points")
 
 
-def _artificial(cells: Cells, said: Said, at_bad: bool, level: float) -> dict[str, Any]:
+def _artificial(cells: Cells, stated: Stated, at_bad: bool, level: float) -> dict[str, Any]:
     """Theorem 4, second part: for almost all c and x_0 limits are Clarke critical, so none is artificial."""
     names = (Asked.VANISHING, Asked.DIVERGENT, Asked.UNIT, Asked.ALMOST_ALL_C, Asked.BATCHES, Asked.STARTS)
-    needs = [*_finite(said), *(_said(said, name, cells) for name in names), _bounded(cells), _reals(cells)]
+    needs = [*_on_terms(stated), *(_hypothesis(stated, name, cells) for name in names), _bounded(cells), _reals(cells)]
     if at_bad:
-        needs.append(_met(Asked.GOOD_STEPS, Met.NOT_MET, TAKEN))
+        needs.append(_met(Asked.GOOD_STEPS, Met.NOT_MET, BAD_STEP))
     tallies = [
         Tally.of(0, cell["trajectories"]) if _none_landed(cell) else _of_kind(cell, PointKind.ARTIFICIAL)
         for cell in cells
@@ -142,24 +145,24 @@ def _met(hypothesis: Asked, state: Met, why: str) -> dict[str, Any]:
     return {"hypothesis": hypothesis, "state": state, "why": why}
 
 
-def _said(said: Said, hypothesis: Asked, cells: Cells) -> dict[str, Any]:
-    """Return a hypothesis as the scenario has it for these cells; open if it does not speak of it."""
+def _hypothesis(stated: Stated, hypothesis: Asked, cells: Cells) -> dict[str, Any]:
+    """Return a hypothesis as the scenario states it for these cells; open if it states nothing about it."""
     scales = {cell["c"] for cell in cells}
-    for one in said:
+    for one in stated:
         if one["hypothesis"] == hypothesis and (one["c"] is None or scales <= set(one["c"])):
             return _met(hypothesis, Met(one["state"]), one["why"])
     return _met(hypothesis, Met.OPEN, "the records do not say")
 
 
-def _finite(said: Said) -> Hypotheses:
-    """Return that J is no finite sum, or that steps are others, if so; and whether the terms are continuous."""
+def _on_terms(stated: Stated) -> Hypotheses:
+    """Return the stated hypotheses that every part needs: a finite sum, recursion (8), and continuous f_i."""
     names = (Asked.FINITE_SUM, Asked.RECURSION, Asked.CONTINUOUS)
-    return [_met(name, Met(one["state"]), one["why"]) for name in names for one in said if one["hypothesis"] == name]
+    return [_met(name, Met(one["state"]), one["why"]) for name in names for one in stated if one["hypothesis"] == name]
 
 
 def _bounded(cells: Cells) -> dict[str, Any]:
     """Return whether all runs stayed in the ball, and finite."""
-    left, total = _left(cells), sum(c["trajectories"] for c in cells)
+    left, total = _unbounded(cells), sum(c["trajectories"] for c in cells)
     why = f"{left:,} of {total:,} runs left the ball or met a number that is not finite"
     if not left:
         why = f"all {total:,} runs stayed in the ball"
@@ -175,13 +178,13 @@ def _reals(cells: Cells) -> dict[str, Any]:
 
 
 def _certified(cells: Cells, key: str = "tie_kinds") -> str:
-    """Return of how many points that were classified the calculus is certain; empty if there were none."""
-    sure, classified = (sum(cell.get(key, {}).get(name, 0) for cell in cells) for name in CERTAIN[key])
+    """Return a sentence on how many of the classified points are certified; empty if there are none."""
+    sure, classified = (sum(cell.get(key, {}).get(name, 0) for cell in cells) for name in CERTIFIED[key])
     return f" The classification is certified for {sure:,} of {classified:,} points." if classified else ""
 
 
-CERTAIN = {"tie_kinds": ("certified", "classified"), "final_kinds": ("certified", "stuck")}
-"""Where a summary has of how many points the calculus is certain, and of how many it was asked."""
+CERTIFIED = {"tie_kinds": ("certified", "classified"), "final_kinds": ("certified", "candidates")}
+"""The names, in a cell of a summary, of the number of certified points and of the number that they are out of."""
 
 
 def _of_kind(cell: Mapping[str, Any], kind: PointKind) -> Tally | None:

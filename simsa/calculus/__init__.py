@@ -1,4 +1,4 @@
-"""Set-valued derivatives of programs: what the gradient could have been, and whether a point is critical at all."""
+"""Set-valued derivatives of programs: D_f, Clarke's subdifferential, critical points, bad steps, and checks of AD."""
 
 from simsa.calculus.balls import Body, Nearest, RoundSet, round_clarke
 from simsa.calculus.checks import Comparison, GradientCheck, check_gradient, compare, forward_backward_gap

@@ -1,8 +1,8 @@
-"""Clarke's set where a Euclidean norm is 0: no polytope, but the hull of sums of vectors and images of unit balls.
+"""Clarke's subdifferential where a Euclidean norm is 0: a convex hull of sums of vectors and images of unit balls.
 
 At a point where f = g(|A_1 x + b_1|, ..., |A_m x + b_m|, x) and all these norms are 0, the chain rule gives the
-gradients v + M_1 u_1 + ... + M_m u_m with |u_j| <= 1: u_j is what stands in the place of a norm's gradient, M_j is A_j
-transposed times the adjoint of the norm, and v is the gradient for u = 0. Each branch has its own v and M.
+gradients v + M_1 u_1 + ... + M_m u_m with |u_j| <= 1. Here u_j takes the place of the gradient of norm j, M_j is A_j
+transposed times the adjoint of the norm, and v is the gradient for u = 0. Each branch assignment has its own v and M.
 """
 
 from dataclasses import dataclass, replace
@@ -24,16 +24,16 @@ from simsa.tape.tape import COUNT, NUMBER, OUT
 Array = NDArray[np.float64]
 
 ROUNDS = 300
-"""Points of the set that are looked for; each is as far as any along the direction to the nearest of those before."""
+"""The largest number of points of the set that `RoundSet.nearest` computes."""
 
 
 @dataclass(frozen=True)
 class Nearest:
     """The point of a set that is nearest to a vector w.
 
-    point: of the set, shape (p,). norm: |point - w|, an upper bound of the distance, as the point is in the set. low: a
-    lower bound, from the plane that separates them: <d, g - w> >= low for all g of the set and a unit vector d. Both
-    hold up to rounding.
+    point: the point of the set, shape (p,). norm: |point - w|, which is an upper bound of the distance. low: a lower
+    bound of the distance, from a separating plane: <d, g - w> >= low for a unit vector d and all g of the set. Both
+    bounds hold up to rounding.
     """
 
     point: Array
@@ -43,13 +43,16 @@ class Nearest:
 
 @dataclass(frozen=True)
 class Body:
-    """{center + M_1 u_1 + ... + M_m u_m : |u_j| <= 1}. center: shape (p,). maps: the M_j, each of shape (p, n_j)."""
+    """The set {center + M_1 u_1 + ... + M_m u_m : |u_j| <= 1}.
+
+    center: shape (p,). maps: the matrices M_j, each of shape (p, n_j).
+    """
 
     center: Array
     maps: tuple[Array, ...] = ()
 
     def farthest(self, direction: Array) -> Array:
-        """Return the point of the body that is farthest along a direction, shape (p,)."""
+        """Return a point g of the body with the largest <g, direction>, shape (p,)."""
         result = self.center
         for matrix in self.maps:
             across = matrix.T @ direction
@@ -61,7 +64,10 @@ class Body:
 
 @dataclass(frozen=True)
 class RoundSet:
-    """The convex hull of bodies. certified: whether it is Clarke's set; if not, it may be larger than that.
+    """The convex hull of bodies.
+
+    bodies: at least one. certified: whether the hull is Clarke's subdifferential; if not, it contains it, and may be
+    larger.
 
     >>> ball = RoundSet((Body(np.array([3.0, 4.0]), (np.eye(2),)),), certified=True)
     >>> ball.nearest([0.0, 0.0]).norm, ball.nearest([3.0, 3.5]).norm
@@ -72,7 +78,7 @@ class RoundSet:
     certified: bool
 
     def farthest(self, direction: Array) -> Array:
-        """Return a point of the set that is farthest along a direction, shape (p,)."""
+        """Return a point g of the set with the largest <g, direction>, shape (p,)."""
         found = [body.farthest(direction) for body in self.bodies]
         return max(found, key=lambda g: float(g @ direction))
 
@@ -83,11 +89,14 @@ class RoundSet:
         return flat and all((body.center == self.bodies[0].center).all() for body in self.bodies)
 
     def nearest(self, w: ArrayLike, gap: float = 1e-13) -> Nearest:
-        """Return the point of the set nearest to w, shape (p,), and bounds of its distance.
+        """Return the point of the set nearest to w, with bounds of its distance.
 
-        By the fully corrective method of Frank and Wolfe: the hull of points of the set grows by the one that is
-        farthest along the way to w. gap: how near the bounds are to come, relative to the largest vector met; after
-        `ROUNDS` points they may not have, and hold all the same.
+        w: shape (p,), finite. gap: the difference of the bounds at which the search ends, relative to the largest
+        vector that was met; it also ends after `ROUNDS` points, with bounds that hold but may be farther apart. Raises
+        ProgramError for another w.
+
+        The method is the fully corrective one of Frank and Wolfe: in each round, the point of the set that is farthest
+        in the direction of w is added to a list, and the point nearest to w in the hull of the list is computed.
         """
         wanted = np.asarray(w, np.float64)
         if wanted.shape != self.bodies[0].center.shape or not np.isfinite(wanted).all():
@@ -114,13 +123,43 @@ class RoundSet:
 def round_clarke(
     subject: Program | Objective, x: ArrayLike, data: ArrayLike | None = None, limit: int = 4096
 ) -> RoundSet:
-    """Return Clarke's subdifferential at a point where norms may be 0, or a set that holds it.
+    """Return Clarke's subdifferential at a point where Euclidean norms may be 0, or a larger set.
 
-    It is Clarke's set, and `certified`, where no selection is tied, the operands of the norms are affine, or their
-    slopes A_j have full rank; and either one norm is 0, or the adjoints of all are at least 0 (f is regular), or the
-    rank of all A_j together is the sum of their ranks (no norm's gradient depends on another's). Raises ProgramError
-    for norms within norms that are 0, for more than `limit` branches, and unless the program has one output.
+    Parameters
+    ----------
+    subject
+        A program with one output, or an objective.
+    x
+        The point, shape (p,).
+    data
+        The data inputs of a program, shape (d,).
+    limit
+        The largest number of combinations of tied pieces.
 
+    Returns
+    -------
+    RoundSet
+        `certified` says whether it is Clarke's subdifferential; if not, it contains it.
+
+    Raises
+    ------
+    ProgramError
+        If more than `limit` combinations of pieces are tied at x, if a norm that is 0 is inside another one, if a
+        derivative is not finite, or if the program has several outputs.
+
+    Notes
+    -----
+    The set is certified if no selection is tied, if the operands of each norm that is 0 are affine or have a derivative
+    A_j of full rank, and if one of three conditions holds: a single norm is 0; or the adjoints of all norms are at
+    least 0, so that f is regular; or the rank of all A_j together is the sum of their ranks, so that the gradients of
+    the norms are independent of each other. At ties, the hull over all combinations of the tied pieces is returned.
+
+    References
+    ----------
+    Clarke, Optimization and Nonsmooth Analysis (1983), Section 2.3.
+
+    Examples
+    --------
     >>> import simsa
     >>> found = round_clarke(simsa.trace(lambda x: 2 * np.linalg.norm(x) + x[0], 2), [0.0, 0.0])
     >>> found.nearest([0.0, 0.0]).norm, found.nearest([1.0, 3.0]).norm, found.certified
@@ -172,7 +211,7 @@ def round_clarke(
 
 
 def _with(interpreter: Interpreter, run: Execution, units: dict[int, Array]) -> Interpreter:
-    """Return an interpreter in which the norms that are 0 have these gradients, by instruction, and 0 by default."""
+    """Return an interpreter in which the norms that are 0 have the gradients `units`, by instruction; 0 by default."""
     numbers = interpreter.tape.numbers.copy()
     for k in norms(interpreter, run):
         first, count = interpreter.code[k][NUMBER], interpreter.code[k][COUNT]
@@ -181,5 +220,5 @@ def _with(interpreter: Interpreter, run: Execution, units: dict[int, Array]) -> 
 
 
 def _slope(objective: Objective, run: Execution, units: dict[int, Array]) -> Array:
-    """Return the gradient of an execution for gradients of its norms that are 0."""
+    """Return the gradient of an execution if its norms that are 0 have the gradients `units`, by instruction."""
     return np.array(_with(objective.interpreter, run, units).backward(run), np.float64)

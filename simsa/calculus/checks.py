@@ -1,4 +1,4 @@
-"""Checks of automatic differentiation: forward against backward, one program against another, slopes against both."""
+"""Checks of AD: forward mode against backward mode, two programs of one function, and AD against Clarke's set."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,10 +19,37 @@ Array = NDArray[np.float64]
 
 
 def forward_backward_gap(subject: Program | Objective, x: ArrayLike, data: ArrayLike | None = None) -> float:
-    """Return the largest difference of the Jacobian's entries between forward and backward mode at x.
+    """Return the largest difference of the Jacobian's entries between forward and backward mode.
 
-    By Lemma 1 it is 0 up to rounding, at ties too; divided by max(1, the largest entry). NaN counts as equal to NaN.
+    Parameters
+    ----------
+    subject
+        A program or an objective.
+    x
+        The point, shape (p,).
+    data
+        The data inputs of a program, shape (d,).
 
+    Returns
+    -------
+    float
+        The largest difference, divided by max(1, largest absolute entry). NaN counts as equal to NaN.
+
+    Raises
+    ------
+    ProgramError
+        If a shape does not fit.
+
+    Notes
+    -----
+    By Lemma 1 it is 0 up to rounding, also at ties, where both modes differentiate the same pieces.
+
+    References
+    ----------
+    Bolte and Pauwels (NeurIPS 2020), Lemma 1.
+
+    Examples
+    --------
     >>> import simsa
     >>> forward_backward_gap(simsa.trace(lambda x: simsa.zero(x[0]) * np.exp(x[1]), 2), [0.0, 1.0])
     0.0
@@ -44,10 +71,12 @@ def forward_backward_gap(subject: Program | Objective, x: ArrayLike, data: Array
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two programs beside each other. equal: whether their values agree at every point tried.
+    """The comparison of two programs.
 
-    value_gap: the largest relative difference of values, and value_point, where. points: shape (k, p), those at which
-    AD differs; gradients: shape (k, 2, p), what the two say there. tried: the number of points; ties: those with one.
+    equal: whether their values agree at every point that was tried. value_gap: the largest relative difference of
+    values. value_point: where that is, shape (p,). points: the points at which their gradients differ, shape (k, p).
+    gradients: the two gradients at each of these, shape (k, 2, p). tried: the number of points that were tried. ties:
+    the number of those at which a program is tied.
     """
 
     equal: bool
@@ -68,12 +97,44 @@ def compare(
     data: ArrayLike | None = None,
     tol: float = 1e-9,
 ) -> Comparison:
-    """Return whether two programs have the same values, and at which points AD differs.
+    """Return whether two programs have the same values, and at which points their gradients differ.
 
-    Random points almost never have a tie, so the points tried are also those where guards vanish on random segments of
-    the box, and those with coordinates from the box's corners, its centre, 0 and ±1. tol: of values and of gradients,
-    relative to 1 + their size.
+    Parameters
+    ----------
+    first, second
+        Programs with one output, or objectives, with the same number of parameters.
+    box
+        (low, high), each a number or shape (p,).
+    samples
+        The number of random points; about as many points of each other kind are tried.
+    seed
+        Of the random numbers.
+    data
+        The data inputs of both programs, shape (d,).
+    tol
+        The tolerance of values and of gradients, relative to 1 + their size.
 
+    Returns
+    -------
+    Comparison
+        With the points at which gradients differ.
+
+    Raises
+    ------
+    ProgramError
+        If the numbers of parameters differ, or an argument does not fit.
+
+    Notes
+    -----
+    Random points almost never have a tie. Points are therefore also tried where guards are 0 on random segments of the
+    box, and where coordinates are those of the box's corners and centre, 0 and ±1.
+
+    References
+    ----------
+    Bolte and Pauwels (NeurIPS 2020), Section 2: several programs of one function.
+
+    Examples
+    --------
     >>> import simsa
     >>> relu2 = simsa.trace(lambda x: simsa.relu(-x[0]) + x[0], 1)
     >>> found = compare(simsa.trace(lambda x: simsa.relu(x[0]), 1), relu2, (-2, 2))
@@ -97,8 +158,8 @@ def compare(
         pair = np.array([one.gradient(x), two.gradient(x)])
         tried += 1
         ties += any(_tied(side, x) for side in (one, two))
-        near = np.isclose(pair[0], pair[1], rtol=tol, atol=tol, equal_nan=True)
-        if not near.all():
+        equal = np.isclose(pair[0], pair[1], rtol=tol, atol=tol, equal_nan=True)
+        if not equal.all():
             points.append(x)
             gradients.append(pair)
     return Comparison(
@@ -107,14 +168,14 @@ def compare(
 
 
 def _tied(objective: Objective, x: Array) -> bool:
-    """Tell whether a guard is zero at x."""
+    """Tell whether a selection of some term is tied at x."""
     return any(branches.tied(objective.interpreter, k, run) for run in objective.runs(x) for k in run.decisions)
 
 
 def _candidates(
     one: Objective, two: Objective, low: Array, high: Array, samples: int, rng: np.random.Generator
 ) -> Iterator[Array]:
-    """Yield points of a box, each once: random ones, ties on random segments, and a lattice."""
+    """Yield distinct points of a box: random ones, points of a lattice, and ties on random segments."""
     seen: set[bytes] = set()
     lattice = [
         sorted({v for v in (a, (a + b) / 2, b, 0.0, 1.0, -1.0) if a <= v <= b}) for a, b in zip(low, high, strict=True)
@@ -140,12 +201,13 @@ def _candidates(
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """AD beside Clarke's subdifferential ∂^c f(x), and one-sided slopes along each coordinate axis.
+    """AD compared with Clarke's subdifferential ∂^c f(x), and one-sided slopes along each coordinate axis.
 
-    gradient: what AD says, shape (p,). left, right: the slopes f'(x; -e_i)·(-1) and f'(x; e_i), extrapolated. error:
-    bounds of those, as estimated. verdicts: for each coordinate "smooth" (∂^c f(x) has one number, AD's), "kink" (it
-    has several, and AD is in the set), "outside" (it has several, and AD is not in the set), "wrong" (it has one, and
-    AD another) or "undecided". why: what left a coordinate undecided, or empty. ok: no coordinate is wrong or outside.
+    gradient: the gradient of AD, shape (p,). left, right: the slopes -f'(x; -e_i) and f'(x; e_i), extrapolated from
+    difference quotients, shape (p,). error: estimated error bounds of the slopes, shape (p,). verdicts: for each
+    coordinate "smooth" (∂^c f(x) has one number there, and AD returns it), "kink" (it has several, and AD is in the
+    set), "outside" (it has several, and AD is not in the set), "wrong" (it has one number, and AD returns another) or
+    "undecided". why: why a coordinate is undecided; else empty.
     """
 
     gradient: Array
@@ -157,7 +219,7 @@ class GradientCheck:
 
     @property
     def ok(self) -> bool:
-        """Return whether AD is an element of Clarke's subdifferential, as far as that was decided."""
+        """Tell whether no coordinate is "wrong" or "outside"; undecided coordinates count as right."""
         return not {"wrong", "outside"} & set(self.verdicts)
 
 
@@ -168,16 +230,41 @@ AFFORDABLE = 1024
 def check_gradient(
     subject: Program | Objective, x: ArrayLike, data: ArrayLike | None = None, tol: float = 1e-6
 ) -> GradientCheck:
-    """Compare AD with Clarke's subdifferential, so that a kink is told from a mistake.
+    """Compare AD with Clarke's subdifferential, in order to tell a kink from a wrong derivative.
 
-    One-sided slopes bound the entries of Clarke elements for regular functions only: at a triple tie of a median both
-    may be 0 along an axis where elements have 1. So at a tie AD is compared with `clarke`, where that is certified and
-    no more than AFFORDABLE cells meet; a Clarke element is never called wrong. The slopes, quotients (f(x + h e_i) −
-    f(x))/h for h = 2⁻⁸ ... 2⁻³² of the scale extrapolated to h = 0 (Richardson), are a check of that set: a coordinate
-    along which they have no limit, or one beyond it, is undecided. Where nothing is tied AD is the gradient of f, and a
-    coordinate where the slopes do not say so is undecided as well. tol: of entries, relative to 1 + |entry|; the
-    estimated error of the slopes is added to it where these are compared.
+    Parameters
+    ----------
+    subject
+        A program with one output, or an objective.
+    x
+        The point, shape (p,).
+    data
+        The data inputs of a program, shape (d,).
+    tol
+        The tolerance of entries, relative to 1 + |entry|. Where slopes are compared, their estimated error is added.
 
+    Returns
+    -------
+    GradientCheck
+        With a verdict for each coordinate.
+
+    Raises
+    ------
+    ProgramError
+        If f is not defined at x, or an argument does not fit.
+
+    Notes
+    -----
+    At a tie, AD is compared with `clarke`. If more than AFFORDABLE regions meet at x, or the set is not certified, all
+    coordinates are undecided. Without a tie, the set is the gradient of AD itself.
+
+    The slopes are the quotients (f(x + h e_i) − f(x))/h for h = 2⁻⁸, ..., 2⁻³² times max(1, |x|), extrapolated to h = 0
+    (Richardson). They check the set: a coordinate along which they have no limit, or a limit outside the set, is
+    undecided. Slopes alone would not do, since they bound the entries of Clarke elements for regular functions only: at
+    a triple tie of a median both slopes may be 0 along an axis along which elements of the set have 1.
+
+    Examples
+    --------
     >>> import simsa
     >>> answer = check_gradient(simsa.trace(lambda x: abs(x[0]) + x[1] - simsa.zero(x[1]), 2), [0.0, 0.0])
     >>> answer.verdicts, answer.left.round(6).tolist(), answer.right.round(6).tolist()
@@ -207,7 +294,7 @@ def check_gradient(
     seen = (error <= 1e-3 * size) & (np.minimum(left, right) >= low - slack) & (np.maximum(left, right) <= high + slack)
     single, beyond = high - low <= 2 * small, (gradient < low - small) | (gradient > high + small)
     if not beyond.any() and min_norm_point((vertices - gradient) / size).norm > tol * objective.p**0.5:
-        beyond = ~single  # in each interval, and yet not in the set
+        beyond = ~single  # each entry is in its interval, but the vector is not in the set
     names = np.where(single, np.where(beyond, "wrong", "smooth"), np.where(beyond, "outside", "kink"))
     if not seen.all():
         why = "the difference quotients have no limit in Clarke's subdifferential, as far as one can see"
@@ -221,7 +308,7 @@ def _slope(objective: Objective, x: Array, direction: Array) -> tuple[float, flo
     for exponent in range(8, 33, 2):
         h = scale * 2.0**-exponent
         y = x + h * direction
-        moved = float(np.abs(y - x).max())  # what rounding left of h
+        moved = float(np.abs(y - x).max())  # h after the rounding of y
         quotients.append((h, (objective.value(y) - start) / moved if moved else np.nan))
     best = (np.nan, np.inf)
     for (_, a), (h, b) in pairwise(quotients):

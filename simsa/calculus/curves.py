@@ -1,4 +1,4 @@
-"""Along curves: whether a choice of gradients integrates to the function, and whether a selection is continuous."""
+"""Checks along curves: whether gradients of D_f integrate to the function, and whether a program is continuous."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,24 +24,28 @@ from simsa.tape.tape import OUT, OUTS
 Array = NDArray[np.float64]
 
 GRID = 16
-"""Parts of a curve that are searched one by one for breakpoints."""
+"""The number of parts of a curve that are searched for breakpoints one after the other."""
 
 DEEPEST = 30
-"""Times that a part of a curve is halved, at most."""
+"""The largest number of times that a part of a curve is halved."""
 
-FINE, ROUGH = (np.polynomial.legendre.leggauss(n) for n in (9, 5))
-"""Gauss' nodes and weights on [-1, 1]."""
+NINE_NODES, FIVE_NODES = (np.polynomial.legendre.leggauss(n) for n in (9, 5))
+"""The nodes and weights of Gauss' quadrature rules on [-1, 1]."""
 
 BETWEEN = (0.37, 0.71)
-"""Where between the ends of a part a guard is compared with a cubic; no simple fractions, which waves have too."""
+"""The points of a part, as shares of its length, at which a guard is compared with a cubic. They are not simple
+fractions, at which a periodic guard might agree with the cubic by chance."""
 
 BENT = 0.02
-"""How far, relative to its size, a guard may be from the cubic through its ends before a part is halved."""
+"""A part is halved if a guard differs from the cubic through its ends by more than this, relative to its size."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A curve [0, 1] → R^p. at: t to the point. velocity: t to the derivative. corners: where it is no smooth curve."""
+    """A curve γ: [0, 1] → R^p.
+
+    at: the function γ. velocity: its derivative γ'. corners: the t in (0, 1) at which γ is not differentiable.
+    """
 
     at: Callable[[float], Array]
     velocity: Callable[[float], Array]
@@ -49,7 +53,7 @@ class Curve:
 
 
 def _curve(total: Objective, path: ArrayLike | Program) -> Curve:
-    """Return a path as a curve: points to be joined by segments, or a program of one parameter with p outputs."""
+    """Return a path as a curve: points that are joined by segments, or a program of one parameter with p outputs."""
     if isinstance(path, Program):
         if path.p != 1 or path.q != total.p or path.data:
             raise ProgramError(f"a curve is a program of one parameter with {total.p} outputs, got {path.p}, {path.q}")
@@ -79,8 +83,8 @@ def _curve(total: Objective, path: ArrayLike | Program) -> Curve:
     return Curve(at, velocity, tuple(i / parts for i in range(1, parts)))
 
 
-def _program_corners(inner: Objective) -> "Found":
-    """Return where the selections of a curve's own program change."""
+def _program_corners(inner: Objective) -> "Breakpoints":
+    """Return the t at which a guard of the program of a curve is 0."""
     line = Curve(lambda t: np.array([t]), lambda t: np.array([1.0]))
     return _breakpoints(inner, line, 0.0, 1.0)
 
@@ -89,12 +93,12 @@ def _program_corners(inner: Objective) -> "Found":
 
 
 @dataclass(frozen=True)
-class _Guard:
-    """A guard of the frozen program: number `index` among the differences of selection k.
+class _GuardFunction:
+    """A function whose zeros are searched for in place of a guard: difference number `index` of selection k.
 
-    factor: what is watched in its place. None: the difference itself. A register: a factor of the difference, which
-    vanishes wherever that register does, and often without changing its sign, as x*x does. "sin" or "cos": of π times
-    the operand of `floor` or `rint`, which vanishes where these jump.
+    factor: which function. None: the difference itself. A register: a factor of the difference, which is then 0 where
+    the register is, possibly without a change of sign, as x*x is. "sin" or "cos": that function of π times the operand
+    of `floor` or `rint`, which is 0 where these jump.
     """
 
     k: int
@@ -102,8 +106,8 @@ class _Guard:
     factor: int | str | None = None
 
 
-Found = dict[float, list[tuple[int, _Guard]]]
-"""By t, the terms and the guards that vanish there."""
+Breakpoints = dict[float, list[tuple[int, _GuardFunction]]]
+"""By t, the pairs (number of a term, guard function) that are 0 there."""
 
 
 def _moving(total: Objective, curve: Curve, t: float, sample: int, choices: dict[int, Any] | None = None) -> Execution:
@@ -112,8 +116,8 @@ def _moving(total: Objective, curve: Curve, t: float, sample: int, choices: dict
     return total.dual.run(x, total.rows[sample].tolist(), choices)
 
 
-def _guards(total: Objective, run: Execution) -> dict[_Guard, Any]:
-    """Return the differences that the guards of an execution are about."""
+def _guards(total: Objective, run: Execution) -> dict[_GuardFunction, Any]:
+    """Return the values of the guard functions in an execution."""
     found = {}
     for k, decision in run.decisions.items():
         if branches.guarded(total.dual, k):
@@ -121,14 +125,14 @@ def _guards(total: Objective, run: Execution) -> dict[_Guard, Any]:
             split = {guard.index for guard in factors}
             for i, h in enumerate(branches.differences(total.dual, k, run, decision)):
                 if i not in split and not branches.identically_zero(h):
-                    found[_Guard(k, i)] = h
+                    found[_GuardFunction(k, i)] = h
             for guard in factors:
                 found[guard] = _height(total.dual, run, guard, decision)
     return found
 
 
-def _height(interpreter: Interpreter, run: Execution, guard: _Guard, decision: Any) -> Any:
-    """Return what is watched of a guard, under a decision of its selection."""
+def _height(interpreter: Interpreter, run: Execution, guard: _GuardFunction, decision: Any) -> Any:
+    """Return the value of a guard function under a decision of its selection."""
     if guard.factor is None:
         return branches.differences(interpreter, guard.k, run, decision)[guard.index]
     if isinstance(guard.factor, int):
@@ -138,15 +142,15 @@ def _height(interpreter: Interpreter, run: Execution, guard: _Guard, decision: A
 
 
 ZERO_AT_JUMPS = {"floor": "sin", "round_even": "cos"}
-"""What vanishes, of π x, where a function to the integers jumps; a guard of it is 0 there, and jumps itself."""
+"""For each step function of x, a function of π x that is 0 where it jumps; the guard itself jumps there, too."""
 
 
 @lru_cache(maxsize=4096)
-def _factors(interpreter: Interpreter, k: int) -> list[_Guard]:
-    """Return what is watched besides the guards of selection k: factors of the sides that are compared with 0."""
+def _factors(interpreter: Interpreter, k: int) -> list[_GuardFunction]:
+    """Return guard functions of selection k that are factors: of sides that are compared with 0, or of a step."""
     row, tape = branches.primitive(interpreter, k), interpreter.tape
     if row.step_function is not None:
-        return [_Guard(k, 0, ZERO_AT_JUMPS[row.step_function])]
+        return [_GuardFunction(k, 0, ZERO_AT_JUMPS[row.step_function])]
     zero = set(tape.constant_registers[tape.constant_values == 0].tolist())
     reads = tape.operand(k).tolist()
     found = []
@@ -154,19 +158,19 @@ def _factors(interpreter: Interpreter, k: int) -> list[_Guard]:
         sides = [reads[i] for i in pair]
         if zero.intersection(sides):
             watched = [r for side in sides if side not in zero for r in _divisors(interpreter, side)]
-            found += [_Guard(k, index, r) for r in dict.fromkeys(watched)]
+            found += [_GuardFunction(k, index, r) for r in dict.fromkeys(watched)]
     return found
 
 
 @lru_cache(maxsize=4096)
 def _pairs(interpreter: Interpreter, k: int) -> list[tuple[int, int]]:
-    """Return the operands that a user's selection compares, in the order of its differences; none for another."""
+    """Return the pairs of operands that a user's selection compares, in the order of its differences; else none."""
     guards = [g for case in interpreter.calls[k].cases for g in case.guards]
     return list(dict.fromkeys((min(g.left, g.right), max(g.left, g.right)) for g in guards))
 
 
 def _divisors(interpreter: Interpreter, register: int) -> list[int]:
-    """Return the registers that are factors of a register, itself left out if it has none."""
+    """Return the registers that are factors of a register; empty if it is not a product."""
     at = {int(line[OUT]): k for k, line in enumerate(interpreter.tape.code)}
     leaves, stack = [], [register]
     while stack:
@@ -180,25 +184,25 @@ def _divisors(interpreter: Interpreter, register: int) -> list[int]:
 
 
 def _labels(total: Objective, run: Execution) -> list[Any]:
-    """Return the decisions of an execution in numbers."""
+    """Return the labels of the decisions of an execution."""
     return [branches.label(total.interpreter, k, decision) for k, decision in run.decisions.items()]
 
 
-def _breakpoints(total: Objective, curve: Curve, low: float, high: float) -> Found:
-    """Return the t in (low, high) at which a guard of some term vanishes, in order.
+def _breakpoints(total: Objective, curve: Curve, low: float, high: float) -> Breakpoints:
+    """Return the t in (low, high) at which a guard of some term is 0, in increasing order.
 
-    Between neighbours the decisions beside the left end are frozen, so that the guards are smooth, and their
-    roots are found by Brent's method, up to the first that changes another guard; behind it the next decisions are
-    frozen. So that no pair of roots is passed over, a part is halved until each guard is near the cubic that has its
-    values and slopes at both ends, and the cubic excludes it.
+    In each part of the curve, the decisions just behind its left end are kept fixed, so that the guards are smooth, and
+    their roots are found by Brent's method. Behind the first root that may change another guard, the decisions there
+    are used. So that no pair of roots is missed, a part is halved until each guard is close to the cubic with the same
+    values and slopes at both ends, and this cubic has no further roots.
     """
     ends = np.linspace(low, high, GRID + 1).tolist()
-    found: Found = {}
-    lonely = _lonely(total.interpreter)
+    found: Breakpoints = {}
+    isolated = _isolated(total.interpreter)
     for sample in range(len(total.rows)):
         for a, b in pairwise(ends):
-            _search(total, curve, sample, a, b, found, DEEPEST, lonely)
-    result: Found = {}
+            _search(total, curve, sample, a, b, found, DEEPEST, isolated)
+    result: Breakpoints = {}
     last = -np.inf
     for t in sorted(t for t in found if low < t < high):
         if t - last > 1e-12 * (high - low):
@@ -208,21 +212,22 @@ def _breakpoints(total: Objective, curve: Curve, low: float, high: float) -> Fou
 
 
 def ties_on(total: Objective, ends: Array) -> list[Array]:
-    """Return the points of a segment, shape (2, p), at which a guard vanishes, up to rounding of the point."""
+    """Return the points of a segment with the given ends, shape (2, p), at which a guard is 0, up to rounding."""
     curve = _curve(total, ends)
     return [curve.at(t) for t in _breakpoints(total, curve, 0.0, 1.0)]
 
 
 SNAP = 12
-"""Decimals that a root is rounded to, if it is one there as well: 0 is hard to hit from a float that is not short."""
+"""A root is rounded to this number of decimals if the guard is exactly 0 there, which short floats make likely."""
 
 
 def crossings(term: Objective, ends: tuple[Array, Array], runs: tuple[Execution, Execution]) -> list[Array]:
-    """Return points of a segment along a coordinate at which guards of a single term vanish that differ at its ends.
+    """Return points of a segment at which a guard of a single term changes sign.
 
-    runs: the executions at the ends. Where they decide a selection differently, the guard that changed is followed with
-    the decisions of the first frozen; so guards that vanish twice in between are missed, which `ties_on` looks for. The
-    guard is exactly 0 at the point where a float allows that.
+    term: an objective of one term. ends: the ends, each of shape (p,), which differ in one coordinate. runs: the
+    executions at the ends. For each selection that these decide differently, the roots of guards that change sign are
+    found with the decisions of the first end fixed. Guards that are 0 twice are missed; `ties_on` finds these. At a
+    returned point the guard is exactly 0 if there is such a float.
     """
     from scipy.optimize import brentq
 
@@ -250,8 +255,8 @@ def crossings(term: Objective, ends: tuple[Array, Array], runs: tuple[Execution,
     return found
 
 
-def _lonely(interpreter: Interpreter) -> set[int]:
-    """Return the selections that change no guard when they change their piece: none that is guarded reads them."""
+def _isolated(interpreter: Interpreter) -> set[int]:
+    """Return the instructions that no guard depends on, so that no guard changes where they change their piece."""
     tape = interpreter.tape
     behind: dict[int, set[int]] = {}
     watched: set[int] = set()
@@ -262,14 +267,14 @@ def _lonely(interpreter: Interpreter) -> set[int]:
             if branches.guarded(interpreter, k):
                 watched |= above
             if not _has_table(interpreter, k):
-                watched.add(k)  # the guards of `max`, `min`, `sort` are about the winner
+                watched.add(k)  # the guards of `max`, `min` and `sort` depend on their own decision
             above = above | {k}
         behind.update(dict.fromkeys(range(line[OUT], line[OUT] + line[OUTS]), above))
     return set(range(len(tape.code))) - watched
 
 
 def _search(
-    total: Objective, curve: Curve, sample: int, a: float, b: float, found: Found, depth: int, lonely: set[int]
+    total: Objective, curve: Curve, sample: int, a: float, b: float, found: Breakpoints, depth: int, isolated: set[int]
 ) -> None:
     """Add the roots of the guards of one term in [a, b] to `found`."""
     while b - a > 4e-12:
@@ -281,8 +286,8 @@ def _search(
         for guard, h in seen[0].items():
             crosses, doubtful = _crossing([guards.get(guard, h) for guards in seen], b - a)
             if doubtful and depth > 0:
-                _search(total, curve, sample, a, (a + b) / 2, found, depth - 1, lonely)
-                _search(total, curve, sample, (a + b) / 2, b, found, depth - 1, lonely)
+                _search(total, curve, sample, a, (a + b) / 2, found, depth - 1, isolated)
+                _search(total, curve, sample, (a + b) / 2, b, found, depth - 1, isolated)
                 return
             if crosses:
                 roots.append((_root(total, curve, sample, left.decisions, guard, a, b), guard))
@@ -290,24 +295,24 @@ def _search(
                 found.setdefault(a, []).append((sample, guard))
         if roots:
             roots.sort(key=itemgetter(0))
-            last = next((t for t, guard in roots if guard.k not in lonely), roots[-1][0])
+            last = next((t for t, guard in roots if guard.k not in isolated), roots[-1][0])
             for t, guard in roots:
                 if t <= last + 1e-12:
                     found.setdefault(t, []).append((sample, guard))
             a = last + 1e-12
         elif depth > 0 and _labels(total, left) != _labels(total, _moving(total, curve, b - inner, sample)):
-            # A root within `inner` of the left end: the decisions frozen were those behind it.
-            _search(total, curve, sample, a, (a + b) / 2, found, depth - 1, lonely)
+            # There is a root within `inner` of the left end, and the fixed decisions are those behind it.
+            _search(total, curve, sample, a, (a + b) / 2, found, depth - 1, isolated)
             a, depth = (a + b) / 2, depth - 1
         else:
             return
 
 
 def _crossing(heights: list[Any], width: float) -> tuple[bool, bool]:
-    """Return whether a guard changes sign between two ends, and whether it may vanish there more often than that.
+    """Return whether a guard changes sign between two ends, and whether it may have further roots there.
 
-    heights: the guard at the left end, at the places between, at the right end. It is taken for the cubic through the
-    ends if that is near it in between.
+    heights: the guard at the left end, at the points BETWEEN, and at the right end, in dual numbers. width: the length
+    of the part. If the cubic through the ends is close to the guard at the points between, its roots are counted.
     """
     h, *inner, g = heights
     crosses = bool(h.value * g.value < 0)
@@ -328,27 +333,28 @@ def _crossing(heights: list[Any], width: float) -> tuple[bool, bool]:
 
 
 def _root(
-    total: Objective, curve: Curve, sample: int, frozen: dict[int, Any], guard: _Guard, a: float, b: float
+    total: Objective, curve: Curve, sample: int, frozen: dict[int, Any], guard: _GuardFunction, a: float, b: float
 ) -> float:
-    """Return a root of a guard between a and b, where its signs differ."""
+    """Return a root of a guard in [a, b], at whose ends it has different signs."""
     from scipy.optimize import brentq
 
     def height(t: float) -> float:
         run = total.run(curve.at(t), sample, frozen)
         return float(_height(total.interpreter, run, guard, frozen[guard.k]))
 
-    if height(a) * height(b) > 0:  # the dual numbers' values are these, unless one is a rounding away from 0
+    if height(a) * height(b) > 0:  # a value is 0 up to rounding, and has another sign in dual numbers
         return a
-    return float(brentq(height, a, b, xtol=1e-15, rtol=1e-15, disp=False))  # as near as 100 halvings come
+    return float(brentq(height, a, b, xtol=1e-15, rtol=1e-15, disp=False))  # as close as 100 iterations come
 
 
 @dataclass(frozen=True)
 class Conservativity:
-    """The integrals of <v, γ'> along a curve, for v ∈ D_f(γ(t)), beside f(γ(1)) − f(γ(0)).
+    """The integral of <v, γ'> along a curve, for v ∈ D_f(γ(t)), compared with f(γ(1)) − f(γ(0)).
 
-    residual: the largest difference, over the choices v that make <v, γ'> least, largest, and that AD makes. relative:
-    the same divided by the integral of |<v, γ'>| or the increment, the larger. breakpoints: t in (0, 1) at which a
-    guard vanishes, found by their signs. error: bound of the quadrature, by two rules. increment: of f.
+    residual: the largest absolute difference, over three choices of v: those with the least and the largest <v, γ'>,
+    and the gradient of AD. relative: the residual divided by the integral of |<v, γ'>| or by the increment, whichever
+    is larger. breakpoints: the t in (0, 1) at which a guard is 0. error: the estimated error of the quadrature.
+    increment: f(γ(1)) − f(γ(0)).
     """
 
     residual: float
@@ -365,13 +371,44 @@ def check_conservative(
     data: ArrayLike | None = None,
     tol: float = 1e-13,
 ) -> Conservativity:
-    """Return how well ∫ <v(t), γ'(t)> dt agrees with f(γ(1)) − f(γ(0)), for v(t) ∈ D_f(γ(t)) (Thm. 3, Prop. 2).
+    """Return how well ∫ <v(t), γ'(t)> dt agrees with f(γ(1)) − f(γ(0)), for v(t) ∈ D_f(γ(t)).
 
-    path: points, shape (k, p), joined by segments; or a program of one parameter with p outputs, γ on [0, 1]. closure:
-    of D_f, as in `selection_operator`. tol: relative, of the quadrature: Gauss' rules with 5 and 9 nodes, exact for
-    polynomials up to degree 9 and 17, on halved intervals until they agree. Where the curve stays in a tie, all
-    gradients of the set are tried at each node.
+    Parameters
+    ----------
+    subject
+        A program with one output, or an objective.
+    path
+        Points of shape (k, p), k at least 2, which are joined by segments; or a program of one parameter with p
+        outputs, which is γ on [0, 1].
+    closure
+        Of D_f: "local" or "full", as for `selection_operator`.
+    data
+        The data inputs of a program, shape (d,).
+    tol
+        The relative tolerance of the quadrature.
 
+    Returns
+    -------
+    Conservativity
+        The residual, which is 0 up to the error of the quadrature.
+
+    Raises
+    ------
+    ProgramError
+        If f or a derivative is not finite on the path, or an argument does not fit.
+
+    Notes
+    -----
+    Between breakpoints, Gauss' rules with 5 and 9 nodes are used, which are exact for polynomials up to degrees 9 and
+    17, on intervals that are halved until the rules agree. Where the curve stays in a tie, all gradients of the set are
+    tried at each node.
+
+    References
+    ----------
+    Bolte and Pauwels (NeurIPS 2020), Theorem 3 and Proposition 2.
+
+    Examples
+    --------
     >>> import simsa
     >>> program = simsa.trace(lambda x: simsa.relu(x[0]) - 2 * abs(x[1]) + simsa.zero(x[0]), 2)
     >>> answer = check_conservative(program, [[-1.0, 1.0], [1.0, -0.5]])
@@ -397,7 +434,7 @@ def check_conservative(
 
 
 def _slopes(total: Objective, curve: Curve, t: float, closure: str) -> Array:
-    """Return the least and largest <v, γ'> over D_f(γ(t)), AD's own, and its absolute value."""
+    """Return the least and the largest <v, γ'> over D_f(γ(t)), that of AD, and its absolute value, shape (4,)."""
     x, direction = curve.at(t), curve.velocity(t)
     runs = list(total.runs(x))
     own = float(mean([total.slopes(run) for run in runs])[0] @ direction)
@@ -409,15 +446,18 @@ def _slopes(total: Objective, curve: Curve, t: float, closure: str) -> Array:
 
 
 def _integral(slope: Callable[[float], Array], a: float, b: float, tol: float, depth: int) -> tuple[Array, float]:
-    """Return the integral of `slope` over [a, b], and a bound of its error: what two rules differ by."""
+    """Return the integral of `slope` over [a, b], and the difference of two rules as an estimate of its error.
+
+    tol: relative, for the difference. depth: how often [a, b] may still be halved.
+    """
     middle, half = (a + b) / 2, (b - a) / 2
-    fine, rough = (
+    nine, five = (
         half * np.sum([w * slope(middle + half * n) for n, w in zip(*rule, strict=True)], axis=0)
-        for rule in (FINE, ROUGH)
+        for rule in (NINE_NODES, FIVE_NODES)
     )
-    gap = float(np.abs(fine - rough)[:3].max())  # the absolute value is for the scale only, and has kinks
-    if gap <= tol * max(float(fine[3]), 1e-3 * (b - a)) or depth == 0:
-        return fine, gap
+    gap = float(np.abs(nine - five)[:3].max())  # without the absolute value, which gives the scale only and has kinks
+    if gap <= tol * max(float(nine[3]), 1e-3 * (b - a)) or depth == 0:
+        return nine, gap
     left, left_gap = _integral(slope, a, middle, tol, depth - 1)
     right, right_gap = _integral(slope, middle, b, tol, depth - 1)
     return left + right, left_gap + right_gap
@@ -425,10 +465,12 @@ def _integral(slope: Callable[[float], Array], a: float, b: float, tol: float, d
 
 @dataclass(frozen=True)
 class Counterexample:
-    """A point at which a program is not continuous: point x, sample, register of the selection, and what it is there.
+    """A point at which a program is not continuous.
 
-    pieces: those selected on one side of x, at x and on the other side; values: the program's first output that jumps,
-    as x is approached from one side, at x, and from the other side; jump: the largest difference of an output.
+    point: x, shape (p,). sample: the number of the term. node: the register of a selection that changes its piece.
+    pieces: those that it selects on one side of x, at x, and on the other side. values: of the output that jumps most:
+    its limit from one side, its value at x, and its limit from the other side. jump: the largest difference of values
+    of an output.
     """
 
     point: Array
@@ -441,10 +483,11 @@ class Counterexample:
 
 @dataclass(frozen=True)
 class Continuity:
-    """What a search for discontinuities found. counterexample: the first one, or None.
+    """The result of a search for discontinuities.
 
-    samples: segments tried, or points. ties: guards that were 0 there, each checked. nodes: registers of the
-    selections with guards; met: those of which a tie was met, the others being untested.
+    counterexample: the first one that was found, or None. samples: the number of segments or points that were tried.
+    ties: the number of ties that were checked. nodes: the registers of the selections with a branch table that depends
+    on parameters. met: those of them that were tied at some point; the others were not tested.
     """
 
     counterexample: Counterexample | None
@@ -462,19 +505,49 @@ def check_continuity(
     data: ArrayLike | None = None,
     tol: float = 1e-8,
 ) -> Continuity:
-    """Search for a point at which a program is not continuous (Def. 3 demands that its functions are).
+    """Search for a point at which a program is not continuous.
 
-    It is the program's function that must be continuous, not each of its selections: x * (x > 0) is. Looked at are, for
-    each sample: roots of guards, and of factors of guards (x*x > 0 changes no sign, x does), on a segment between
-    random points of the box; points where several guards vanish together, by Gauss-Newton from a random point, if
-    floats are found at which they are exactly 0; and points with coordinates among the constants of the program and the
-    corners of the box. There the program's limits on both sides and its value must agree: each is f_β of the branch
-    assignment β executed there, run again as a whole.
+    Parameters
+    ----------
+    subject
+        A program or an objective; each term of an objective is tested.
+    box
+        (low, high), each a number or shape (p,): where points are tried.
+    samples
+        The number of random segments of the box, at least 1.
+    seed
+        Of the random numbers.
+    data
+        The data inputs of a program, shape (d,).
+    tol
+        Two values agree if they differ by at most tol · (1 + |value|) plus the effect of rounding x. Rational programs
+        are compared without rounding.
 
-    box: (low, high), each a number or shape (p,). tol: two values agree if they differ by at most tol · (1 + |value|),
-    and by what the rounding of x explains; rational programs are compared without rounding. To find nothing proves
-    nothing: `met` says which selections were tested at all.
+    Returns
+    -------
+    Continuity
+        With a counterexample, if one was found. If none was found, nothing is proved; `met` says which selections were
+        tested.
 
+    Raises
+    ------
+    ProgramError
+        If an argument does not fit.
+
+    Notes
+    -----
+    Definition 3 demands that the function of a program is continuous, not each of its selections: x * (x > 0) is. The
+    points that are tried are, for each term: roots of guards and of factors of guards on random segments (x*x > 0
+    changes no sign where x does); points at which several guards are exactly 0, found by Gauss-Newton steps from random
+    points; and points whose coordinates are constants of the program or those of corners of the box. At each of them
+    the limits on both sides and the value must agree. Each is f_β for the branch assignment β that is executed there.
+
+    References
+    ----------
+    Bolte and Pauwels (NeurIPS 2020), Definition 3.
+
+    Examples
+    --------
     >>> import simsa
     >>> step = simsa.trace(lambda x: np.where(x[0] > 0.5, x[0] + 1, x[0]), 1)
     >>> found = check_continuity(step, (-1, 1)).counterexample
@@ -504,18 +577,50 @@ def check_continuity(
         sets = [guards for guards in islice(together, MEETINGS) if len(guards) > 1 or guards[0].k not in search.met]
         for x in [lattice, *(x for guards in sets for x in _meetings(total, guards, ends[0]))]:
             if (low <= x).all() and (x <= high).all():
-                search.around(x, rng, DIRECTIONS)
+                search.look_along_lines(x, rng, DIRECTIONS)
     return search.result(done)
 
 
 def continuity_at(
     subject: Program | Objective, points: ArrayLike, seed: int = 0, data: ArrayLike | None = None, tol: float = 1e-8
 ) -> Continuity:
-    """Test at given points, shape (k, p), whether each term of a program is continuous there, and close to them.
+    """Test whether a program is continuous at given points, and close to them.
 
-    At each point it compares limits from some directions and the value, as `check_continuity` does, and does so at the
-    guards' roots on one segment through the point, 10⁻³ (1 + |x|) long. Some 100 executions for each point and term.
+    Parameters
+    ----------
+    subject
+        A program or an objective; each term of an objective is tested.
+    points
+        The points, shape (k, p), or one point, shape (p,); finite.
+    seed
+        Of the random directions.
+    data
+        The data inputs of a program, shape (d,).
+    tol
+        As for `check_continuity`.
 
+    Returns
+    -------
+    Continuity
+        With a counterexample, if one was found.
+
+    Raises
+    ------
+    ProgramError
+        If an argument does not fit.
+
+    Notes
+    -----
+    At each point, limits from some directions are compared with the value, as by `check_continuity`; and so they are at
+    the roots of guards on one random segment through the point with a length of about 10⁻³ (1 + |x|). This takes about
+    100 executions for each point and term.
+
+    References
+    ----------
+    Bolte and Pauwels (NeurIPS 2020), Definition 3.
+
+    Examples
+    --------
     >>> import simsa
     >>> continuity_at(simsa.trace(lambda x: np.where(x[0] * x[0] > 0, x[0], 1.0), 1), [[0.0]]).counterexample.jump
     1.0
@@ -527,7 +632,7 @@ def continuity_at(
     rng = np.random.default_rng(seed)
     search = _Search(total, tol)
     for x in table:
-        search.around(x, rng, DIRECTIONS)
+        search.look_along_lines(x, rng, DIRECTIONS)
         half = 5e-4 * (1.0 + np.abs(x).max()) * rng.uniform(-1.0, 1.0, total.p)
         curve = _curve(total, np.array([x - half, x + half]))
         for t, vanishing in _breakpoints(total, curve, 0.0, 1.0).items():
@@ -539,23 +644,23 @@ def continuity_at(
 
 
 ENOUGH = 1000
-"""Ties that a search checks before it ends."""
+"""A search ends after this number of ties."""
 
-NEAR = (2.0**-24, 2.0**-30, 2.0**-36)
-"""How far beside a point a program is executed for its limits there, relative to 1 + |x|."""
+DISTANCES = (2.0**-24, 2.0**-30, 2.0**-36)
+"""The distances from a point at which a program is executed for its limits, relative to 1 + |x|."""
 
 DIRECTIONS = 3
-"""Random lines through a point on which limits are looked at."""
+"""The number of random lines through a point along which limits are compared."""
 
 MEETINGS = 4
-"""Sets of guards that are brought to 0 together, for each segment."""
+"""The number of sets of guards that are brought to 0 together, for each segment."""
 
 SUBSETS = 400
-"""Most sets of guards that are brought to 0 together."""
+"""The largest number of sets of guards that are brought to 0 together."""
 
 
 class _Search:
-    """Looks at points for a jump, and keeps what it met: the first counterexample, ties, selections."""
+    """Tests points for a jump, and records the first counterexample, the number of ties, and the tied selections."""
 
     def __init__(self, total: Objective, tol: float) -> None:
         self.total, self.tol = total, tol
@@ -572,8 +677,8 @@ class _Search:
         nodes, met = (tuple(sorted(int(origin[k]) for k in group)) for group in (self.nodes, self.met))
         return Continuity(self.counterexample, samples, self.ties, nodes, met)
 
-    def around(self, x: Array, rng: np.random.Generator, lines: int) -> None:
-        """Look at a point along random lines, if a guard of some term is 0 there; once, if it comes again."""
+    def look_along_lines(self, x: Array, rng: np.random.Generator, lines: int) -> None:
+        """Test a point along random lines if a selection of some term is tied there, unless it was tested before."""
         if (x + 0.0).tobytes() in self.seen:
             return
         self.seen.add((x + 0.0).tobytes())
@@ -584,16 +689,16 @@ class _Search:
                 self.look(x, direction, sample, tied)
 
     def look(self, x: Array, direction: Array, sample: int, tied: set[int]) -> None:
-        """Look at a point of one term along a line; tied: the selections whose guards are 0 there, or nearly."""
+        """Test one term at a point along a line. tied: the selections with a guard that is 0 there, up to rounding."""
         self.ties, self.met = self.ties + len(tied & self.nodes), self.met | (tied & self.nodes)
         if self.counterexample is not None or not np.abs(direction).max() > 0:
             return
         unit = direction / np.abs(direction).max() * (1.0 + np.abs(x).max())
-        sides = [[self.total.run(x + sign * h * unit, sample) for h in NEAR] for sign in (-1.0, 1.0)]
+        sides = [[self.total.run(x + sign * h * unit, sample) for h in DISTANCES] for sign in (-1.0, 1.0)]
         here = self.total.run(x, sample)
         at = self._at_zero(x, sample, here, self._vanishing(here, sides))
         if not np.isfinite(self.total.outputs(here)).all():
-            return  # not defined there, which is another matter
+            return  # the program is not defined at the point, which is not a jump
         decided = (sides[0][-1].decisions, at, here.decisions, sides[1][-1].decisions)
         left, right = (self._limit(x, unit, sample, side) for side in sides)
         zero = self._under(x, unit, sample, at)
@@ -620,26 +725,26 @@ class _Search:
         return branches.label(self.total.interpreter, k, decisions[k])
 
     def _vanishing(self, here: Execution, sides: list[list[Execution]]) -> dict[int, set[int]]:
-        """Return the guards of users' selections that are 0 at the point: exactly, or by a change of sign beside it.
+        """Return by selection the guards of users' selections that are 0 at the point: exactly, or by a change of sign.
 
-        The guard, or its factor, must tend to 0 on both sides: one that jumps over 0 is not 0.
+        For the latter the guard function must tend to 0 on both sides; a guard that jumps across 0 does not count.
         """
         interpreter, found = self.total.interpreter, dict[int, set[int]]()
         for k in self.nodes - self.steps:
-            guards = [_Guard(k, i) for i in range(len(_pairs(interpreter, k)))] + _factors(interpreter, k)
+            guards = [_GuardFunction(k, i) for i in range(len(_pairs(interpreter, k)))] + _factors(interpreter, k)
             for guard in guards:
                 left, right = (
                     [float(_height(interpreter, run, guard, run.decisions[k])) for run in (side[0], side[-1])]
                     for side in sides
                 )
-                tends = all(abs(near) < abs(far) / 4 for far, near in (left, right))
+                tends = all(abs(last) < abs(first) / 4 for first, last in (left, right))
                 changes = left[-1] * right[-1] < 0 or min(abs(left[-1]), abs(right[-1])) == 0
                 if (tends and changes) or float(_height(interpreter, here, guard, here.decisions[k])) == 0:
                     found.setdefault(k, set()).add(guard.index)
         return found
 
     def _at_zero(self, x: Array, sample: int, here: Execution, zeros: dict[int, set[int]]) -> dict[int, Any]:
-        """Return the decisions at a point where these guards are 0, one selection after the other."""
+        """Return the decisions at a point if the guards `zeros` are 0 there, by one selection after the other."""
         interpreter, choices, run = self.total.interpreter, dict[int, Any](), here
         for k in sorted(zeros):
             rows = branches.table(interpreter, k, run)
@@ -652,17 +757,18 @@ class _Search:
         return run.decisions
 
     def _under(self, x: Array, unit: Array, sample: int, decisions: dict[int, Any]) -> tuple[Array, Array]:
-        """Return f_β(x), and by how much it moves within the rounding of x."""
-        value, *beside = (
+        """Return f_β(x) for the assignment of some decisions, and by how much it changes within the rounding of x."""
+        value, *shifted = (
             self.total.outputs(self.total.run(x + h * unit, sample, decisions)) for h in (0.0, -4e-15, 4e-15)
         )
-        return value, np.max([np.abs(other - value) for other in beside], axis=0)
+        return value, np.max([np.abs(other - value) for other in shifted], axis=0)
 
     def _limit(self, x: Array, unit: Array, sample: int, runs: list[Execution]) -> tuple[Array, Array]:
         """Return the limit of the program on one side of x, and an estimate of its error.
 
-        It is f_β(x) where the same β is executed all along; where not, or where β has no value at x, it is the value
-        nearest to x, with what this moved by, or as it is if it grows beyond all bounds.
+        runs: executions on that side, ever closer to x. If all have the same assignment β, and f_β(x) is finite, the
+        limit is f_β(x). Else it is the value closest to x, with twice its last change as the error; the error is 0 if
+        the values grow without bound.
         """
         last = runs[-1].decisions
         same = all(self._label(k, run.decisions) == self._label(k, last) for run in runs for k in self.nodes)
@@ -675,14 +781,14 @@ class _Search:
         return value, np.where(grows, 0.0, 2.0 * np.abs(value - before))
 
     def _gap(self, a: tuple[Array, Array], b: tuple[Array, Array]) -> Array:
-        """Return by how much two values differ beyond the tolerance; 0 where they agree, or one is not finite."""
+        """Return the differences of two values that exceed the tolerance; 0 where they agree, or one is not finite."""
         with np.errstate(invalid="ignore"):
             gap = np.abs(a[0] - b[0])
             slack = self.tol * (1.0 + np.maximum(np.abs(a[0]), np.abs(b[0]))) + 4.0 * (a[1] + b[1])
         return np.where(gap > slack, gap, 0.0)
 
     def _agree(self, x: Array, sample: int, one: dict[int, Any], two: dict[int, Any]) -> bool:
-        """Tell whether two assignments of a rational program have one value at x, where nothing is rounded."""
+        """Tell whether two assignments of a rational program have the same value at x, computed without rounding."""
         if self.exact is None or self.steps:
             return False
         runs = [self.exact.run(x.tolist(), self.total.rows[sample].tolist(), decisions) for decisions in (one, two)]
@@ -692,36 +798,36 @@ class _Search:
 
 
 def _has_table(interpreter: Interpreter, k: int) -> bool:
-    """Tell whether selection k has a branch table with guards that parameters move."""
+    """Tell whether selection k has a branch table with guards that depend on parameters."""
     row = branches.primitive(interpreter, k)
     return branches.guarded(interpreter, k) and row.selection and not branches.selection(interpreter, k).orders
 
 
 def jumps(interpreter: Interpreter) -> bool:
-    """Tell whether a program has selections that may jump: a user's, or a step."""
+    """Tell whether a program has selections that may jump: a user's selection, or a step function."""
     found = (k for k, call in enumerate(interpreter.calls) if call.cases or call.row.jumps)
     return any(branches.guarded(interpreter, k) for k in found)
 
 
-def _watched(interpreter: Interpreter) -> list[_Guard]:
-    """Return the guards of users' selections, each by its factors if it has any."""
+def _watched(interpreter: Interpreter) -> list[_GuardFunction]:
+    """Return the guard functions of users' selections; a guard with factors is represented by these."""
     found = []
     for k, call in enumerate(interpreter.calls):
         if branches.guarded(interpreter, k) and call.cases:
             factors = _factors(interpreter, k)
             split = {guard.index for guard in factors}
-            found += [_Guard(k, i) for i in range(len(_pairs(interpreter, k))) if i not in split] + factors
+            found += [_GuardFunction(k, i) for i in range(len(_pairs(interpreter, k))) if i not in split] + factors
     return found
 
 
-def _subsets(guards: list[_Guard], p: int) -> list[tuple[_Guard, ...]]:
-    """Return sets of up to p guards, the small ones first."""
+def _subsets(guards: list[_GuardFunction], p: int) -> list[tuple[_GuardFunction, ...]]:
+    """Return up to SUBSETS sets of at most p guards, the small sets first."""
     sets = (subset for size in range(1, p + 1) for subset in combinations(guards, size))
     return list(islice(sets, SUBSETS))
 
 
-def _meetings(total: Objective, guards: tuple[_Guard, ...], start: Array) -> list[Array]:
-    """Return a point for each term at which guards vanish together, exactly; those of which none is found have none."""
+def _meetings(total: Objective, guards: tuple[_GuardFunction, ...], start: Array) -> list[Array]:
+    """Return points at which all guards of a set are exactly 0: at most one for each term, by Gauss-Newton steps."""
     found = []
     for sample, row in enumerate(total.rows.tolist()):
         x = start

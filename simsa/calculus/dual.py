@@ -1,8 +1,8 @@
-"""Dual numbers a + b ε with a vector b: run through the reference interpreter, they differentiate a program.
+"""Dual numbers a + b ε with a vector b, with which the reference interpreter differentiates a program.
 
-The derivative of each elementary function is the partial of its row in the table, so a new primitive needs no new fact.
-Numbers compare lexicographically, first by value and then by tangent, as x + ε d_1 + ε² d_2 + ... do for small ε > 0;
-with that order a program chooses, at a tie, the pieces that it executes beside the tie in the directions d_1, d_2, ...
+The derivative of an elementary function is the partial of its row in the table, so a new primitive needs no code here.
+Dual numbers are compared lexicographically, first by value and then by tangent, as x + ε d_1 + ε² d_2 + ... is for
+small ε > 0. At a tie a program then selects the pieces that it executes at such points, in the directions d_1, d_2, ...
 """
 
 from collections.abc import Callable, Sequence
@@ -20,19 +20,20 @@ Tangent = NDArray[np.float64] | None
 
 
 class Dual:
-    """A number with a tangent. value: float64. tangent: shape (k,), or None if it depends on no parameter.
+    """A dual number.
 
-    curved: whether it may depend on the parameters in any other than an affine way.
+    value: float64. tangent: its derivatives along k directions, shape (k,); None if it depends on no parameter. curved:
+    whether it may be a function of the parameters that is not affine.
     """
 
     __slots__ = ("curved", "tangent", "value")
-    __array_ufunc__ = None  # NumPy's numbers leave operations with a Dual to it
+    __array_ufunc__ = None  # NumPy's numbers then leave operations with a Dual to the methods of Dual
 
     def __init__(self, value: Any, tangent: Tangent = None, curved: bool = False) -> None:
         self.value, self.tangent, self.curved = np.float64(value), tangent, curved
 
     def _linear(self, value: Any, *terms: tuple[Any, "Dual"], curved: bool = False) -> "Dual":
-        """Return the number with this value and the tangent Σ factor · tangent; absent tangents pass nothing."""
+        """Return the dual number with this value and the tangent Σ factor · tangent over terms that have a tangent."""
         tangent: Tangent = None
         for factor, other in terms:
             if other.tangent is not None:
@@ -48,7 +49,7 @@ class Dual:
     def __sub__(self, other: Any) -> "Dual":
         other = dual(other)
         if self is other:
-            return Dual(self.value - other.value)  # not only here, but everywhere
+            return Dual(self.value - other.value)  # the difference is 0 everywhere, and not only at this point
         return self._linear(self.value - other.value, (1.0, self), (-1.0, other))
 
     def __mul__(self, other: Any) -> "Dual":
@@ -118,12 +119,12 @@ class Dual:
 
 
 def dual(value: Any) -> Dual:
-    """Return a number as a Dual; one that is none depends on no parameter."""
+    """Return a number as a Dual; a plain number becomes one without a tangent."""
     return value if isinstance(value, Dual) else Dual(value)
 
 
 def _function(name: str) -> Callable[..., Dual]:
-    """Return an elementary function of Duals; its derivative is what the table says."""
+    """Return an elementary function of Duals, whose derivative is the partial in the table."""
     row, function = (ROW | INNER)[name], FLOAT64.functions[name]
     partials = row.pieces[0].partials
 
@@ -143,7 +144,7 @@ def _function(name: str) -> Callable[..., Dual]:
 
 
 def _norm(x: Sequence[Any]) -> Dual:
-    """Return the Euclidean norm of Duals; its tangent is NaN where it is 0, for it has none there."""
+    """Return the Euclidean norm of Duals. Where it is 0 its tangent is NaN, since the norm has no derivative there."""
     numbers = [dual(v) for v in x]
     v = FLOAT64.functions["norm"]([number.value for number in numbers])
     terms = [(n.value / v if v else np.nan, n) for n in numbers if n.tangent is not None]
@@ -151,7 +152,7 @@ def _norm(x: Sequence[Any]) -> Dual:
 
 
 def _step(name: str) -> Callable[..., Dual]:
-    """Return a function to the integers: it moves with nothing, and what it is beside a jump is another piece."""
+    """Return a step function of Duals. Its derivative is 0; the value on the other side of a jump is another piece."""
     return lambda x: Dual(FLOAT64.functions[name](dual(x).value))
 
 
@@ -162,5 +163,5 @@ DUAL = Arithmetic(
 
 
 def seed(x: Sequence[float] | NDArray[np.float64], directions: NDArray[np.float64]) -> list[Dual]:
-    """Return the parameters x as Duals that move along directions, shape (p, k)."""
+    """Return the parameters x, shape (p,), as Duals whose tangents are the rows of directions, shape (p, k)."""
     return [Dual(value, tangent) for value, tangent in zip(x, np.asarray(directions, np.float64), strict=True)]

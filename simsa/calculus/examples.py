@@ -10,12 +10,15 @@ from simsa.program import Program, artificial, trace
 from simsa.program.functions import relu, zero
 
 PRESCRIBED = {-6.0: -1.0, -4.0: 1.5, -2.0: 0.0, 0.0: -1.5, 2.0: 1.0, 4.0: 0.0, 6.0: -0.5}
-"""Points, and the derivatives that AD shall give the sine there."""
+"""Points, with the derivative that AD is made to return for the sine there."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """A program of one parameter on [low, high]. ties: where it is tied."""
+    """A program of one parameter on [low, high].
+
+    title: the formula. program: the program. ties: the points at which it is tied. low, high: the ends of the interval.
+    """
 
     title: str
     program: Program
@@ -25,7 +28,10 @@ class Example:
 
 
 def figure_1() -> Sequence[Example]:
-    """Return the six programs: one function three times, 0 with derivative 1, a trap, derivatives at will.
+    """Return the six programs of Figure 1.
+
+    They are three programs of max(t, 0), a program of 0 with the AD derivative 1 at 0, an artificial critical point,
+    and the sine with prescribed derivatives.
 
     >>> [example.program.gradient([0.0]).tolist() for example in figure_1()]
     [[0.0], [1.0], [0.5], [1.0], [0.0], [-1.5]]
@@ -45,7 +51,7 @@ def _relu2(t: Any) -> Any:
 
 
 def _prescribed(slopes: Mapping[float, float]) -> Program:
-    """Return the sine with derivatives of one's choice at some points (Theorem 1)."""
+    """Return a program of the sine for which AD returns given derivatives at given points (Theorem 1)."""
     program = sine = trace(lambda x: np.sin(x[0]), 1)
     for s, wanted in slopes.items():
         program = artificial(program, at=s, shift=wanted - sine.gradient([s])[0])

@@ -1,8 +1,9 @@
-"""What a register is as a function of the parameters near a point, in factored form, so that signs can be proved.
+"""Forms: registers as functions of the parameters around a point x_0, in factored form, so that signs can be proved.
 
-A form is a number times powers of polynomials, in t = x − x_0 and in what transcendental functions add to their values
-at x_0. Of a guard that is 0 at x_0, the factors that are not 0 there have a sign; of the others those with odd powers
-matter, and two guards that share one change sign together: x³, −sin(x) and x exp(y) are all about the sign of x.
+A form is a number times powers of polynomials. The variables of the polynomials are t = x − x_0, and the difference of
+each transcendental function from its value at x_0. In a guard that is 0 at x_0, the factors that are not 0 there have a
+known sign. Of the other factors those with odd powers decide the sign, and two guards with the same factor change sign
+together: the signs of x³, −sin(x) and x exp(y) are all given by that of x.
 """
 
 import operator
@@ -27,15 +28,18 @@ Slope = dict[int, Any]
 UNIT: Monomial = frozenset()
 
 TERMS = 64
-"""Terms of a polynomial, besides linear ones, beyond which it is taken as one unknown function."""
+"""A sum with more terms than this, besides linear ones, is treated as one unknown function."""
 
 
 class Opaque:
-    """What a function that is no polynomial adds to its value at the point: a variable that is 0 there."""
+    """A variable of polynomials: the difference of a function that is not a polynomial from its value at the point.
+
+    name: of the function. args: the forms that it is applied to. slope: the gradient, by parameter.
+    """
 
     def __init__(self, name: str, args: tuple[Any, ...], slope: Slope) -> None:
         self.name, self.args, self.slope = name, args, slope
-        self._hash = hash((crc32(name.encode()), args))  # the same in every process, as the order of terms is
+        self._hash = hash((crc32(name.encode()), args))  # the same in every process, since it orders the terms
 
     def __hash__(self) -> int:
         return self._hash
@@ -47,7 +51,10 @@ class Opaque:
 
 
 class Polynomial:
-    """Terms by monomial, none 0; the first in a fixed order is 1, so that multiples of one polynomial are one."""
+    """A polynomial. terms: by monomial, the coefficients, none of which is 0.
+
+    The coefficient of the first monomial in a fixed order is 1, so that multiples of a polynomial are equal.
+    """
 
     def __init__(self, terms: dict[Monomial, Any]) -> None:
         self.terms = terms
@@ -78,7 +85,7 @@ class Polynomial:
 
     @cached_property
     def short(self) -> bool:
-        """Tell whether each term has one variable at most, not raised to a power."""
+        """Tell whether each term has at most one variable, to the power 1."""
         return all(len(m) <= 1 and all(e == 1 for _, e in m) for m in self.terms)
 
     @cached_property
@@ -94,9 +101,10 @@ def _add(total: Slope, other: Slope, factor: Any) -> None:
 
 
 class Form:
-    """scale · Π polynomial^power; a constant if there is no polynomial.
+    """A form: scale · Π polynomial^power, with `factors` as powers by polynomial; a constant if there are none.
 
-    linear: a sum of linear terms, which is put into factors only when they are asked for, as long sums grow by one.
+    linear: if given, the form is this sum of linear terms. It is factored only when the factors are needed, since long
+    sums are built term by term.
     """
 
     __array_ufunc__ = None
@@ -130,13 +138,13 @@ class Form:
 
     @property
     def short(self) -> bool:
-        """Tell whether the form is a sum of linear terms."""
+        """Tell whether the form is a constant or a sum of linear terms."""
         if self.linear is not None or not self.factors:
             return True
         return len(self.factors) == 1 and all(e == 1 and polynomial.short for polynomial, e in self.factors.items())
 
     def terms(self) -> dict[Monomial, Any]:
-        """Return the terms of a form that is a sum of linear ones."""
+        """Return the terms, by monomial, of a form that is `short`."""
         if self.linear is not None:
             return self.linear
         if not self.factors:
@@ -240,7 +248,7 @@ def form(value: Any) -> Form:
 
 
 def _merged(a: Mapping[Polynomial, int], b: Mapping[Polynomial, int], sign: int) -> dict[Polynomial, int]:
-    """Return the powers of a product, or of a quotient."""
+    """Return the powers of a product (sign = 1) or of a quotient (sign = -1), without those that are 0."""
     result = dict(a)
     for polynomial, power in b.items():
         result[polynomial] = result.get(polynomial, 0) + sign * power
@@ -248,7 +256,7 @@ def _merged(a: Mapping[Polynomial, int], b: Mapping[Polynomial, int], sign: int)
 
 
 def expanded(product: Form) -> dict[Monomial, Any]:
-    """Return a product of polynomials as one; raises LongError if it has too many terms."""
+    """Return the terms of a product of polynomials; raises LongError if it has too many."""
     terms: dict[Monomial, Any] = {UNIT: product.scale}
     for polynomial, power in product.factors.items():
         for _ in range(power):
@@ -272,7 +280,7 @@ def _times(m: Monomial, n: Monomial) -> Monomial:
 
 
 def _normal(terms: dict[Monomial, Any]) -> Form:
-    """Return a polynomial as a form: variables that all terms share are factors, and so is the rest."""
+    """Return a polynomial as a form: the variables that all terms have in common are factors, and so is the rest."""
     terms = {m: c for m, c in terms.items() if c != 0}
     if not terms:
         return Form(mixed(0))
@@ -297,7 +305,7 @@ def _normal(terms: dict[Monomial, Any]) -> Form:
 
 
 def _opaque(name: str, args: tuple[Form, ...], value: Any, slope: Slope) -> Form:
-    """Return a function that is no polynomial: its value, and what it adds to it."""
+    """Return a function that is not a polynomial: its value at the point, plus a variable for the difference."""
     return _normal({UNIT: value, frozenset({(Opaque(name, args, slope), 1)}): mixed(1)})
 
 
@@ -325,7 +333,7 @@ def _function(name: str) -> Callable[..., Form]:
 
 
 def _step(name: str) -> Callable[..., Form]:
-    """Return a function to the integers: it moves with nothing, and what it is beside a jump is another piece."""
+    """Return a step function of forms, a constant; the value on the other side of a jump is another piece."""
     return lambda x: Form(MIXED.functions[name](form(x).value()))
 
 
@@ -334,18 +342,18 @@ FORMS = Arithmetic(form, functions_of(_function, _step), lambda x, y: form(x) / 
 
 
 def parameter(i: int, value: float) -> Form:
-    """Return parameter i at a value."""
+    """Return parameter i, whose value at the point is given, as a form."""
     return _normal({UNIT: mixed(value), frozenset({(i, 1)}): mixed(1)})
 
 
-class Symbolic(Interpreter):
-    """Runs a tape in forms, those registers only that are asked for, under the decisions of a run in float64.
+class FormInterpreter(Interpreter):
+    """Runs a tape in forms, computing only the registers that are asked for, under given decisions.
 
-    Values that agree with those of another such run up to rounding are taken as equal to them.
+    A value at the point that agrees up to rounding with that of a given execution in float64 is replaced by it.
     """
 
     def __init__(self, tape: Tape, there: Execution, bounds: list[float]) -> None:
-        """Set the execution in float64 at the point, and how far its registers may be off."""
+        """Set the tape, the execution at the point in float64, and the error bound of each of its registers."""
         super().__init__(tape, FORMS)
         self.there, self.bounds = there, bounds
         self.writer = {r: k for k, line in enumerate(self.code) for r in range(line[OUT], line[OUT] + line[OUTS])}
@@ -354,15 +362,21 @@ class Symbolic(Interpreter):
         return np.inf
 
     def begin(self, x: list[float], data: list[float]) -> Execution:
-        """Return the run before its first instruction."""
+        """Return the execution before its first instruction. x: the point. data: the data inputs."""
         return begun(self, [*(parameter(i, v) for i, v in enumerate(x)), *map(form, data)])
 
     def need(self, execution: Execution, k: int, decisions: Mapping[int, Any]) -> None:
-        """Compute the operands of instruction k, and what they are made of, pieces that are not executed left out."""
+        """Compute the operands of instruction k, and all registers that they depend on under the decisions.
+
+        execution: is changed. k: the instruction. decisions: by instruction.
+        """
         self.compute(execution, self.reads[k], decisions)
 
     def compute(self, execution: Execution, registers: Iterable[int], decisions: Mapping[int, Any]) -> None:
-        """Compute registers, and what they are made of, pieces that are not executed left out."""
+        """Compute registers, and all registers that they depend on under the decisions.
+
+        execution: is changed. registers: what is needed. decisions: by instruction.
+        """
         wanted, stack = set(), list(registers)
         while stack:
             r = stack.pop()
@@ -385,10 +399,11 @@ class Symbolic(Interpreter):
 
 
 def signs(guard: Form) -> tuple[int, list[Polynomial], bool]:
-    """Return what the sign of a guard that is 0 at the point is beside it: a sign, times those of some polynomials.
+    """Return the sign of a guard around the point as a sign times the signs of some polynomials.
 
-    These are 0 at the point, and what they are is to be decided. 0 if the guard is 0 everywhere. Last, whether the
-    guard is 0 without any rounding; if not, what it is more is left out.
+    The result is (sign, polynomials, exact). The polynomials are 0 at the point, and their signs are not known. The
+    sign is 0 if the guard is 0 everywhere. exact: whether the guard is 0 at the point without rounding; if not, its
+    value there is subtracted first.
     """
     value, exact = guard.value(), True
     if value != 0:
@@ -406,7 +421,7 @@ def signs(guard: Form) -> tuple[int, list[Polynomial], bool]:
 
 
 def _reduced(polynomial: Polynomial) -> tuple[int, list[Polynomial]]:
-    """Return the sign of a polynomial beside the point as a sign times those of simpler ones, where that is known."""
+    """Return the sign of a polynomial around the point as a sign times those of simpler polynomials, if there are."""
     if polynomial.value != 0:
         return 1 if polynomial.value > 0 else -1, []
     terms = polynomial.terms
@@ -424,7 +439,7 @@ def _reduced(polynomial: Polynomial) -> tuple[int, list[Polynomial]]:
 
 
 def _inner(polynomial: Polynomial, variable: Opaque) -> tuple[int, list[Polynomial]]:
-    """Return the sign of f(u) − f(u_0) by that of u − u_0, and the first power of it that f has."""
+    """Return the sign of f(u) − f(u_0) as that of the first power of u − u_0 in the Taylor series of f."""
     inner = variable.args[0]
     for power, c in enumerate(taylor(variable.name, inner.value())[1:], 1):
         if abs(c) > (0 if proved(c) else FAINT):
@@ -461,7 +476,7 @@ def _root(value: Any) -> Any:
 
 
 def vanishing(guard: Form) -> list[frozenset[Polynomial]]:
-    """Return where a guard that is 0 at the point is 0 beside it: where all polynomials of one of these sets are 0."""
+    """Return sets of polynomials: around the point, a guard is 0 where all polynomials of one of the sets are 0."""
     found: dict[frozenset[Polynomial], None] = {}
     for polynomial, power in (guard - Form(guard.value())).factors.items():
         if power > 0 and polynomial.value == 0:
@@ -470,7 +485,7 @@ def vanishing(guard: Form) -> list[frozenset[Polynomial]]:
 
 
 def _zeros(polynomial: Polynomial) -> list[frozenset[Polynomial]]:
-    """Return the sets of polynomials where one that is 0 at the point is 0 beside it."""
+    """Return sets of polynomials: around the point, a polynomial is 0 where all polynomials of one set are 0."""
     terms = polynomial.terms
     if len(terms) == 1:
         ((monomial, _),) = terms.items()
@@ -488,10 +503,10 @@ def _zeros(polynomial: Polynomial) -> list[frozenset[Polynomial]]:
 
 
 def vanishes(h: Form, zeros: Sequence[Polynomial]) -> bool:
-    """Tell whether a form is proved to be 0 where some polynomials are.
+    """Tell whether a form is proved to be 0 where all of some polynomials are 0.
 
-    Those with a variable that is in one linear term alone are solved for it, and a factor of the form may be a multiple
-    of one of the rest.
+    A polynomial with a variable that occurs in a single linear term is solved for it, and the variable is replaced in
+    the form. The form is then 0 if it is identically 0, or if a factor is a multiple of a remaining polynomial.
     """
     rest: list[Polynomial] = []
     pending = list(zeros)
@@ -519,7 +534,7 @@ def _flat(product: Form) -> Polynomial:
 
 
 def _solution(polynomial: Polynomial) -> tuple[Any, Form] | None:
-    """Return a variable that is in one linear term alone, and what it is where the polynomial is 0."""
+    """Return a variable that occurs in a single linear term, and its value where the polynomial is 0; else None."""
     lone = [v for m in polynomial.terms if len(m) == 1 for v, e in m if e == 1]
     for variable in sorted(lone, key=lambda v: not isinstance(v, int)):
         term = frozenset({(variable, 1)})
@@ -531,14 +546,18 @@ def _solution(polynomial: Polynomial) -> tuple[Any, Form] | None:
 
 
 def _within(variable: Any, outer: Any) -> bool:
-    """Tell whether a variable takes part in what a function's operands are."""
+    """Tell whether a variable occurs in the arguments of a function."""
     return isinstance(outer, Opaque) and any(
         v == variable or _within(variable, v) for arg in outer.args for p in arg.factors for m in p.terms for v, _ in m
     )
 
 
 def substituted(h: Form, variable: Any, to: Form) -> Form:
-    """Return a form with a variable replaced by a form; raises LongError if a quotient by 0 comes of it."""
+    """Return a form with a variable replaced by another form.
+
+    h: the form. variable: a parameter's number, or an Opaque. to: what replaces it. Raises LongError if the result
+    would be a quotient by 0, or has too many terms.
+    """
     total = Form(h.scale)
     for polynomial, power in h.factors.items():
         factor = _replaced(polynomial, variable, to)
@@ -570,7 +589,7 @@ def _replaced(polynomial: Polynomial, variable: Any, to: Form) -> Form:
 
 
 def _applied(name: str, args: list[Form]) -> Form:
-    """Return a function that is no polynomial, or a sum that is too long to be one."""
+    """Return a function that is not a polynomial, or a sum of two forms that is treated as one."""
     return args[0] + args[1] if name == "add" else FORMS.functions[name](*args)
 
 
@@ -602,7 +621,10 @@ def _multiple(polynomial: Polynomial, of: Polynomial) -> bool:
 
 
 def polynomial_at(polynomial: Polynomial, t: Sequence[Any], arithmetic: Arithmetic) -> Any:
-    """Return a polynomial at the point plus t, in numbers of an arithmetic."""
+    """Return the value of a polynomial at the point plus t.
+
+    polynomial: the polynomial. t: numbers of the arithmetic, shape (p,). arithmetic: the number type of the result.
+    """
     total = arithmetic.number(0)
     for monomial, c in polynomial.terms.items():
         term = arithmetic.number(c)

@@ -1,4 +1,4 @@
-"""Second derivatives with branches frozen: the Hessian of the brick that a point is in."""
+"""Second derivatives under the executed branch assignment: the Hessian of the brick that a point is in."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,10 +15,36 @@ Array = NDArray[np.float64]
 def hessian_vector(
     subject: Program | Objective, x: ArrayLike, v: ArrayLike, data: ArrayLike | None = None
 ) -> NDArray[np.float64]:
-    """Return ∇²f_β(x) v for the executed assignment β, exactly: backward mode in dual numbers along v.
+    """Return the product ∇²f_β(x) v of a Hessian and a vector, for the executed branch assignment β.
 
-    x, v: shape (p,). At a tie β is the convention's, and the Hessian is a mean of the pieces' where it mixes them.
+    Parameters
+    ----------
+    subject
+        A program with one output, or an objective.
+    x
+        The point, shape (p,).
+    v
+        The vector, shape (p,).
+    data
+        The data inputs of a program, shape (d,).
 
+    Returns
+    -------
+    array
+        float64, shape (p,).
+
+    Raises
+    ------
+    ProgramError
+        If an executed piece has no finite second derivative at x, or an argument does not fit.
+
+    Notes
+    -----
+    It is computed by backward mode in dual numbers along v, without difference quotients. At a tie β is the choice of
+    the convention; where the convention mixes pieces, the result is the mean of theirs with its weights.
+
+    Examples
+    --------
     >>> import simsa
     >>> hessian_vector(simsa.trace(lambda x: x[0] ** 2 * x[1], 2), [3.0, 5.0], [1.0, 0.0]).tolist()
     [10.0, 6.0]
@@ -31,10 +57,35 @@ def hessian_vector(
 
 
 def hessian(subject: Program | Objective, x: ArrayLike, data: ArrayLike | None = None) -> NDArray[np.float64]:
-    """Return ∇²f_β(x) for the executed assignment β, shape (p, p): backward mode in dual numbers along all axes.
+    """Return the Hessian ∇²f_β(x) for the executed branch assignment β.
 
-    Symmetric up to rounding. For an objective it is the mean over the terms, each with its own assignment.
+    Parameters
+    ----------
+    subject
+        A program with one output, or an objective.
+    x
+        The point, shape (p,).
+    data
+        The data inputs of a program, shape (d,).
 
+    Returns
+    -------
+    array
+        float64, shape (p, p), symmetric up to rounding. For an objective it is the mean over the terms, each with its
+        own assignment.
+
+    Raises
+    ------
+    ProgramError
+        If an executed piece has no finite second derivative at x, or an argument does not fit.
+
+    Notes
+    -----
+    It is computed by backward mode in dual numbers along all axes. At a tie β is the choice of the convention; where
+    the convention mixes pieces, the result is the mean of theirs with its weights.
+
+    Examples
+    --------
     >>> import simsa
     >>> hessian(simsa.trace(lambda x: x[0] ** 2 * x[1] + abs(x[1]), 2), [3.0, 5.0]).tolist()
     [[10.0, 6.0], [6.0, 0.0]]
@@ -46,7 +97,11 @@ def hessian(subject: Program | Objective, x: ArrayLike, data: ArrayLike | None =
 
 
 def second(objective: Objective, x: Array, sample: int, run: Execution, directions: Array) -> Array:
-    """Return the Hessian of one term times directions, shape (p, k), under the decisions of an execution."""
+    """Return the Hessian of one term times directions, shape (p, k), under the decisions of an execution.
+
+    objective: the sum. x: the point, shape (p,). sample: the number of the term. run: the execution with the decisions.
+    directions: shape (p, k).
+    """
     moving = objective.dual.run(seed(x, directions), objective.rows[sample].tolist(), run.decisions)
     slopes = [dual(slope).tangent for slope in objective.dual.backward(moving)]
     return np.array([np.zeros(directions.shape[1]) if t is None else t for t in slopes])

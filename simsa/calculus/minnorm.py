@@ -1,4 +1,4 @@
-"""The point of a convex hull that is nearest to 0, with a certificate."""
+"""The point of a convex hull that is nearest to 0, with a proof in rational arithmetic if that is asked for."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,12 +13,12 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class MinNorm:
-    """The min-norm point v of conv(G), G of r vertices.
+    """The point v of smallest Euclidean norm in conv(G), for a list G of r vertices g_i.
 
-    point: v = Σ λ_i g_i, shape (p,). norm: |v|, Euclidean. weights: λ, shape (r,), nonnegative with sum 1.
-    gap: max(0, |v|² − min_i <v, g_i>) / max_i |g_i|², which is 0 exactly if v is the min-norm point; |v| is off by at
-    most sqrt(gap) max |g_i|. contains: whether 0 is in conv(G), proved in rational arithmetic on the numbers as given:
-    "in", "out", or "undecided"; None if it was not asked for.
+    point: v = Σ λ_i g_i, shape (p,). norm: |v|. weights: λ, shape (r,), at least 0 with sum 1. gap: max(0, |v|² − min_i
+    <v, g_i>) / max_i |g_i|². It is 0 exactly if v is the min-norm point, and the error of |v| is at most sqrt(gap)
+    max_i |g_i|. contains: whether 0 is in conv(G), decided in rational arithmetic on the vertices as given: "in", "out"
+    or "undecided"; None if that was not asked for.
     """
 
     point: Array
@@ -29,13 +29,37 @@ class MinNorm:
 
 
 def min_norm_point(vertices: ArrayLike, exact: bool = False) -> MinNorm:
-    """Return the point of conv(G) nearest to 0.
+    """Return the point of conv(G) that is nearest to 0.
 
-    min |Gᵀλ| over λ ≥ 0, Σλ = 1, by nonnegative least squares on the scaled problem [Gᵀ/max|G|; 1] u = [0; 1],
-    λ = u/Σu (Lawson and Hanson 1974, chapter 23); then once more on the vertices that carry it, where it is linear.
-    vertices: shape (r, p), finite, r ≥ 1. exact: prove in rational numbers whether 0 is in the hull. Raises
-    ProgramError for anything else.
+    Parameters
+    ----------
+    vertices
+        G, shape (r, p) with r and p at least 1, finite.
+    exact
+        Whether to decide in rational arithmetic whether 0 is in the hull.
 
+    Returns
+    -------
+    MinNorm
+        The point, its weights and a bound of its error.
+
+    Raises
+    ------
+    ProgramError
+        If the vertices have another shape, or are not finite.
+
+    Notes
+    -----
+    It minimises |Gᵀλ| over λ ≥ 0 with Σλ = 1, by nonnegative least squares on the scaled problem [Gᵀ/max|G|; 1] u =
+    [0; 1] with λ = u/Σu. The weights are then computed once more on the vertices with λ_i > 0, where the problem is
+    linear.
+
+    References
+    ----------
+    Lawson and Hanson, Solving Least Squares Problems (1974), Chapter 23.
+
+    Examples
+    --------
     >>> min_norm_point([[1.0, 1.0], [1.0, -1.0]]).point.tolist()
     [1.0, 0.0]
     >>> min_norm_point([[1.0], [-3.0]], exact=True).contains
@@ -63,8 +87,8 @@ def min_norm_point(vertices: ArrayLike, exact: bool = False) -> MinNorm:
 
 
 def _nonnegative(g: Array) -> Array:
-    """Return the weights of the min-norm point as NNLS finds them."""
-    from scipy.optimize import nnls  # takes a fifth of a second, which most sweeps need not wait for
+    """Return the weights of the min-norm point by nonnegative least squares."""
+    from scipy.optimize import nnls  # imported here since it takes 0.2 s, and most sweeps do not need it
 
     distinct, back = np.unique(g, axis=0, return_inverse=True)
     system = np.vstack([distinct.T, np.ones(len(distinct))])
@@ -82,7 +106,7 @@ def _nonnegative(g: Array) -> Array:
 
 
 def _refined(g: Array, weights: Array) -> Array:
-    """Return the weights solved anew on their support, if that gives weights, and a shorter point."""
+    """Return the weights recomputed on their support, if they are at least 0 and give a point of smaller norm."""
     support = np.flatnonzero(weights)
     if len(support) == 1:
         return weights
@@ -98,7 +122,7 @@ def _refined(g: Array, weights: Array) -> Array:
 
 
 def _contains(g: Array, weights: Array) -> tuple[str, Array | None]:
-    """Return whether 0 is in conv(g), by exact certificates only, and if so the weights that prove it, rounded."""
+    """Return whether 0 is in conv(g), as proved in rational arithmetic, and if it is, the weights, rounded."""
     support = np.flatnonzero(weights)
     columns = [[Fraction(v) for v in g[i].tolist()] for i in support]
     shares = [Fraction(w) for w in weights[support].tolist()]
@@ -114,7 +138,7 @@ def _contains(g: Array, weights: Array) -> tuple[str, Array | None]:
 
 
 def _solve(rows: list[list[Fraction]]) -> list[Fraction] | None:
-    """Return the solution of rows · λ = (0, ..., 0, 1), or None if it is not exactly one."""
+    """Return the solution of rows · λ = (0, ..., 0, 1), or None unless there is exactly one."""
     table = [[*row, Fraction(int(i == len(rows) - 1))] for i, row in enumerate(rows)]
     unknowns = len(rows[0])
     for column in range(unknowns):

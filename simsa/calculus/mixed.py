@@ -1,7 +1,7 @@
-"""Numbers that are rational as long as they can be, and float64 where a transcendental function took part.
+"""Mixed numbers: a Fraction where a value is known to be rational, and a float64 where it had to be rounded.
 
-Programs made of + - * / and selections are thus run without any rounding, and so are the exact values that other
-functions have at 0 and 1; a value that is a Fraction is proved, one that is a float is not.
+Programs made of + - * / and selections are run without rounding. Other functions are rounded, except for arguments at
+which their value is known to be rational, such as exp(0). A value is exact if it is a Fraction.
 """
 
 import math
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from simsa import formats
 from simsa.machine.reference import FLOAT64, Execution, Interpreter
 from simsa.primitives import INNER, ROW
 from simsa.primitives.arithmetic import Arithmetic, formula
@@ -31,11 +32,11 @@ KNOWN: Mapping[tuple[str, int], Fraction] = {
 """Rational values of functions that are not rational."""
 
 SLACK = 4
-"""Units of rounding by which each operation is taken to be off: twice what it is, for it and for the number given."""
+"""The assumed error of each operation in unit roundoffs: twice that of the operation and of the input."""
 
 
 def mixed(value: Any) -> Any:
-    """Return a number without rounding; infinities, NaN, and what is too long, as float64."""
+    """Return a number as a Fraction; infinities, NaN, and fractions over LONGEST bits, as float64."""
     if isinstance(value, Fraction):
         if max(value.numerator.bit_length(), value.denominator.bit_length()) <= LONGEST:
             return value
@@ -45,12 +46,12 @@ def mixed(value: Any) -> Any:
 
 
 def short(value: Any) -> Any:
-    """Return a number as it is, or rounded if it is too long; a float stays one."""
+    """Return a mixed number, rounded to float64 if it is a fraction over LONGEST bits."""
     return mixed(value) if isinstance(value, Fraction) else np.float64(value)
 
 
 def plain(value: Any) -> float:
-    """Return a number in float64, infinite where it is too large."""
+    """Return a number as float64; infinite if it is too large."""
     try:
         return float(value)
     except OverflowError:
@@ -58,12 +59,12 @@ def plain(value: Any) -> float:
 
 
 def proved(value: Any) -> bool:
-    """Tell whether a number is rational, so that nothing was rounded on the way to it."""
+    """Tell whether a number is a Fraction, so that nothing was rounded on the way to it."""
     return isinstance(value, Fraction)
 
 
 def divide(x: Any, y: Any) -> Any:
-    """Return x / y; by 0 as float64 does."""
+    """Return x / y; if y is 0, the quotient of float64: an infinity or NaN."""
     if y != 0:
         return x / y
     with np.errstate(all="ignore"):
@@ -97,23 +98,24 @@ def _function(name: str) -> Callable[..., Any]:
 def functions_of(
     function: Callable[[str], Callable[..., Any]], step: Callable[[str], Callable[..., Any]]
 ) -> dict[str, Callable[..., Any]]:
-    """Return the functions of an arithmetic by name: elementary ones, steps, and the Euclidean norm.
+    """Return the functions of an arithmetic by name.
 
-    The norm is the root of a sum of squares: it is asked for only where it is not 0.
+    function: makes an elementary function from its name. step: makes a step function from its name. The Euclidean norm
+    is added as the square root of a sum of squares, which is enough since it is used only where the norm is not 0.
     """
     found = {name: (step if name in STEP_FUNCTIONS else function)(name) for name in sorted(FUNCTIONS)}
     return {**found, "norm": lambda x: found["sqrt"](reduce(add, [v * v for v in x]))}
 
 
 MIXED = Arithmetic(mixed, functions_of(_function, _function), divide)
-"""The arithmetic of these numbers for the reference interpreter."""
+"""The arithmetic of mixed numbers for the reference interpreter."""
 
 
-class Exact(Interpreter):
-    """Runs a tape in these numbers, and shortens what is too long."""
+class MixedInterpreter(Interpreter):
+    """Runs a tape in mixed numbers, and rounds fractions that become too long."""
 
     def __init__(self, tape: Tape) -> None:
-        """Set the arithmetic."""
+        """Set the tape."""
         super().__init__(tape, MIXED)
 
     def _evaluate(self, k: int, execution: Execution, choices: Mapping[int, Any]) -> None:
@@ -124,7 +126,10 @@ class Exact(Interpreter):
 
 
 def begun(interpreter: Interpreter, inputs: list[Any]) -> Execution:
-    """Return an execution before its first instruction. inputs: parameters, then data, as numbers of the arithmetic."""
+    """Return an execution before its first instruction.
+
+    interpreter: gives the tape and its constants. inputs: parameters, then data, as numbers of its arithmetic.
+    """
     values = [*inputs, *[None] * (interpreter.tape.registers - len(inputs))]
     for register, value in interpreter._constants:
         values[register] = value
@@ -132,13 +137,13 @@ def begun(interpreter: Interpreter, inputs: list[Any]) -> Execution:
 
 
 def errors(interpreter: Interpreter, run: Execution) -> list[float]:
-    """Return for each register of a run in float64 how far it may be from what it is over the real numbers.
+    """Return for each register of an execution in float64 a bound of its error, to first order.
 
-    Each operand passes its own error times the absolute slope, and each operation adds its rounding, the numbers given
-    included: so it is the rounding of the sum of absolute contributions. For a selection it is the largest over its
-    pieces, since those that meet are compared.
+    interpreter: in float64. run: the execution. Each operand contributes its own error times the absolute partial, and
+    each operation adds its rounding. For a selection the bound is the largest over its pieces, since the values of
+    pieces that meet at a tie are compared with each other.
     """
-    unit = SLACK * float(np.finfo(np.float64).eps)
+    unit = SLACK * formats.FLOAT64.epsilon
     found = [unit * abs(float(v)) if v is not None else 0.0 for v in run.values]
     with np.errstate(all="ignore"):
         for k, line in enumerate(interpreter.code):
@@ -151,6 +156,9 @@ def errors(interpreter: Interpreter, run: Execution) -> list[float]:
 
 
 def partial(name: str, number: int, arithmetic: Arithmetic) -> Callable[..., Any]:
-    """Return the partial of an elementary function of the table, as a function of (x, y, z, v)."""
+    """Return a partial of an elementary function of the table, as a function of (x, y, z, v).
+
+    name: of the row. number: the position of the operand. arithmetic: the number type of arguments and result.
+    """
     row = (ROW | INNER)[name]
     return formula(row.pieces[0].partials[number], row, arithmetic)

@@ -1,4 +1,4 @@
-"""What the calculus works on: a program, or the mean of a program over samples; and the points it is asked about."""
+"""Objectives, which the functions of the calculus take in place of a program, and checks of their arguments."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """J = (1/n) Σ f_i: one program, and the n data rows that make it f_1, ..., f_n.
+    """J = (1/n) Σ f_i, where f_i is the function of one program with row i of the data.
 
-    program: P. rows: shape (n, d), as `objective` checks them. Sums run over the rows in order, and are divided by n at
-    last, as in the recursion.
+    program: the program. rows: the data, shape (n, d), which `objective` checks. Sums run over the rows in order and
+    are then divided by n, as in the recursion.
     """
 
     program: Program
@@ -51,7 +51,7 @@ class Objective:
         return self.program.q
 
     def minibatch(self, indices: Sequence[int]) -> "Objective":
-        """Return f_I, the mean over the rows that are named."""
+        """Return f_I, the mean over the rows with the given indices; raises ProgramError for an invalid index."""
         chosen = np.asarray(indices, np.int64).reshape(-1)
         if not len(chosen) or chosen.min() < 0 or chosen.max() >= len(self.rows):
             raise ProgramError(f"a minibatch names some of the rows 0..{len(self.rows) - 1}, got {list(indices)}")
@@ -62,7 +62,10 @@ class Objective:
         return (self.run(x, i) for i in range(len(self.rows)))
 
     def run(self, x: Array, sample: int, choices: Mapping[int, Any] | None = None) -> Execution:
-        """Return the execution of one term at x, under the decisions that `choices` forces."""
+        """Return the execution of one term.
+
+        x: the point, shape (p,). sample: the number of the term. choices: by instruction, decisions that are forced.
+        """
         return self.interpreter.run(x.tolist(), self.rows[sample].tolist(), choices)
 
     def outputs(self, run: Execution) -> Array:
@@ -94,9 +97,34 @@ class Objective:
 def objective(program: Program, rows: ArrayLike) -> Objective:
     """Return the finite sum J = (1/n) Σ f_i over data rows.
 
-    rows: shape (n, d), n ≥ 1, finite. Every function of the calculus takes it in the place of a program. D_J and ∂^c J
-    are then those of the sum; `minkowski_sum` gives the means of the terms' sets, which may be larger.
+    Parameters
+    ----------
+    program
+        A program with d data inputs; f_i is its function with row i.
+    rows
+        The data, shape (n, d), n at least 1, finite.
 
+    Returns
+    -------
+    Objective
+        It can take the place of a program in every function of the calculus.
+
+    Raises
+    ------
+    ProgramError
+        If the rows do not fit the program, or are not finite.
+
+    Notes
+    -----
+    D_J and ∂^c J are the sets of the sum. `minkowski_sum` returns the means of the sets of the terms, which may be
+    larger.
+
+    References
+    ----------
+    Bolte and Pauwels (NeurIPS 2020), Section 5.2.
+
+    Examples
+    --------
     >>> import simsa
     >>> J = objective(simsa.trace(lambda x, s: s[0] * abs(x[0]), 1, 1), [[1.0], [2.0]])
     >>> J.value([-2.0]), J.minibatch([1]).value([-2.0])
@@ -111,7 +139,7 @@ def objective(program: Program, rows: ArrayLike) -> Objective:
 
 
 def terms(subject: Program | Objective, data: ArrayLike | None) -> Objective:
-    """Return a program with the rows that make it a sum, or the objective that it is already."""
+    """Return the objective of a program and data rows; an objective is returned as it is, with data=None."""
     if not isinstance(subject, Program):
         return resolve(subject, data)
     if data is None and subject.data:
@@ -120,7 +148,7 @@ def terms(subject: Program | Objective, data: ArrayLike | None) -> Objective:
 
 
 def resolve(subject: Program | Objective, data: ArrayLike | None = None) -> Objective:
-    """Return what a function of the calculus is asked about as an Objective; a program is one of one term."""
+    """Return a program with one row of data as an objective of one term; an objective is returned as it is."""
     if isinstance(subject, Objective):
         if data is not None:
             raise ProgramError("an objective has its data already; data= is for programs")
@@ -136,7 +164,7 @@ def resolve(subject: Program | Objective, data: ArrayLike | None = None) -> Obje
 
 
 def numbers(values: ArrayLike, what: str) -> Array:
-    """Return an array of float64; raises ProgramError if these are no numbers, or of no one shape."""
+    """Return values as an array of float64; raises ProgramError, which calls them `what`, if that is not possible."""
     try:
         return np.asarray(values, np.float64)
     except (TypeError, ValueError):
@@ -144,7 +172,7 @@ def numbers(values: ArrayLike, what: str) -> Array:
 
 
 def executions(subject: Objective, x: Array) -> list[Execution]:
-    """Return the execution of each term at x; raises ProgramError where an output is not finite, and f not defined."""
+    """Return the execution of each term at x; raises ProgramError if an output is not finite, or a norm is 0."""
     runs = list(subject.runs(x))
     for i, run in enumerate(runs):
         outputs = subject.outputs(run)
@@ -159,7 +187,7 @@ def executions(subject: Objective, x: Array) -> list[Execution]:
 
 
 def norms(interpreter: Interpreter, run: Execution) -> list[int]:
-    """Return the instructions of Euclidean norms that are 0, if parameters move them and an output needs them."""
+    """Return the Euclidean norms that are 0, depend on parameters, and are needed by an output, as instructions."""
     needed = GUARDED | ADJOINED
     return [
         k
@@ -169,7 +197,7 @@ def norms(interpreter: Interpreter, run: Execution) -> list[int]:
 
 
 def point(subject: Objective, x: ArrayLike) -> Array:
-    """Return x as an array of shape (p,); raises ProgramError if it is none, or not finite."""
+    """Return x as an array of shape (p,); raises ProgramError if it has another shape, or is not finite."""
     array = numbers(x, "a point")
     if array.shape != (subject.p,):
         raise ProgramError(f"expected a point of length {subject.p}, got shape {array.shape}")
@@ -197,7 +225,7 @@ def box_of(subject: Objective, box: ArrayLike) -> tuple[Array, Array]:
 
 
 def mean(terms: Sequence[Array]) -> Array:
-    """Return the mean, summed from left to right."""
+    """Return the mean of arrays, summed from left to right."""
     total = terms[0]
     for term in terms[1:]:
         total = total + term

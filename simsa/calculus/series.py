@@ -1,8 +1,8 @@
-"""Power series along a curve x(t), t → 0+: run through the reference interpreter, they decide every guard beside x.
+"""Power series in t, with which the reference interpreter runs a program along a curve x(t) for small t > 0.
 
-Numbers compare by the first coefficient in which they differ, as values do for all small t > 0. So the run along a
-curve executes one assignment, and if each of its guards has a coefficient that is not 0, an open set of points beside x
-executes it too.
+Series are compared by the first coefficient in which they differ, as values are for all small t > 0. An execution along
+a curve is therefore one branch assignment. If each of its guards has a coefficient that is not 0, then open sets
+arbitrarily close to x(0) execute it as well.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,39 +19,43 @@ from simsa.primitives.texts import OPERANDS
 from simsa.tape.tape import OUT, OUTS, Tape
 
 ORDER, ANALYTIC = 48, 7
-"""Powers of t that are kept, of polynomials and behind other functions, whose cost doubles with each."""
+"""The largest power of t that is kept of polynomials, and of other functions, whose cost doubles with each power."""
 
 FAINT = 1e-9
-"""A coefficient of a transcendental function below which its sign is left open."""
+"""The sign of a rounded coefficient with an absolute value up to this is not decided."""
 
 
 class UndecidedError(Exception):
-    """Two series agree as far as they are known."""
+    """Two series agree in all coefficients that are known."""
 
 
 class Series:
-    """c_0 + c_1 t + ... in mixed numbers. order: the last power that is known; whole: whether there are no others."""
+    """A power series c_0 + c_1 t + ... in mixed numbers.
 
-    __slots__ = ("coefficients", "order", "whole")
+    coefficients: c_0, c_1, ... order: the last power whose coefficient is known. polynomial: whether all coefficients
+    of higher powers are 0.
+    """
+
+    __slots__ = ("coefficients", "order", "polynomial")
     __array_ufunc__ = None
 
-    def __init__(self, coefficients: list[Any], order: int = ORDER, whole: bool = True) -> None:
+    def __init__(self, coefficients: list[Any], order: int = ORDER, polynomial: bool = True) -> None:
         cut = [short(c) for c in coefficients[: order + 1]]
-        whole = whole and all(proved(c) and not c for c in coefficients[order + 1 :])
+        polynomial = polynomial and all(proved(c) and not c for c in coefficients[order + 1 :])
         while len(cut) > 1 and proved(cut[-1]) and not cut[-1]:
             cut.pop()
-        self.coefficients, self.order, self.whole = cut, order, whole
+        self.coefficients, self.order, self.polynomial = cut, order, polynomial
 
     def known(self, i: int) -> Any:
-        """Return coefficient i."""
+        """Return coefficient i, for i up to the order."""
         return self.coefficients[i] if i < len(self.coefficients) else mixed(0)
 
     def cut(self, order: int) -> "Series":
-        """Return the series known to an order only."""
-        return Series(self.coefficients, min(order, self.order), self.whole)
+        """Return the series with the coefficients up to an order only."""
+        return Series(self.coefficients, min(order, self.order), self.polynomial)
 
     def _with(self, other: "Series", coefficients: list[Any]) -> "Series":
-        return Series(coefficients, min(self.order, other.order), self.whole and other.whole)
+        return Series(coefficients, min(self.order, other.order), self.polynomial and other.polynomial)
 
     def __add__(self, other: Any) -> "Series":
         other = series(other)
@@ -59,7 +63,7 @@ class Series:
         return self._with(other, [self.known(i) + other.known(i) for i in range(count)])
 
     def __neg__(self) -> "Series":
-        return Series([-c for c in self.coefficients], self.order, self.whole)
+        return Series([-c for c in self.coefficients], self.order, self.polynomial)
 
     def __sub__(self, other: Any) -> "Series":
         return self + -series(other)
@@ -95,14 +99,14 @@ class Series:
         return bool(self.coefficients[0] != 0)
 
     def sign(self) -> int:
-        """Return the sign for small t > 0, 0 only for the series 0; raises UndecidedError where it is not known."""
+        """Return the sign for small t > 0; 0 only for the series 0. Raises UndecidedError if it is not known."""
         for i, c in enumerate(self.coefficients):
             if not proved(c) and not (abs(c) > FAINT or (i == 0 and c != 0)):
                 break
             if c != 0:
                 return 1 if c > 0 else -1
         else:
-            if self.whole:
+            if self.polynomial:
                 return 0
         raise UndecidedError
 
@@ -131,7 +135,7 @@ class Series:
 
 
 def series(value: Any) -> Series:
-    """Return a number as a series; one that is none is constant."""
+    """Return a number as a series; a plain number becomes a constant."""
     return value if isinstance(value, Series) else Series([mixed(value)])
 
 
@@ -147,17 +151,17 @@ def divide(x: Any, y: Any) -> Series:
         for j in range(1, min(i, len(below.coefficients) - 1) + 1):
             rest = rest - quotient[i - j] * below.coefficients[j]
         quotient.append(MIXED.divide(rest, first))
-    return Series(quotient, order, whole=False)
+    return Series(quotient, order, polynomial=False)
 
 
 def _function(name: str) -> Callable[..., Series]:
-    """Return an elementary function of series: y' = Σ ∂f(u, y) u', with the partials that the table has."""
+    """Return an elementary function of series, by y' = Σ ∂f(u, y) u' with the partials of the table."""
     partials = len((ROW | INNER)[name].pieces[0].partials)
 
     def apply(*args: Any) -> Series:
         u = [series(arg) for arg in args]
         value = MIXED.functions[name](*(v.coefficients[0] for v in u))
-        if all(len(v.coefficients) == 1 and v.whole for v in u):
+        if all(len(v.coefficients) == 1 and v.polynomial for v in u):
             return Series([value])
         exponent = u[-1].coefficients[0]
         if name == "pow" and len(u[1].coefficients) == 1 and proved(exponent) and exponent.denominator == 1:
@@ -166,26 +170,26 @@ def _function(name: str) -> Callable[..., Series]:
         found = [value]
         for k in range(1, order + 1):
             operands = [v.cut(k - 1) for v in u]
-            places = (*operands, *(None,) * (len(OPERANDS) - len(operands)), Series(found, k - 1, whole=False))
+            places = (*operands, *(None,) * (len(OPERANDS) - len(operands)), Series(found, k - 1, polynomial=False))
             total: Any = mixed(0)
             for i in range(partials):
                 if len(u[i].coefficients) > 1:
                     slope = series(partial(name, i, SERIES)(*places))
-                    moved = Series([j * c for j, c in enumerate(u[i].coefficients)][1:], k - 1, whole=False)
+                    moved = Series([j * c for j, c in enumerate(u[i].coefficients)][1:], k - 1, polynomial=False)
                     total = total + (slope * moved).known(k - 1)
             found.append(total / k)
-        return Series(found, order, whole=False)
+        return Series(found, order, polynomial=False)
 
     return apply
 
 
 def _step(name: str) -> Callable[..., Series]:
-    """Return a function to the integers: it moves with nothing, and what it is beside a jump is another piece."""
+    """Return a step function of series, a constant; the value on the other side of a jump is another piece."""
     return lambda x: Series([MIXED.functions[name](series(x).coefficients[0])])
 
 
 def _power(x: Series, exponent: int) -> Series:
-    """Return an integer power."""
+    """Return an integer power of a series."""
     if exponent < 0:
         return divide(series(1), _power(x, -exponent))
     result, square = series(1), x
@@ -207,11 +211,14 @@ def taylor(name: str, value: Any) -> tuple[Any, ...]:
     return tuple(SERIES.functions[name](Series([value, mixed(1)])).coefficients)
 
 
-class Along(Interpreter):
-    """Runs a tape along a curve. Values that agree with those of a run in float64 up to rounding are taken as equal."""
+class SeriesInterpreter(Interpreter):
+    """Runs a tape along a curve.
+
+    A constant coefficient that agrees up to rounding with the value of a given execution in float64 is replaced by it.
+    """
 
     def __init__(self, tape: Tape, there: Execution, bounds: list[float]) -> None:
-        """Set the execution at t = 0, and how far its registers may be off."""
+        """Set the tape, the execution at t = 0 in float64, and the error bound of each of its registers."""
         super().__init__(tape, SERIES)
         self.there, self.bounds = there, bounds
 
@@ -227,12 +234,15 @@ class Along(Interpreter):
             execution.values[r] = (
                 moved
                 if value is moved.coefficients[0]
-                else Series([value, *moved.coefficients[1:]], moved.order, moved.whole)
+                else Series([value, *moved.coefficients[1:]], moved.order, moved.polynomial)
             )
 
 
 def anchored(value: Any, there: Any, bound: float) -> Any:
-    """Return a value, or the one that a register has in float64 if these agree up to rounding."""
+    """Return the value of a register in float64 if another computation of it agrees up to rounding; else the latter.
+
+    value: of the other computation. there: in float64. bound: the error bound of `there`.
+    """
     if value == there or not abs(plain(value) - float(there)) <= bound:
         return value
     return mixed(there)

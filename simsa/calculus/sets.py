@@ -1,4 +1,4 @@
-"""What the gradient could have been: D_f(x), the selection operator of Definition 5, as a finite set of gradients."""
+"""D_f(x), the set-valued selection operator of Definition 5, as a finite set of gradients."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simsa.calculus import branches
-from simsa.calculus.cells import Term, check_jumps, copied
 from simsa.calculus.mixed import mixed
 from simsa.calculus.objective import Objective, executions, point, resolve, terms
+from simsa.calculus.regions import Term, check_jumps, copied
 from simsa.errors import ProgramError
 from simsa.machine.reference import Execution, Interpreter
 from simsa.primitives.operations import format_product
@@ -22,20 +22,20 @@ from simsa.tape.tape import ADJOINED, FLAGS, OUT
 
 Array = NDArray[np.float64]
 Assignment = tuple[tuple[int, int, Any], ...]
-"""(sample, register of the node, piece) for each selection that is decided."""
+"""A branch assignment: (number of the term, register of the node, piece) for each selection that is decided."""
 
 LIMIT = 2**16
-"""Assignments that an enumeration goes through before it refuses."""
+"""The default limit of the number of branch assignments."""
 
 
 @dataclass(frozen=True)
 class SetValue:
-    """A finite set of gradients, whose convex hull is meant.
+    """The convex hull of a finite set of gradients.
 
-    vertices: distinct gradients, shape (r, p), or Jacobians, shape (r, q, p), if q > 1; not all need be extreme.
-    assignments: for each, one branch assignment that has it. closure: "full", "local", "clarke", "minkowski".
-    certified: for Clarke's set, whether it is proved (True), or points had to be sampled, or rounding left something
-    open (False); why says what.
+    vertices: the distinct gradients, shape (r, p), or Jacobians, shape (r, q, p), if q > 1; they need not all be
+    extreme points. assignments: for each vertex a branch assignment with this gradient. closure: "full", "local",
+    "clarke" or "minkowski". certified: for Clarke's set, whether it is proved; False if points had to be sampled, or if
+    rounding left a question open. why: what is not proved; else empty.
     """
 
     vertices: Array
@@ -56,22 +56,54 @@ def selection_operator(
     data: ArrayLike | None = None,
     limit: int = LIMIT,
 ) -> SetValue:
-    """Return D_f(x) = conv{∇f_β(x) : f_β(x) = f(x)} (Def. 5).
+    """Return D_f(x) = conv{∇f_β(x) : f_β(x) = f(x)}, over branch assignments β (Def. 5).
 
-    x: shape (p,). closure: "full", all assignments β of a piece to every selection, compared by the value of the
-    output, pieces that are never selected included; or "local", the rows that are reached by deciding each tied guard
-    either way, in all combinations: what AD could return under some tie convention. Ties are decided in the order of
-    the program, which is run on under each decision with the values that follow; guards behind may then be tied where
-    those executed are not, and are decided in turn. Both keep β if the program's value stays f(x), so local is a
-    subset of full; both are conservative. tol: two values of the program are equal if they differ by no more; pieces
-    that meet at a tie agree whatever their rounding. limit: the number of assignments beyond which ProgramError is
-    raised, as it is where f jumps at x: there is no such set.
+    Parameters
+    ----------
+    subject
+        A program or an objective. For an objective J the result is D_J, where an assignment decides the selections of
+        each term separately.
+    x
+        The point, shape (p,).
+    closure
+        "full": all assignments of a piece to every selection, also of pieces that are never selected. "local": the
+        assignments that are reached by deciding each tied guard either way, in all combinations; their gradients are
+        what AD could return under some tie convention.
+    tol
+        Two values of the program count as equal if they differ by at most this; pieces that meet at a tie count as
+        equal up to rounding.
+    data
+        The data inputs of a program, shape (d,).
+    limit
+        The largest number of assignments.
 
-    For an objective J it is D_J: an assignment decides the selections of each term by itself. Locally that is also the
-    mean of the terms' sets; the full set of the mean may be larger, for values of terms may cancel.
+    Returns
+    -------
+    SetValue
+        The gradients, or Jacobians if there are q > 1 outputs.
 
-    The hull of these is not Clarke's subdifferential: relu(x) - relu(-x) at 0 has the gradients 0, 1, 2, and is x.
+    Raises
+    ------
+    ProgramError
+        If there are more than `limit` assignments, if f jumps at x, so that there is no such set, if a derivative is
+        not finite, or if an argument does not fit.
 
+    Notes
+    -----
+    An assignment is kept if the value of the program under it is f(x). Both closures are conservative, and the local
+    one is a subset of the full one. Locally, ties are decided in the order of the program, which is run on under each
+    decision; guards of later selections that become tied then are decided in turn. The local set of an objective is the
+    mean of the local sets of its terms. Its full set may be larger, since the changes of two terms' values may cancel.
+
+    The set may be larger than Clarke's subdifferential: the program relu(x) - relu(-x) of the function x has the
+    gradients 0, 1 and 2 at 0.
+
+    References
+    ----------
+    Bolte and Pauwels (NeurIPS 2020), Definition 5.
+
+    Examples
+    --------
     >>> import simsa
     >>> program = simsa.trace(lambda x: simsa.relu(x[0]) - simsa.relu(-x[0]), 1)
     >>> selection_operator(program, [0.0], "local").vertices.ravel().tolist()
@@ -92,7 +124,7 @@ def selection_operator(
                 f"{number} branch assignments, over the limit of {limit}; use closure='local', or limit="
             )
     each = [_local(objective, i, at, term, tol, limit) for i, term in enumerate(every)]
-    if not all(whole for _, whole in each):
+    if not all(agree for _, agree in each):
         check_jumps(every, at, limit)
     total = combine([entries for entries, _ in each], limit)
     if closure == "full":
@@ -108,12 +140,48 @@ def minkowski_sum(
     limit: int = LIMIT,
     **options: Any,
 ) -> SetValue:
-    """Return the mean (1/n) Σ of the sets of the terms f_i, as gradients in all combinations.
+    """Return the Minkowski mean (1/n) Σ of the sets of the terms f_i.
 
-    subject: an objective, or a program with data: rows (n, d). of: `selection_operator` or `clarke`, called with each
-    term and `options`. Clarke's set of the sum is a subset of
-    the mean of Clarke's sets, and may be smaller: |x| and −|x| have the mean 0, with the set {0}, where the mean of the
-    sets is [−1, 1]. Raises ProgramError if there are more than `limit` combinations.
+    Parameters
+    ----------
+    subject
+        An objective, or a program with rows in `data`.
+    x
+        The point, shape (p,).
+    of
+        The function that returns the set of a term: `selection_operator` or `clarke`.
+    data
+        The data of a program, shape (n, d).
+    limit
+        The largest number of sums of vertices.
+    options
+        Further arguments of `of`.
+
+    Returns
+    -------
+    SetValue
+        The means of one vertex of each term, in all combinations.
+
+    Raises
+    ------
+    ProgramError
+        If there are more than `limit` sums, or as `of`.
+
+    Notes
+    -----
+    Clarke's set of the mean is a subset of the mean of Clarke's sets, and may be smaller: the mean of |x| and −|x| is
+    0, with the set {0}, while the mean of their sets at 0 is [−1, 1].
+
+    References
+    ----------
+    Clarke, Optimization and Nonsmooth Analysis (1983), Section 2.3.
+
+    Examples
+    --------
+    >>> import simsa
+    >>> program = simsa.trace(lambda x, s: s[0] * abs(x[0]), 1, 1)
+    >>> minkowski_sum(program, [0.0], data=[[1.0], [-1.0]], closure="local").vertices.ravel().tolist()
+    [-1.0, 0.0, 1.0]
     """
     total = terms(subject, data)
     sets = [of(total.minibatch([i]), x, **options) for i in range(len(total.rows))]
@@ -131,7 +199,7 @@ Entries = list[tuple[Assignment, Array]]
 
 
 def distinct(entries: Iterable[tuple[Assignment, Array]]) -> Entries:
-    """Return the entries with distinct gradients, -0 counted as 0."""
+    """Return the entries with distinct gradients; -0 and 0 count as equal."""
     found: dict[bytes, tuple[Assignment, Array]] = {}
     for assignment, gradient in entries:
         clean = gradient + 0.0
@@ -140,7 +208,7 @@ def distinct(entries: Iterable[tuple[Assignment, Array]]) -> Entries:
 
 
 def combine(terms: list[Entries], limit: int) -> Entries:
-    """Return the mean of one gradient of each term, in all combinations; sums run in order, as in a minibatch."""
+    """Return the means of one gradient of each term, in all combinations; sums run in the order of the terms."""
     total = distinct(terms[0])
     for term in terms[1:]:
         rest = distinct(term)
@@ -151,7 +219,7 @@ def combine(terms: list[Entries], limit: int) -> Entries:
 
 
 def _finished(objective: Objective, entries: Entries, closure: str) -> SetValue:
-    """Return the set, in the order of the gradients; refuses derivatives that are not finite."""
+    """Return the set, sorted by the gradients; raises ProgramError if a derivative is not finite."""
     jacobians = np.array([jacobian for _, jacobian in entries])
     if not np.isfinite(jacobians).all():
         raise ProgramError("a piece that agrees with the function has no finite derivative at this point")
@@ -163,7 +231,10 @@ def _finished(objective: Objective, entries: Entries, closure: str) -> SetValue:
 
 
 def named(objective: Objective, sample: int, choices: dict[int, Any]) -> Assignment:
-    """Return decisions as (sample, register of the node, piece)."""
+    """Return decisions as a branch assignment.
+
+    objective: the sum. sample: the number of the term. choices: by instruction, the decisions.
+    """
     interpreter = objective.interpreter
     return tuple(
         (sample, int(interpreter.tape.nodes[k]), branches.label(interpreter, k, decision))
@@ -172,39 +243,39 @@ def named(objective: Objective, sample: int, choices: dict[int, Any]) -> Assignm
 
 
 def _local(objective: Objective, sample: int, x: Array, term: Term, tol: float, limit: int) -> tuple[Entries, bool]:
-    """Return the gradients of one term in the combinations of decisions that its ties allow, and whether all agree.
+    """Return the gradients of one term in all combinations of decisions at its ties, and whether all have its value.
 
-    The program is run on under each; pieces of different values are followed one by one, pieces that meet together.
-    Combinations under which the term has another value are left out.
+    The program is run on under each decision. Decisions with different values are followed one by one, and decisions
+    with equal values together. Combinations under which the term has another value are left out.
     """
-    beside = term.beside
-    allowed = {k: branches.options(beside, k, term.run, limit) for k in term.tied}
+    interpreter = term.anchored
+    allowed = {k: branches.options(interpreter, k, term.run, limit) for k in term.tied}
     counts = [len(decisions) for decisions in allowed.values()]
     if prod(counts) > limit:
         raise ProgramError(
             f"{format_product(counts)} branch assignments agree locally, over the limit of {limit}; use limit="
         )
     entries: list[tuple[Assignment, Array]] = []
-    whole, total = True, 0
+    agree, total = True, 0
     for run, options in _followed(term, limit):
         total += prod(map(len, options.values()))
         if total > limit:
             raise ProgramError(f"over {limit} branch assignments agree locally, the limit; use limit=")
         outputs = objective.outputs(run)
         if not (term.agrees(run) or (np.abs(outputs - term.outputs) <= tol).all()):
-            whole = False
+            agree = False
             continue
         counts = [len(decisions) for decisions in options.values()]
         picks = np.array(list(product(*map(range, counts))), np.int64).reshape(prod(counts), len(options))
         for block in np.array_split(picks, len(picks) // 1024 + 1):
-            for pick, jacobian in zip(block, jacobians(beside, run, options, block), strict=True):
+            for pick, jacobian in zip(block, jacobians(interpreter, run, options, block), strict=True):
                 choices = {k: options[k][i] for k, i in zip(options, pick, strict=True)}
                 entries.append((named(objective, sample, choices), jacobian))
-    return distinct(entries), whole
+    return distinct(entries), agree
 
 
 def _followed(term: Term, limit: int) -> Iterator[tuple[Execution, dict[int, list[Any]]]]:
-    """Yield the executions of a term under the decisions of its ties, with those that have the values of each."""
+    """Yield executions of a term under decisions of its ties, each with the decisions that give the same values."""
     stack: list[tuple[Execution, dict[int, list[Any]], int]] = [(term.begun(), {}, 0)]
     if not term.tied:
         yield term.run, {}
@@ -213,8 +284,8 @@ def _followed(term: Term, limit: int) -> Iterator[tuple[Execution, dict[int, lis
         run, options, k = stack.pop()
         while k < len(term.tape.code):
             term.step(run, k)
-            if k in run.decisions and branches.tied(term.beside, k, run):
-                groups = _groups(term, run, k, branches.options(term.beside, k, run, limit))
+            if k in run.decisions and branches.tied(term.anchored, k, run):
+                groups = _groups(term, run, k, branches.options(term.anchored, k, run, limit))
                 for group in groups[1:]:
                     other = copied(run)
                     term.step(other, k, group[0])
@@ -226,15 +297,15 @@ def _followed(term: Term, limit: int) -> Iterator[tuple[Execution, dict[int, lis
 
 
 def _forced(term: Term, run: Execution, k: int) -> bool:
-    """Tell whether a single decision of a tie is another than the one that is executed."""
-    return k not in term.run.decisions or branches.label(term.beside, k, run.decisions[k]) != branches.label(
-        term.beside, k, term.run.decisions[k]
+    """Tell whether the decision of selection k in `run` differs from the one that the term executes."""
+    return k not in term.run.decisions or branches.label(term.anchored, k, run.decisions[k]) != branches.label(
+        term.anchored, k, term.run.decisions[k]
     )
 
 
 def _groups(term: Term, run: Execution, k: int, decisions: list[Any]) -> list[list[Any]]:
-    """Return the decisions of a tie by the value that they give, up to rounding."""
-    if branches.selection(term.beside, k).orders:
+    """Return the decisions of a tie, grouped by the value that they give, up to rounding."""
+    if branches.selection(term.anchored, k).orders:
         return [decisions]
     groups: dict[float, list[Any]] = {}
     for decision in decisions:
@@ -244,9 +315,9 @@ def _groups(term: Term, run: Execution, k: int, decisions: list[Any]) -> list[li
 
 
 def _full(objective: Objective, terms: list[Term], local: Entries, tol: float, limit: int) -> Entries:
-    """Return the gradients of all assignments that have the value of the function, and the local ones.
+    """Return the gradients of all assignments under which the objective has its value, and the local ones.
 
-    Values are compared as rational numbers where they are such.
+    Values are compared as rational numbers where they are rational.
     """
     interpreter = objective.interpreter
     value: Any = (mixed(0),) * objective.q
@@ -279,14 +350,14 @@ def _full(objective: Objective, terms: list[Term], local: Entries, tol: float, l
     return distinct([*equal, *local])
 
 
-# Algorithm 2, backward, for many branch assignments at once: all have the same values, so only slopes differ.
+# Algorithm 2 (backward mode) for many branch assignments at once. All have the same values, so only partials differ.
 
 Entry = tuple[int, list[tuple[int, Any]]]
-"""A register, and the (register of the result, slope) by which it is reached from one instruction."""
+"""An operand register of an instruction, with pairs (output register, partial)."""
 
 
 def _entries(interpreter: Interpreter, k: int, run: Execution) -> list[Entry]:
-    """Return the slopes of instruction k by operand; operands that its piece does not use are left out."""
+    """Return the partials of instruction k by operand, without the operands that its piece does not use."""
     out = interpreter.code[k][OUT]
     with np.errstate(all="ignore"):
         columns = zip(interpreter.reads[k], interpreter.columns(k, run), interpreter.modes[k], strict=True)
@@ -296,9 +367,10 @@ def _entries(interpreter: Interpreter, k: int, run: Execution) -> list[Entry]:
 def jacobians(
     interpreter: Interpreter, run: Execution, options: dict[int, list[Any]], picks: NDArray[np.int64]
 ) -> Array:
-    """Return the Jacobians of many assignments, shape (b, q, p), with the bits of backward mode.
+    """Return the Jacobians of many assignments, shape (b, q, p), with the same bits as backward mode.
 
-    options: by selection, its decisions. picks: shape (b, number of options), which of them each assignment takes.
+    interpreter: runs the tape. run: the execution, whose values all assignments have. options: by selection, a list of
+    decisions. picks: shape (b, number of selections), for each assignment the positions in these lists.
     """
     tape, b = interpreter.tape, len(picks)
     column = {k: i for i, k in enumerate(options)}

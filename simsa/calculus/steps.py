@@ -1,4 +1,4 @@
-"""The finite set of bad steps (Theorem 7): step sizes that send open sets of points to points."""
+"""Bad steps (Theorem 7): the finitely many step sizes for which a step may map an open set to a null set."""
 
 import operator
 from collections import defaultdict
@@ -19,22 +19,23 @@ from simsa.program.program import Program
 Array = NDArray[np.float64]
 
 MOST_TERMS = 8
-"""Samples up to which all nonempty minibatches are taken, 255 of them."""
+"""The largest number of samples for which all nonempty minibatches, 255 of them, are examined."""
 
 ZERO, EQUAL = 1e-9, 1e-12
-"""Relative to the largest eigenvalue: what counts as 0, and by how much equal ones may differ, by rounding alone."""
+"""Relative to the largest eigenvalue: up to what an eigenvalue counts as 0, and up to what difference two are equal."""
 
 Brick = tuple[tuple[int, int, Any], ...]
-"""(sample, register of the selection, piece) for every selection of the minibatch: the brick f_{I,j}."""
+"""The brick f_{I,j}: (sample, register of the selection, piece) for every selection of the minibatch I."""
 
 
 @dataclass(frozen=True)
 class BadStep:
-    """A step size γ = 1/λ with det(Id − γ ∇²f_I) = 0 on an open set, where the step x ↦ x − γ∇f_I(x) is no open map.
+    """A step size γ = 1/λ for which det(Id − γ ∇²f_I) = 0 on an open set, so that a step may map it to a null set.
 
-    step: 1/λ. eigenvalue: λ > 0. brick: the pieces that all selections of I take there. minibatch: the samples I.
-    mass: the share of the box's points, as sampled, that are in the brick with this eigenvalue. direction: a unit
-    eigenvector at one of them. multiplicity: of λ there. point: where. points: how many were seen.
+    step: 1/λ. eigenvalue: λ > 0. brick: the pieces that the selections of I take there. minibatch: the samples I.
+    mass: the share of the sampled points of the box that are in the brick with this eigenvalue. direction: a unit
+    eigenvector at one of these points, shape (p,). multiplicity: of λ at that point. point: that point, shape (p,).
+    points: the number of sampled points in the brick with this eigenvalue.
     """
 
     step: float
@@ -56,17 +57,46 @@ def bad_steps(
     seed: int = 0,
     minibatches: str | Iterable[Sequence[int]] = "all",
 ) -> list[BadStep]:
-    """Return the atoms 1/λ of Theorem 7 that a sample of points finds, by step in descending order.
+    """Return the bad steps 1/λ of Theorem 7 in the bricks of a sample of points.
 
-    A step that is bad with positive probability is 1/λ for an eigenvalue λ of ∇²f_I that is constant on an open set
-    (Claim 3: for eigenvalues that vary, 1/λ meets the step on a null set only). At each of `samples` points, uniform in
-    the box, λ is an atom if the Hessian of the same brick at a second point beside it has it as well, up to rounding;
-    eigenvalues below 1e-9 of the largest count as 0. One entry for each minibatch, brick and λ.
+    Parameters
+    ----------
+    program
+        A program with one output, or an objective.
+    data
+        The data of a program, shape (n, d); None for a program without data inputs, and for an objective.
+    box
+        (low, high), each a number or shape (p,): where points are sampled, uniformly.
+    samples
+        The number of points.
+    seed
+        Of the random points.
+    minibatches
+        "all" nonempty ones (for at most 8 rows), "single", "full", or tuples of indices.
 
-    data: rows (n, d); None for a program without, and for an objective, which has them. box: (low, high), each a number
-    or shape (p,). minibatches: "all" nonempty ones (up to 8 rows), "single", "full", or index tuples. Atoms in bricks
-    that no sampled point is in are missed; each mass is a mean over the sample.
+    Returns
+    -------
+    list of BadStep
+        One entry for each minibatch, brick and λ, by step in descending order.
 
+    Raises
+    ------
+    ProgramError
+        If an argument does not fit, or a second derivative is not finite.
+
+    Notes
+    -----
+    By Claim 3 of the paper's proof, a step that is bad on a set of positive measure is 1/λ for an eigenvalue λ of
+    ∇²f_I that is constant on an open set; for an eigenvalue that varies, 1/λ equals the step on a null set only. At
+    each point, λ is taken to be constant if the Hessian of the same brick at a second point has it too, up to rounding.
+    Eigenvalues below 1e-9 of the largest count as 0. Bricks that contain no sampled point are missed.
+
+    References
+    ----------
+    Bolte and Pauwels (NeurIPS 2020), Theorem 7 and its proof.
+
+    Examples
+    --------
     >>> import simsa
     >>> program = simsa.expression("where(x > 1, l*x**2/2, l*(x - 0.5))", ["x"], ["l"])
     >>> [step.step for step in bad_steps(program, [[1.0], [4.0]], (0, 2), samples=20)]
@@ -98,7 +128,7 @@ def bad_steps(
 
 @dataclass
 class _Atom:
-    """An eigenvalue of one brick, as it is met again and again."""
+    """An eigenvalue of one brick that is constant on an open set; points counts the sampled points where it was met."""
 
     eigenvalue: float
     direction: Array
@@ -108,7 +138,7 @@ class _Atom:
 
 
 def _minibatches(wanted: str | Iterable[Sequence[int]], n: int) -> list[tuple[int, ...]]:
-    """Return the minibatches that are asked for."""
+    """Return the minibatches of n samples that `wanted` names, as tuples of indices."""
     if wanted == "all":
         if n > MOST_TERMS:
             raise ProgramError(f"2^{n} - 1 minibatches are too many; name some, or 'single' or 'full'")
@@ -127,10 +157,11 @@ def _minibatches(wanted: str | Iterable[Sequence[int]], n: int) -> list[tuple[in
 
 
 def _terms(total: Objective, x: Array, widths: Array, rng: np.random.Generator) -> list[tuple[Array, Array, Brick]]:
-    """Return, for each term, its Hessian at x and at a second point beside it under the same pieces, and its brick.
+    """Return for each term its Hessian at x, its Hessian at a second point under the same pieces, and its brick.
 
-    The branches are frozen at x, so the second point need not be in the brick: pieces are analytic where they are
-    defined, and an eigenvalue that is constant near x is constant along with them. It is moved nearer until they are.
+    The second point need not be in the brick, since the pieces of x are used there. They are analytic where they are
+    defined, so an eigenvalue that is constant on a neighbourhood of x is constant there, too. The second point is moved
+    towards x until the pieces are defined.
     """
     runs, axes = list(total.runs(x)), np.eye(total.p)
     here = [finite(second(total, x, i, run, axes)) for i, run in enumerate(runs)]
@@ -150,7 +181,7 @@ def _terms(total: Objective, x: Array, widths: Array, rng: np.random.Generator) 
 
 
 def _collect(atoms: list[_Atom], x: Array, here: Array, there: Array) -> None:
-    """Add the positive eigenvalues that two Hessians of a brick share to those of the brick."""
+    """Add the positive eigenvalues that the Hessians at both points have in common to the atoms of a brick."""
     values, vectors = np.linalg.eigh((here + here.T) / 2)
     others = np.linalg.eigvalsh((there + there.T) / 2)
     largest = float(np.abs(values).max(initial=0.0))

@@ -1,10 +1,11 @@
-"""Whether a program jumps beside a point, on a wall between cells: then no Clarke subdifferential exists at the point.
+"""Whether a program is continuous arbitrarily close to a point: whether it jumps on a wall between two regions.
 
-A wall is where a polynomial that decides a guard is 0, or several are, and others keep their signs. Rows of the table
-but steps and `clip`, and max, min and sort, are continuous; a user's selection is, or what reads it, if it is proved to
-have the same values on its own walls and beside them. Where that fails the whole program is compared on each wall: as
-forms, of which the difference must be 0 where the wall's polynomials are; if it is not proved to be, by power series
-along curves on the wall, where a coefficient that differs proves a jump.
+If it does, there is no Clarke subdifferential at the point. A wall is a set on which one or several polynomials that
+decide guards are 0, while others keep their signs. All rows of the table are continuous, except for step functions and
+`clip`. A user's selection, or an instruction that reads it, is continuous if it is proved to have the same values on
+its walls and in the regions that meet there. If no such proof is found, the outputs of the program are compared on each
+wall: first as forms, whose difference must be 0 where the polynomials of the wall are 0; and if that is not proved, by
+power series along curves on the wall, where a coefficient that differs proves a jump.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -18,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsa.calculus import branches
-from simsa.calculus.cells import Cell, Term, copied, decided, facet, finish, grown, narrowed, pieces, rank
-from simsa.calculus.forms import Form, Polynomial, Symbolic, form, parameter, polynomial_at, vanishes
+from simsa.calculus.forms import Form, FormInterpreter, Polynomial, form, parameter, polynomial_at, vanishes
 from simsa.calculus.mixed import plain, proved
-from simsa.calculus.series import FAINT, SERIES, Along, Series, UndecidedError, series
+from simsa.calculus.regions import Region, Term, copied, decided, facet, pieces, rank, restricted, run_terms, split
+from simsa.calculus.series import FAINT, SERIES, Series, SeriesInterpreter, UndecidedError, series
 from simsa.errors import ProgramError
 from simsa.machine.reference import Execution, Interpreter
 from simsa.tape.tape import OUT, OUTS
@@ -29,39 +30,40 @@ from simsa.tape.tape import OUT, OUTS
 Array = NDArray[np.float64]
 
 WALLS, OWN, TOGETHER = 256, 81, 4
-"""Walls examined of each term, and of up to four of its selections by themselves."""
+"""The largest numbers of walls that are examined of each term, and of a group of at most TOGETHER selections."""
 
 ORDER = 6
-"""The power of t up to which curves run on a wall."""
+"""The number of coefficients, from t^0, up to which curves are on a wall."""
 
 CURVES, KEPT = 24, 4
-"""Curves tried on each wall, and of those that run there, on how many values are compared."""
+"""The number of curves that are tried on each wall, and of curves on the wall on which values are compared."""
 
 OPEN = "whether pieces agree on a wall beside the point is not proved"
 
 
-def doubt_beside(terms: list[Term], x: Array, seed: int = 0) -> str:
-    """Return why it is not certain that the terms are continuous beside the point; empty if it is.
+def unproved_continuity(terms: list[Term], x: Array, seed: int = 0) -> str:
+    """Return why it is not proved that the terms are continuous arbitrarily close to the point; empty if it is.
 
-    Raises ProgramError where one is proved not to be. With one parameter the only wall is the point.
+    terms: the terms of the objective. x: the point, shape (p,). seed: of random curves. Raises ProgramError if a term
+    is proved to jump. With one parameter the only wall is the point itself.
     """
     why = ""
     for i, term in enumerate(terms if len(x) > 1 else []):
         if any(_may_jump(term, k) for k in term.tied) and (open_ones := _unsettled(term)):
             own = copy(term)
-            own.loose = open_ones
+            own.may_jump = open_ones
             named = f"term {i} of the sum" if len(terms) > 1 else "the program"
             why = _examined(own, x, np.random.default_rng(seed), named) or why
     return why
 
 
 def _may_jump(term: Term, k: int) -> bool:
-    """Tell whether a selection is one that may have other values on the sides of its walls."""
-    return branches.selection(term.beside, k).jumps(branches.primitive(term.beside, k))
+    """Tell whether a selection may have different values on the two sides of one of its walls."""
+    return branches.selection(term.anchored, k).jumps(branches.primitive(term.anchored, k))
 
 
-class _Apart(Symbolic):
-    """Takes the results of instructions that are known to be continuous as parameters of their own."""
+class _FreeContinuousResults(FormInterpreter):
+    """Runs a tape in forms, with the results of some instructions, known to be continuous, as further parameters."""
 
     def __init__(self, term: Term) -> None:
         """Set the term."""
@@ -82,17 +84,18 @@ class _Apart(Symbolic):
 
 
 def _unsettled(term: Term) -> set[int]:
-    """Return the selections that may jump, and behind which nothing is proved to be continuous on the way to an output.
+    """Return the selections that may jump in a way that may reach an output.
 
-    Instructions are gone through in order. One that is a tied selection, or reads what may jump, is taken as a function
-    of the parameters and of results that are known to be continuous, each free to be anything near its value.
+    Instructions are examined in order. A tied selection that may jump, or an instruction that reads one, is regarded as
+    a function of the parameters and of results that are known to be continuous; each of these may vary freely around
+    its value. If the instruction is proved to be continuous, what reads it need not consider the selection.
     """
     own = copy(term)
-    own.symbolic = apart = _Apart(term)
+    own.symbolic = apart = _FreeContinuousResults(term)
     shared = apart.begin(term.x, term.row)
     behind: dict[int, frozenset[int]] = {}
-    known: dict[frozenset[int], list[tuple[Cell, Cell]] | None] = {}
-    for j, line in enumerate(term.beside.code):
+    known: dict[frozenset[int], list[tuple[Region, Region]] | None] = {}
+    for j, line in enumerate(term.anchored.code):
         selections = frozenset[int]().union(*(behind.get(r, ()) for r in term.tape.operand(j).tolist()))
         if not selections and (j not in term.tied or not _may_jump(term, j)):
             if j in term.tied:
@@ -102,10 +105,10 @@ def _unsettled(term: Term) -> set[int]:
         results = range(line[OUT], line[OUT] + line[OUTS])
         if selections not in known:
             apart.need(shared, min(selections), term.run.decisions)
-            moving = {i for i in range(j + 1) if i in selections or term.beside.code[i][OUT] in behind}
+            moving = {i for i in range(j + 1) if i in selections or term.anchored.code[i][OUT] in behind}
             known[selections] = _sides(own, shared, selections, moving)
         pairs = known[selections]
-        if pairs is not None and all(_same(own, cell, wall, list(results)) for cell, wall in pairs):
+        if pairs is not None and all(_same(own, region, wall, list(results)) for region, wall in pairs):
             apart.continuous.add(j)
         else:
             behind |= dict.fromkeys(results, selections)
@@ -115,54 +118,56 @@ def _unsettled(term: Term) -> set[int]:
 
 def _sides(
     own: Term, shared: Execution, selections: frozenset[int], moving: set[int]
-) -> list[tuple[Cell, Cell]] | None:
-    """Return the cells of some selections and the parts of their walls, two that meet each; None if these are many."""
+) -> list[tuple[Region, Region]] | None:
+    """Return the pairs (region, part of one of its walls) of some selections; None if there are too many."""
     if len(selections) > TOGETHER:
         return None
-    own.loose = {k for k in selections if _may_jump(own, k)}
+    own.may_jump = {k for k in selections if _may_jump(own, k)}
 
-    def begun() -> Cell:
-        return Cell(k=min(selections), runs=[copied(own.run)], forms=copied(shared), choices=[{}])
+    def begun() -> Region:
+        return Region(k=min(selections), runs=[copied(own.run)], forms=copied(shared), choices=[{}])
 
-    def run_on(cell: Cell) -> None:
-        run = cell.runs[-1]
-        for k in range(cell.k, max(selections) + 1):
-            cell.k = k
+    def run_on(region: Region) -> None:
+        run = region.runs[-1]
+        for k in range(region.k, max(selections) + 1):
+            region.k = k
             if k in moving:
                 own.step(run, k)
-                if k in selections and branches.tied(own.beside, k, run):
-                    own.step(run, k, decided(own, cell, run))
+                if k in selections and branches.tied(own.anchored, k, run):
+                    own.step(run, k, decided(own, region, run))
 
     pairs = list(_walked(begun, run_on, OWN))
     return None if None in pairs else [pair for pair in pairs if pair is not None]
 
 
-def _walked(begun: Callable[[], Cell], run_on: Callable[[Cell], None], most: int) -> Iterator[tuple[Cell, Cell] | None]:
-    """Yield each cell with each part of each of its walls, and these with theirs.
+def _walked(
+    begun: Callable[[], Region], run_on: Callable[[Region], None], most: int
+) -> Iterator[tuple[Region, Region] | None]:
+    """Yield the pairs (region, part of one of its walls), and the same for walls within walls.
 
-    What affine polynomials prove empty is left out. None in the end if there are more than `most` walls, or one has a
-    guard without a finite derivative.
+    Regions and walls that are empty because of affine polynomials are left out. At the end None is yielded if there are
+    more than `most` walls, or if a guard has no finite derivative on one of them.
     """
-    known: dict[Any, list[Cell]] = {}
+    known: dict[Any, list[Region]] = {}
     try:
-        pending = list(islice(grown(begun(), run_on), most + 1))
+        pending = list(islice(split(begun(), run_on), most + 1))
         over = len(pending) > most
         while pending:
-            parts: list[Cell] = []
-            sides = [(cell, way) for cell in pending for way in cell.walls if not way <= set(cell.zeros)]
-            for cell, way in sides:
+            parts: list[Region] = []
+            sides = [(region, way) for region in pending for way in region.walls if not way <= set(region.zeros)]
+            for region, way in sides:
                 signs = dict.fromkeys(way, 0)
-                key = frozenset((cell.signs | signs).items())
+                key = frozenset((region.signs | signs).items())
                 if key not in known and len(known) == most:
                     over = True
                     continue
                 if key not in known:
                     fresh = begun()
-                    fresh.signs = dict(cell.signs)
-                    start = narrowed(fresh, signs)
-                    known[key] = [] if start is None else list(grown(start, run_on))
+                    fresh.signs = dict(region.signs)
+                    start = restricted(fresh, signs)
+                    known[key] = [] if start is None else list(split(start, run_on))
                     parts += known[key]
-                yield from ((cell, wall) for wall in known[key])
+                yield from ((region, wall) for wall in known[key])
             pending = parts
     except ProgramError:
         over = True
@@ -170,42 +175,43 @@ def _walked(begun: Callable[[], Cell], run_on: Callable[[Cell], None], most: int
         yield None
 
 
-def _value(term: Term, cell: Cell, r: int) -> Form:
-    """Return a register in a cell as a form."""
-    if cell.forms is None:
-        cell.forms = term.symbolic.begin(term.x, term.row)
-    term.symbolic.compute(cell.forms, [r], cell.runs[-1].decisions)
-    return form(cell.forms.values[r])
+def _value(term: Term, region: Region, r: int) -> Form:
+    """Return a register in a region as a form."""
+    if region.forms is None:
+        region.forms = term.symbolic.begin(term.x, term.row)
+    term.symbolic.compute(region.forms, [r], region.runs[-1].decisions)
+    return form(region.forms.values[r])
 
 
-def _same(term: Term, cell: Cell, wall: Cell, registers: list[int]) -> bool:
-    """Tell whether registers are proved to have the values on a wall that they have on a side of it."""
-    if cell.runs[-1].decisions == wall.runs[-1].decisions:
+def _same(term: Term, region: Region, wall: Region, registers: list[int]) -> bool:
+    """Tell whether registers are proved to have the same values on a wall as in a region that it belongs to."""
+    if region.runs[-1].decisions == wall.runs[-1].decisions:
         return True
-    return all(vanishes(_value(term, cell, r) - _value(term, wall, r), wall.zeros) for r in registers)
+    return all(vanishes(_value(term, region, r) - _value(term, wall, r), wall.zeros) for r in registers)
 
 
 def _examined(term: Term, x: Array, rng: np.random.Generator, named: str) -> str:
-    """Return why it is not proved that a term is continuous on the walls of its loose selections; empty if it is."""
+    """Return why it is not proved that a term is continuous on the walls of `Term.may_jump`; empty if it is."""
     outputs, why = term.tape.outputs.tolist(), ""
-    for pair in _walked(Cell, partial(finish, [term]), WALLS):
+    for pair in _walked(Region, partial(run_terms, [term]), WALLS):
         if pair is None:
             return why or "walls beside the point were not all examined"
-        cell, wall = pair
-        if rank([zero.slope for zero in wall.zeros]) == len(x) or _same(term, cell, wall, outputs):
+        region, wall = pair
+        if rank([zero.slope for zero in wall.zeros]) == len(x) or _same(term, region, wall, outputs):
             continue
         why = OPEN
-        for curve in _curves(cell, wall, len(x), rng):
-            if _differ(term, cell, wall, curve):
-                raise _jumping(term, cell, wall, x, curve, named)
+        for curve in _curves(region, wall, len(x), rng):
+            if _differ(term, region, wall, curve):
+                raise _jumping(term, region, wall, x, curve, named)
     return why
 
 
-def _curves(cell: Cell, wall: Cell, p: int, rng: np.random.Generator) -> Iterator[list[list[Any]]]:
-    """Yield curves from the point on a wall, up to t^ORDER: by parameter the coefficients of t, t², ...
+def _curves(region: Region, wall: Region, p: int, rng: np.random.Generator) -> Iterator[list[list[Any]]]:
+    """Yield curves from the point on a wall, as for each parameter the coefficients of t, t², ... up to t^(ORDER - 1).
 
-    They are random ones that are moved onto the wall along the gradients of its polynomials, one power of t after
-    the other, which needs that these are independent; then the wall is a manifold, and its points are beside the cell.
+    Random curves are moved onto the wall along the gradients of its polynomials, one power of t after the other. This
+    needs independent gradients; then the wall is a manifold on the boundary of the region. Without them, no curve is
+    yielded.
     """
     if rank([zero.slope for zero in wall.zeros]) < len(wall.zeros):
         return
@@ -213,7 +219,7 @@ def _curves(cell: Cell, wall: Cell, p: int, rng: np.random.Generator) -> Iterato
     inverse = _inverse([[_dot(a, b) for b in normals] for a in normals])
     strict = [(q, s) for q, s in wall.signs.items() if s]
     base = facet(normals, [{i: s * Fraction(v) for i, v in q.slope.items()} for q, s in strict if q.slope])
-    off = [way for way in (*cell.walls, *wall.walls) if not way <= set(wall.zeros)]
+    off = [way for way in (*region.walls, *wall.walls) if not way <= set(wall.zeros)]
     kept = 0
     for number in range(CURVES):
         start = [Fraction(int(v), 64) for v in rng.integers(-64, 65, size=p)]
@@ -242,12 +248,12 @@ def _curves(cell: Cell, wall: Cell, p: int, rng: np.random.Generator) -> Iterato
 
 def _along(polynomial: Polynomial, curve: list[list[Any]]) -> Series:
     """Return a polynomial along a curve."""
-    t = [Series([Fraction(0), *moves], ORDER - 1, whole=False) for moves in curve]
+    t = [Series([Fraction(0), *moves], ORDER - 1, polynomial=False) for moves in curve]
     return series(polynomial_at(polynomial, t, SERIES))
 
 
 def _first_sign(along: Series) -> int:
-    """Return the sign of the first coefficient that is not 0 but for rounding; 0 if there is none."""
+    """Return the sign of the first coefficient that is not 0 up to rounding; 0 if there is none."""
     for c in along.coefficients:
         if abs(c) > (0 if proved(c) else FAINT):
             return 1 if c > 0 else -1
@@ -274,12 +280,12 @@ def _inverse(matrix: list[list[Fraction]]) -> list[list[Fraction]]:
     return [row[n:] for row in rows]
 
 
-def _differ(term: Term, cell: Cell, wall: Cell, curve: list[list[Any]]) -> bool:
-    """Tell whether the values of a cell and of its wall differ along a curve on the wall, by more than rounding."""
-    along = Along(term.tape, term.run, term.bounds)
-    start = [Series([Fraction(v), *moves], ORDER - 1, whole=False) for v, moves in zip(term.x, curve, strict=True)]
+def _differ(term: Term, region: Region, wall: Region, curve: list[list[Any]]) -> bool:
+    """Tell whether the values of a region and of its wall differ along a curve on the wall, by more than rounding."""
+    along = SeriesInterpreter(term.tape, term.run, term.bounds)
+    start = [Series([Fraction(v), *moves], ORDER - 1, polynomial=False) for v, moves in zip(term.x, curve, strict=True)]
     try:
-        runs = [along.run(start, term.row, side.runs[-1].decisions) for side in (cell, wall)]
+        runs = [along.run(start, term.row, side.runs[-1].decisions) for side in (region, wall)]
     except (UndecidedError, OverflowError, ZeroDivisionError):
         return False
     for r in term.tape.outputs.tolist():
@@ -291,15 +297,15 @@ def _differ(term: Term, cell: Cell, wall: Cell, curve: list[list[Any]]) -> bool:
     return False
 
 
-def _jumping(term: Term, cell: Cell, wall: Cell, x: Array, curve: list[list[Any]], named: str) -> ProgramError:
-    """Return the error that says where beside a point a program jumps, and with which pieces."""
+def _jumping(term: Term, region: Region, wall: Region, x: Array, curve: list[list[Any]], named: str) -> ProgramError:
+    """Return the error that says where close to a point a program jumps, and with which pieces."""
     powers = [Fraction(1, 128) ** i for i in range(1, ORDER)]
     y = [float(Fraction(v) + _total(moves, powers)) for v, moves in zip(term.x, curve, strict=True)]
     plainly = Interpreter(term.tape)
     there, beside = (
-        [float(v) for v in term.results(plainly.run(y, term.row, side.runs[-1].decisions))] for side in (wall, cell)
+        [float(v) for v in term.results(plainly.run(y, term.row, side.runs[-1].decisions))] for side in (wall, region)
     )
     return ProgramError(
-        f"{named} jumps beside {x.tolist()}, as at {y} from {there} to {beside} with {pieces(term, cell.choices[-1])}: "
-        "it is no selection function (Def. 3)"
+        f"{named} jumps beside {x.tolist()}, as at {y} from {there} to {beside} with "
+        f"{pieces(term, region.choices[-1])}: it is no selection function (Def. 3)"
     )

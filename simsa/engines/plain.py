@@ -64,8 +64,8 @@ class Reference(Plain):
         row = formats.find(task.precision)
         if not (row.native or row.widened):
             return (
-                f"it computes with formats of NumPy's, and with others of at most {INNOCUOUS} bits in the middle of "
-                f"float64's range, not with {row.name}"
+                f"it computes with formats that NumPy has, and with others of at most {INNOCUOUS} bits within the "
+                f"range of float64, not with {row.name}"
             )
         if row.sums not in ("", row.name):
             return f"it accumulates sums in the format itself, and {row.name} asks for {row.sums}"

@@ -1,1 +1,1 @@
-"""An ensemble of runs: what a scenario names (resolve), cells and blocks (plan, cost), threads (drive), replays."""
+"""An ensemble of runs: names looked up (resolve), cells and blocks (plan, cost), work (executors, drive), replays."""

@@ -1,4 +1,4 @@
-"""What a plan costs, from the operands on its tapes and a calibration; and how large a block is, therefore."""
+"""Estimate the cost of a plan from the operands on its tapes and a calibration; choose the size of blocks from it."""
 
 import math
 from collections.abc import Iterable
@@ -9,26 +9,28 @@ from simsa.machine.task import Descent
 from simsa.records.layout import Layout
 
 SHORTEST_BLOCK, LONGEST_BLOCK = 0.2, 2.0
-"""Seconds that a block should take: well above the 30 ms of storing it, not above what Ctrl-C may take."""
+"""Seconds that a block should take: many times the 30 ms of storing it, and no more than Ctrl-C should take."""
 
 BLOCK_BYTES = 2**26
-"""Most bytes of a block's records and of its points at the checkpoints, so that every thread can hold one."""
+"""Most bytes of the records of a block and of its points at the checkpoints, since each thread has a block in
+memory."""
 
 BLOCKS = 64
-"""Blocks there should be, if that does not make them too short: enough for 16 threads to end together."""
+"""The number of blocks that a sweep should have, unless they become too short: enough for 16 threads to end
+together."""
 
 SMALLEST_BLOCK, LARGEST_BLOCK = 32, 2**16
-"""Trajectories in a block: enough to fill lanes however long it takes (one by one if a cell is exact), and few files
-for large sweeps."""
+"""Fewest and most trajectories in a block: enough to fill SIMD lanes however long they take (but 1 if a cell is exact),
+and few files for large sweeps."""
 
 
 @dataclass(frozen=True)
 class Estimate:
     """What a plan will cost.
 
-    traj_steps: steps of all trajectories. flops: floating point operations, counted as two for every operand
-    in the forward sweep and twice that in the backward sweep. core_seconds: on one core. alone_seconds: that of
-    engines among them that run on one core only. bytes: of records, uncompressed.
+    traj_steps: steps of all trajectories. flops: floating point operations, counted as two for every operand in a
+    forward sweep and four in a backward sweep. core_seconds: on one core. alone_seconds: the part of core_seconds of
+    engines that run on one core only. bytes: of records, uncompressed.
     """
 
     traj_steps: int
@@ -38,15 +40,15 @@ class Estimate:
     bytes: int
 
     def seconds(self, workers: int) -> float:
-        """Return the wall time on so many threads; plain Python runs on one."""
+        """Return the wall time on so many threads, of which plain Python uses one."""
         return max(self.core_seconds / workers, self.alone_seconds)
 
 
 def estimate(layout: Layout, descent: Descent, n: int, runs: Iterable[tuple[Task, Engine]]) -> Estimate:
     """Return what the trajectories of a layout cost, once the engines are ready.
 
-    descent: the recursion. n: samples that J is the mean over. runs: for each cell its task, and the engine that runs
-    it.
+    layout: of the records. descent: the recursion. n: the number of samples in J. runs: the task of each cell, and the
+    engine that runs it.
     """
     seconds = one_core = flops = 0.0
     each = work(layout, descent, n)
@@ -60,7 +62,11 @@ def estimate(layout: Layout, descent: Descent, n: int, runs: Iterable[tuple[Task
 
 
 def work(layout: Layout, descent: Descent, n: int, cells: int = 1, cores: int = 1) -> Work:
-    """Return how much work some cells of a layout are, on so many cores; n: samples that J is the mean over."""
+    """Return how much work some cells of a layout are.
+
+    layout: of the records. descent: the recursion. n: the number of samples in J. cells: how many. cores: how many
+    there are.
+    """
     trajectories = layout.trajectories * cells
     evaluated = min(descent.objective_trajectories, layout.trajectories) * cells
     gradients = trajectories * layout.steps * descent.batches.mean(n, descent.size)
@@ -68,9 +74,9 @@ def work(layout: Layout, descent: Descent, n: int, cells: int = 1, cores: int = 
 
 
 def block_size(layout: Layout, seconds: float, smallest: int = SMALLEST_BLOCK) -> int:
-    """Return how many trajectories make a block; a power of two that depends on the work, not on the machine.
+    """Return how many trajectories make a block: a power of two that depends on the work, not on the machine.
 
-    seconds: an estimate for one trajectory. smallest: the block of those that take long.
+    layout: of the records. seconds: estimated for one trajectory. smallest: the least result, if it is a power of two.
     """
     cells, trajectories = len(layout.cells), layout.trajectories
     most = min(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from simsa.ensemble.executors import Executor
 from simsa.ensemble.plan import Engines, Plan
 from simsa.machine import evaluator
+from simsa.records.fields import derived
 from simsa.records.layout import Block
 from simsa.records.write import Records
 
@@ -85,8 +86,7 @@ class Job:
         values: Mapping[str, NDArray[Any]] = self.engines[cell.convention, cell.precision].run(
             self.plan.task(cell), c=cell.scale, first=block.first, count=block.count, say=self.say
         )
-        if self.plan.observables:
-            values = {**values, **observed(self.plan, values["snapshots"])}
+        values = completed(self.plan, values)
         seconds = time.perf_counter() - began
         self.records.write(block, values, seconds)
         return seconds
@@ -149,6 +149,15 @@ def run(
     done = records.finished()  # with what an iteration may have lost to a Ctrl-C
     steps = sum(block.count for block in todo if block in done) * layout.steps
     return Outcome(steps, seconds, interrupted)
+
+
+def completed(plan: Plan, values: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return what an engine recorded of a block, and the fields that are computed from it.
+
+    plan: whose block it is. values: by the name of the field, each with the trajectory as its first axis.
+    """
+    seen = observed(plan, values["snapshots"]) if plan.observables else {}
+    return derived(plan.layout.fields, {**values, **seen})
 
 
 def observed(plan: Plan, snapshots: NDArray[np.floating[Any]]) -> dict[str, NDArray[Any]]:

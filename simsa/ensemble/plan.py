@@ -1,6 +1,6 @@
-"""From a scenario and what it names to what its runs need: cells, blocks, tapes, the recursion.
+"""Make the plan of a sweep from a resolved scenario: cells, blocks, tapes, the recursion.
 
-Pure: nothing is read, imported, drawn or compiled here, and the same `Resolved` gives the same plan.
+These functions are pure: they read, import, draw and compile nothing, and the same `Resolved` gives the same plan.
 """
 
 import hashlib
@@ -25,21 +25,21 @@ from simsa.scenario.schema import Python, Stored
 from simsa.tape import Tape, assemble
 
 POINTS_LIMIT = 2**28
-"""`points = "auto"` keeps the final points and those of ties while both together take at most so many
-bytes."""
+"""Most bytes of final points and sensitive points together with which `points = "auto"` records them."""
 
 
 Engines = Mapping[tuple[str, str], Engine]
-"""By convention and precision, the engine that runs the cells."""
+"""The engine that runs the cells of each convention and precision."""
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
     """Everything a run needs. Nothing in it depends on the machine or on the number of threads.
 
-    layout: cells, blocks and shape of the records. tapes: by the label of the tie convention. rows: the samples,
-    (n, d); if they are streamed, those that J is estimated on. descent: the recursion, the same for all cells but c.
-    exact: what exact cells need besides. observables: a tape for each function of the parameters that is recorded.
+    layout: cells, blocks and shape of the records. tapes: by the label of the tie convention. rows: the samples, shape
+    (n, d); if samples are streamed, those on which J is estimated. descent: the recursion, which is the same for all
+    cells except for c. exact: what exact cells need in addition; None without such cells. observables: a tape for each
+    function of the parameters that is recorded.
     """
 
     layout: Layout
@@ -50,11 +50,11 @@ class Plan:
     observables: tuple[Tape, ...] = ()
 
     def task(self, cell: Cell) -> Task:
-        """Return what the trajectories of a cell are of."""
+        """Return the task of a cell: what an engine needs to know of its trajectories."""
         return Task(self.tapes[cell.convention], self.rows, self.descent, cell.precision, self.exact)
 
     def kinds(self) -> dict[tuple[str, str], list[Cell]]:
-        """Return the cells by convention and precision: those of one kind are run by one engine."""
+        """Return the cells by convention and precision. Cells that agree in both are run by one engine."""
         found: dict[tuple[str, str], list[Cell]] = {}
         for cell in self.layout.cells:
             found.setdefault((cell.convention, cell.precision), []).append(cell)
@@ -67,11 +67,11 @@ class Plan:
 
 
 def choose(made: Plan, wanted: str, cores: int = 1) -> tuple[dict[tuple[str, str], Engine], tuple[str, ...]]:
-    """Return the engine of each convention and precision, and why, in lines.
+    """Return the engine of each convention and precision, and the reasons for the choice, each in a line.
 
-    wanted: the name of an engine, or "auto": the one that is done first, compilation on this machine included. Cells in
-    rational numbers have one engine. cores: how many threads there are. No result depends on the choice. Raises
-    ProgramError if the engine that is wanted refuses.
+    made: the plan. wanted: the name of an engine, or "auto" for the one that is done first, compilation on this machine
+    included. Exact cells have a single engine. cores: how many threads there are. No result depends on the choice.
+    Raises ProgramError if the engine `wanted` refuses the program.
     """
     chosen, reasons = {}, {}
     for kind, cells in made.kinds().items():
@@ -85,10 +85,11 @@ def choose(made: Plan, wanted: str, cores: int = 1) -> tuple[dict[tuple[str, str
     return chosen, tuple(dict.fromkeys(reasons.values()))
 
 
-def steady(made: Plan, wanted: str) -> dict[tuple[str, str], Engine]:
+def fastest(made: Plan, wanted: str) -> dict[tuple[str, str], Engine]:
     """Return the engine of each convention and precision that is fastest once it is ready, whatever the machine is.
 
-    wanted: as in `choose`. The size of a block follows from it, and may depend on the scenario alone.
+    made: the plan. wanted: as in `choose`. The size of a block follows from this choice, so it depends on nothing but
+    the scenario.
     """
     chosen = {}
     for kind, cells in made.kinds().items():
@@ -103,10 +104,11 @@ def steady(made: Plan, wanted: str) -> dict[tuple[str, str], Engine]:
 def plan(found: Resolved) -> Plan:
     """Return the plan of a scenario and of what it names.
 
-    A cell is one (c, convention, precision), in this order, the last running fastest. Random numbers are a function of
-    the seed and c, so that trajectory t starts at the same point and draws the same minibatches in all cells of one c,
-    whatever other c there are. found: the scenario with all that it names. Raises ScenarioError or ProgramError if
-    numbers are too large for the formats of the sweep, or if the program is too large for the engine, or not rational.
+    There is a cell for each (c, convention, precision), in this order, with the last index varying fastest. Random
+    numbers are a function of the seed and c, so that trajectory t starts at the same point and draws the same
+    minibatches in all cells of one c, whatever other c there are. found: the scenario with all that it names. Raises
+    ScenarioError or ProgramError if a number is infinite in a precision of the sweep, if an exact cell is asked for and
+    the program or the step sizes are not rational, or if two c have the same random numbers.
     """
     scenario = found.scenario
     tapes = {label: assemble(made) for label, made in found.programs.items()}
@@ -162,13 +164,13 @@ def plan(found: Resolved) -> Plan:
         },
     )
     whole = Plan(layout, tapes, found.rows, descent, exact, tuple(map(assemble, found.observables)))
-    seconds = whole.estimate(steady(whole, scenario.run.engine)).core_seconds / (len(cells) * trajectories)
+    seconds = whole.estimate(fastest(whole, scenario.run.engine)).core_seconds / (len(cells) * trajectories)
     smallest = SMALLEST_BLOCK if exact is None else 1
     return replace(whole, layout=replace(layout, block=scenario.run.block or block_size(layout, seconds, smallest)))
 
 
 def _finite(scenario: Scenario, tapes: Mapping[str, Tape], samples: NDArray[np.float64], descent: Descent) -> None:
-    """Refuse step sizes that are infinite, and numbers that are so in the formats that the run computes with."""
+    """Raise ScenarioError if a step size is infinite, or if float32 is used and a number is infinite in it."""
     path, initial = scenario.path, descent.initial
     largest = float(scenario.c_values().max()) * float(descent.alpha.max())
     if not math.isfinite(largest):
@@ -188,7 +190,7 @@ def _finite(scenario: Scenario, tapes: Mapping[str, Tape], samples: NDArray[np.f
 
 
 def rational(scenario: Scenario, tape: Tape) -> ExactSteps:
-    """Return what exact cells need; raises ScenarioError or ProgramError if the step sizes or the tape have none."""
+    """Return what exact cells need; raises ScenarioError or ProgramError if step sizes or tape are not rational."""
     if why := refusal(tape):
         raise ProgramError(f"{scenario.path}: program: {why}: it cannot be run in exact numbers")
     c, alpha = scenario.exact_steps()
@@ -196,7 +198,7 @@ def rational(scenario: Scenario, tape: Tape) -> ExactSteps:
 
 
 def _digest(found: Resolved, tapes: Mapping[str, Tape]) -> str:
-    """Return the scenario's digest; if its program is a user's function, or a file, with what that computes."""
+    """Return the digest of the scenario, which also covers the tapes if the program is a function or in a file."""
     digest = found.scenario.digest(found.samples)
     if isinstance(found.scenario.program, Python | Stored):
         text = "".join([digest, *(tape.listing() for tape in tapes.values())])

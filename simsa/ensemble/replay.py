@@ -1,4 +1,4 @@
-"""One trajectory of a sweep again, step by step, from the folder of its results."""
+"""Replay one trajectory of a sweep step by step, from the folder of its results."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from simsa.engines import Draws, Engine, Exact, Reference, cheapest
 from simsa.ensemble.cost import work
-from simsa.ensemble.drive import observed
+from simsa.ensemble.drive import completed
 from simsa.ensemble.plan import Plan, plan, rational
 from simsa.ensemble.resolve import Resolved, resolve
 from simsa.errors import RecordsError
 from simsa.formats import EXACT
 from simsa.machine import Step as Step
-from simsa.machine import Walker, exact, launch
+from simsa.machine import Walker, exact
 from simsa.machine.progress import Progress
 from simsa.machine.rounding import Rounding, explain, same
 from simsa.machine.task import ExactSteps
@@ -33,10 +33,11 @@ from simsa.tape import Tape
 
 
 @dataclass(frozen=True)
-class Part:
-    """Where a floating-point trajectory leaves the exact one: x_k differs first in this coordinate.
+class Divergence:
+    """The first point x_k at which a floating-point trajectory differs from the exact one, and why.
 
-    value, exact: of that coordinate. rounding: what did it; None if a selection chose otherwise for no rounding found.
+    k: from 0. coordinate: the first coordinate of x_k that differs. value, exact: of that coordinate. rounding: the
+    rounding that caused it; None if a selection chose another piece and no rounding was found that explains it.
     """
 
     k: int
@@ -48,11 +49,12 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Replay:
-    """A trajectory that can be walked again; iterating over it yields its `Step`s from `first` up to `last`, afresh.
+    """A trajectory that can be computed again: iterating over it yields its `Step`s k, first <= k < last.
 
-    cell: with c, convention, precision. trajectory: its number. parameters, columns: the names of the parameters and of
-    the data, if they have any. record: the recorded fields, of this run. differences: those in which the records are
-    other bits (none, unless the records are another version's, or damaged).
+    scenario, plan: of the sweep. cell: with c, convention and precision. trajectory: its number. parameters, columns:
+    the names of the parameters and of the data columns; empty if they have none. record: the recorded fields, as
+    computed now. differences: the names of the fields whose bits differ from the records on disk; it is empty, unless
+    the records are damaged or of another version.
     """
 
     scenario: Scenario = field(repr=False)
@@ -79,7 +81,7 @@ class Replay:
 
     @cached_property
     def walker(self) -> Walker:
-        """Return what takes the steps, in the arithmetic of the cell."""
+        """Return the object that takes the steps, in the arithmetic of the cell."""
         engine = Exact() if self.cell.precision == EXACT else Reference()
         return engine.walker(self.plan.task(self.cell))
 
@@ -89,50 +91,56 @@ class Replay:
         return self.plan.exact or rational(self.scenario, self.tape)
 
     def __iter__(self) -> Iterator[Step]:
-        """Yield the steps, in the numbers of the cell: the same bits as the kernels."""
+        """Yield the steps in the precision of the cell, with the same bits as the kernels."""
         if self.cell.precision == EXACT:
             return self.exact()
         begin: dict[str, Any] = {}
         if self.first:
-            there = self._there(self.first).state
-            begin = {"first": self.first, "point": there.x[0], "held": there.held[0]}
+            state = self._progress(self.first).state
+            begin = {"first": self.first, "point": state.x[0], "held": state.held[0]}
         return islice(self._walk(self.walker, self._gamma, **begin), self.last - self.first)
 
     def exact(self) -> Iterator[Step]:
-        """Yield the steps in rational numbers: the same start and minibatches, the step sizes without rounding.
+        """Yield the steps in rational numbers: the same start and minibatches, and step sizes without rounding.
 
-        All steps before `first` have to be taken. Raises ScenarioError or ProgramError if the scenario is not rational.
+        All steps before `first` are computed as well. Raises ScenarioError or ProgramError if the scenario is not
+        rational.
         """
         walker = exact.walker(self.tape, self.plan.rows, self.plan.descent, self._rational.bits)
         return islice(self._walk(walker, self._rational.gamma(self.cell.scale)), self.first, self.last)
 
     def point(self, k: int) -> NDArray[Any]:
-        """Return x_k of a floating-point cell as the kernels compute it, shape (p,)."""
-        point: NDArray[Any] = self._there(k).state.x[0]
+        """Return x_k as the engine of a floating-point cell computes it, shape (p,)."""
+        point: NDArray[Any] = self._progress(k).state.x[0]
         return point
 
-    def _there(self, k: int) -> Progress:
-        """Return what the trajectory of a floating-point cell has come to before step k."""
+    def _progress(self, k: int) -> Progress:
+        """Return the state of the trajectory of a floating-point cell before step k."""
         made = replace(self.plan, descent=replace(self.plan.descent, objective_trajectories=0, snapshots=False))
         task, engine = made.task(self.cell), _engine(made, self.cell)
         start = engine.begin(task, c=self.cell.scale, first=self.trajectory, count=1)
         return engine.advance(task, start, k)
 
-    def part(self) -> Part | None:
-        """Return where the trajectory leaves the exact one in its first `last` steps, and why; None if it does not."""
+    def divergence(self) -> Divergence | None:
+        """Return where the trajectory first differs from the exact one, within its first `last` steps, and why.
+
+        None if it does not differ there, or if the cell is exact. Raises ScenarioError or ProgramError if the scenario
+        is not rational.
+        """
         if self.cell.precision == EXACT:
             return None
         whole = replace(self, first=0)
-        begun = launch.initial_points(self.plan.descent, self.cell.scale, self.trajectory, 1, self.tape.parameters)[0]
+        draws, p = _engine(self.plan, self.cell).draws, self.tape.parameters
+        begun = draws.initial_points(self.plan.descent, self.cell.scale, self.trajectory, 1, p)[0]
         number = self.walker.arithmetic.number
         for j, v in enumerate(begun.tolist()):
             if not same(number(v), Fraction(v)):
                 start = Rounding(f"{v!r} as {self.cell.precision}", Fraction(v), float(number(v)), "the start")
-                return Part(0, j, float(number(v)), Fraction(v), start)
+                return Divergence(0, j, float(number(v)), Fraction(v), start)
         for one, two in zip(whole, whole.exact(), strict=False):
             for j, (value, other) in enumerate(zip(one.following, two.following, strict=True)):
                 if not same(value, other):
-                    return Part(one.k + 1, j, float(value), other, explain(self.walker, one, two))
+                    return Divergence(one.k + 1, j, float(value), other, explain(self.walker, one, two))
         return None
 
     @property
@@ -146,15 +154,15 @@ class Replay:
 
 
 def replay(results: str | Path, cell: int, trajectory: int, first: int = 0, last: int | None = None) -> Replay:
-    """Return one trajectory of a sweep, to be walked again step by step.
+    """Return one trajectory of a sweep, which can then be computed again step by step.
 
-    results: the folder of a run. cell: its number in the records. first, last: the window of steps, first <= k < last,
-    up to the end if left out. The scenario is read from the folder; data files and modules from where the scenario was.
-    The whole trajectory is run once, by the kernels, and compared with its records (`differences`). Steps are taken in
-    plain Python: a millisecond for a small program, seconds for a network.
+    results: the folder of a run. cell: its number in the records. trajectory: its number. first, last: the window of
+    steps, first <= k < last; None stands for the end. The scenario is read from the folder, and data files and modules
+    from where the scenario was. The whole trajectory is run once, and compared with its records (`differences`). The
+    steps are taken in plain Python: a step takes a millisecond for a small program, and seconds for a network.
 
-    Raises RecordsError if there are no such records, or if the scenario, its data or its program are not theirs any
-    more.
+    Raises RecordsError if there are no such records, if the trajectory has not been run, or if the scenario, its data
+    or its program have changed since.
 
     `[step.x for step in simsa.replay("results/bad_step", cell=4, trajectory=7)]` are the points of a trajectory.
     """
@@ -185,7 +193,9 @@ def replay(results: str | Path, cell: int, trajectory: int, first: int = 0, last
         parameters=found.program.names,
         columns=found.columns,
         record=record,
-        differences=tuple(f.name for f in layout.fields if not _alike(kept[f.name].values, record[f.name], f.dtype)),
+        differences=tuple(
+            f.name for f in layout.fields if not _same_values(kept[f.name].values, record[f.name], f.dtype)
+        ),
     )
 
 
@@ -217,13 +227,16 @@ def planned(folder: Path) -> tuple[Resolved, Plan]:
     return found, made
 
 
-def _alike(kept: NDArray[Any], now: Any, dtype: str) -> bool:
-    """Tell whether recorded values are those of now, bit for bit; NaN are all alike."""
+def _same_values(kept: NDArray[Any], now: Any, dtype: str) -> bool:
+    """Tell whether recorded values equal those computed now, bit for bit; NaN equals NaN."""
     return np.array_equal(kept, np.asarray(now).astype(dtype), equal_nan=np.dtype(dtype).kind == "f")
 
 
 def path(made: Plan, cell: Cell, trajectory: int, checkpoints: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return x_k of a trajectory at the checkpoints k, shape (checkpoints, p): NaN once it has stopped."""
+    """Return x_k of a trajectory at the checkpoints k, shape (checkpoints, p), NaN after it has stopped.
+
+    made: the plan. cell: of it. trajectory: the number. checkpoints: steps in ascending order.
+    """
     descent = replace(made.descent, checkpoints=checkpoints, objective_trajectories=0, snapshots=True)
     found = _run(replace(made, descent=descent, observables=()), cell, trajectory)
     return np.asarray(found["snapshots"][0], np.float64)
@@ -240,11 +253,10 @@ def drawing(made: Plan) -> Draws:
 
 def _run(made: Plan, cell: Cell, trajectory: int) -> Mapping[str, NDArray[Any]]:
     """Return the records of one trajectory."""
-    found = _engine(made, cell).run(made.task(cell), c=cell.scale, first=trajectory, count=1)
-    return {**found, **observed(made, found["snapshots"])} if made.descent.snapshots and made.observables else found
+    return completed(made, _engine(made, cell).run(made.task(cell), c=cell.scale, first=trajectory, count=1))
 
 
 def _engine(made: Plan, cell: Cell) -> Engine:
-    """Return the engine that is done first with one trajectory of a cell."""
+    """Return the engine that is done first with one trajectory of a cell, compilation included."""
     layout = replace(made.layout, trajectories=1)
     return cheapest(made.task(cell), work(layout, made.descent, len(made.rows)))[0]

@@ -1,6 +1,6 @@
-"""What a scenario takes from outside, taken once: data are read, the user's module is imported, samples of J are drawn.
+"""Resolve a scenario: read its data, import the user's module, and draw the samples on which J is estimated, once.
 
-All that follows from it, `plan` and the report, is a function of the result and reads nothing again.
+The plan and the report are functions of the result, and read nothing again.
 """
 
 from collections.abc import Mapping
@@ -23,10 +23,11 @@ from simsa.scenario.stream import Stream as Streamed
 class Resolved:
     """A scenario with all that it names.
 
-    programs: the loss of one sample, by the label of the tie convention; the first is that of the first convention.
-    columns: the names of the data columns. samples: as they were read, (n, d); none if they are streamed. rows: those
-    that J is the mean over, (n, d): the samples, or, if they are streamed, those that J is estimated on. initial: the
-    law of x_0. stream: the law of streamed samples. observables: the functions of the parameters that are recorded.
+    programs: the loss of one sample, by the label of the tie convention, in the order of the scenario. columns: the
+    names of the data columns. samples: as they were read, shape (n, d), where n = 0 if samples are streamed. rows: the
+    samples over which J is the mean, shape (n, d); if samples are streamed, those on which it is estimated. initial:
+    the law of x_0. stream: the law of streamed samples, or None. observables: the functions of the parameters that are
+    recorded.
     """
 
     scenario: Scenario
@@ -40,7 +41,7 @@ class Resolved:
 
     @property
     def program(self) -> Program:
-        """Return the program under the first convention: shapes and names are the same under all."""
+        """Return the program under the first convention; its shapes and names are the same under all conventions."""
         return next(iter(self.programs.values()))
 
 

@@ -1,4 +1,4 @@
-"""A replay as text: step by step, for a terminal."""
+"""Write a replay as text for a terminal, step by step."""
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -15,33 +15,35 @@ from simsa.tape import Tape
 from simsa.tape.tape import FIRST, OP, OUT
 
 SHOWN = 6
-"""Numbers of a vector that are shown, unless all are asked for."""
+"""Most numbers of a vector that are shown, unless all are asked for."""
 DIGITS = 40
-"""Characters of a rational number that are shown as they are."""
+"""Most characters of a rational number that is shown in full."""
 
 
 def transcript(replay: Replay, *, exact: bool = False, full: bool = False) -> Iterator[str]:
     """Yield the lines of a replay: what it is, whether the records agree, and its steps.
 
-    exact: with the rational trajectory beside, and where the two part. full: vectors in full, however long.
+    replay: the trajectory. exact: whether the rational trajectory is shown beside it, and where the two first differ.
+    full: whether long vectors are shown in full. Raises ScenarioError or ProgramError if `exact` is wanted of a
+    scenario that is not rational.
     """
     names = _Names(replay.tape, replay.parameters, replay.columns)
     both = exact and replay.cell.precision != EXACT
-    rationals = replay.exact() if both else iter(())  # refused before anything is said, if the scenario is not rational
+    rationals = replay.exact() if both else iter(())  # raises before the first line if the scenario is not rational
     yield from _heading(replay)
-    yield from _parting(replay, names) if both else ()
+    yield from _divergence(replay, names) if both else ()
     step = None
     for step in replay:
         yield ""
-        beside = next(rationals, None)
+        rational = next(rationals, None)
         yield f"step {step.k}: minibatch {{{_listed(step.minibatch)}}}, gamma = {_number(step.gamma)}"
         yield f"    x = {_vector(step.x, full)}"
-        if beside is not None:
-            yield f"    exactly {_vector(beside.x, full)}"
+        if rational is not None:
+            yield f"    exactly {_vector(rational.x, full)}"
         yield f"    g = {_vector(step.gradient, full)}"
         yield from _ties(step, replay, names, full)
-        if beside is not None and beside.sensitive != step.sensitive:
-            yield f"    exactly, this step is {'sensitive' if beside.sensitive else 'not sensitive'}"
+        if rational is not None and rational.sensitive != step.sensitive:
+            yield f"    exactly, this step is {'sensitive' if rational.sensitive else 'not sensitive'}"
     if step is not None:
         yield ""
         yield f"x_{step.k + 1} = {_vector(step.following, full)}"
@@ -83,21 +85,21 @@ def _ties(step: Step, replay: Replay, names: "_Names", full: bool) -> Iterator[s
         yield "    harmless: every choice at the ties gives the same g"
 
 
-def _parting(replay: Replay, names: "_Names") -> Iterator[str]:
-    """Yield where float and exact part, and the rounding that did it."""
-    part = replay.part()
-    if part is None:
+def _divergence(replay: Replay, names: "_Names") -> Iterator[str]:
+    """Yield where the floating-point and the exact trajectory first differ, and the rounding that caused it."""
+    found = replay.divergence()
+    if found is None:
         yield f"float and exact are the same up to x_{replay.last}"
         return
-    where = names.register(part.coordinate)
+    where = names.register(found.coordinate)
     yield (
-        f"float and exact part at x_{part.k}: {where} is {part.value!r}, exactly {_number(part.exact)} "
-        f"({_gap(part.value, part.exact)})"
+        f"float and exact first differ at x_{found.k}: {where} is {found.value!r}, exactly {_number(found.exact)} "
+        f"({_gap(found.value, found.exact)})"
     )
-    if (r := part.rounding) is not None:
-        did = "which made a selection choose otherwise" if r.decides else f"({r.place})"
+    if (r := found.rounding) is not None:
+        effect = "which made a selection choose another piece" if r.decides else f"({r.place})"
         error = _gap(r.rounded, r.exact)
-        yield f"    {r.operation} = {_number(r.exact)} was rounded to {r.rounded!r}, by {error} {did}"
+        yield f"    {r.operation} = {_number(r.exact)} was rounded to {r.rounded!r}, by {error} {effect}"
 
 
 def _gap(value: float, exact: Number) -> str:

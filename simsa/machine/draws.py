@@ -88,7 +88,7 @@ def initial_point(descent: Descent, c: Scale, trajectory: int, p: int) -> list[f
 
     drawn = [z for i in range(-(-p // 2)) for z in pair(i)]
     if law.kind not in INITIAL_LAWS:
-        return _checked(law.kind, start(law.kind).point(drawn[:p], **law.numbers), p)
+        return _checked(law.kind, start(law.kind).point(drawn[:p], **dict(law.numbers)), p)
     return [float(m) + float(s) * z for m, s, z in zip(law.center, law.scale, drawn, strict=False)]
 
 

@@ -16,8 +16,12 @@ from simsa.primitives.arithmetic import Arithmetic, Number
 
 @cache
 def arithmetic(row: Format) -> Arithmetic:
-    """Return the arithmetic of a format. row: one that is native or widened."""
-    number: Callable[[Any], Number] = row.storage if row.native else type(row.name, (Rounded,), {"format": row})
+    """Return the arithmetic of a format. Raises ValueError for one that is neither native nor widened."""
+    if not (row.native or row.widened):
+        raise ValueError(f"{row.name}: an operation in float64, rounded once more, is not that operation rounded once")
+    number: Callable[[Any], Number] = row.storage
+    if not row.native:
+        number = type(row.name, (Rounded,), {"format": row, "__slots__": ()})
     return Arithmetic(number, functions(row, number), format=row)
 
 

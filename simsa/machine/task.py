@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -31,14 +31,14 @@ class Initial:
     """The law of x_0: "normal" and "uniform" have a center and a scale for each parameter, "points" lists points.
 
     uniform: on center +- scale. points: trajectory t starts at point t mod m. A law of a user's own is called by its
-    name in `laws.STARTS`, and has `numbers`.
+    name in `laws.STARTS`, and has `numbers`, (name, value) each.
     """
 
     kind: str
     center: NDArray[np.float64]
     scale: NDArray[np.float64]
     points: NDArray[np.float64]
-    numbers: Mapping[str, float] = field(default_factory=dict)
+    numbers: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         known("law of x_0", self.kind, (*INITIAL, *laws.STARTS))

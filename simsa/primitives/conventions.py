@@ -23,11 +23,35 @@ FRAMEWORKS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Convention:
-    """A rule for every tie: a framework's, with single primitives overridden.
+    """A tie convention: that of a framework, with overrides for single primitives.
 
-    base: "tensorflow", "pytorch" or "jax". overrides: primitive name to a framework spelling ("torch.fmax"), to a
-    rule ("split", "first", "last"; for `norm` "zero", "nan"), or to a number s, the derivative with respect to the
-    first operand at the tie (relu'(0) = s), for `norm` to each. Example: `Convention("tensorflow", {"relu": 0.5})`.
+    Parameters
+    ----------
+    base
+        "tensorflow", "pytorch" or "jax".
+    overrides
+        For the name of a primitive: a framework spelling ("torch.fmax"); or a rule ("split", "first" or "last"; for
+        `norm`, "zero" or "nan"); or a number s, the derivative with respect to the first operand at a tie
+        (relu'(0) = s), and for `norm` with respect to each operand.
+
+    Raises
+    ------
+    ProgramError
+        If the framework, a primitive, or a rule is unknown.
+
+    Notes
+    -----
+    At a tie a convention mixes the tied pieces with weights that sum to 1, or passes nothing. A mixture is one more
+    piece of the selection, as Definition 3 allows. Values do not depend on the convention.
+
+    References
+    ----------
+    Bolte and Pauwels (NeurIPS 2020), Section 2 and Definition 3.
+
+    Examples
+    --------
+    >>> Convention("tensorflow", {"relu": 0.5}).label
+    'tensorflow,relu=0.5'
     """
 
     base: str = "tensorflow"
@@ -49,10 +73,11 @@ class Convention:
         return self.base + "".join(f",{name}={value}" for name, value in sorted(self.overrides.items()))
 
     def tie(self, name: str, spelling: str | None = None) -> Weights | str:
-        """Return the weights (or the rule) that primitive `name` uses at a tie.
+        """Return the weights or the rule that a primitive uses at a tie.
 
-        `spelling` picks another framework function for this one call (for example max-pooling, which takes the
-        first of equal entries where the plain maximum splits). Raises ProgramError if the table has no such fact.
+        name: of the primitive. spelling: another framework spelling or rule for this call; for example max-pooling
+        takes the first of equal entries, where the maximum of the same framework splits. An override of the convention
+        takes precedence. Raises ProgramError for an unknown spelling or rule.
         """
         row, choice = ROW[name], self.spelling(name, spelling)
         return _named(row, choice) if isinstance(choice, str) else row.operation.weights_for_slope(row, float(choice))
@@ -80,8 +105,26 @@ TENSORFLOW = Convention("tensorflow")
 
 
 def convention(value: "str | Mapping[str, str | float] | Convention") -> Convention:
-    """Return a Convention from a framework's name, or from a mapping with a `base` and overrides.
+    """Return a convention from what scenarios and functions accept in its place.
 
+    Parameters
+    ----------
+    value
+        The name of a framework; or a mapping with the overrides and a `base`, which is "tensorflow" if it is left out;
+        or a Convention, which is returned as it is.
+
+    Returns
+    -------
+    Convention
+        The convention.
+
+    Raises
+    ------
+    ProgramError
+        If the base is not a name, or a name is unknown.
+
+    Examples
+    --------
     >>> convention({"base": "jax", "relu": 0.5}).tie("relu")
     ((0.5, 0.5),)
     """

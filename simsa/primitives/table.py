@@ -360,8 +360,20 @@ OPCODE: dict[str, int] = {row.name: code for code, row in enumerate(ROWS)}
 
 
 def add(row: Primitive) -> None:
-    """Append a row to the table; raises ValueError if its name is taken.
+    """Append a row to the table.
 
+    Parameters
+    ----------
+    row
+        The new row.
+
+    Raises
+    ------
+    ValueError
+        If the table has a row of this name.
+
+    Notes
+    -----
     Engines that compile refuse an operation that the kernels have no loop for; the reference computes it.
     """
     if row.name in ROW:

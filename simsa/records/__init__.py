@@ -1,4 +1,4 @@
-"""What is recorded of a sweep: how a run ended (status), the fields (fields), their shape (layout), and the files.
+"""The records of a sweep: how a run ended (status), the fields (fields), their shape (layout), and the files.
 
-Files are written block by block (write), read as plain arrays or with xarray (read), and put on the disk itself (disk).
+Files are written block by block (write), read as plain arrays or with xarray (read), and survive a power cut (disk).
 """

@@ -1,4 +1,4 @@
-"""Shape of the records of a sweep: its cells, its blocks, and what arrays there are."""
+"""The layout of the records of a sweep: its cells, its blocks, and the shapes of the arrays."""
 
 import hashlib
 import platform
@@ -15,18 +15,21 @@ from numpy.typing import NDArray
 from simsa.records.fields import CELL, CHECKPOINT, FIELDS, OBSERVABLE, PARAMETER, Field
 
 FORMAT = 2
-"""Version of what is written here; other versions are refused."""
+"""Version of the format of records; records of other versions are refused."""
 
 ZARR, TASKS = "records.zarr", "tasks"
-"""The folders, in that of a run, of what was computed, and of the task records: what, when, where and how long."""
+"""The folders of a run that hold what was computed, and the task records: which block, where, and how long it took."""
 
 LIBRARIES = ("simsa", "numpy", "numba", "llvmlite", "scipy", "zarr", "xarray")
-"""What records depend on."""
+"""The libraries that records depend on."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A point of the sweep. `scale`: c as it was written, which names the random numbers: cells of one c share them."""
+    """A cell of the sweep: one step scale, convention and precision.
+
+    scale: c as it was written. The random numbers are a function of it, so that cells with the same c share them.
+    """
 
     scale: Fraction
     convention: str
@@ -34,13 +37,16 @@ class Cell:
 
     @property
     def c(self) -> float:
-        """Return the step scale in float64, to the nearest."""
+        """Return the step scale rounded to the nearest float64."""
         return float(self.scale)
 
 
 @dataclass(frozen=True, order=True)
 class Block:
-    """Trajectories first, ..., first + count - 1 of a cell: the unit of work and of storage."""
+    """Trajectories first, ..., first + count - 1 of a cell: the unit of work and of storage.
+
+    index: the number of the block within its cell. cell: the number of the cell.
+    """
 
     index: int
     cell: int
@@ -49,7 +55,7 @@ class Block:
 
     @property
     def name(self) -> str:
-        """Return the name of its task record."""
+        """Return the name of the task record of the block."""
         return f"{self.cell}-{self.index}"
 
 
@@ -57,12 +63,12 @@ class Block:
 class Layout:
     """Shape and meaning of the records of one sweep.
 
-    cells: in order. trajectories: in each cell. steps, checkpoints: of each run; J is kept at the
-    checkpoints. parameters: p. block: trajectories in a block (the last of a cell may be short). points:
-    whether parameters are kept (`final`, `sensitive_point`). last_alpha: alpha of the last step. digest: of the
-    scenario. header: what else describes the sweep (JSON: name, title, seed, hypotheses).
-    objective_trajectories: J is evaluated for the first so many of each cell. observables: name and `hit_below` of what
-    is recorded at the checkpoints besides (NaN if there is no hitting).
+    cells: in order. trajectories: in each cell. steps: of each run. checkpoints: the steps before which J is recorded.
+    parameters: p. block: trajectories in a block; the last block of a cell may be shorter. points: whether the fields
+    `final` and `sensitive_point` are recorded. last_alpha: alpha_k of the last step. digest: of the scenario. header:
+    name, title, seed and hypotheses, as JSON. objective_trajectories: of how many of the first trajectories of each
+    cell J is evaluated. observables: name and `hit_below` of each function that is also recorded at the checkpoints;
+    `hit_below` is NaN if hits are not recorded.
     """
 
     cells: tuple[Cell, ...]
@@ -80,7 +86,7 @@ class Layout:
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        """Return the fields that are kept."""
+        """Return the fields that this sweep records."""
         kept = {PARAMETER: self.points, CHECKPOINT: bool(self.checkpoints), OBSERVABLE: bool(self.observables)}
         return tuple(f for f in FIELDS if all(kept[axis] for axis in f.axes))
 
@@ -128,9 +134,9 @@ class Layout:
 
     @property
     def arrays(self) -> str:
-        """Return a digest of what the sweep says of every array: its name, type and shape; of a coordinate, the values.
+        """Return a digest of the name, type and shape of every array, and of the values of the coordinates.
 
-        It names the sweep's own records among those of one scenario: others would be read at the wrong place.
+        It tells the records of this sweep from others of the same scenario, whose numbers would be at other places.
         """
         fields = [(f, self.shape(f, self.trajectories)) for f in self.fields]
         coordinates = [(name, axis, value.tolist(), *said) for name, axis, value, *said in self.coordinates]
@@ -138,18 +144,18 @@ class Layout:
 
     @property
     def bytes(self) -> int:
-        """Return the size of the records before compression."""
+        """Return the bytes of the records before compression."""
         each = sum(np.dtype(f.dtype).itemsize * int(np.prod(self.shape(f, 1))) for f in self.fields)
         return each * self.trajectories * len(self.cells)
 
     @property
     def snapshot_bytes(self) -> int:
-        """Return the size of the points of a trajectory at the checkpoints, which are held while a block is run."""
+        """Return the bytes of the points of a trajectory at the checkpoints, in memory while a block is run."""
         return 8 * self.parameters * len(self.checkpoints) if self.observables else 0
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """Return the attributes of the group: everything that says whether records belong to this sweep."""
+        """Return the attributes of the records, from which it follows whether they belong to this sweep."""
         return {
             "simsa": versions()["simsa"],
             "format": FORMAT,

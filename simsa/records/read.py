@@ -1,4 +1,4 @@
-"""Records for reading, refused if they are not what was written: plain arrays cell by cell, or an xarray Dataset."""
+"""Read records, as plain arrays cell by cell or as an xarray Dataset; lost or changed files are refused."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from simsa.records.disk import read_json
 from simsa.records.fields import CELL, FIELDS
 from simsa.records.layout import FORMAT, TASKS, ZARR
 
-if TYPE_CHECKING:  # 0.8 s of imports that an error in a scenario need not wait for
+if TYPE_CHECKING:  # these imports take 0.8 s, which an error in a scenario need not wait for
     import xarray
     import zarr
 
@@ -27,8 +27,8 @@ def exists(folder: Path) -> bool:
 def attributes(folder: Path) -> dict[str, Any]:
     """Return the attributes of the records in `folder`.
 
-    Raises RecordsError if there are no records, or if what no block owns is not what was written: the attributes, how
-    an array is to be read, the coordinates.
+    Raises RecordsError if there are no records, or if the attributes, the metadata of an array or a coordinate are lost
+    or changed: what belongs to no block.
     """
     path = folder if folder.suffix == ".zarr" else folder / ZARR
     if not path.exists():
@@ -50,18 +50,21 @@ def attributes(folder: Path) -> dict[str, Any]:
 
 
 def checksum(path: Path, file: Path) -> str:
-    """Return the SHA-256 of a file of records; of the group's, in which these digests are kept, of all the rest."""
+    """Return the SHA-256 of a file of records; for the file that holds these digests, the digests are left out.
+
+    path: the folder of the records. file: relative to it.
+    """
     data = (path / file).read_bytes()
     if file == Path("zarr.json"):
         group = json.loads(data)
         group["attributes"].pop("files", None)
-        group.pop("consolidated_metadata", None)  # a copy, which others may add
+        group.pop("consolidated_metadata", None)  # a copy of other metadata, which tools may add
         data = json.dumps(group, sort_keys=True).encode()
     return hashlib.sha256(data).hexdigest()
 
 
 def _complete(path: Path) -> None:
-    """Raise RecordsError if a finished block of these records lacks a file, which would read back as fill values."""
+    """Raise RecordsError if a file of a finished block is missing: Zarr would return fill values in its place."""
     for task in (path.parent / TASKS).glob("*.json"):
         for file in (read_json(task) or {}).get("files", ()):
             if not (path / file).is_file():
@@ -69,10 +72,10 @@ def _complete(path: Path) -> None:
 
 
 class Recorded(Mapping[str, NDArray[Any]]):
-    """The records of one cell: fields and coordinates by their names, each field read whenever it is looked up."""
+    """The records of one cell: fields and coordinates by their names. A field is read from the disk at each access."""
 
     def __init__(self, fields: Mapping[str, "zarr.Array[Any]"], cell: int, coordinates: Mapping[str, NDArray[Any]]):
-        """Take the fields of all cells, the number of one, and its coordinates."""
+        """Take the fields of all cells, the number of a cell, and the coordinates of that cell."""
         self._fields, self._cell, self._coordinates = fields, cell, coordinates
 
     def __getitem__(self, name: str) -> NDArray[Any]:
@@ -86,7 +89,7 @@ class Recorded(Mapping[str, NDArray[Any]]):
 
 
 def cells(folder: Path) -> list[Recorded]:
-    """Open the records in `folder` for reading, cell by cell, as plain arrays: `open` without a second of imports.
+    """Open the records in `folder` for reading, cell by cell, as plain arrays, without the imports that `open` needs.
 
     Raises RecordsError if there are no records, or if parts of them are lost or changed; reading a damaged chunk raises
     ValueError.
@@ -108,13 +111,13 @@ def cells(folder: Path) -> list[Recorded]:
 def open(path: str | Path) -> "xarray.Dataset":
     """Open records for reading: a variable for each field, by (cell, trajectory).
 
-    path: the folder of a run, or the `records.zarr` in it. Values are read when they are used. Coordinates of
-    a cell: c, convention, precision, last_step_size. A trajectory that has not been run (yet) has status 255.
+    path: the folder of a run, or the `records.zarr` in it. Values are read when they are used. The coordinates of a
+    cell are c, convention, precision and last_step_size. A trajectory that has not been run (yet) has status 255.
     Raises RecordsError if there are no records, or if parts of them are lost or changed; reading a damaged chunk raises
     ValueError.
 
-    `simsa.open_records("results/relu_net").sensitive_first.sel(cell=0)` is the first landing of each run of a
-    cell.
+    `simsa.open_records("results/relu_net").sensitive_first.sel(cell=0)` has the first sensitive step of each trajectory
+    of cell 0.
     """
     import xarray
 

@@ -7,16 +7,16 @@ from simsa.errors import RecordsError
 
 
 class Status(IntEnum):
-    """How a trajectory ended: the number that the records hold, and what it means in words.
+    """How a trajectory ended: the number that the records hold, and its meaning in words.
 
-    The kernels have the first three numbers of their own (`simsa.kernels.descent`); a test holds them equal.
-    `Status(7)` raises RecordsError, as does any other number that no member has.
+    The kernels define the first three numbers again (`simsa.kernels.descent`); a test compares them. Any other number,
+    as in `Status(7)`, raises RecordsError.
     """
 
     words: str
 
     def __new__(cls, number: int, words: str = "") -> "Status":
-        """Make a member of its number and its words."""
+        """Make a member from its number and its words."""
         member = int.__new__(cls, number)
         member._value_, member.words = number, words
         return member
@@ -29,6 +29,6 @@ class Status(IntEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> NoReturn:
-        """Refuse a number that means nothing."""
+        """Raise RecordsError for a number that no member has."""
         expected = ", ".join(f"{one.value} ({one.words})" for one in cls)
         raise RecordsError(f"unknown status {value}; expected one of {expected}")

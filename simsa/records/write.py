@@ -1,13 +1,14 @@
-"""Records on disk: an array for each field, a file for each field and block, a record of each task.
+"""Write records: an array for each field, a file (chunk) for each field and block, and a task record for each block.
 
-Kill tests forced the rules. A chunk that exists is not yet a finished block, and a chunk of fill values has no file, so
-a block is finished when its task record is: that is written last, renamed into place, and holds a digest of the block
-and the names of its files, because a file that is lost reads back as fill values, without a word. `status` is stored
-after all other fields: where it is not, a trajectory has not been run. One block owns whole chunks. Creation is not
-atomic, so records are made under another name and renamed. Chunks end in a CRC32C, because without one a flipped bit
-reads back as a wrong number. What no block owns (the coordinates, and what says how arrays are read) has its SHA-256 in
-the attributes of the group. Only `records.zarr` holds what was computed; the task records say when, where and how long,
-and differ from run to run.
+The rules below keep records sound when a run is killed at any moment. A chunk of fill values has no file, and a chunk
+that exists may belong to an unfinished block, so a block counts as finished when its task record exists. That is
+written last and renamed into place. It holds a digest of the block and the names of its files, because Zarr returns
+fill values for a missing file without an error. `status` is stored after all other fields: where it is missing, a
+trajectory has not been run. No chunk belongs to two blocks. Creating records is not atomic, so they are made under
+another name and renamed. Each chunk ends in a CRC32C, because otherwise a flipped bit would be read as a wrong number.
+The SHA-256 of each file that belongs to no block (the coordinates, and the metadata of the arrays) is in the attributes
+of the group. What was computed is in `records.zarr` alone; task records have the host and the duration, and differ from
+run to run.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ from simsa.records.fields import CELL, TRAJECTORY
 from simsa.records.layout import TASKS, ZARR, Block, Layout, versions
 from simsa.records.read import attributes, checksum, exists
 
-if TYPE_CHECKING:  # 0.8 s of imports that an error in a scenario need not wait for
+if TYPE_CHECKING:  # these imports take 0.8 s, which an error in a scenario need not wait for
     import zarr
 
 
@@ -51,7 +52,7 @@ class Records:
 
     @classmethod
     def create(cls, folder: Path, layout: Layout) -> "Records":
-        """Make empty records in `folder`; raises RecordsError if there are some."""
+        """Make empty records in `folder`. Raises RecordsError if there are records already."""
         import zarr
 
         if exists(folder):
@@ -92,15 +93,15 @@ class Records:
     def write(self, block: Block, values: Mapping[str, NDArray[Any]], seconds: float) -> None:
         """Store a block, and then its task record.
 
-        values: an array for each field, shape (count,) or (count, axis). seconds: how long it took to
-        compute.
+        values: the array of each field by its name, shape `layout.shape(field, block.count)`. seconds: how long it took
+        to compute. Raises ValueError if an array has another shape.
         """
         digest = hashlib.sha256()
         for f in self.layout.fields:
             value = np.ascontiguousarray(values[f.name], dtype=f.dtype)
             if value.shape != self.layout.shape(f, block.count):
                 raise ValueError(f"{f.name} has shape {value.shape}, expected {self.layout.shape(f, block.count)}")
-            if value.dtype.kind == "f":  # one bit pattern for nan, whatever the processor made
+            if value.dtype.kind == "f":  # every nan has the same bits, on any processor
                 value = np.where(np.isnan(value), np.nan, value)
             self._arrays[f.name][block.cell, block.first : block.first + block.count] = value
             digest.update(value.tobytes())
@@ -147,7 +148,7 @@ class Records:
         }
 
     def intact(self, block: Block) -> bool:
-        """Tell whether what is on disk is what was written: the digest in the task record is the block's."""
+        """Tell whether a block on disk has the digest that its task record holds."""
         task = read_json(self._task(block))
         digest = hashlib.sha256()
         try:
@@ -159,7 +160,7 @@ class Records:
         return task is not None and task.get("digest") == digest.hexdigest()
 
     def forget(self, block: Block) -> None:
-        """Remove a damaged block, task record and `status` first, so that it is computed again."""
+        """Remove a damaged block, so that it is computed again; its task record and `status` go first."""
         self._task(block).unlink(missing_ok=True)
         for path in reversed(list(self._chunks(block))):
             path.unlink()
@@ -213,12 +214,12 @@ def _lay_out(group: "zarr.Group", layout: Layout) -> None:
 
 
 def _files(path: Path) -> list[Path]:
-    """Return the files of new records, in order: what no block owns."""
+    """Return the files of new records, which belong to no block, in order."""
     return sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file())
 
 
 def erase(folder: Path) -> None:
-    """Remove the records in `folder`, task records first: a killed removal leaves nothing that looks done."""
+    """Remove the records in `folder`; task records go first, so that after a kill no block seems to be finished."""
 
     def remove() -> None:
         for name in (TASKS, ZARR):

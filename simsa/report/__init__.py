@@ -1,7 +1,7 @@
-"""What a reader sees of a sweep: sections, shown as text in a terminal, as Markdown, and as a page in HTML.
+"""The report of a sweep: sections, rendered as text for a terminal, as Markdown, and as an HTML page.
 
 A section (`section.Section`) is a title and blocks: paragraphs, tables, lists and figures. `sweep.SECTIONS` lists those
-of a sweep. What numbers there are to show is the matter of `simsa.analysis`; a report only arranges them.
+of a sweep. The numbers come from `simsa.analysis`; a report only arranges them.
 """
 
 from simsa.report.section import Bullets, Figure, Paragraph, Section, Table

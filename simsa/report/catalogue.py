@@ -1,4 +1,4 @@
-"""The page about all scenarios, docs/results.md: their known answers, and the verdicts on the theorems."""
+"""The page docs/results.md: the known answers of all scenarios, and the verdicts on the theorems."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,23 +15,25 @@ from simsa.scenario import load
 from simsa.vocabulary import Event, Met, PointKind, Verdict
 
 HEAD = """\
-Every scenario of `scenarios/`, run in full. `make catalogue` writes this page from the records; it is not edited. The
-opening comment of each scenario derives its known answers, [definitions.md](definitions.md) says what the words mean.\
+Every scenario of `scenarios/`, run in full. `make catalogue` writes this page from the records; it is not edited by
+hand. The comment at the top of each scenario derives its known answers; [definitions.md](definitions.md) defines the
+terms.\
 """
 
 CLAIMS = """\
 A claim is that an event has the probability *known*, for trajectories with the step scales *c*. *Hits* are the
-trajectories with the event; "examined" is said where a sample was classified. *Measured* is their share in a cell and
-its exact two-sided interval; for several cells, the range of the shares, and that of the intervals. All intervals of a
-scenario hold together with 95 %, and so do its tests (Holm)."""
+trajectories with the event; "examined" means that only a sample was classified. *Measured* is the estimated probability
+in a cell with its exact two-sided interval; for several cells, the range of the estimates and the range of the
+intervals. All intervals of a scenario hold together with 95 %, and so do its tests (Holm)."""
 
 VERDICTS = """\
-For each part of Theorems 4 and 7, convention and precision. *Hits* are trajectories that speak against the part: that
-landed (Theorem 7); that had not come near a critical point, or that ended at an artificial one (Theorem 4). "In a
-sample of" is said where not all of them were classified. *Probability* is theirs, averaged over the cells, with the
-exact two-sided interval at 95 %, and after no hit the one-sided bound 1 - 0.05^(1/N) as well. The last column has the
-hypotheses that are not met; or that are open; or that the proof covers, though they are not met as the theorem states
-them."""
+There is a row for each part of Theorems 4 and 7, convention and precision. *Hits* are the trajectories that are
+evidence against the part: those that landed (Theorem 7); those that did not converge to a selection critical point,
+or that ended at an artificial critical point (Theorem 4). "In a sample of" means that not all of them were
+classified. *Probability* is that of a hit, averaged over the cells, with the exact two-sided interval at 95 %, and
+after no hit also the exact one-sided bound, 1 - 0.05^(1/N) after N trajectories. The last column names the hypotheses
+that are the reason for the verdict: those not met, or those that are open, or those that the proof covers although
+they are not met as the theorem states them."""
 
 CLAIMED = ("scenario", "claim", "event", "c", "known", "hits", "measured", "verdict")
 JUDGED = (
@@ -45,15 +47,16 @@ REASONS = {
     Verdict.NOT_DECIDED: Met.OPEN,
     Verdict.NOT_MET: Met.NOT_MET,
 }
-"""From a verdict to the state of the hypotheses that are named beside it."""
+"""The state of the hypotheses that are named beside each verdict, as its reason."""
 
 Row = tuple[Text, ...]
 
 
 def summary_of(file: Path, folder: Path) -> Summary | str:
-    """Return the summary of a scenario's run, or in words why there is none that tells about the file as it is now.
+    """Return the summary of a scenario's run, or in words why there is none for the file as it is now.
 
-    file: the scenario. folder: where its run is. Another digest is another run; claims may have changed without one.
+    file: the scenario. folder: that of its run. The summary is out of date if the digest of the scenario has changed,
+    or its claims, which are not part of the digest.
     """
     summary = read_json(folder / "summary.json")
     if summary is None:
@@ -67,7 +70,7 @@ def summary_of(file: Path, folder: Path) -> Summary | str:
 
 
 def rejected(summary: Summary | str) -> bool:
-    """Tell whether a claim was rejected in a run; of one that is only words, none was."""
+    """Tell whether a claim was rejected in a run; False if there is no summary, but only the words for why."""
     return not isinstance(summary, str) and any(entry["holds"] is False for entry in summary["claims"])
 
 
@@ -115,7 +118,7 @@ def _claimed(summary: Summary) -> Iterator[tuple[str, ...]]:
 
 
 def _hits(summary: Summary, entries: Sequence[Mapping[str, Any]]) -> str:
-    """Return how many trajectories had the event of a claim, of how many that were looked at.
+    """Return in words how many trajectories had the event of a claim, out of how many that were examined.
 
     entries: those of the claim that were tested, one for each cell.
     """
@@ -127,9 +130,9 @@ def _hits(summary: Summary, entries: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _examined(cell: Mapping[str, Any], kind: str) -> int:
-    """Return of how many trajectories of a cell it was looked at whether they landed, or ended as `kind`.
+    """Return for how many trajectories of a cell it was examined whether they landed, or ended as `kind`.
 
-    kind: "landed", "clarke" or "artificial". Those that cannot have, count: nothing needs to be looked at.
+    kind: "landed", "clarke" or "artificial". Trajectories for which it is impossible need no examination, and count.
     """
     strata = cell["tie_kinds"]["strata"] if kind == Event.LANDED else cell["final_kinds"]["kinds"][kind]["strata"]
     left_out: int = sum(stratum[0] - stratum[1] for stratum in strata)
@@ -159,10 +162,10 @@ def judged(summary: Summary) -> Iterator[tuple[str, ...]]:
 
 
 def _measured(entries: Sequence[Mapping[str, Any]]) -> str:
-    """Return the range of some estimates and of their two-sided intervals; and of one, the one-sided bound after none.
+    """Return the range of some estimates and of their two-sided intervals, and of a single one without hits the bound.
 
-    entries: claims or verdicts, at least one, each with estimate, low, high and bound. Where something is undecided
-    there is no estimate.
+    entries: claims or verdicts, at least one, each with estimate, low, high and bound. Without an estimate, because
+    some trajectories are undecided, it begins with "undecided".
     """
     low, high = min(entry["low"] for entry in entries), max(entry["high"] for entry in entries)
     estimates = [entry["estimate"] for entry in entries if entry["estimate"] is not None]

@@ -221,7 +221,10 @@ def observables(summary: Summary) -> Section | None:
         columns = {name: _observed(one, i) for i, name in enumerate(names)}
         rows += [(one, *row) for row, _ in grouped(cells, keys, columns)]
     header = ("observed", "c", *keys, *names)
-    return Section("Observables", (Table(header, tuple(rows), "r" * len(header)),), heading="none")
+    blocks: list[Block] = [Table(header, tuple(rows), "r" * len(header))]
+    if any("-" in row for row in rows):
+        blocks.append(Paragraph("A median is '-' if more than half of the trajectories stopped early, or did not hit."))
+    return Section("Observables", tuple(blocks), heading="none")
 
 
 def _observed(name: str, column: int) -> Callable[[Cell], str]:

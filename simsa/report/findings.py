@@ -1,4 +1,4 @@
-"""The sections of what was found: bad step scales, claims, verdicts, and how the hypotheses are met.
+"""The sections on bad step scales, claims, verdicts, and how the hypotheses are met.
 
 `bad_scales`, `claims`, `verdicts` and `hypotheses` go from the summary of a run to a section, or to None.
 """
@@ -16,7 +16,7 @@ STATES = (Met.NOT_MET, Met.OPEN, Met.COVERED, Met.AS_STATED)
 
 
 def bad_scales(summary: Summary) -> Section | None:
-    """Return what a summary predicts about bad step scales, and what was found there; None if it was not asked."""
+    """Return the predicted bad step scales of a summary, and the landings there; None if the summary has none."""
     bad = summary.get("bad_scales")
     if bad is None:
         return None
@@ -51,7 +51,7 @@ def _there(bad: Mapping[str, Any]) -> Iterator[str]:
 
 
 def claims(summary: Summary) -> Section | None:
-    """Return an item for each claim of a summary, with a line for each cell where it fails; None without claims."""
+    """Return an item for each claim of a summary, with the cells in which it is rejected; None without claims."""
     entries = summary.get("claims") or []
     if not entries:
         return None
@@ -64,7 +64,7 @@ def claims(summary: Summary) -> Section | None:
 
 
 def _claim(summary: Summary, entries: list[Mapping[str, Any]]) -> Paragraph:
-    """Return whether a claim holds, and in how many cells, and what was found where it does not.
+    """Return in words whether a claim holds, in how many cells, and what was found in those where it is rejected.
 
     entries: those of the claim, one for each cell that it is about.
     """
@@ -110,10 +110,10 @@ def _cells(verdict: Mapping[str, Any]) -> str:
 
 
 def hypotheses(summary: Summary) -> Section | None:
-    """Return how the hypotheses are met, each reason once: those that are not met first, those as stated in one item.
+    """Return how the hypotheses are met, each reason once: in the order of STATES, and those met as stated in one item.
 
-    summary: has what the scenario and what the verdicts say of them. None if there are no hypotheses. Raises SimsaError
-    if a hypothesis is met in a way that is none of STATES.
+    summary: has the hypotheses as stated by the scenario, and as used by the verdicts. None if there are no hypotheses.
+    Raises SimsaError if a hypothesis has an unknown state.
     """
     said = _reasons(summary)
     items = [
@@ -137,7 +137,7 @@ def hypotheses(summary: Summary) -> Section | None:
 def _reasons(summary: Summary) -> dict[tuple[str, str], list[str]]:
     """Return the reasons by the state and the name of a hypothesis, each reason once.
 
-    What verdicts say of a hypothesis, cell by cell, stands for what the scenario says of it.
+    If the verdicts use a hypothesis, its states there, which are decided cell by cell, replace that of the scenario.
     """
     judged = [one for verdict in summary["verdicts"] for one in verdict["hypotheses"]]
     named = {one["hypothesis"] for one in judged}

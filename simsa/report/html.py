@@ -1,4 +1,4 @@
-"""Sections as one HTML page that needs nothing else: its style is within, and so are its figures."""
+"""Render sections as one HTML page that needs no other file: it includes its style and its figures."""
 
 from base64 import b64encode
 from collections.abc import Sequence
@@ -48,13 +48,13 @@ img { display: block; max-width: min(100%, 56rem); height: auto; background: #ff
 """
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-"""What a browser may load: nothing but what is on the page."""
+"""The content security policy: a browser loads nothing that is not in the page."""
 
 
 def render(sections: Sequence[Section]) -> str:
     """Return sections, of which there is at least one, as a page; the title of the first is that of the page.
 
-    Figures are read, and put into the page. Raises OSError if one cannot be read, SimsaError if it is no PNG.
+    Figures are included in the page. Raises OSError if one cannot be read, SimsaError if it is no PNG file.
     """
     body = "\n".join(_section(section, "h2" if i else "h1") for i, section in enumerate(sections))
     return (
@@ -108,7 +108,7 @@ def _row(element: str, entries: Sequence[Text], alignment: str) -> str:
 
 
 def _figure(figure: Figure) -> str:
-    """Return a figure with the bytes of its file within."""
+    """Return a figure that includes the bytes of its file."""
     image = figure.path.read_bytes()
     if not image.startswith(PNG):
         raise SimsaError(f"{figure.path}: expected a PNG file, which a page can show")
@@ -125,7 +125,7 @@ def _inline(text: Text) -> str:
 
 
 def _span(span: Span) -> str:
-    """Return a piece of a text."""
+    """Return a span of a text."""
     match span:
         case Emphasis():
             return f"<em>{escape(span.text)}</em>"

@@ -1,4 +1,4 @@
-"""Sections as Markdown, with the tables of GitHub."""
+"""Render sections as Markdown, with tables as GitHub has them."""
 
 import re
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ from simsa.report.section import (
 )
 
 SPECIAL = re.compile(r"[\\`*|~\[]|(?<!\w)_|_(?!\w)|<(?=[A-Za-z/!?])|&(?=#?\w+;)")
-"""What would be read as Markdown within a line; an underscore within a word, as in alpha_k, is none."""
+"""Characters that Markdown would interpret within a line; an underscore within a word, as in alpha_k, is literal."""
 
 LEADING = re.compile(r"^(\s*)([-+#>]|\d+[.)])(?=\s)", re.MULTILINE)
-"""What would make a line an item of a list, a title or a quotation."""
+"""Beginnings that would make a line an item of a list, a title or a quotation."""
 
 
 def render(sections: Sequence[Section]) -> str:
@@ -75,7 +75,7 @@ def _inline(text: Text) -> str:
 
 
 def _span(span: Span) -> str:
-    """Return a piece of a text."""
+    """Return a span of a text."""
     match span:
         case Emphasis():
             return f"*{_span(span.text)}*"

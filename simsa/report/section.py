@@ -1,4 +1,4 @@
-"""What a report is made of: sections of blocks. They say what is shown, and a renderer how."""
+"""The parts of a report: sections of blocks, without a layout, which the renderers give them."""
 
 import re
 from collections.abc import Mapping
@@ -14,21 +14,21 @@ Summary = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Emphasis:
-    """Words that stand out in a text."""
+    """Emphasised words."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Code:
-    """What is typed: a command, or the name of a file."""
+    """Text in a fixed-width font, such as a command or the name of a file."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Link:
-    """Words that lead to an address."""
+    """Words with a link to an address."""
 
     text: str
     address: str
@@ -36,12 +36,12 @@ class Link:
 
 Span = str | Emphasis | Code | Link
 Text = str | tuple[Span, ...]
-"""Words to be shown as they are, whatever characters they have; a tuple if some of them are more than words."""
+"""A text, whose characters are shown literally; a tuple if some of its parts are emphasised, code or links."""
 
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Prose, and lines that belong to it: `details`, each shown on a line of its own below the text."""
+    """Prose; below it, each of `details` is shown on a line of its own."""
 
     text: Text
     details: tuple[str, ...] = ()
@@ -49,9 +49,10 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: `header` has the name of each column, `rows` its entries, `alignment` a letter a column, "l" or "r".
+    """A table.
 
-    Raises SimsaError if a row, or the alignment, has not one entry for each column, or if a letter is another.
+    header: the name of each column. rows: an entry for each column. alignment: a letter for each column, "l" or "r".
+    Raises SimsaError if a row or the alignment has more or fewer entries than the header, or another letter.
     """
 
     header: tuple[str, ...]
@@ -75,7 +76,7 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: the PNG file it is in, and what it shows, in a sentence."""
+    """A figure: its PNG file, and a caption."""
 
     path: Path
     caption: str
@@ -90,9 +91,9 @@ Heading = Literal["line", "run in", "none"]
 class Section:
     """A part of a report: its title, which begins with a capital letter, and its blocks in their order.
 
-    The title of the first section is the title of the report. heading: how a terminal, which has no large type, shows
-    the title of a later one: on a line of its own ("line"), in front of the paragraph that comes first ("run in"), or
-    not at all ("none"), because what follows speaks for itself.
+    The title of the first section is the title of the report. heading: how a terminal shows the title of a later
+    section: on a line of its own ("line"), in front of its first paragraph ("run in"), or not at all ("none"). Raises
+    SimsaError for another heading, or if "run in" has no paragraph to stand in front of.
     """
 
     title: str
@@ -111,8 +112,8 @@ MARK = re.compile(r"\*(?P<emphasis>[^*]+)\*|`(?P<code>[^`]+)`|\[(?P<link>[^]]+)\
 def marked(text: str) -> Text:
     """Return a text in which `*words*`, `` `words` `` and `[words](address)` are emphasised, code, and links.
 
-    For constants in code. Words of others, such as a scenario's, may have these characters by chance, and are shown as
-    they are.
+    This is for constants in the code only: a text from elsewhere, such as a scenario, may have these characters with
+    another meaning.
     """
     spans: list[Span] = []
     end = 0
@@ -129,10 +130,10 @@ def marked(text: str) -> Text:
 
 
 def spans_of(text: Text) -> tuple[Span, ...]:
-    """Return the pieces of a text, in their order."""
+    """Return the spans of a text, in their order."""
     return (text,) if isinstance(text, str) else text
 
 
 def plain(text: Text) -> str:
-    """Return the words of a text alone, without emphasis and addresses."""
+    """Return a text without emphasis and addresses."""
     return "".join(span if isinstance(span, str) else span.text for span in spans_of(text))

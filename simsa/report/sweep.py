@@ -1,4 +1,4 @@
-"""The report of a sweep: its sections, and the files and the text that are made of them."""
+"""The report of a sweep: its sections, the text for a terminal, and the files `report.md` and `report.html`."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,8 +19,8 @@ SECTIONS: tuple[Callable[[Summary], Section | None], ...] = (
     findings.verdicts,
     findings.hypotheses,
 )
-"""From the summary to each section, in the order in which they are read, or to None if a run has nothing to say in it.
-The title of the first is that of the report."""
+"""The sections in their order: functions from the summary to a section, or to None if the run has nothing of the kind.
+The title of the first section is that of the report."""
 
 
 def sections(summary: Summary, figures: Sequence[Figure] = ()) -> list[Section]:
@@ -40,7 +40,7 @@ def text(summary: Summary, folder: Path) -> str:
 def save(summary: Summary, folder: Path) -> None:
     """Write the report of a summary to `report.md` and `report.html` in `folder`, with the figures that are there.
 
-    A reader sees the old files or the new ones, whole. Raises OSError if a figure cannot be read or a file not written.
+    Each file is replaced as a whole. Raises OSError if a figure cannot be read or a file not written.
     """
     found = sections(summary, drawn(folder))
     write(folder / "report.md", markdown.render(found))

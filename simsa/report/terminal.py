@@ -1,4 +1,4 @@
-"""Sections as plain text for a terminal."""
+"""Render sections as plain text for a terminal."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from simsa.report.section import Block, Bullets, Figure, Paragraph, Section, Table, plain
 
 WIDTH = 110
-"""Columns of prose in a terminal; tables and details are as wide as they are."""
+"""Most characters in a line of prose; tables and details are not broken."""
 
 
 def render(sections: Sequence[Section]) -> str:

@@ -5,9 +5,8 @@ A law does not draw x_0. It returns the numbers that the random number generator
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
-from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol, Union
 
 import numpy as np
@@ -34,15 +33,15 @@ class Ingredients(NamedTuple):
 
     kind: "normal" for center + scale z with z standard normal, "uniform" for the box of center +- scale, "points",
     where trajectory t starts at point t mod m, or the name of a law in `simsa.laws.STARTS`. center, scale: float64,
-    shape (p,). points: float64, shape (m, p); m = 0 unless the kind is "points". numbers: of a law of `STARTS`, by
-    their names.
+    shape (p,). points: float64, shape (m, p); m = 0 unless the kind is "points". numbers: (name, value) each, of
+    a law of `STARTS`.
     """
 
     kind: str
     center: NDArray[np.float64]
     scale: NDArray[np.float64]
     points: NDArray[np.float64]
-    numbers: Mapping[str, float] = MappingProxyType({})
+    numbers: tuple[tuple[str, float], ...] = ()
 
 
 class ParameterRange(Protocol):
@@ -292,7 +291,7 @@ class Added(Model):
 
     def ingredients(self, parameters: int, ranges: Sequence[ParameterRange] = ()) -> Ingredients:
         """Return what draws x_0 in R^p."""
-        numbers = {name: getattr(self, name) for name in self.row.numbers}
+        numbers = tuple((name, getattr(self, name)) for name in self.row.numbers)
         return Ingredients(self.row.name, *_zeros(parameters), _no_points(parameters), numbers)
 
 

@@ -228,7 +228,7 @@ def test_final_states_are_exclusive_and_cover_all():
         "not_finite": 1,
         "too_long": 0,
     }
-    assert estimates.still(cell).tolist() == [True, True] + [False] * 5
+    assert estimates.settled(cell).tolist() == [True, True] + [False] * 5
 
 
 def landings_of(cell, *outcome) -> Landings:

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 import simsa
-from simsa import analysis, calculus, cli, plots, questions, report
+from simsa import analysis, calculus, questions, report
 from simsa.analysis import intervals, kinds, scales, scaling
 from simsa.analysis.claims import Claim, evaluate
 from simsa.analysis.intervals import Stratum, Tally
@@ -21,6 +21,8 @@ from simsa.records.status import Status
 from simsa.report.cells import LISTED, listed
 from simsa.scenario import hypotheses, load
 from tests.analysis.test_analysis import HEADER, cell_of, landings_of, records_of
+from tests.support import SCENARIOS
+from tests.support.runs import swept
 
 NOT_LANDED, LANDED, UNDECIDED, NOT_EXAMINED = Landing
 
@@ -195,7 +197,12 @@ def finals(total, artificial=0, not_settled=0, landed=0, why=""):
         "artificial": [[landed, landed, artificial, 0]],
         "not_settled": [[landed, landed, 0, 0], [total - landed, total - landed, not_settled, 0]],
     }
-    return {"why": why, "certified": landed, "stuck": landed, "kinds": {k: {"strata": s} for k, s in strata.items()}}
+    return {
+        "why": why,
+        "certified": landed,
+        "candidates": landed,
+        "kinds": {k: {"strata": s} for k, s in strata.items()},
+    }
 
 
 def a_cell(total=1000, landed=0, precision="exact", c=0.5, unbounded=0, strata=None, **ends):
@@ -367,8 +374,8 @@ def test_each_convention_and_precision_has_its_verdicts():
     assert all(v["trajectories"] == 1000 for v in found)
 
 
-def test_the_names_of_hypotheses_are_those_of_scenarios(scenarios):
-    found = {h.hypothesis for h in hypotheses(load(scenarios / "bad_step.toml"), 1)}
+def test_the_names_of_hypotheses_are_those_of_scenarios():
+    found = {h.hypothesis for h in hypotheses(load(SCENARIOS / "bad_step.toml"), 1)}
     assert found == set(NAMES)
 
 
@@ -537,7 +544,7 @@ def test_final_points_are_told_apart():
         movement=[0.0, 0.0, 1e-4, 1e-4, 1e-4, 1.0, np.nan],
     ).assign_coords(last_step_size=1e-4)
     found, tallies = kinds.final_kinds(cell, subject_of(program), landings_of(cell), 1)
-    assert (found["certified"], found["stuck"]) == (2, 2)
+    assert (found["certified"], found["candidates"]) == (2, 2)
     counts = {kind: entry["count"] for kind, entry in found["kinds"].items()}
     assert counts == {"clarke": 2, "artificial": 2, "not_settled": 1}
     assert (found["of"], found["classified"], found["radius"]) == (5, 5, pytest.approx(1e-2))
@@ -843,16 +850,13 @@ text = "deliberately wrong as well"
 """
 
 
-def test_the_claims_of_a_scenario_are_tested_on_its_run(scenarios, tmp_path, monkeypatch):
+def test_the_claims_of_a_scenario_are_tested_on_its_run(tmp_path, no_figures):
     """The whole way: scenarios/bad_step.toml with its closed form, and two wrong answers that must be found out."""
-    monkeypatch.setattr(plots, "save_all", lambda summary, folder: [])
     file = tmp_path / "claimed.toml"
-    text = (scenarios / "bad_step.toml").read_text(encoding="utf-8")
+    text = (SCENARIOS / "bad_step.toml").read_text(encoding="utf-8")
     file.write_text(text[: text.index("[[claim]]")] + CLAIMED, encoding="utf-8")
     settings = ("sweep.precision=['float64']", "sweep.c=[0.25, 0.3, '2/5', 0.9, 1]", "sweep.trajectories=20000")
-    words = [word for setting in settings for word in ("--set", setting)]
-    assert cli.main(["sweep", str(file), "--out", str(tmp_path / "out"), "--quiet", *words]) == 0
-    found = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
+    found = swept(file, tmp_path / "out", *settings)
     assert [entry["holds"] for entry in found["claims"]] == [True] * 6 + [False] * 2
     assert all(entry["low"] <= entry["claimed"] <= entry["high"] for entry in found["claims"][:6])
     at = {cell["c"]: cell for cell in found["cells"]}

@@ -530,7 +530,7 @@ def test_many_cells_are_refused_at_once_and_membership_is_decided_without_them()
     for n in (20, 300):
         program = trace(lambda x: np.sum(simsa.relu(x)), n)
         started = time.process_time()
-        with pytest.raises(ProgramError, match="cells meet at this point, over the limit of 65536"):
+        with pytest.raises(ProgramError, match="regions meet at this point, over the limit of 65536"):
             calculus.clarke(program, np.zeros(n))
         answers = [calculus.is_clarke(program, np.zeros(n), np.full(n, v)) for v in (0.5, 1.0, 1.5)]
         assert [(answer.member, answer.proof) for answer in answers] == [(True, "in"), (True, "in"), (False, "out")]

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from fractions import Fraction
 from itertools import islice
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,7 +21,7 @@ from simsa.engines import ENGINES, Work, cheapest
 from simsa.ensemble import drive, resolve
 from simsa.ensemble.cost import SMALLEST_BLOCK, block_size
 from simsa.ensemble.executors import Done, Executor, Threads, attempt
-from simsa.ensemble.plan import POINTS_LIMIT, Plan, choose, plan, steady
+from simsa.ensemble.plan import POINTS_LIMIT, Plan, choose, fastest, plan
 from simsa.errors import DataError, ProgramError, ScenarioError, SimsaError
 from simsa.machine import task
 from simsa.machine.task import Descent, Initial
@@ -32,7 +31,7 @@ from simsa.records.layout import ZARR, Block, Cell, Layout
 from simsa.records.write import Records
 from simsa.scenario import load
 from simsa.tape import assemble
-from tests.support.runs import digest, engines, planned
+from tests.support.runs import contents, digest, planned, recorded, swept
 
 
 def tape():
@@ -79,11 +78,6 @@ def descend(task, *, c, first, count, say):
         f.name: np.broadcast_to(numbers.reshape(-1, *([1] * len(f.axes))), LAYOUT.shape(f, count)).astype(f.dtype)
         for f in LAYOUT.fields
     }
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    root = folder / ZARR
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def go(folder, workers=2, machine=descend, said=None, quiet=True):
@@ -380,8 +374,7 @@ def ran(folder, c):
     """Run the scenario over some step scales, and return the records of each cell by what it is."""
     folder.mkdir()
     made = planned(scenario_of(folder, f"sweep.c={c}", "sweep.trajectories=40"))
-    records = Records.create(folder / "results", made.layout)
-    drive.run(made, records, made.layout.blocks, engines=engines(made), executor=Threads(1), say=print, quiet=True)
+    recorded(made, folder / "results")
     return {
         (cell["c"].item(), str(cell["convention"]), str(cell["precision"])): {
             name: cell[name].tobytes() for name in (f.name for f in made.layout.fields)
@@ -454,7 +447,7 @@ def test_planning_twice_gives_the_same_plan(tmp_path):
 
 def costs(made):
     """Return what a plan costs on the fastest engines."""
-    return made.estimate(steady(made, "auto"))
+    return made.estimate(fastest(made, "auto"))
 
 
 def test_estimates_grow_with_the_work(tmp_path):
@@ -527,10 +520,7 @@ def computed(tmp_path_factory):
 
 def values_of(folder, workers, block):
     made = planned(scenario_of(folder, f"run.block={block}"))
-    records = Records.create(folder / "out", made.layout)
-    drive.run(
-        made, records, made.layout.blocks, engines=engines(made), executor=Threads(workers), say=print, quiet=True
-    )
+    recorded(made, folder / "out", workers)
     return read.open(folder / "out").load()
 
 
@@ -627,9 +617,8 @@ def test_data_are_read_and_a_users_module_is_imported_once_for_all_of_a_run(tmp_
     read_rows = resolve.rows
     monkeypatch.setattr(resolve, "rows", lambda scenario: reads.append(scenario) or read_rows(scenario))
     settings = ("sweep.convention=['tensorflow', 'jax', 'pytorch']", "sweep.trajectories=4")
-    arguments = [part for setting in settings for part in ("--set", setting)]
     results = tmp_path / "results"
-    assert cli.main(["sweep", str(tmp_path / "x.toml"), "--out", str(results), "--quiet", *arguments]) == 0
+    swept(tmp_path / "x.toml", results, *settings)
     assert (tmp_path / "imports.txt").read_text() == "imported\n" and len(reads) == 1
     assert len(simsa.replay(results, 0, 1).parameters) == 0
     assert (tmp_path / "imports.txt").read_text() == "imported\n" * 2 and len(reads) == 2

@@ -1,25 +1,20 @@
 """Observables: the values of Program.value at the recorded points, hits at checkpoints, and the same bytes always."""
 
-import json
-
 import numpy as np
 import pytest
 import xarray
 
 import simsa
-from simsa import analysis, cli
+from simsa import analysis
 from simsa.ensemble import drive
 from simsa.ensemble.cost import BLOCK_BYTES, block_size
-from simsa.ensemble.executors import Threads
 from simsa.errors import ProgramError, ScenarioError
 from simsa.machine import descend, exact, launch
 from simsa.records import read
 from simsa.records.fields import FIELDS
-from simsa.records.layout import ZARR
 from simsa.records.status import Status
-from simsa.records.write import Records
 from simsa.scenario import load
-from tests.support.runs import digest, engines, planned
+from tests.support.runs import contents, digest, planned, recorded, swept
 
 TEXT = """\
 [scenario]
@@ -69,15 +64,8 @@ def said(tmp_path, monkeypatch):
 
 
 def sweep(made, folder, workers=1, blocks=None):
-    records = Records.resume(folder, made.layout) if read.exists(folder) else Records.create(folder, made.layout)
-    todo = drive.unfinished(records, lambda line: None, Threads(1))
-    drive.run(made, records, todo[:blocks], engines=engines(made), executor=Threads(workers), say=print, quiet=True)
+    recorded(made, folder, workers, blocks)
     return read.open(folder).load()
-
-
-def contents(folder):
-    root = folder / ZARR
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def test_observables_are_the_values_at_the_points(said, tmp_path):
@@ -216,12 +204,11 @@ def test_the_summary_has_quantiles_hits_and_hitting_times():
     assert unrun["trajectories"] == 0 and np.isnan(unrun["quantiles"]["0.5"]).all()
 
 
-def test_a_sweep_reports_observables_and_a_replay_agrees(said, tmp_path, capsys):
+def test_a_sweep_reports_observables_and_a_replay_agrees(said, no_figures, capsys):
     said("", "", ())
-    assert cli.main(["sweep", "x.toml", "--out", "out", "--quiet", *[w for s in SHORT for w in ("--set", s)]]) == 0
+    summary = swept("x.toml", "out", *SHORT)
     lines = capsys.readouterr().out.splitlines()
     at = next(i for i, line in enumerate(lines) if line.split()[:2] == ["observed", "c"])
-    summary = json.loads((tmp_path / "out/summary.json").read_text(encoding="utf-8"))
     hit = summary["cells"][0]["observables"]["distance"]["hit"]
     assert lines[at + 1].split()[:2] == ["distance", "0.5"] and lines[at + 1].split()[3:5] == ["0.25", str(hit["hits"])]
     assert lines[at + 3].split()[:2] == ["mixed", "0.5"] and len(lines[at + 3].split()) == 3

@@ -9,8 +9,6 @@ import zarr
 
 import simsa
 from simsa import cli
-from simsa.ensemble import drive
-from simsa.ensemble.executors import Threads
 from simsa.ensemble.transcript import _gap, _number, transcript
 from simsa.errors import ProgramError, RecordsError, ScenarioError
 from simsa.machine import FLOAT64, Walker, tape_of
@@ -20,9 +18,8 @@ from simsa.machine.rounding import explain, same
 from simsa.records import disk
 from simsa.records.layout import ZARR
 from simsa.records.status import Status
-from simsa.records.write import Records
 from simsa.scenario import load
-from tests.support.runs import engines, planned
+from tests.support.runs import planned, recorded
 
 TEXT = """\
 [scenario]
@@ -59,10 +56,9 @@ def sweep(folder, text=TEXT, overrides=()):
     file.write_text(text, encoding="utf-8")
     made = planned(load(file, overrides))
     results = folder / "results"
-    records = Records.create(results, made.layout)
+    recorded(made, results)
     (results / "scenario.toml").write_text(text, encoding="utf-8")
     disk.write_json(results / "provenance.json", {"set": list(overrides), "file": str(file)})
-    drive.run(made, records, made.layout.blocks, engines=engines(made), executor=Threads(1), say=print, quiet=True)
     return results
 
 
@@ -107,7 +103,7 @@ def test_a_window_is_a_part_of_the_whole(results, cell):
 def test_exact_steps_of_a_floating_cell_are_those_of_the_exact_cell(results):
     ours, theirs = simsa.replay(results, 0, 5).exact(), simsa.replay(results, 2, 5)
     assert [step.following for step in ours] == [step.following for step in theirs]
-    assert simsa.replay(results, 2, 5).part() is None, "the exact cell has nothing to part from"
+    assert simsa.replay(results, 2, 5).divergence() is None, "the exact cell has nothing to part from"
 
 
 def test_records_that_differ_are_named(results, tmp_path):
@@ -126,7 +122,7 @@ def test_the_part_is_the_first_difference_and_the_rounding_explains_it(results):
     reasons = set()
     for t in range(20):
         found = simsa.replay(results, 0, t)
-        part = found.part()
+        part = found.divergence()
         same_so_far = 0
         for one, two in zip(found, found.exact(), strict=True):
             if [Fraction(float(v)) for v in one.following] != list(two.following):
@@ -143,13 +139,13 @@ def test_the_part_is_the_first_difference_and_the_rounding_explains_it(results):
 
 
 def test_where_the_step_size_is_dyadic_other_roundings_show(results):
-    places = {p.rounding.place for t in range(20) if (p := simsa.replay(results, 3, t).part()) and p.rounding}
+    places = {p.rounding.place for t in range(20) if (p := simsa.replay(results, 3, t).divergence()) and p.rounding}
     assert "the step size" not in places
     assert "the sum over the minibatch" in places
 
 
 def test_float32_parts_at_the_start(results):
-    part = simsa.replay(results, 1, 0).part()
+    part = simsa.replay(results, 1, 0).divergence()
     assert part.k == 0 and part.rounding.place == "the start"
     assert Fraction(part.value) != part.exact
 
@@ -213,7 +209,7 @@ def test_the_transcript_reads_well(results):
     data = simsa.open_records(results).isel(cell=0, trajectory=0)
     assert lines[0] == "thirds, c = 0.333333, tensorflow, float64, trajectory 0: 6 steps, finished"
     assert lines[2:4] == ["the records are the same bits", "x = (x, y)"]
-    assert lines[4].startswith("float and exact part at x_1: x is ")
+    assert lines[4].startswith("float and exact first differ at x_1: x is ")
     assert lines[5] == "    gamma_0 = c alpha_0 = 1/3 was rounded to 0.3333333333333333, by -1.9e-17 (the step size)"
     assert lines[7].startswith("step 0: minibatch {") and lines[7].endswith("}, gamma = 0.3333333333333333")
     x = next(iter(simsa.replay(results, 0, 0))).x
@@ -319,14 +315,14 @@ def test_a_trajectory_that_has_not_been_run_is_refused(tmp_path):
 
 def test_exact_beside_what_is_not_rational_is_refused_before_anything_is_said(tmp_path):
     roots = sweep(tmp_path / "one", TEXT, ("sweep.precision=['float64']", "sweep.trajectories=2"))
-    assert simsa.replay(roots, 0, 0).part() is not None, "the scenario need not ask for exact cells"
+    assert simsa.replay(roots, 0, 0).divergence() is not None, "the scenario need not ask for exact cells"
     sines = sweep(tmp_path / "two", TEXT.replace("abs(y)", "sin(y)"), ("sweep.precision=['float64']",))
     with pytest.raises(ProgramError, match=r"sin \(register r\d+\) is no rational function: it cannot be run in exact"):
         next(transcript(simsa.replay(sines, 0, 0), exact=True))
     logs = 'family = "log", exponent = 1.0'
     family = TEXT.replace('family = "table", values = [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]', logs)
     with pytest.raises(ScenarioError, match=r"alpha_k = 1/log"):
-        simsa.replay(sweep(tmp_path / "three", family, ("sweep.precision=['float64']",)), 0, 0).part()
+        simsa.replay(sweep(tmp_path / "three", family, ("sweep.precision=['float64']",)), 0, 0).divergence()
 
 
 def test_the_command_prints_a_replay(results, capsys):

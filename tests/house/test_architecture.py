@@ -92,7 +92,7 @@ MAY_IMPORT = {
     "analysis": {"calculus", "errors", "formats", "records", "vocabulary"},
     "ensemble": {"engines", "errors", "formats", "machine", "primitives", "program", "records", "scenario", "tape"},
     "engines": {"errors", "formats", "machine", "primitives", "scenario", "tape"},
-    "calculus": {"errors", "machine", "primitives", "program", "tape", "vocabulary"},
+    "calculus": {"errors", "formats", "machine", "primitives", "program", "tape", "vocabulary"},
     "machine": {"errors", "formats", "kernels", "laws", "primitives", "program", "records.status", "rules", "tape"},
     "tape": {"errors", "primitives", "program"},
     "kernels": {"llvmlite", "numba"},

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from simsa import cli, plots
+from simsa import cli
 from simsa.errors import SimsaError
 from simsa.report import catalogue
 from simsa.scenario import Scenario, load
 from tests.support import SCENARIOS
+from tests.support.runs import swept
 
 
 class Small(NamedTuple):
@@ -39,11 +40,11 @@ SMALL = {
         for name in ("hinge_svm", "l1_regression", "median", "phase_retrieval", "sort_loss")
     },
     "bad_step": Small(
-        ("sweep.trajectories=400", "sweep.c=[0.1137, '1/4', '1/3', '1/2']"),
+        ("sweep.trajectories=200", "sweep.c=[0.1137, '1/4', '1/3', '1/2']"),
         said(CONSISTENT, NOT_MET, NOT_DECIDED, CONSISTENT),
     ),
     "bad_step_2d": Small(
-        ("sweep.trajectories=400", "sweep.c=['1/4', 0.2907, '1/3']"),
+        ("sweep.trajectories=200", "sweep.c=['1/4', 0.2907, '1/3']"),
         said(CONSISTENT, NOT_MET, NOT_DECIDED, CONSISTENT),
     ),
     **{
@@ -52,7 +53,7 @@ SMALL = {
     },
     "identity_trap_generations": Small(("sweep.trajectories=200",), said(NOT_MET, "", NOT_DECIDED, NOT_MET)),
     "theorem_4": Small(("sweep.trajectories=1000", "sweep.c.count=4"), said(CONSISTENT, "", NOT_DECIDED, CONSISTENT)),
-    "zero_bias": Small(("sweep.trajectories=400",), said(NOT_MET, "", NOT_DECIDED, NOT_MET)),
+    "zero_bias": Small(("sweep.trajectories=100",), said(NOT_MET, "", NOT_DECIDED, NOT_MET)),
     **{
         f"hypotheses_{name}": Small(("sweep.trajectories=200",), said(CONSISTENT, "", NOT_MET, NOT_MET))
         for name in ("constant", "slow")
@@ -95,18 +96,15 @@ def test_every_scenario_has_a_row_and_every_row_a_scenario():
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_known_answers_hold_wrong_ones_are_rejected_and_verdicts_are_as_expected(name, tmp_path, monkeypatch, capsys):
+def test_known_answers_hold_wrong_ones_are_rejected_and_verdicts_are_as_expected(name, tmp_path, no_figures, capsys):
     """The whole way of a user, but for the figures, with each claim of the file and a wrong one beside it."""
-    monkeypatch.setattr(plots, "save_all", lambda summary, folder: [])
     path, (changes, verdicts) = SCENARIOS / f"{name}.toml", SMALL[name]
     changes = (*changes, "run.engine=interpreter")  # small runs take less time than the compilation
     claims = tomllib.loads(path.read_text(encoding="utf-8")).get("claim", [])
     scenario = load(path, changes)
     both = ", ".join(toml(claim) for claim in [*claims, *(wrong(claim, scenario) for claim in claims)])
-    words = [word for change in (*changes, f"claim=[{both}]") for word in ("--set", change)]
-    assert cli.main(["sweep", str(path), "--out", str(tmp_path), "--quiet", "--workers", "2", *words]) == 0
+    summary = swept(path, tmp_path, *changes, f"claim=[{both}]")
     assert capsys.readouterr().out.count("REJECTED") == len(claims)
-    summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
     assert {entry["claim"] for entry in summary["claims"]} == set(range(2 * len(claims)))
     for entry in summary["claims"]:
         assert entry["holds"] is (entry["claim"] < len(claims)), entry
@@ -116,13 +114,10 @@ def test_known_answers_hold_wrong_ones_are_rejected_and_verdicts_are_as_expected
     assert {part: ", ".join(sorted(several)) for part, several in found.items()} == verdicts
 
 
-def test_the_bad_steps_onto_a_line_are_found_from_samples_alone(tmp_path, monkeypatch, capsys):
+def test_the_bad_steps_onto_a_line_are_found_from_samples_alone(tmp_path, no_figures):
     """bad_step_2d.toml: 1 / (2 mean) for the means 1, 2, 4, 3/2, 5/2, 3, 7/3 of the minibatches, and nothing else."""
-    monkeypatch.setattr(plots, "save_all", lambda summary, folder: [])
     small = ("sweep.trajectories=50", "sweep.c=[0.1, 0.6]", "sweep.precision=['float64']", "claim=[]")
-    words = [word for change in (*small, "run.engine=interpreter") for word in ("--set", change)]
-    assert cli.main(["sweep", str(SCENARIOS / "bad_step_2d.toml"), "--out", str(tmp_path), "--quiet", *words]) == 0
-    bad = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["bad_scales"]
+    bad = swept(SCENARIOS / "bad_step_2d.toml", tmp_path, *small, "run.engine=interpreter")["bad_scales"]
     means = (1, 2, 4, 3 / 2, 5 / 2, 3, 7 / 3)
     assert bad["computed"]
     assert sorted(step["step"] for step in bad["steps"]) == pytest.approx(sorted(1 / (2 * m) for m in means), rel=1e-12)
@@ -133,9 +128,8 @@ def test_the_bad_steps_onto_a_line_are_found_from_samples_alone(tmp_path, monkey
 
 
 @pytest.fixture
-def results(tmp_path, monkeypatch):
+def results(tmp_path, no_figures):
     """What writes the page, in a folder with two scenarios, as a function of the words of the command line."""
-    monkeypatch.setattr(plots, "save_all", lambda summary, folder: [])
     (tmp_path / "scenarios").mkdir()
     text = (SCENARIOS / "streaming.toml").read_text(encoding="utf-8").replace("= 4000", "= 400")
     (tmp_path / "scenarios" / "streaming.toml").write_text(text, encoding="utf-8")

@@ -17,8 +17,8 @@ import pytest
 
 from simsa import cli, errors, plots
 from simsa.records import read
-from simsa.records.layout import ZARR
 from tests.support import ROOT
+from tests.support.runs import contents
 
 TRAP = ROOT / "scenarios" / "identity_trap.toml"
 SMALL = ["sweep.trajectories=40", "run.block=8", "sgd.steps=20", "record.classify=0"]
@@ -50,10 +50,9 @@ def machine(task, *, c, first, count, say):
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def here(tmp_path, monkeypatch, no_figures):
     """An empty folder to work in, a machine that needs no compilation, and no figures: they take seconds."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(plots, "save_all", lambda summary, folder: [])
     use(monkeypatch, machine)
     return tmp_path
 
@@ -73,11 +72,6 @@ def use(monkeypatch, run):
 
 def sweep(*words) -> int:
     return cli.main(["sweep", str(TRAP), *SMALL, *map(str, words)])
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    root = folder / ZARR
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def summary_of(folder: Path) -> dict:

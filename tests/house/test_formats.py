@@ -20,6 +20,8 @@ from simsa.machine import Descent, Initial, arithmetic, tape_of
 from simsa.machine.rounding import explain
 from simsa.machine.sensitivity import weight
 
+ROOT = Path(simsa.__file__).parent.parent
+
 HALF = Format("half", 11, -14, 15, storage=np.float16)
 """NumPy's own: it computes with it."""
 FLOAT16 = Format("float16", 11, -14, 15, storage=np.float64)
@@ -224,7 +226,9 @@ def test_engines_refuse_formats_by_name(monkeypatch: pytest.MonkeyPatch) -> None
     work = Work(trajectories=10**6, steps=10**3, gradients=1e9, values=0.0)
     assert cheapest(task("float16"), work) == (ENGINES["reference"], "reference")
     refuses = ENGINES["reference"].refuses
-    assert refuses(task("wide")).endswith("at most 25 bits in the middle of float64's range, not with wide")
+    with pytest.raises(ValueError, match="wide: an operation in float64, rounded once more, is not"):
+        arithmetic(wide)
+    assert refuses(task("wide")).endswith("at most 25 bits within the range of float64, not with wide")
     assert refuses(task("summed")) == "it accumulates sums in the format itself, and summed asks for float32"
     assert refuses(task("exact")) == "it computes in floating point only, not with exact"
     many = task("tiny", law="fixed_size", size=8, replace=True)
@@ -359,18 +363,19 @@ assert [engine.name for engine in choose(made, "auto")[0].values()] == ["referen
 for engine in ("interpreter", "specialised"):
     only = ["--set", f"run.engine='{engine}'", "--set", "sweep.precision=['float16']"]
     assert main(["sweep", str(file), "--out", str(folder / engine), "--quiet", *only]) != 0
-for change in ("initial.points=[[7e4]]", "sgd.step_size.scale=1e9"):
+for change in ("initial.points=[[7e4]]", "sgd.step_size.value=1e9"):
     only = ["--set", change, "--set", "sweep.precision=['float16']"]
     assert main(["sweep", str(file), "--out", str(folder / "none"), "--quiet", *only]) != 0
 print("the same bits")
 """
 
 
+@pytest.mark.slow
 def test_a_format_is_added_from_outside_in_one_place(tmp_path: Path) -> None:
     """A row in a user's file: the scenario names it, the reference runs it, and reports and replays know it."""
     file = tmp_path / "eleven_bits.toml"
     file.write_text(SCENARIO)
-    random = Path(__file__).parent.parent / "scenarios" / "bad_step.toml"
+    random = ROOT / "scenarios" / "bad_step.toml"
     given = [sys.executable, "-c", EXTENSION, str(tmp_path), str(file), str(random)]
     done = subprocess.run(given, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -379,10 +384,10 @@ def test_a_format_is_added_from_outside_in_one_place(tmp_path: Path) -> None:
     why = "it computes with float64 and float32 only, not with float16"
     assert len(refused) == 2 and all(why in line for line in refused)
     assert "initial: a point as far as 70000 is infinite in float16 (sweep.precision)" in done.stderr
+    assert "sweep.c: the step 732422 is infinite in float16 (sweep.precision)" in done.stderr
 
 
 def test_the_schema_and_the_docs_have_every_format() -> None:
-    root = Path(__file__).parent.parent
-    schema, page = ((root / name).read_text() for name in ("schema/scenario.schema.json", "docs/definitions.md"))
+    schema, page = ((ROOT / name).read_text() for name in ("schema/scenario.schema.json", "docs/definitions.md"))
     assert all(f'"{name}"' in schema for name in FORMATS)
     assert all(line in page.splitlines() for line in formats.table()), "write it again: make tables"

@@ -1,26 +1,19 @@
 """Scenarios whose landing probability is known in closed form, and wrong answers that the same run would refuse."""
 
-import json
 from pathlib import Path
 
 import pytest
 
-from simsa.cli import main
 from tests.support import SCENARIOS
+from tests.support.runs import swept
 
-
-def sweep(name: str, folder: Path, *settings: str) -> list[dict]:
-    """Run a scenario, and return its cells."""
-    arguments = ["sweep", str(SCENARIOS / f"{name}.toml"), "--out", str(folder / name), "--quiet"]
-    assert main([*arguments, *(part for setting in settings for part in ("--set", setting))]) == 0
-    cells: list[dict] = json.loads((folder / name / "summary.json").read_text())["cells"]
-    return cells
+pytestmark = pytest.mark.usefixtures("no_figures")
 
 
 def test_bad_steps_land_with_probability_one_seventh_and_others_never(tmp_path: Path) -> None:
     """Theorem 7: F holds the inverse curvatures of the bricks. At binary fractions no product is rounded."""
-    cells = sweep("bad_step", tmp_path, "sweep.precision=['float64']", "sweep.trajectories=20000", "claim=[]")
-    for cell in cells:
+    settings = ("sweep.precision=['float64']", "sweep.trajectories=20000", "claim=[]")
+    for cell in swept(SCENARIOS / "bad_step.toml", tmp_path, *settings)["cells"]:
         interval = cell["simultaneous"]["landed"]
         if cell["c"] in (0.25, 0.5, 1.0):
             known = 15 / 98 if cell["c"] == 0.5 else 1 / 7
@@ -35,15 +28,9 @@ def test_bad_steps_land_with_probability_one_seventh_and_others_never(tmp_path: 
 def test_random_starts_avoid_the_identity_trap(tmp_path: Path) -> None:
     """Theorem 4 (ii): the starts that the trap catches have measure zero."""
     settings = ('initial={law="normal"}', "sweep.trajectories=20000", "record.objective_trajectories=1")
-    for cell in sweep("identity_trap", tmp_path, *settings):
+    for cell in swept(SCENARIOS / "identity_trap.toml", tmp_path, *settings)["cells"]:
         assert cell["landed"] == 0
         assert cell["probability"]["landed"]["bound"] == pytest.approx(1 - 0.05 ** (1 / 20000))
-
-
-@pytest.fixture
-def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw nothing, which takes longer than these runs."""
-    monkeypatch.setattr("simsa.plots.save_all", lambda summary, folder: None)
 
 
 SWEEP = """
@@ -81,12 +68,10 @@ def made(folder: Path, expression: str, **changes: object) -> dict:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "made.toml"
     file.write_text(SWEEP.format(expression=expression, **{**plain, **changes}), encoding="utf-8")
-    assert main(["sweep", str(file), "--out", str(folder / "out"), "--quiet"]) == 0
-    (cell,) = json.loads((folder / "out" / "summary.json").read_text(encoding="utf-8"))["cells"]
+    (cell,) = swept(file, folder / "out")["cells"]
     return dict(cell)
 
 
-@pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize("precision", ["float64", "exact"])
 def test_every_spelling_of_the_absolute_value_lands_alike(tmp_path: Path, precision: str) -> None:
     """The sample without a kink takes x to 0 in one step of size 1, and the one with it is tied there, next or later.
@@ -112,7 +97,6 @@ def test_every_spelling_of_the_absolute_value_lands_alike(tmp_path: Path, precis
     assert len(set(found.values())) == 1 and found["abs(x)"][1] == found["abs(x)"][0] > 150
 
 
-@pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize(
     ("expression", "changes", "sensitive", "landed"),
     [
@@ -141,7 +125,6 @@ def test_what_counts_as_landing_where_a_run_starts_at_a_tie(
     assert (cell["sensitive"], cell["landed"]) == (sensitive, landed)
 
 
-@pytest.mark.usefixtures("no_figures")
 def test_a_trap_that_is_flat_in_another_way_is_the_same_trap(tmp_path: Path) -> None:
     """zero(sin(x)) is 0 near 0, as zero(x) is, and AD says cos(0) = 1 at 0 for both."""
     counts = []
@@ -150,8 +133,6 @@ def test_a_trap_that_is_flat_in_another_way_is_the_same_trap(tmp_path: Path) -> 
         settings = ("sweep.precision=['float64']", "sweep.c=[1.0]", "sweep.trajectories=400", "claim=[]")
         file = tmp_path / f"{len(counts)}.toml"
         file.write_text(text.replace("zero(x)", name), encoding="utf-8")
-        arguments = ["sweep", str(file), "--out", str(tmp_path / f"out{len(counts)}"), "--quiet"]
-        assert main([*arguments, *(part for setting in settings for part in ("--set", setting))]) == 0
-        (cell,) = json.loads((tmp_path / f"out{len(counts)}" / "summary.json").read_text())["cells"]
+        (cell,) = swept(file, tmp_path / f"out{len(counts)}", *settings)["cells"]
         counts.append((cell["landed"], cell["final_kinds"]["kinds"]["artificial"]))
     assert counts[0] == counts[1] and counts[0][0] > 40

@@ -149,7 +149,7 @@ def reductions(x):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(data=st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_any_and_all(dtype, data):
     signs = data.draw(hnp.arrays(bool, LANES[dtype]))
     x = np.where(signs, 1, -1).astype(dtype)

@@ -15,18 +15,15 @@ import simsa
 from simsa import analysis, questions, report
 from simsa.analysis.landings import Landing, Landings
 from simsa.analysis.pairs import pairs
-from simsa.ensemble import drive
-from simsa.ensemble.executors import Threads
-from simsa.ensemble.plan import steady
+from simsa.ensemble.plan import fastest
 from simsa.ensemble.resolve import resolve
 from simsa.errors import ProgramError, ScenarioError
 from simsa.machine import Descent, Initial, Interpreter, Walker, exact, launch, tape_of
 from simsa.machine.exact import EXACT, UNDEFINED, refusal
 from simsa.primitives import ROW
 from simsa.records import read
-from simsa.records.write import Records
 from simsa.scenario import load
-from tests.support.runs import engines, planned
+from tests.support.runs import planned, recorded
 from tests.support.strategies import programs
 
 ROOTS = "exp log expm1 log1p sqrt pow power sin cos tan tanh sigmoid softplus erf elu logsumexp norm".split()
@@ -253,11 +250,7 @@ def said(tmp_path, monkeypatch):
 
 
 def sweep(scenario, folder, workers=1):
-    made = planned(scenario)
-    records = Records.create(folder, made.layout)
-    drive.run(
-        made, records, made.layout.blocks, engines=engines(made), executor=Threads(workers), say=print, quiet=True
-    )
+    recorded(planned(scenario), folder, workers)
     return read.open(folder).load()
 
 
@@ -334,7 +327,7 @@ def test_pairs_count_what_was_run_in_both_and_what_was_cut_off():
     )
     cells = [data.isel(cell=i) for i in range(4)]
     found = [Landings.of(cell) for cell in cells]
-    landings = [replace(one, outcome=np.full(one.who.size, Landing.LANDED)) for one in found]
+    landings = [replace(one, outcome=np.full(one.trajectory.size, Landing.LANDED)) for one in found]
     one, two = pairs(cells, landings)
     assert {k: one[k] for k in ("trajectories", "both", "only_exact", "only_float", "neither", "undecided")} == {
         "trajectories": 2, "both": 1, "only_exact": 1, "only_float": 0, "neither": 0, "undecided": 0,
@@ -353,7 +346,7 @@ def test_exact_cells_take_steps_of_the_file_and_not_of_the_float(said):
 
 def test_the_plan_knows_that_exact_is_slow(said):
     both, floats = planned(said()), planned(said("", "", ("sweep.precision=['float64']",)))
-    less, cost = (made.estimate(steady(made, "auto")) for made in (floats, both))
+    less, cost = (made.estimate(fastest(made, "auto")) for made in (floats, both))
     assert floats.exact is None and less.alone_seconds == 0
     assert cost.alone_seconds > 1000 * less.core_seconds
     assert cost.seconds(8) == cost.alone_seconds == pytest.approx(cost.core_seconds, rel=1e-3)

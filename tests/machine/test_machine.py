@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import simsa
@@ -19,13 +19,6 @@ from simsa.primitives import convention
 from simsa.program.program import Builder, Program
 from simsa.tape import Tape
 from tests.support.strategies import points, programs
-
-
-def thoroughly(examples: int) -> settings:
-    """Return settings for many examples, the same in every run."""
-    return settings(
-        max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
-    )
 
 
 def same(a: object, b: object) -> bool:
@@ -96,21 +89,21 @@ def batch(draw: st.DrawFn, made: Program, count: int, finite: bool = False) -> t
     return np.array([x for x, _ in drawn]), np.array([row for _, row in drawn]).reshape(count, made.data)
 
 
-@thoroughly(1500)
+@settings(max_examples=1500)
 @given(st.data(), st.sampled_from((1, 2, 4)))
 def test_kernels_match_the_reference(data: st.DataObject, groups: int) -> None:
     made = data.draw(programs())
     assert_equal_bits(tape_of(made), *batch(data.draw, made, 3), "float64", groups)
 
 
-@thoroughly(500)
+@settings(max_examples=500)
 @given(st.data(), st.sampled_from((1, 2)))
 def test_kernels_match_the_reference_in_float32(data: st.DataObject, groups: int) -> None:
     made = data.draw(programs())
     assert_equal_bits(tape_of(made), *batch(data.draw, made, 3), "float32", groups)
 
 
-@thoroughly(500)
+@settings(max_examples=500)
 @given(st.data())
 def test_forward_and_backward_mode_agree_at_ties_too(data: st.DataObject) -> None:
     """Lemma 1, up to rounding, wherever both are finite."""
@@ -137,7 +130,7 @@ def runs() -> Program:
     return builder.finish([builder.apply("sum", [*sizes, chained, *active]), gaps[2]])
 
 
-@thoroughly(60)
+@settings(max_examples=60)
 @given(st.data(), st.sampled_from((1, 2, 4)))
 def test_runs_of_like_instructions_match_the_reference(data: st.DataObject, groups: int) -> None:
     made = runs()

@@ -1,6 +1,5 @@
 """Rules: a row of text is what every engine, the exact mode, replays, digests and the schema need to know."""
 
-import json
 import subprocess
 import sys
 from fractions import Fraction
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 
 import simsa
 from simsa import rules
-from simsa.cli import main
 from simsa.ensemble.plan import plan as planned
 from simsa.ensemble.resolve import resolve
 from simsa.errors import DataError, ScenarioError
@@ -24,6 +22,7 @@ from simsa.machine.launch import ENGINES, SPECIALISED, _arranged, advance, begin
 from simsa.rules import HEAVY_BALL, RULES, SGD, Range, Rule
 from simsa.scenario import load
 from tests.support import ROOT, SCENARIOS
+from tests.support.runs import swept
 
 ROWS = np.random.default_rng(0).normal(size=(9, 2)).round(2)
 KINDS = {name: arithmetic(row) for name, row in FORMATS.items()}
@@ -194,16 +193,13 @@ def test_sgd_leaves_the_digest_as_it_was_and_another_rule_does_not() -> None:
     assert len({digest(), *beta.values()}) == 4
 
 
-def test_a_sweep_with_heavy_ball_says_that_it_is_not_the_papers_recursion(tmp_path: Path, monkeypatch) -> None:
+def test_a_sweep_with_heavy_ball_says_that_it_is_not_the_papers_recursion(tmp_path: Path, no_figures: None) -> None:
     """In all three arithmetics; replayed; and no bad steps are predicted, which are those of SGD."""
-    monkeypatch.setattr("simsa.plots.save_all", lambda summary, folder: None)
     changes = (
         "sgd.rule={name='heavy_ball', beta='1/2'}", "sweep.trajectories=40", "sweep.c=['1/2', 1]", "claim=[]",
         "sweep.precision=['float64', 'float32', 'exact']",
     )  # fmt: skip
-    settings = [part for change in changes for part in ("--set", change)]
-    assert main(["sweep", str(SCENARIOS / "bad_step.toml"), "--out", str(tmp_path), "--quiet", *settings]) == 0
-    summary = json.loads((tmp_path / "summary.json").read_text())
+    summary = swept(SCENARIOS / "bad_step.toml", tmp_path, *changes)
     assert summary["bad_scales"]["why"] == "steps are not those of SGD"
     assert {one["verdict"] for one in summary["verdicts"]} == {"hypothesis not met"}
     reasons = [h for one in summary["verdicts"] for h in one["hypotheses"] if h["hypothesis"].endswith("recursion (8)")]
@@ -213,7 +209,7 @@ def test_a_sweep_with_heavy_ball_says_that_it_is_not_the_papers_recursion(tmp_pa
         steps = list(replay)
         assert not replay.differences
         assert any(v != 0 for one in steps[0].held for v in one), "the state is there where a replay begins"
-    part = simsa.replay(tmp_path, cell=1, trajectory=7).part()
+    part = simsa.replay(tmp_path, cell=1, trajectory=7).divergence()
     assert part is not None and part.rounding is not None
 
 
@@ -230,9 +226,11 @@ import sys
 from pathlib import Path
 import numpy as np
 import simsa
+from simsa import plots
 from simsa.cli import main
 from simsa.records import read
 
+plots.save_all = lambda summary, folder: []  # figures take longer than these runs
 folder, file = sys.argv[1:]
 changes = [
     "sgd.rule={name='nesterov', beta='1/3'}", "sweep.trajectories=20", "sweep.c=[0.5]", "claim=[]",

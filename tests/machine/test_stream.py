@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 import simsa
-from simsa import cli, formats
+from simsa import formats
 from simsa.errors import DataError, ScenarioError
 from simsa.machine import (
     Descent,
@@ -28,7 +28,8 @@ from simsa.machine import (
     tape_of,
 )
 from simsa.scenario import hypotheses, load
-from tests.support.runs import planned
+from tests.support import SCENARIOS
+from tests.support.runs import planned, swept
 
 ALARM = 1e-6
 COUNT = 40_000
@@ -272,14 +273,14 @@ def test_shares_are_those_of_the_weights(tmp_path):
     assert [h.state for h in hypotheses(load(file), 0) if h.hypothesis == "J is a finite sum"] == ["not met"]
 
 
-def test_the_scenario_holds_and_is_replayed(scenarios, tmp_path, capsys):
+def test_the_scenario_holds_and_is_replayed(tmp_path, no_figures, capsys):
     """The claims of scenarios/streaming.toml, a wrong answer that is rejected, and a trajectory step by step."""
     file = tmp_path / "s.toml"
     wrong = '[[claim]]\nevent = "landed"\nc = [0.5]\nprobability = "1/2"\ntext = "wrong: as with one sample a step"\n'
-    said = (scenarios / "streaming.toml").read_text(encoding="utf-8")
+    said = (SCENARIOS / "streaming.toml").read_text(encoding="utf-8")
     file.write_text(f"{said}\n{wrong}", encoding="utf-8")
     out = tmp_path / "out"
-    assert cli.main(["sweep", str(file), "--out", str(out), "--quiet", "--set", "record.classify=2"]) == 0
+    swept(file, out, "record.classify=2")
     text = capsys.readouterr().out
     assert (
         "holds: P(landed) = 7/18" in text and "holds: P(landed) = 1/4" in text and "REJECTED: P(landed) = 1/2" in text

@@ -14,10 +14,10 @@ import simsa
 from simsa import plots
 from simsa.analysis import clopper_pearson, codimension, interval, upper_bound
 from simsa.analysis.intervals import Stratum, Tally
-from simsa.analysis.scaling import nearness
-from simsa.cli import main
+from simsa.analysis.scaling import margin_curve
 from simsa.plots.paper import paper_figure_1
 from simsa.plots.style import save
+from tests.support.runs import swept
 
 STEPS = 500
 
@@ -67,7 +67,7 @@ def summary_of(c, landed, conventions=("tensorflow",), trajectories=1000, title=
                         "high": high.tolist(),
                     },
                     "objective": {"step": ks.tolist(), "trajectories": 64, "quantiles": quantiles},
-                    "codimension": {**asdict(codimension(margin)), "curve": nearness(margin)},
+                    "codimension": {**asdict(codimension(margin)), "curve": margin_curve(margin)},
                     "final_kinds": {
                         "why": "",
                         "kinds": {"artificial": {"strata": [[hits, hits, hits, 0]]}},
@@ -255,8 +255,7 @@ def test_the_map_shows_what_ties_are_and_who_landed(tmp_path):
     """Known: x = 1 is harmless, x = 0 is C and, where y moves no more (y < 1.5), artificial; y = 1.5 is Sing."""
     (tmp_path / "line.toml").write_text(TRAP)
     out = tmp_path / "out"
-    assert main(["sweep", str(tmp_path / "line.toml"), "--quiet", "--out", str(out)]) == 0
-    summary = json.loads((out / "summary.json").read_text())
+    summary = swept(tmp_path / "line.toml", out)
     found = summary["plane"]
     at = np.array([tie["at"] for tie in found["ties"]])
     known = {"harmless": np.abs(at[:, 0] - 1), "C": np.abs(at[:, 0]), "Sing": np.abs(at[:, 1] - 1.5)}

@@ -12,6 +12,7 @@ import simsa
 from simsa.errors import ProgramError
 from simsa.primitives import ROWS
 from simsa.program.expression import FUNCTIONS
+from tests.support import SCENARIOS
 
 X, Y, A = 0.75, -2.0, 3.0
 POINT, DATA = [X, Y], [A]
@@ -152,8 +153,8 @@ def test_an_unselected_branch_never_contaminates():
         assert program.gradient([-1.0, 0.0], DATA, mode).tolist() == [0.0, 0.0]
 
 
-def test_every_formula_of_a_scenario_that_comes_with_simsa_is_read(scenarios):
-    for path in scenarios.glob("*.toml"):
+def test_every_formula_of_a_scenario_that_comes_with_simsa_is_read():
+    for path in SCENARIOS.glob("*.toml"):
         table = tomllib.loads(path.read_text())["program"]
         if table["kind"] == "expression":
             simsa.expression(table["expression"], table["parameters"], table.get("data", ()))

@@ -13,6 +13,7 @@ from simsa.program import Program, build
 from simsa.program.network import LOSSES
 from simsa.program.program import ParameterRange
 from tests.program.test_trace import convolution
+from tests.support import SCENARIOS
 
 
 def message(function, *args, **kwargs):
@@ -262,8 +263,8 @@ def test_programs_are_built_by_kind():
     assert message(build, "netwrok") == "unknown kind of program 'netwrok'; did you mean 'network'?"
 
 
-def test_networks_of_scenarios_are_read(scenarios):
-    for path in scenarios.glob("*.toml"):
+def test_networks_of_scenarios_are_read():
+    for path in SCENARIOS.glob("*.toml"):
         table = tomllib.loads(path.read_text())["program"]
         if table.pop("kind") == "network":
             assert build("network", **table).q == 1

@@ -24,6 +24,7 @@ from simsa.records.layout import ZARR, Block, Cell, Layout
 from simsa.records.status import Status
 from simsa.records.write import Records
 from tests.support import ROOT
+from tests.support.runs import contents
 
 LAYOUT = Layout(
     cells=(Cell(Fraction(1, 2), "tensorflow", "float64"), Cell(Fraction(1), "tensorflow", "float64")),
@@ -72,12 +73,6 @@ def master(tmp_path_factory) -> Path:
 def whole(master, tmp_path) -> Path:
     """A folder with all blocks written, of which a test may do what it likes."""
     return shutil.copytree(master, tmp_path / "whole")
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """All files of the records with their bytes."""
-    root = folder / ZARR
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def test_what_is_written_is_what_is_read(whole):
