@@ -22,7 +22,7 @@ from simsa.analysis.estimates import (
 from simsa.analysis.intervals import LEVEL, Tally
 from simsa.analysis.kinds import Subject, final_kinds, tie_kinds
 from simsa.analysis.landings import Landings
-from simsa.analysis.pairs import pairs, same_bits
+from simsa.analysis.pairs import differences, pairs, same_bits
 from simsa.analysis.plane import plane
 from simsa.analysis.scales import bad_scales
 from simsa.analysis.scaling import codimension, nearness
@@ -51,7 +51,8 @@ def summarise(
     landings, two-sided intervals that hold for all cells at once (Bonferroni). Further `final`
     (`estimates.final_states`, and how many that have settled landed), `first_passage`, `objective`, `observables`,
     `margin`, `codimension` (`scaling`), `tie_kinds`, and, if the subject is given, `final_kinds` (`kinds`). Of the run:
-    `pairs` (exact cells beside the others), `same_bits` (conventions beside each other), `claims` (`claims.evaluate`),
+    `pairs` (exact cells beside the others), `same_bits` (conventions beside each other), `differences` (how many
+    trajectories differ between conventions, or precisions), `claims` (`claims.evaluate`),
     `bad_scales` (`scales`), `plane` (a map, if there are two parameters), `verdicts` (`verdicts`), and the hypotheses
     recorded when it was planned. records: of each cell, arrays by their names (`records.read.cells`). header: the
     attributes of the records (`records.read.attributes`). timing: passed through.
@@ -80,6 +81,7 @@ def summarise(
             "cells": described,
             "pairs": pairs(records, landings),
             "same_bits": same_bits(records),
+            "differences": differences(records, header, level),
             "bad_scales": bad,
             "plane": plane(records, subject, described, landings) if subject is not None else None,
             "claims": evaluate(claims, described, tallies, level),
