@@ -1,7 +1,7 @@
 """Figures of Bolte and Pauwels (NeurIPS 2020), from programs of simsa instead of TensorFlow."""
 
 from itertools import pairwise
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -48,14 +48,6 @@ CLARKE: dict[str, Any] = {
     "markeredgewidth": 1.6,
     "zorder": 4,
 }
-
-
-@overload
-def paper_figure_1(*, figure: None = None, width: float = WIDE, title: bool = True) -> Figure: ...
-
-
-@overload
-def paper_figure_1(*, figure: Figure | SubFigure, width: float = WIDE, title: bool = True) -> FigureBase: ...
 
 
 def paper_figure_1(*, figure: Figure | SubFigure | None = None, width: float = WIDE, title: bool = True) -> FigureBase:
