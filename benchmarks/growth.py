@@ -1,22 +1,23 @@
 """How time grows with the size of the work: slopes on log-log axes, as figures/growth.png and .pdf."""
 
 import tempfile
+import textwrap
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.figure import Figure, FigureBase, SubFigure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from benchmarks.compare import ROOT, conditions, cores
 from benchmarks.models import Dense, Scalar
 from benchmarks.peers.simsa import Simsa
 from benchmarks.work import Work
-from simsa.plots.style import STYLE, WIDE, save
+from simsa.plots.page import page
+from simsa.plots.style import BLACK, MARKERS, STYLE, WIDE, save
 
 FIGURE = ROOT / "figures" / "growth"
 ENOUGH = 0.5
@@ -75,24 +76,40 @@ def growth() -> dict[str, Any]:
     return {"conditions": conditions(), "panels": panels}
 
 
-@mpl.rc_context(STYLE)
-def draw(record: dict[str, Any]) -> Figure:
-    """Return the figure."""
+def draw(
+    record: dict[str, Any],
+    *,
+    figure: Figure | SubFigure | None = None,
+    width: float = WIDE,
+    title: bool = True,
+) -> FigureBase:
+    """Draw the times against the sizes, with the slope of each panel, and return the figure.
+
+    record: what `growth` returned. figure: an empty Figure or SubFigure to draw on; None for a new one. width: of a new
+    one, in inches. title: whether a title stands above.
+    """
     panels = record["panels"]
-    figure = Figure(figsize=(1.6 * WIDE, 0.3 * WIDE), layout="constrained")
-    for axes, (name, panel) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
-        axes.loglog(panel["sizes"], panel["seconds"], "o-", markersize=4)
-        axes.set(xlabel=name, title=f"slope {panel['slope']:.2f}")
-        if name == "threads":
-            axes.set_xticks(panel["sizes"], panel["sizes"])
-            axes.xaxis.set_minor_locator(NullLocator())
-            # less than a decade: the times themselves
-            axes.set_yticks(panel["seconds"], [f"{seconds:.2g}" for seconds in panel["seconds"]])
-            axes.yaxis.set_minor_locator(NullLocator())
-    figure.axes[0].set_ylabel("seconds")
-    return figure
+    with page(figure, width, "Time against the size of the work, on logarithmic axes" if title else "") as one:
+        columns = 3 if one.wide else 2
+        rows = -(-len(panels) // columns)
+        axes = one.grid(rows, columns, 0.75 * one.width / columns * rows, len(panels))
+        for ax, (name, panel) in zip(axes, panels.items(), strict=True):
+            ax.loglog(panel["sizes"], panel["seconds"], color=BLACK, marker=MARKERS[0])
+            ax.set_xlabel(textwrap.fill(name, 16))
+            ax.set_title(f"slope {panel['slope']:.2f}")
+            ax.xaxis.set_major_locator(LogLocator(numticks=4))
+            if name == "threads":
+                ax.set_xticks(panel["sizes"], panel["sizes"])
+                ax.xaxis.set_minor_locator(NullLocator())
+                # less than a decade: the times themselves
+                ax.set_yticks(panel["seconds"], [f"{seconds:.2g}" for seconds in panel["seconds"]])
+                ax.yaxis.set_minor_locator(NullLocator())
+        one.figure.supylabel("seconds", fontsize=STYLE["axes.labelsize"])
+    return one.figure
 
 
 def figure(record: dict[str, Any]) -> None:
     """Write the figure."""
-    save(draw(record), FIGURE)
+    drawn = draw(record)
+    assert isinstance(drawn, Figure)
+    save(drawn, FIGURE)

@@ -1,7 +1,8 @@
 """Draw the figures of the README and of docs/figures.md again: `python scripts/figures.py all`, or the names of some.
 
 Most come from a scenario: its sweep is run, or continued from its records under results/, and the figure is drawn from
-its summary to figures/ as PNG and PDF. Those of the paper are drawn from programs.
+its summary to figures/ as PNG and PDF; the steps of a trajectory as a GIF, too. Those of the paper are drawn from
+programs. What a run has nothing to show in raises, with the reason.
 """
 
 import json
@@ -11,7 +12,6 @@ from pathlib import Path
 from simsa import plots
 from simsa.cli import main
 from simsa.plots.paper import paper_figure_1
-from simsa.plots.style import TRUETYPE, save
 
 ROOT = Path(__file__).parent.parent
 
@@ -21,6 +21,9 @@ FIGURES = {
     "margins": ("bad_step", "margins"),
     "plane": ("bad_step_2d", "plane"),
     "zero_hits": ("bad_step", "zero_hits"),
+    "steps": ("bad_step_2d", "steps"),
+    "differences": ("bad_step", "differences"),
+    "precisions": ("bad_step", "precisions"),
     "digits": ("relu_net", "objective"),
 }
 """Name in figures/: the scenario, and which of its figures."""
@@ -32,17 +35,17 @@ OF_PROGRAMS = {"paper_figure_1": paper_figure_1}
 def draw(name: str) -> int:
     """Draw one figure, and return the exit code of its sweep, 0 if there is none."""
     if name in OF_PROGRAMS:
-        save(OF_PROGRAMS[name](), ROOT / "figures" / name, TRUETYPE)
+        plots.save(OF_PROGRAMS[name](), ROOT / "figures" / name)
         return 0
     scenario, figure = FIGURES[name]
     results = ROOT / "results" / scenario
     again = ["--resume"] if results.exists() else []
     code = main(["sweep", str(ROOT / "scenarios" / f"{scenario}.toml"), "--out", str(results), *again])
     if code == 0:
-        drawn = plots.FIGURES[figure](json.loads((results / "summary.json").read_text(encoding="utf-8")))
-        if drawn is None:
-            raise SystemExit(f"{results}: there is nothing to show in the figure '{figure}'")
-        save(drawn, ROOT / "figures" / name, TRUETYPE)
+        summary = json.loads((results / "summary.json").read_text(encoding="utf-8"))
+        plots.save(plots.FIGURES[figure](summary), ROOT / "figures" / name)
+        if figure == "steps":
+            plots.animation(summary, ROOT / "figures" / f"{name}.gif")
     return code
 
 

@@ -1,10 +1,13 @@
 """Compare cells with the same starts and minibatches: landings with and without rounding, and records by convention."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from simsa.analysis.intervals import LEVEL, interval
 from simsa.analysis.landings import Landing, Landings
 from simsa.formats import EXACT
 from simsa.records.fields import FIELDS
@@ -43,6 +46,74 @@ def same_bits(records: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
         "same": sum(same),
         "conventions": list(dict.fromkeys(axes(cell)["convention"] for cell in records)),
     }
+
+
+def differences(
+    records: Sequence[Mapping[str, Any]], header: Mapping[str, Any], level: float = LEVEL
+) -> list[dict[str, Any]]:
+    """Return how many trajectories ever differ between cells that differ in convention alone, or in precision alone.
+
+    The first cell of a group is compared with each other one. axis: "convention" or "precision"; of: its two values;
+    c, and the other axis, which they share. trajectories: run in both. differ: those of which some record is not the
+    same bits; between precisions, some record but EVALUATED. probability: of that, with its exact interval. first: by
+    which step J is seen to differ, of the first `objective_trajectories` of the header, at the checkpoints at which J
+    was recorded: step, estimate, low and high (pointwise), and trajectories, 0 if J was not recorded. Points may differ
+    sooner than J is looked at, so the step is an upper bound.
+
+    records: of each cell, arrays by their names (`records.read.cells`). header: the attributes of the records. level:
+    of confidence, between 0 and 1.
+    """
+    found = []
+    for axis in ("convention", "precision"):
+        for first, *others in groups(records, axis):
+            for other in others:
+                one, two = dict(records[first]), dict(records[other])  # read once
+                shared = {name: value for name, value in axes(one).items() if name != axis}
+                of = [axes(cell)[axis] for cell in (one, two)]
+                found.append({"axis": axis, "of": of, **shared, **_differing(axis, one, two, header, level)})
+    return found
+
+
+EVALUATED = ("objective", "observe", "margin")
+"""Fields that are computed at the points of a trajectory: at equal points they may differ by the rounding of another
+precision."""
+
+
+def _differing(
+    axis: str, one: Mapping[str, Any], other: Mapping[str, Any], header: Mapping[str, Any], level: float
+) -> dict[str, Any]:
+    """Return how many trajectories of two cells differ, and by which step J of them does."""
+    run = (one["status"] != Status.NOT_RUN) & (other["status"] != Status.NOT_RUN)
+    unlike = np.zeros(run.size, dtype=np.bool_)
+    for name in (f.name for f in FIELDS):
+        if name in one and name in other and not (axis == "precision" and name in EVALUATED):
+            unlike |= _unlike(one[name], other[name]).reshape(run.size, -1).any(axis=1)
+    total, differ = int(np.count_nonzero(run)), int(np.count_nonzero(unlike & run))
+    found: dict[str, Any] = {
+        "trajectories": total,
+        "differ": differ,
+        "probability": asdict(interval(differ, total, level)),
+        "first": {"step": [], "estimate": [], "low": [], "high": [], "trajectories": 0},
+    }
+    sampled = np.flatnonzero(run[: header.get("objective_trajectories", 0)])
+    if "objective" in one and "objective" in other and sampled.size:
+        seen = np.logical_or.accumulate(_unlike(one["objective"][sampled], other["objective"][sampled]), axis=1)
+        counts = np.count_nonzero(seen, axis=0).tolist()
+        shares = [interval(count, sampled.size, level) for count in counts]
+        found["first"] = {
+            "step": np.asarray(one["checkpoint"]).tolist(),
+            **{end: [getattr(share, end) for share in shares] for end in ("estimate", "low", "high")},
+            "trajectories": int(sampled.size),
+        }
+    return found
+
+
+def _unlike(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.bool_]:
+    """Tell which numbers of two arrays of one shape are not the same bits; nan is like nan."""
+    a, b = np.asarray(one), np.asarray(other)
+    if a.dtype.kind != "f":
+        return np.asarray(a != b)
+    return np.asarray(((a != b) | (np.signbit(a) != np.signbit(b))) & ~(np.isnan(a) & np.isnan(b)))
 
 
 def _same_records(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

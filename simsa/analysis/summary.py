@@ -22,7 +22,7 @@ from simsa.analysis.estimates import (
 from simsa.analysis.intervals import LEVEL, Tally
 from simsa.analysis.kinds import Subject, final_kinds, tie_kinds
 from simsa.analysis.landings import Landings
-from simsa.analysis.pairs import pairs, same_bits
+from simsa.analysis.pairs import differences, pairs, same_bits
 from simsa.analysis.plane import plane
 from simsa.analysis.scales import bad_scales
 from simsa.analysis.scaling import codimension, margin_curve
@@ -55,9 +55,9 @@ def summarise(
     sensitive ones. The interval of a cell holds for this cell; `simultaneous` has, for landings, two-sided intervals
     that hold for all cells at once (Bonferroni). Further entries are `final` (`estimates.final_states`, and how many
     runs landed and settled), `first_passage`, `objective`, `observables`, `margin`, `codimension` (`scaling`),
-    `tie_kinds` and, with a subject, `final_kinds` (`kinds`). The run has `pairs` and `same_bits` (comparisons of cells,
-    `pairs`), `claims`, `bad_scales` (`scales`), `plane` (a map, if there are two parameters), `verdicts`, and
-    `hypotheses`: those recorded when the run was planned, and whether each f_i is continuous.
+    `tie_kinds` and, with a subject, `final_kinds` (`kinds`). The run has `pairs`, `same_bits` and `differences`
+    (comparisons of cells, `pairs`), `claims`, `bad_scales` (`scales`), `plane` (a map, if there are two parameters),
+    `verdicts`, and `hypotheses`: those recorded when the run was planned, and whether each f_i is continuous.
     """
     described: list[dict[str, Any]] = []
     tallies: list[dict[str, Tally | None]] = []
@@ -83,6 +83,7 @@ def summarise(
             "cells": described,
             "pairs": pairs(records, landings),
             "same_bits": same_bits(records),
+            "differences": differences(records, header, level),
             "bad_scales": bad,
             "plane": plane(records, subject, described, landings) if subject is not None else None,
             "claims": evaluate(claims, described, tallies, level),

@@ -10,13 +10,14 @@ from pathlib import Path
 
 gc.disable()  # a process that soon ends, and whose forks would copy what a collection touches
 
-from simsa.plots.figures import FIGURES, save_all  # noqa: E402
+from simsa.plots.figures import FIGURES, begin  # noqa: E402
+from simsa.plots.style import Summary, save  # noqa: E402
 
 
 def draw_all(folder: Path, count: int) -> bool:
     """Draw the figures of `folder / "summary.json"` there, each in a process, `count` at once; tell if all were."""
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    processes = [multiprocessing.Process(target=save_all, args=(summary, folder, [name])) for name in FIGURES]
+    processes = [multiprocessing.Process(target=_draw, args=(summary, folder, name)) for name in begin(summary, folder)]
     running: list[int] = []
     for process in processes:
         if len(running) == count:
@@ -27,6 +28,11 @@ def draw_all(folder: Path, count: int) -> bool:
     for process in processes:
         process.join()
     return not any(process.exitcode for process in processes)
+
+
+def _draw(summary: Summary, folder: Path, name: str) -> None:
+    """Draw one figure."""
+    save(FIGURES[name](summary), folder / name)
 
 
 if __name__ == "__main__":

@@ -1,42 +1,59 @@
 """Every figure of a run, drawn from its summary (`simsa.analysis.summarise`) alone."""
 
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Iterable
 from pathlib import Path
-
-from matplotlib.figure import Figure
 
 from simsa.plots.along import first_passage, objective
 from simsa.plots.ends import final_points
 from simsa.plots.landing import landing, zero_hits
 from simsa.plots.margins import codimension, margins
-from simsa.plots.plane import plane
+from simsa.plots.page import Plot
+from simsa.plots.pairs import differences, first_difference, precisions
+from simsa.plots.plane import plane, steps
 from simsa.plots.style import Summary, save
 
-FIGURES: dict[str, Callable[..., Figure | None]] = {
-    "margins": margins,
-    "zero_hits": zero_hits,
-    "objective": objective,
-    "final_points": final_points,
-    "first_passage": first_passage,
-    "landing": landing,
-    "plane": plane,
-    "codimension": codimension,
+FIGURES: dict[str, Plot] = {
+    plot.name: plot
+    for plot in (
+        landing,
+        zero_hits,
+        first_passage,
+        objective,
+        margins,
+        codimension,
+        final_points,
+        plane,
+        steps,
+        differences,
+        first_difference,
+        precisions,
+    )
 }
-"""By the name of its files: from the summary to the figure, or None if a run has nothing to show in it. Those that
-take longest come first, so that figures drawn at once end together."""
+"""The figures of a run by the names of their files, in the order in which they are read."""
+
+LIST = "figures.json"
+"""The file that says of each figure what it shows, or why it is not there: the report reads it."""
 
 
-def save_all(summary: Summary, folder: Path, names: Iterable[str] = FIGURES) -> list[Path]:
-    """Write every figure that shows something to `folder` as PNG and PDF, the same bytes each time; return the files.
+def save_all(summary: Summary, folder: Path) -> list[Path]:
+    """Write every figure that shows something to `folder` as PNG and PDF, the same bytes each time, and the list.
 
-    Those of an earlier run that show nothing any more are removed.
+    summary: of a run. folder: exists. Return the files of figures. Those of an earlier run that show nothing any more
+    are removed. The list, `figures.json`, has of each figure its caption, and why it is not there, empty if it is.
     """
-    written = []
-    for name in names:
-        figure = FIGURES[name](summary)
-        if figure is not None:
-            written += save(figure, folder / name)
-        else:
-            for suffix in (".png", ".pdf"):
-                (folder / f"{name}{suffix}").unlink(missing_ok=True)
-    return written
+    return [file for name in begin(summary, folder) for file in save(FIGURES[name](summary), folder / name)]
+
+
+def begin(summary: Summary, folder: Path) -> Iterable[str]:
+    """Write the list of figures to `folder`, remove files of those with nothing to show, and return the others' names.
+
+    summary: of a run. folder: exists.
+    """
+    nothing = {name: plot.nothing(summary) for name, plot in FIGURES.items()}
+    for name in (name for name, why in nothing.items() if why):
+        for suffix in (".png", ".pdf"):
+            (folder / f"{name}{suffix}").unlink(missing_ok=True)
+    listed = {name: {"caption": plot.caption, "nothing": nothing[name]} for name, plot in FIGURES.items()}
+    (folder / LIST).write_text(json.dumps(listed, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return [name for name, why in nothing.items() if not why]

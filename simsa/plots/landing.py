@@ -1,35 +1,51 @@
 """Landings against the step scale c, and what their absence says."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.transforms import ScaledTranslation
+from matplotlib.ticker import NullFormatter
 
-from simsa.plots.style import (
-    COLOURS,
-    MARKERS,
-    NARROW,
-    STYLE,
-    WIDE,
-    Cells,
-    Summary,
-    families,
-    height,
-    key,
-    scale_of_c,
-    title,
-)
+from simsa.plots.page import Page, plot
+from simsa.plots.style import BLACK, BLUE, MARKERS, Cells, Summary, families, height, number, scale_of_c
 from simsa.vocabulary import PointKind
 
+CROWDED = 60
+"""Cells beyond which markers are small and bounds have no arrows."""
 
-@mpl.rc_context(STYLE)
-def landing(summary: Summary, width: float = WIDE) -> Figure:
-    """Draw the probability of landing against c, with the exact interval of each cell.
+FEW = 4
+"""Cells up to which the axes are low."""
+
+POINT: dict[str, Any] = {"color": BLACK, "linestyle": "none", "marker": "o", "markersize": 3}
+"""How the estimate or the bound of a cell looks."""
+
+
+def _one_bound(summary: Summary) -> str:
+    """Return why landings against c are no more than a number; empty if they are."""
+    cells = [cell for cell in summary["cells"] if cell["trajectories"]]
+    if not cells:
+        return "no trajectory was run"
+    found = [cell["probability"]["landed"] for cell in cells]
+    bounds = {p["bound"] for p in found}
+    if any(cell["landed"] for cell in cells) or len(bounds) > 1:
+        return ""
+    where = f"at each of {len(cells)} cells" if len(cells) > 1 else "in the one cell"
+    return (
+        f"nothing is known to have landed, and P(landed) ≤ {number(bounds.pop())} {where} "
+        f"(exact, one-sided, {found[0]['level']:.0%})"
+    )
+
+
+@plot(
+    caption="The probability of a landing on Sing or C against the step scale c, with exact two-sided intervals, or "
+    "the one-sided bound where no landing is known. Ticks at the top are predicted bad scales; those in the sweep have "
+    "a line down.",
+    nothing=_one_bound,
+)
+def landing(summary: Summary, page: Page) -> None:
+    """Draw the probability of landing against c, with the exact interval of each cell, above each other by family.
 
     A filled marker is an estimate with its two-sided interval. An open marker with an arrow is the one-sided upper
     bound of a cell in which nothing is known to have landed. Points are not joined: the probability may be positive at
@@ -37,20 +53,15 @@ def landing(summary: Summary, width: float = WIDE) -> Figure:
     those that the sweep took.
     """
     groups = families(summary["cells"])
-    entries_below = 0.0 if width > NARROW else 0.15 * (len(groups) + 1)
-    figure = Figure(figsize=(width, height(width) + entries_below), layout="constrained")
-    ax = figure.subplots()
-    scale_of_c(ax, [cell["c"] for cell in summary["cells"]])
-    marks = _bad_scales(ax, summary)
+    crowded = max(map(len, groups.values())) > CROWDED
+    look = {**POINT, "markersize": 2} if crowded else POINT
+    low = 0.7 if max(map(len, groups.values())) <= FEW else 1.0
+    axes = page.grid(len(groups), 1, low * height(page.width, len(groups)), sharex=True, sharey=True)
+    scale_of_c(axes[0], [cell["c"] for cell in summary["cells"]], page.width)
     level, shown, kinds = 0.95, [], set()
-    for i, cells in enumerate(groups.values()):
-        shift = ScaledTranslation((i - (len(groups) - 1) / 2) * 4 / 72, 0, figure.dpi_scale_trans)
-        place: dict[str, Any] = {
-            "transform": ax.transData + shift,
-            "color": COLOURS[i % 7],
-            "marker": MARKERS[i % 7],
-            "linestyle": "none",
-        }
+    marks: list[Line2D] = []
+    for ax, (name, cells) in zip(axes, groups.items(), strict=True):
+        marks = _bad_scales(ax, summary)
         for cell in cells:
             p = cell["probability"]["landed"]
             if not cell["trajectories"]:
@@ -62,33 +73,29 @@ def landing(summary: Summary, width: float = WIDE) -> Figure:
             kinds.add(bool(middle))
             if not middle:
                 shown.append((p["bound"], p["bound"]))
-                ax.plot([x], [p["bound"]], markerfacecolor="white", **place)
-                arrow = {"arrowstyle": "<-", "color": place["color"], "lw": 0.8, "shrinkA": 0, "shrinkB": 2}
-                behind: Any = {"xycoords": place["transform"], "textcoords": "offset points"}
-                ax.annotate("", (x, p["bound"]), (0, -15), arrowprops=arrow, **behind)
+                ax.plot([x], [p["bound"]], markerfacecolor="white", **look)
+                if not crowded:
+                    arrow = {"arrowstyle": "<-", "color": BLACK, "lw": 0.8, "shrinkA": 0, "shrinkB": 2}
+                    ax.annotate("", (x, p["bound"]), (0, -13), textcoords="offset points", arrowprops=arrow)
             else:
                 shown.append((max(low, middle / 10), high))
-                ax.errorbar([x], [middle], [[middle - low], [high - middle]], elinewidth=1, capsize=2, **place)
-    ax.set_xlabel("step scale c")
-    ax.set_ylabel("P(landed on Sing or C)")
+                ax.errorbar([x], [middle], [[middle - low], [high - middle]], elinewidth=1, capsize=3, **look)
+        if len(groups) > 1:
+            page.heading(ax, name)
+    page.label(axes, 1, "step scale c", "P(landed)")
     lowest, highest = min((y for y, _ in shown), default=1), max((y for _, y in shown), default=1)
     if highest > 20 * lowest:
-        ax.set_yscale("log")
-        ax.set_ylim(lowest / 3, min(1.5, 2 * highest) if highest < 0.7 else 1.3)
+        axes[0].set_yscale("log")
+        axes[0].set_ylim(lowest / 4, min(1.5, 2 * highest) if highest < 0.7 else 1.3)
     else:
-        ax.set_ylim(0, min(1.05, 1.25 * highest))
-    names = list(groups) if len(groups) > 1 else []
-    entries = [key(i, name) for i, name in enumerate(names)]
-    grey: Any = {"color": "0.35", "linestyle": "none", "marker": "o"}
+        axes[0].set_ylim(0, min(1.05, 1.25 * highest))
+    entries = []
     if True in kinds:
-        entries.append(Line2D([], [], label=f"estimate, {level:.0%} exact two-sided interval", **grey))
+        entries.append(Line2D([], [], label=f"estimate, {level:.0%} exact two-sided interval", **POINT))
     if False in kinds:
         bound = f"no known landing: {level:.0%} exact one-sided bound"
-        entries.append(Line2D([], [], label=bound, markerfacecolor="white", **grey))
-    entries += marks
-    figure.legend(handles=entries, loc="outside lower left", ncols=3 if width > NARROW else 1)
-    title(figure, summary)
-    return figure
+        entries.append(Line2D([], [], label=bound, markerfacecolor="white", **POINT))
+    page.legend([*entries, *marks])
 
 
 def _bad_scales(ax: Axes, summary: Summary) -> list[Line2D]:
@@ -110,65 +117,99 @@ def _bad_scales(ax: Axes, summary: Summary) -> list[Line2D]:
     return entries
 
 
-@mpl.rc_context(STYLE)
-def zero_hits(summary: Summary, width: float = WIDE) -> Figure | None:
-    """Draw the upper bound after no hit against the number of trajectories, with the cells of the run on it.
+LANDINGS, ENDS = "no landing", "no end at an artificial critical point"
 
-    The line is 1 - 0.05^(1/N), one-sided. A marker is a cell without a landing, all sensitive points classified, or
-    without an end at an artificial critical point if all ends were classified. Cells are put together only in groups
-    that do not depend on what was seen: all cells of a convention and precision, and those of them at no predicted bad
-    scale. None if there was a hit wherever one was looked for.
-    """
-    found = _bounds(summary)
+
+class Absence(NamedTuple):
+    """Trajectories in which there was no hit: what was looked for, where, and in how many."""
+
+    what: str
+    where: str
+    trajectories: int
+
+
+def _few_bounds(summary: Summary) -> str:
+    """Return why the absence of hits says no more than a number; empty if it does."""
+    found = _absences(summary)
     if not found:
-        return None
-    figure = Figure(figsize=(width, height(width) + (0 if width > NARROW else 0.15 * len(found))), layout="constrained")
-    ax = figure.subplots()
+        return "there was a hit, or it is not known, wherever one was looked for"
+    counts = {one.trajectories for one in found}
+    if len(counts) > 1:
+        return ""
+    level, n = summary["cells"][0]["probability"]["landed"]["level"], counts.pop()
+    return f"there is one bound: P(hit) ≤ {number(_bound(n, level))} after {n} trajectories without a hit ({level:.0%})"
+
+
+@plot(
+    caption="What the absence of hits says: the exact one-sided upper bound 1 - 0.05^(1/N), about 3/N, after no hit in "
+    "N trajectories, for one cell and for cells together.",
+    nothing=_few_bounds,
+)
+def zero_hits(summary: Summary, page: Page) -> None:
+    """Draw the one-sided upper bound 1 - 0.05^(1/N) after no hit in N trajectories: a bar for each set of them.
+
+    A set is a cell without a landing, all sensitive points classified, or without an end at an artificial critical
+    point if all ends were classified. Cells are put together only in groups that do not depend on what was seen: all
+    cells of a convention and precision, and those of them at no predicted bad scale.
+    """
+    found = _absences(summary)
     level = summary["cells"][0]["probability"]["landed"]["level"]
-    most = max(n for numbers in found.values() for n in numbers)
-    least = min(n for numbers in found.values() for n in numbers)
-    n = np.geomspace(max(1, least / 10), most * 10, 200)
-    law = f"1 - {1 - level:.2g}$^{{1/N}}$, about {-np.log(1 - level):.2g}/N"
-    ax.plot(n, 1 - (1 - level) ** (1 / n), color="0.45", label=law, zorder=1)
-    for i, (name, numbers) in enumerate(found.items()):
-        at = np.array(sorted(set(numbers)))
-        look: Any = {"marker": MARKERS[i], "color": COLOURS[i], "linestyle": "none", "markersize": 8 - 1.2 * i}
-        ax.plot(at, 1 - (1 - level) ** (1 / at), label=name, markerfacecolor="none" if i % 2 else COLOURS[i], **look)
+    lines = 1 if page.wide else 2
+    (ax,) = page.grid(1, 1, 0.6 + (0.22 + 0.14 * lines) * len(found))
+    bounds = [_bound(one.trajectories, level) for one in found]
+    left = min(bounds) / 10
+    for y, (one, bound) in enumerate(zip(found, bounds, strict=True)):
+        artificial = one.what == ENDS
+        colour, marker = (BLUE, MARKERS[1]) if artificial else (BLACK, MARKERS[0])
+        ax.plot([left, bound], [y, y], color=colour, linewidth=2, solid_capstyle="butt", linestyle="-")
+        ax.plot([bound], [y], color=colour, marker=marker, markerfacecolor="white" if artificial else colour)
+        break_ = ", " if page.wide else "\n"
+        text = f"{one.what}, {one.where}{break_}N = {one.trajectories:,}: P ≤ {number(bound)}"
+        ax.annotate(text, (left, y), (3, 5), textcoords="offset points", fontsize=7, linespacing=1)
     ax.set_xscale("log")
-    ax.set_yscale("log")
-    ax.set_xlim(n[0], n[-1])
-    ax.set_xlabel("trajectories N without a hit")
-    ax.set_ylabel(f"{level:.0%} upper bound on P(hit)")
-    figure.legend(loc="outside lower left", ncols=2 if width > NARROW else 1)
-    title(figure, summary)
-    return figure
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_xlim(left, min(1.0, 3 * max(bounds)) if max(bounds) < 0.5 else 1.2)
+    ax.set_ylim(len(found) - 0.7, -0.4 - 0.3 * lines)
+    ax.set_yticks([])
+    ax.spines["left"].set_visible(False)
+    ax.set_xlabel(f"{level:.0%} upper bound on P(hit): 1 - {1 - level:.2g}$^{{1/N}}$")
 
 
-def _bounds(summary: Summary) -> dict[str, list[int]]:
-    """Return the numbers of trajectories in which there was no hit, by what was looked for and where."""
+def _bound(n: int, level: float) -> float:
+    """Return the one-sided upper bound after no hit in n trajectories."""
+    return float(1 - (1 - level) ** (1 / n))
+
+
+def _absences(summary: Summary) -> list[Absence]:
+    """Return the sets of trajectories in which there was no hit, those of one cell first."""
     cells = [cell for cell in summary["cells"] if cell["trajectories"]]
     groups = [group for group in families(cells).values() if len(group) > 1]
     at_bad = {id(summary["cells"][i]) for i in (summary["bad_scales"] or {"cells": []})["cells"]}
     away = [[cell for cell in group if id(cell) not in at_bad] for group in groups]
-    found = {
-        "no landing, one cell": [cell["trajectories"] for cell in cells if _none(cell["tie_kinds"]["strata"])],
-        "no landing, all c together": [
-            _total(group) for group in groups if all(_none(cell["tie_kinds"]["strata"]) for cell in group)
-        ],
-        "no landing, all c that are not bad": [
-            _total(some)
-            for some, group in zip(away, groups, strict=True)
-            if 1 < len(some) < len(group) and all(_none(cell["tie_kinds"]["strata"]) for cell in some)
-        ],
-        "no artificial end, one cell": [cell["trajectories"] for cell in cells if _no_artificial(cell)],
-        "no artificial end, all c together": [_total(group) for group in groups if all(map(_no_artificial, group))],
-    }
-    return {name: numbers for name, numbers in found.items() if numbers}
+    together = [some for some, group in zip(away, groups, strict=True) if 1 < len(some) < len(group)]
+    found = []
+    for what, none in ((LANDINGS, _no_landing), (ENDS, _no_artificial)):
+        sets = (
+            ("one cell", [[cell] for cell in cells]),
+            ("all c together", groups),
+            ("all c that are not bad", together if what == LANDINGS else []),
+        )
+        found += [
+            Absence(what, where, n)
+            for where, some in sets
+            for n in sorted({_total(one) for one in some if all(map(none, one))})
+        ]
+    return found
 
 
 def _total(cells: Cells) -> int:
     """Return the number of trajectories in cells together."""
     return sum(cell["trajectories"] for cell in cells)
+
+
+def _no_landing(cell: Mapping[str, Any]) -> bool:
+    """Tell whether it is known that no trajectory of a cell landed."""
+    return _none(cell["tie_kinds"]["strata"])
 
 
 def _no_artificial(cell: Mapping[str, Any]) -> bool:

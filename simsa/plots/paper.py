@@ -3,28 +3,28 @@
 from itertools import pairwise
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase, SubFigure
 from matplotlib.lines import Line2D
 
 from simsa import calculus
 from simsa.calculus.examples import Example, figure_1
-from simsa.plots.style import COLOURS, STYLE, WIDE
+from simsa.plots.page import page
+from simsa.plots.style import BLACK, BLUE, VERMILION, WIDE
 
 POINTS = 60
 """Points of each smooth part of a curve."""
 
-VALUE: dict[str, Any] = {"label": "value", "color": COLOURS[0], "linewidth": 1.4}
+VALUE: dict[str, Any] = {"label": "value", "color": BLACK, "linewidth": 1.4}
 SLOPE: dict[str, Any] = {
     "label": "derivative by AD",
-    "color": COLOURS[5],
+    "color": VERMILION,
     "linestyle": (0, (4, 1.5)),
 }
 TIE: dict[str, Any] = {
     "label": "derivative by AD at a tie",
-    "color": COLOURS[5],
+    "color": VERMILION,
     "linestyle": "none",
     "marker": "o",
     "markersize": 5,
@@ -41,7 +41,7 @@ SELECTION: dict[str, Any] = {
 }
 CLARKE: dict[str, Any] = {
     "label": "Clarke's subdifferential",
-    "color": COLOURS[4],
+    "color": BLUE,
     "linewidth": 1.6,
     "marker": "_",
     "markersize": 9,
@@ -50,18 +50,24 @@ CLARKE: dict[str, Any] = {
 }
 
 
-@mpl.rc_context(STYLE)
-def paper_figure_1(width: float = WIDE) -> Figure:
-    """Draw Figure 1 of the paper: six programs, their values, and what AD returns for their derivative.
+def paper_figure_1(*, figure: Figure | SubFigure | None = None, width: float = WIDE, title: bool = True) -> FigureBase:
+    """Draw Figure 1 of the paper: six programs, their values, and what AD returns for their derivative; return it.
 
     Behind AD's answers at ties: the selection operator D, all that AD could return, and Clarke's subdifferential.
+    figure: an empty Figure or SubFigure to draw on; None for a new one. width: of a new one, in inches. title: whether
+    the name of the figure stands above.
     """
-    figure = Figure(figsize=(width, 0.62 * width), layout="constrained")
-    for ax, example in zip(figure.subplots(2, 3).flat, figure_1(), strict=True):
-        _draw(ax, example)
-    looks = (VALUE, SLOPE, TIE, SELECTION, CLARKE)
-    figure.legend(handles=[Line2D([], [], **look) for look in looks], loc="outside lower center", ncols=5)
-    return figure
+    with page(figure, width, "Bolte and Pauwels (2020), Figure 1" if title else "") as one:
+        columns, rows = (3, 2) if one.wide else (2, 3)
+        size = (0.27 if one.wide else 0.5) * one.width * rows
+        axes = one.grid(rows, columns, size)
+        for ax, example in zip(axes, figure_1(), strict=True):
+            _draw(ax, example)
+            one.heading(ax, example.title, columns)
+        for ax in axes[-columns:]:
+            ax.set_xlabel("t")
+        one.legend([Line2D([], [], **look) for look in (VALUE, SLOPE, TIE, SELECTION, CLARKE)])
+    return one.figure
 
 
 def _draw(ax: Axes, example: Example) -> None:
@@ -78,6 +84,4 @@ def _draw(ax: Axes, example: Example) -> None:
         ):
             ax.plot([tie, tie], [found.vertices.min(), found.vertices.max()], **look)
         ax.plot([tie], program.gradient([tie]), **TIE)
-    ax.set_title(example.title)
-    ax.set_xlabel("t")
     ax.set_xlim(example.low, example.high)

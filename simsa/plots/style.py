@@ -1,10 +1,9 @@
-"""What all figures share: widths, colours, markers, names; and how they are saved.
+"""What all figures share: widths, colours, markers, fonts and names; and how they are saved.
 
 A figure is legible without colour: series differ in marker and line style too, and a scale of c runs from dark to
 light. Drawing uses matplotlib's object interface, so nothing here opens windows or changes global settings.
 """
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 Summary = Mapping[str, Any]
@@ -25,13 +25,25 @@ Cells = Sequence[Mapping[str, Any]]
 WIDE, NARROW = 7.0, 3.4
 """Widths in inches: a page, and a column of two."""
 
-COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7")
-"""Okabe and Ito, "Color universal design" (2008), without the yellow, which is invisible on white."""
+BLACK, ORANGE, BLUE, VERMILION, SKY, GREEN, PURPLE = COLOURS = (
+    "#000000",
+    "#E69F00",
+    "#0072B2",
+    "#D55E00",
+    "#56B4E9",
+    "#009E73",
+    "#CC79A7",
+)
+"""Okabe and Ito, "Color universal design" (2008), without the yellow, which is invisible on white. The first three are
+as far apart in grey as they can be, as most figures have no more series."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 
 SHADES = ListedColormap(mpl.colormaps["cividis"](np.linspace(0, 0.88, 256)))
 """Dark to light, by lightness alone, without the yellow that white paper swallows."""
+
+TRUETYPE = 42
+"""Fonts in a PDF or PostScript file: journals take TrueType, and refuse Type 3, which is matplotlib's default."""
 
 STYLE: Any = {
     "font.size": 8,
@@ -50,32 +62,30 @@ STYLE: Any = {
     "lines.markersize": 3.5,
     "figure.titlesize": 9,
     "savefig.dpi": 200,
+    "pdf.fonttype": TRUETYPE,
+    "ps.fonttype": TRUETYPE,
 }
 """matplotlib's settings while a figure is drawn or saved; the user's own are not touched."""
 
 
-TYPE_3, TRUETYPE = 3, 42
-"""Fonts in a PDF. TrueType is what journals ask for, and takes twice as long: for figures that are published."""
-
-
-def save(figure: Figure, name: Path, fonts: int = TYPE_3) -> list[Path]:
+@mpl.rc_context(STYLE)
+def save(figure: Figure, name: Path) -> list[Path]:
     """Write a figure as PNG and PDF, without dates, so that it is the same bytes each time; return the files.
 
-    name: the path without its suffix.
+    figure: what a function of `simsa.plots` returned. name: the path without its suffix, in a folder that exists.
     """
     png, pdf = (name.with_name(f"{name.name}{suffix}") for suffix in (".png", ".pdf"))
-    with mpl.rc_context({**STYLE, "pdf.fonttype": fonts}):
-        figure.set_dpi(STYLE["savefig.dpi"])
-        # `savefig` would find the layout for each format, and draw it before and after
-        FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})  # type: ignore[no-untyped-call]
-        figure.set_layout_engine("none")
-        FigureCanvasPdf(figure).print_pdf(pdf, metadata={"CreationDate": None})  # type: ignore[no-untyped-call]
+    figure.set_dpi(STYLE["savefig.dpi"])
+    # `savefig` would find the layout for each format, and draw it before and after
+    FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})  # type: ignore[no-untyped-call]
+    figure.set_layout_engine("none")
+    FigureCanvasPdf(figure).print_pdf(pdf, metadata={"CreationDate": None})  # type: ignore[no-untyped-call]
     return [png, pdf]
 
 
-def height(width: float) -> float:
-    """Return the height of a figure with one row of axes, in inches."""
-    return 0.45 * width if width > NARROW else 0.8 * width
+def height(width: float, rows: int = 1) -> float:
+    """Return the height of a figure with so many rows of axes, without its legend; `width` and height in inches."""
+    return (0.45 * width if width > NARROW else 0.7 * width) * (0.5 + 0.5 * rows)
 
 
 def families(cells: Cells) -> dict[str, list[Mapping[str, Any]]]:
@@ -87,12 +97,15 @@ def families(cells: Cells) -> dict[str, list[Mapping[str, Any]]]:
 
 
 def key(i: int, name: str) -> Line2D:
-    """Return the legend's entry of a family."""
+    """Return the legend's entry of the i-th family; after seven, colours and markers begin again."""
     return Line2D([], [], color=COLOURS[i % 7], marker=MARKERS[i % 7], linestyle="none", label=name)
 
 
-def scale_of_c(ax: Axes, c: Sequence[float]) -> None:
-    """Set the limits of the axis of c, and make it logarithmic if c spans more than a decade."""
+def scale_of_c(ax: Axes, c: Sequence[float], width: float) -> None:
+    """Set the limits and the ticks of the axis of c, and make it logarithmic if c spans more than a decade.
+
+    width: of the figure, in inches.
+    """
     low, high = min(c), max(c)
     if high > 10 * low:
         ax.set_xscale("log")
@@ -101,6 +114,7 @@ def scale_of_c(ax: Axes, c: Sequence[float]) -> None:
     else:
         room = 0.06 * (high - low) or 0.5 * high
         ax.set_xlim(low - room, high + room)
+        ax.xaxis.set_major_locator(MaxNLocator(9 if width > NARROW else 5))
 
 
 def floats(values: Sequence[float | None]) -> NDArray[np.float64]:
@@ -108,7 +122,6 @@ def floats(values: Sequence[float | None]) -> NDArray[np.float64]:
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
-def title(figure: Figure, summary: Summary) -> None:
-    """Say above the figure which run it shows."""
-    text = summary.get("title") or summary.get("scenario") or ""
-    figure.suptitle(textwrap.fill(text, int(14 * figure.get_figwidth())), x=0.01, ha="left")
+def number(value: float) -> str:
+    """Return a number to two digits, as a figure shows bounds: 0.0015, or 3e-08."""
+    return f"{value:.2g}"

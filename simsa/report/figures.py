@@ -1,28 +1,32 @@
-"""The figures that a sweep has drawn, with their captions."""
+"""The figures of a sweep: those that were drawn, with their captions, and why the others were not.
 
+What draws them leaves the list `figures.json` beside them: of each figure, in the order in which they are read,
+`caption`, and `nothing`, why the run has nothing to show in it; empty if it was drawn.
+"""
+
+from collections.abc import Mapping
 from pathlib import Path
 
-from simsa.report.section import Figure
+from simsa.records.disk import read_json
+from simsa.report.section import Block, Figure, Paragraph
 
-CAPTIONS = {
-    "landing": "The probability of a landing on Sing or C against the step scale c, with exact two-sided intervals, or "
-    "the one-sided bound where no landing is known. Ticks at the top are predicted bad scales; those in the sweep have "
-    "a line down.",
-    "zero_hits": "What the absence of hits says: the one-sided upper bound 1 - 0.05^(1/N) after no hit in N "
-    "trajectories, and where this run is on it.",
-    "first_passage": "The probability that a trajectory has landed by step k.",
-    "objective": "J along the run: the median and the middle half of the trajectories.",
-    "margins": "The probability that the smallest guard of a trajectory is at most epsilon, against epsilon. The light "
-    "thick lines are the fitted slopes, over the range that they were fitted in.",
-    "codimension": "The slopes of the margins against c, with intervals: 1 for a hypersurface; open where some "
-    "trajectories met a tie exactly.",
-    "final_points": "Where trajectories ended, by what the point is for J. Large markers stand for many of them.",
-    "plane": "Level lines of J, ties by what they are, artificial critical points, and some trajectories.",
-}
-"""What each figure of `simsa.plots.FIGURES` shows, by the name of its file, in the order in which they are read."""
+LIST = "figures.json"
 
 
-def drawn(folder: Path) -> tuple[Figure, ...]:
-    """Return the figures of CAPTIONS whose PNG files are in a folder."""
-    paths = ((folder / f"{name}.png", caption) for name, caption in CAPTIONS.items())
-    return tuple(Figure(path, caption) for path, caption in paths if path.is_file())
+def drawn(folder: Path) -> tuple[Block, ...]:
+    """Return the figures that are listed in a folder and whose PNG files are there, and a line about the others.
+
+    folder: of a run. Without a list there is nothing to return.
+    """
+    listed: Mapping[str, Mapping[str, str]] = read_json(folder / LIST) or {}
+    figures = [
+        Figure(folder / f"{name}.png", one["caption"])
+        for name, one in listed.items()
+        if not one["nothing"] and (folder / f"{name}.png").is_file()
+    ]
+    reasons: dict[str, list[str]] = {}
+    for name, one in listed.items():
+        if one["nothing"]:
+            reasons.setdefault(one["nothing"], []).append(name)
+    lines = tuple(f"{', '.join(names)}: {why}" for why, names in reasons.items())
+    return (*figures, *([Paragraph("Not drawn, having nothing to show:", lines)] if lines else ()))

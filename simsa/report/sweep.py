@@ -6,7 +6,7 @@ from pathlib import Path
 from simsa.records.disk import write
 from simsa.report import cells, findings, html, markdown, terminal
 from simsa.report.figures import drawn
-from simsa.report.section import Figure, Section, Summary
+from simsa.report.section import Block, Section, Summary
 
 SECTIONS: tuple[Callable[[Summary], Section | None], ...] = (
     cells.landings,
@@ -23,10 +23,11 @@ SECTIONS: tuple[Callable[[Summary], Section | None], ...] = (
 The title of the first section is that of the report."""
 
 
-def sections(summary: Summary, figures: Sequence[Figure] = ()) -> list[Section]:
+def sections(summary: Summary, figures: Sequence[Block] = ()) -> list[Section]:
     """Return the sections of a sweep, and one more for its figures if there are any.
 
-    summary: of the sweep, as `simsa.analysis.summarise` returns it. figures: in the order in which they are shown.
+    summary: of the sweep, as `simsa.analysis.summarise` returns it. figures: in the order in which they are shown, and
+    what is said of those that are not there.
     """
     found = [section for build in SECTIONS if (section := build(summary)) is not None]
     return [*found, Section("Figures", tuple(figures), heading="none")] if figures else found

@@ -607,8 +607,11 @@ def loss(x, a):
 """
 
 
-def test_data_are_read_and_a_users_module_is_imported_once_for_all_of_a_run(tmp_path, monkeypatch):
-    """Planning, report and figures, whatever the number of conventions; a replay is another run of its own."""
+def test_data_are_read_and_a_users_module_is_imported_once_for_all_of_a_run(tmp_path, no_figures, monkeypatch):
+    """Planning and report, whatever the number of conventions; a replay is another run of its own.
+
+    Figures are given the summary, and read nothing.
+    """
     start, end = TEXT.index('kind = "exp'), TEXT.index("[data]")
     python = 'kind = "python"\ntarget = "counted:loss"\nparameters = 2\ndata = 1\n'
     (tmp_path / "counted.py").write_text(COUNTED)

@@ -19,7 +19,7 @@ from simsa.records import disk
 from simsa.records.layout import ZARR
 from simsa.records.status import Status
 from simsa.scenario import load
-from tests.support.runs import planned, recorded
+from tests.support.runs import planned, recorded, swept
 
 TEXT = """\
 [scenario]
@@ -332,9 +332,9 @@ def test_the_command_prints_a_replay(results, capsys):
     assert out.count("\nstep ") == 6
 
 
-def test_a_sweep_says_where_its_scenario_was(tmp_path, monkeypatch):
+def test_a_sweep_says_where_its_scenario_was(tmp_path, no_figures, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x.toml").write_text(TEXT, encoding="utf-8")
-    assert cli.main(["sweep", "x.toml", "--quiet", "--out", "out", "--set", "sweep.trajectories=2"]) == 0
+    swept("x.toml", "out", "sweep.trajectories=2")
     assert json.loads((tmp_path / "out/provenance.json").read_text())["file"] == str(tmp_path / "x.toml")
     assert simsa.replay("out", 2, 1).differences == ()

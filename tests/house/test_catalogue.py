@@ -40,11 +40,11 @@ SMALL = {
         for name in ("hinge_svm", "l1_regression", "median", "phase_retrieval", "sort_loss")
     },
     "bad_step": Small(
-        ("sweep.trajectories=200", "sweep.c=[0.1137, '1/4', '1/3', '1/2']"),
+        ("sweep.trajectories=100", "sweep.c=[0.1137, '1/4', '1/3', '1/2']"),
         said(CONSISTENT, NOT_MET, NOT_DECIDED, CONSISTENT),
     ),
     "bad_step_2d": Small(
-        ("sweep.trajectories=200", "sweep.c=['1/4', 0.2907, '1/3']"),
+        ("sweep.trajectories=80", "sweep.c=['1/4', 0.2907, '1/3']"),
         said(CONSISTENT, NOT_MET, NOT_DECIDED, CONSISTENT),
     ),
     **{

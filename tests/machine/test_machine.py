@@ -15,9 +15,10 @@ from simsa import formats
 from simsa.machine import Interpreter, arithmetic, generate, tape_of
 from simsa.machine.launch import evaluate
 from simsa.machine.layout import merged
-from simsa.primitives import convention
+from simsa.primitives import OPCODE, ROW, convention
 from simsa.program.program import Builder, Program
 from simsa.tape import Tape
+from simsa.tape.tape import OP
 from tests.support.strategies import points, programs
 
 
@@ -28,8 +29,8 @@ def same(a: object, b: object) -> bool:
     return bool(np.all((one == two) & signs | (one != one) & (two != two)))
 
 
-def assert_equal_bits(tape: Tape, x: np.ndarray, data: np.ndarray, precision: str, groups: int) -> None:
-    """Compare kernels and reference on values, Jacobians and the smallest |guard|."""
+def assert_equal_bits(tape: Tape, x: np.ndarray, data: np.ndarray, precision: str, groups: int) -> int:
+    """Compare kernels and reference on values, Jacobians and the smallest |guard|; return how many points are ties."""
     with np.errstate(over="ignore"):
         x, data = x.astype(precision), data.astype(precision)
     outputs, jacobians, margins = evaluate(tape, x, data, precision=precision, groups=groups)
@@ -40,6 +41,7 @@ def assert_equal_bits(tape: Tape, x: np.ndarray, data: np.ndarray, precision: st
         assert same([run.values[r] for r in tape.outputs], outputs[b]), context
         assert same([interpreter.backward(run, q) for q in range(len(tape.outputs))], jacobians[b]), context
         assert min(run.margins.values(), default=np.inf) == margins[b], context
+    return int((margins == 0).sum())
 
 
 def test_numbers_beyond_float32_are_infinite_there() -> None:
@@ -89,18 +91,26 @@ def batch(draw: st.DrawFn, made: Program, count: int, finite: bool = False) -> t
     return np.array([x for x, _ in drawn]), np.array([row for _, row in drawn]).reshape(count, made.data)
 
 
-@settings(max_examples=1500)
-@given(st.data(), st.sampled_from((1, 2, 4)))
-def test_kernels_match_the_reference(data: st.DataObject, groups: int) -> None:
-    made = data.draw(programs())
-    assert_equal_bits(tape_of(made), *batch(data.draw, made, 3), "float64", groups)
+@pytest.mark.torture
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_kernels_match_the_reference(request: pytest.FixtureRequest, precision: str) -> None:
+    """Over generated programs: each row of the table has some in which every second node is of this row."""
+    count = request.config.getoption("--programs") // 20
+    opcodes, ties = set(), 0
 
+    @settings(max_examples=count)
+    @given(st.data(), st.sampled_from((1, 2, 4) if precision == "float64" else (1, 2)))
+    def compare(names: tuple[str, ...], data: st.DataObject, groups: int) -> None:
+        nonlocal ties
+        made = data.draw(programs(names=names))
+        tape = tape_of(made)
+        ties += assert_equal_bits(tape, *batch(data.draw, made, 4), precision, groups)
+        opcodes.update(tape.code[:, OP].tolist())
 
-@settings(max_examples=500)
-@given(st.data(), st.sampled_from((1, 2)))
-def test_kernels_match_the_reference_in_float32(data: st.DataObject, groups: int) -> None:
-    made = data.draw(programs())
-    assert_equal_bits(tape_of(made), *batch(data.draw, made, 3), "float32", groups)
+    for name in ROW:
+        compare((*[name] * len(ROW), *ROW))
+    assert opcodes >= set(OPCODE.values()), "no row is left out"
+    assert ties > count * len(ROW) / 8, "and many points are ties"
 
 
 @settings(max_examples=500)

@@ -11,7 +11,7 @@ from simsa import plots
 from simsa.drawing import drawer
 from simsa.errors import SimsaError
 from tests.plots.test_plots import CASES
-from tests.support import ROOT
+from tests.support import SCENARIOS
 
 
 @pytest.fixture
@@ -61,18 +61,9 @@ def test_a_figure_that_fails_is_told(folder, capfd):
     assert len(drawn(folder)) > 4, "the others are drawn"
 
 
-def test_the_command_draws_a_short_run_beside_itself(folder):
-    words = [sys.executable, "-m", "simsa", "sweep", str(ROOT / "scenarios" / "identity_trap.toml"), "--quiet"]
-    words += ["--set", "sweep.trajectories=40", "--set", "sgd.steps=10", "--workers", "3", "--out", "out"]
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "results: out"
-    assert {"landing.png", "landing.pdf", "objective.png"} <= set(drawn(folder / "out"))
-
-
-def test_a_short_run_imports_nothing_that_only_readers_and_figures_need(folder):
+def test_the_command_draws_a_short_run_beside_itself_and_imports_nothing_of_what_draws(folder):
     """What opens records for users, and what draws, take half a second each."""
-    words = ["sweep", str(ROOT / "scenarios" / "identity_trap.toml"), "--quiet", "--workers", "2", "--out", "out"]
+    words = ["sweep", str(SCENARIOS / "identity_trap.toml"), "--quiet", "--workers", "3", "--out", "out"]
     words += ["--set", "sweep.trajectories=40", "--set", "sgd.steps=10"]
     script = (
         f"import sys; from simsa.cli import main; code = main({words!r}, apart=True)\n"
@@ -81,6 +72,8 @@ def test_a_short_run_imports_nothing_that_only_readers_and_figures_need(folder):
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "results: out"
+    assert {"landing.png", "landing.pdf", "objective.png"} <= set(drawn(folder / "out"))
 
 
 def test_the_command_ends_with_the_code_of_a_mistake(folder):

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from simsa import plots, report
+from simsa import report
 from simsa.errors import SimsaError
 from simsa.records import disk
-from simsa.report import figures, html, markdown, terminal
+from simsa.report import html, markdown, terminal
 from simsa.report.section import (
     Bullets,
     Code,
@@ -257,12 +257,17 @@ def test_text_markdown_and_page_show_the_same(name):
 def test_a_report_is_written_with_the_figures_that_are_there(tmp_path):
     for name in ("plane.png", "landing.png", "other.png", "margins.pdf"):
         (tmp_path / name).write_bytes(IMAGE)
+    listed = {name: {"caption": f"What {name} shows.", "nothing": ""} for name in ("landing", "margins", "plane")}
+    listed |= {name: {"caption": "-", "nothing": "there is one precision"} for name in ("precisions", "differences")}
+    (tmp_path / "figures.json").write_text(json.dumps(listed), encoding="utf-8")
     report.save(stored("streaming"), tmp_path)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert re.findall(r"!\[.*", text) == ["![landing](landing.png)", "![plane](plane.png)"]
+    assert "What landing shows." in text and "precisions, differences: there is one precision" in text
     assert (tmp_path / "report.html").read_text(encoding="utf-8").count("data:image/png;base64,") == 2
     (tmp_path / "landing.png").unlink()
     (tmp_path / "plane.png").unlink()
+    (tmp_path / "figures.json").unlink()
     report.save(stored("streaming"), tmp_path)
     assert "## Figures" not in (tmp_path / "report.md").read_text(encoding="utf-8")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["margins.pdf", "other.png", "report.html", "report.md"]
@@ -278,7 +283,3 @@ def test_a_text_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         disk.write(tmp_path / "a.md", "new\n")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.md", "old\n")]
-
-
-def test_every_figure_has_a_caption():
-    assert set(figures.CAPTIONS) == set(plots.FIGURES)

@@ -84,6 +84,9 @@ def _apply(draw, builder, name):
         count = 2 * count if name == "dot" else count
         operands = _consecutive(draw, builder.registers, count)
         outputs = count if name == "sort" else 1
+    if name == "clip" and draw(st.booleans()):  # bounds that are not known to be apart make it a maximum and a minimum
+        low, high = sorted(draw(st.lists(st.sampled_from(TIES), min_size=2, max_size=2, unique=True)))
+        operands[1:] = [builder.constant(low), builder.constant(high)]
     immediates = [draw(st.sampled_from(TIES) | st.floats(-4, 4)) for _ in row.immediates]
     return builder.apply(name, operands, immediates, outputs, draw(rules(row)) if row.ties else None), outputs
 
