@@ -117,6 +117,18 @@ def page(figure: Figure | SubFigure | None, width: float, title: str) -> Iterato
         one.title(title)
 
 
+def _place(ax: Axes) -> SubFigure:
+    """Return a new subfigure in the place of axes, which are removed."""
+    spec = ax.get_subplotspec()
+    if spec is None:
+        raise ValueError("ax: expected axes of a grid of subplots, as `subplots` returns them")
+    figure = ax.get_figure()
+    assert figure is not None
+    ax.remove()
+    place: SubFigure = figure.add_subfigure(spec)
+    return place
+
+
 Draw = Callable[[Summary, Page], None]
 Nothing = Callable[[Summary], str]
 
@@ -133,11 +145,19 @@ class Plot:
         self.caption, self.nothing, self.draw = caption, nothing, draw
 
     @overload
-    def __call__(self, summary: Summary, *, figure: None = None, width: float = WIDE, title: bool = True) -> Figure: ...
+    def __call__(
+        self, summary: Summary, *, figure: None = None, ax: None = None, width: float = WIDE, title: bool = True
+    ) -> Figure: ...
 
     @overload
     def __call__(
-        self, summary: Summary, *, figure: Figure | SubFigure, width: float = WIDE, title: bool = True
+        self,
+        summary: Summary,
+        *,
+        figure: Figure | SubFigure | None = None,
+        ax: Axes | None = None,
+        width: float = WIDE,
+        title: bool = True,
     ) -> FigureBase: ...
 
     def __call__(
@@ -145,19 +165,23 @@ class Plot:
         summary: Summary,
         *,
         figure: Figure | SubFigure | None = None,
+        ax: Axes | None = None,
         width: float = WIDE,
         title: bool | Literal[False] = True,
     ) -> FigureBase:
         """Draw the figure, and return it.
 
         summary: of a run, as `simsa.analysis.summarise` returns it. figure: an empty Figure or SubFigure of matplotlib
-        to draw on, best one with the layout "constrained"; None for a new one. width: of a new one, in inches; up to
-        3.4 is a column. title: whether the title of the run stands above. Raises NothingToShow, with the reason, if the
-        run has nothing to show.
+        to draw on, best one with the layout "constrained"; None for a new one. ax: axes of a grid of
+        subplots, whose place the figure takes: it has axes and a legend of its own. width: of a new one, in inches;
+        up to 3.4 is a column. title: whether the title of the run stands above. Raises NothingToShow, with the reason,
+        if the run has nothing to show.
         """
         why = self.nothing(summary)
         if why:
             raise NothingToShow(f"{self.name}: {why}")
+        if ax is not None:
+            figure = _place(ax)
         said = str(summary.get("title") or summary.get("scenario") or "") if title else ""
         with page(figure, width, said) as one:
             self.draw(summary, one)

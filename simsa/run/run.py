@@ -5,7 +5,7 @@ import sys
 import tempfile
 import weakref
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -193,13 +193,7 @@ class Plots:
 
         if name not in FIGURES:
             raise AttributeError(f"there is no figure '{name}'; there are {', '.join(FIGURES)}")
-        figure = FIGURES[name]
-
-        def draw(**options: Any) -> Any:
-            return figure(self._summary, **options)
-
-        draw.__doc__ = figure.__doc__
-        return draw
+        return partial(FIGURES[name], self._summary)
 
 
 class Run:
