@@ -45,7 +45,7 @@ def _operations() -> str:
         given = f"({row.arity}, {row.fixed!r}, {pieces!r}, {branches!r})"
         lines.append(f"forward_{row.name}, backward_{row.name} = row{given}")
         if branches:
-            lines.append(f"tied_{row.name}, sense_{row.name} = tied_row{given}")
+            lines.append(f"tied_{row.name}, difference_{row.name} = tied_row{given}")
     return "\n".join(lines)
 
 
@@ -62,7 +62,9 @@ _ABSOLUTE = (
     "1 if which == 2 else 0)"
 )
 _TIED = "return tied_{name}(values, at, numbers, number, first, n, g, s)"
-_SENSE = "sense_{name}(values, adjoints, deltas, sizes, draws, at, modes, numbers, number, first, out, n, g, s)"
+_DIFFERENCE = (
+    "difference_{name}(values, adjoints, deltas, sizes, draws, at, modes, numbers, number, first, out, n, g, s)"
+)
 
 
 def _rows() -> list[Primitive]:
@@ -84,7 +86,7 @@ def engine_text() -> str:
         ("()  # <pieces>", f"{tuple(len(row.pieces) if row.branches else 0 for row in ROWS)}"),
         ("()  # <jumps>", f"{tuple(row.jumps for row in ROWS)}"),
         ("    # <tied>", _cases(_TIED, selecting, 4)),
-        ("    # <sense>", _cases(_SENSE, selecting, 4)),
+        ("    # <difference>", _cases(_DIFFERENCE, selecting, 4)),
         ("            # <absolute>", _cases(_ABSOLUTE, _rows(), 12)),
     ):
         if text.count(marker) != 1:
@@ -114,7 +116,7 @@ def kernels() -> ModuleType:
 
 
 @cache
-def stepping(rule: Rule) -> ModuleType:
+def rule_package(rule: Rule) -> ModuleType:
     """Return the package of a rule: in the module `rule`, the walk `update` that takes its steps."""
     return instantiate({"rule.py": rule_text(rule)})
 
@@ -141,7 +143,7 @@ def rule_text(rule: Rule) -> str:
     return text
 
 
-def around(engine: str) -> ModuleType:
+def engine_package(engine: str) -> ModuleType:
     """Return the package of an engine, a text that defines its walks, in the module `engine`."""
     return instantiate({"engine.py": engine})
 

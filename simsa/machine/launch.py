@@ -21,11 +21,11 @@ from simsa.kernels.calls import KINDS, address_of
 from simsa.kernels.state import State
 from simsa.kernels.streams import EVALUATION, SAMPLE, blocks_of_sample, scratch_size
 from simsa.machine import draws
-from simsa.machine.generate import around, kernels, stepping
+from simsa.machine.generate import engine_package, kernels, rule_package
 from simsa.machine.layout import LANE_BYTES, Layout, laid_out, layout
 from simsa.machine.memory import memory_of, scratch_of, uniforms
 from simsa.machine.progress import Progress, begun, records
-from simsa.machine.specialise import MARCHING, engine_text, is_straight
+from simsa.machine.specialise import STEP_LOOP_GROUPS, engine_text, is_straight
 from simsa.machine.task import INITIAL, NO_STREAM, Descent, Initial, Scale, Stream, law_of
 from simsa.program.program import Builder
 from simsa.rules import Rule
@@ -53,7 +53,7 @@ Task = tuple[Tape, NDArray[np.float64], Descent]
 @lru_cache(maxsize=32)
 def _specialised(where: Layout, rule: Rule) -> ModuleType:
     """Return the kernels for one tape in one layout, and a rule."""
-    return around(engine_text(where, rule))
+    return engine_package(engine_text(where, rule))
 
 
 def _arranged(
@@ -69,7 +69,7 @@ def _arranged(
     # the same for every block, whatever its size: the layout is part of the code
     where = laid_out(tape, LANE_BYTES // kind.itemsize, *shape) if shape else layout(tape, kind, batch, sys.maxsize)
     if not shape and descent.law == "full" and n <= where.samples and is_straight(where):
-        where = laid_out(tape, where.lanes, min(where.groups, MARCHING), where.samples)
+        where = laid_out(tape, where.lanes, min(where.groups, STEP_LOOP_GROUPS), where.samples)
     return where, _specialised(where, descent.rule)
 
 
@@ -186,9 +186,9 @@ def walks_of(package: ModuleType, precision: str, rule: Rule | None = None) -> W
             forward=at("forward"),
             backward=at("backward"),
             gradient=at("gradient"),
-            advance=at("advance"),
-            march=at("march"),
-            update=at("update", stepping(rule).rule) if rule else 0,
+            fused_step=at("fused_step"),
+            step_loop=at("step_loop"),
+            update=at("update", rule_package(rule).rule) if rule else 0,
             sensitive=0,
             bytes=_format(precision).itemsize,
             assigns=engine.ASSIGNS,

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.kernels.arguments import Memory, Samples, Scratch
+from simsa.kernels.arguments import Differences, Memory, Samples, Scratch
 from simsa.kernels.sensitivity import BLOCKS
 from simsa.machine.layout import Layout
 
@@ -50,11 +50,11 @@ def scratch_of(where: Layout, samples: Samples, memory: Memory, assigns: bool, h
     return Scratch(
         drawn=np.zeros(across * room, np.int64),
         sizes=np.zeros(across, np.int64),
-        limit=_zeros(across, kind),
+        float_sizes=_zeros(across, kind),
         private=np.zeros((across, samples.scratch), np.int64),
         running=np.zeros(across, np.bool_),
         tied=np.zeros(across, np.bool_),
-        pace=_zeros(4 * across, kind),
+        lane_numbers=_zeros(4 * across, kind),
         moved=_zeros(across, kind),
         binary=np.zeros(where.groups, np.bool_),
         previous=memory.adjoints if assigns else _zeros(where.tape.parameters * across, kind),
@@ -65,13 +65,15 @@ def scratch_of(where: Layout, samples: Samples, memory: Memory, assigns: bool, h
         v=v,
         fresh=fresh,
         convention=_zeros(where.size, kind),
-        deltas=_zeros(where.size, kind),
-        contributions=_zeros(where.size, kind),
-        absolute=_zeros(where.size, kind),
-        draws=_zeros((4 * most + 4) * where.lanes, kind),
-        marks=np.zeros(len(where.tape.rows) + len(where.tape.guards) + 1, np.int64),
-        jumps=np.zeros(across, np.bool_),
-        counter=np.zeros(BLOCKS + 1, np.int64),
+        differences=Differences(
+            deltas=_zeros(where.size, kind),
+            sizes=_zeros(where.size, kind),
+            absolute=_zeros(where.size, kind),
+            draws=_zeros((4 * most + 4) * where.lanes, kind),
+            marks=np.zeros(len(where.tape.rows) + len(where.tape.guards) + 1, np.int64),
+            jumps=np.zeros(across, np.bool_),
+            counter=np.zeros(BLOCKS + 1, np.int64),
+        ),
     )
 
 

@@ -49,7 +49,7 @@ _LOOPS = {
     ),
     "dense": (
         "dense(values, at, {first}, {outs}, {inputs}, {bias}, {out}, step, groups, samples)",
-        "dense_back(values, adjoints, at, modes, {first}, {outs}, {inputs}, {bias}, {out}, step, trusted, "
+        "dense_back(values, adjoints, at, modes, {first}, {outs}, {inputs}, {bias}, {out}, step, finite_parameters, "
         "groups, samples)",
     ),
     "logsumexp": (
@@ -97,8 +97,8 @@ class Part(NamedTuple):
     backward: str
     gradient: str = ""
     finite: str = ""
-    ahead: str | None = None
-    advance: str | None = None
+    fused_forward: str | None = None
+    fused_backward: str | None = None
 
 
 def parts_of(layout: Layout) -> Iterator[Part]:
@@ -116,7 +116,7 @@ def parts_of(layout: Layout) -> Iterator[Part]:
             waiting = []
         if run and plain:
             part = _straight(layout, next(names), times, [_line(layout, line, 0)], layout.strides(line).tolist())
-            yield part._replace(ahead="", advance="") if k in between else part
+            yield part._replace(fused_forward="", fused_backward="") if k in between else part
         elif plain:
             waiting += [_line(layout, line, n) for n in range(times)]
         else:
@@ -264,7 +264,7 @@ def _convolution(layout: Layout, name: int, line: NDArray[np.int64]) -> Part | N
         f"forward{name}(values)",
         "\n".join(
             [
-                f"if trusted and tame(values, {low}, {high}, groups, samples):",
+                f"if finite_parameters and finite_inputs(values, {low}, {high}, groups, samples):",
                 *back,
                 f"else:\n    places_back(values, adjoints, at, modes, {given}",
             ]
@@ -340,7 +340,7 @@ def _dense(
         return None
     places = layout.places(np.array([weights[0], x[0], line[OUT], *bias[:1]])).tolist()
     numbers = f"{outs}, {len(x)}, {places[0]}, {places[1]}, {places[3] if bias else -1}, {places[2]}, {ways.pop()}"
-    names = f"forward{name}, finite{name}, backward{name}, masked{name}, stepped{name}, ahead{name}"
+    names = f"forward{name}, finite{name}, backward{name}, masked{name}, fused_backward{name}, fused_forward{name}"
     runs = ", ".join(_run(layout, run, run is after) for run in (after, before))
     return Part(
         f"{names} = Dense(extent, {numbers}, {runs}).operations(RULE)",
@@ -350,8 +350,8 @@ def _dense(
         if adjoined
         else "",
         finite="" if before is not None else f"finite{name}(values)",
-        ahead=None if after is None else f"fine = ahead{name}(values, margin) and fine",
-        advance=f"near = stepped{name}(values, adjoints, pace, held, given) and near",
+        fused_forward=None if after is None else f"finite = fused_forward{name}(values, margin) and finite",
+        fused_backward=f"inside = fused_backward{name}(values, adjoints, lane_numbers, held, given) and inside",
     )
 
 
