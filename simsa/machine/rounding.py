@@ -121,13 +121,13 @@ def same(value: Number, exact: Number) -> bool:
     return bool(Fraction(number) == exact)
 
 
-def explain(walker: Walker, step: Step, beside: Step) -> Rounding | None:
-    """Return the rounding that set x_{k+1} apart from the exact one, in a step that both begin at the same point.
+def explain(walker: Walker, step: Step, exact_step: Step) -> Rounding | None:
+    """Return the rounding that set x_{k+1} apart from the exact one, in a step from the same point.
 
-    walker: in floating point. step: the step that it took. beside: the exact step. If a selection selected another
-    piece, it is the first rounding that caused this. Otherwise it is the first one, in the order of computation, on
-    which the first coordinate that differs depends. The state of a rule may already differ before the step. The result
-    is None if no such rounding is found.
+    walker: in floating point. step: the step that it took. exact_step: the step of the exact walker. If a selection
+    selected another piece, the result is the first rounding that caused this. Otherwise it is the first one, in the
+    order of computation, on which the first coordinate that differs depends. The state of a rule may already differ
+    before the step. The result is None if no such rounding is found.
     """
     flips: list[Rounding] = []
     kind = walker.arithmetic
@@ -153,12 +153,12 @@ def explain(walker: Walker, step: Step, beside: Step) -> Rounding | None:
     ]
     held = [
         [known(v, w, f"{name}, kept from earlier steps,", "the state of the rule") for v, w in zip(*two, strict=True)]
-        for name, *two in zip(walker.rule.state, step.held, beside.held, strict=True)
+        for name, *two in zip(walker.rule.state, step.held, exact_step.held, strict=True)
     ]
-    rate = known(step.gamma, beside.gamma, f"gamma_{step.k} = c alpha_{step.k}", "the step size")
+    rate = known(step.gamma, exact_step.gamma, f"gamma_{step.k} = c alpha_{step.k}", "the step size")
     with np.errstate(all="ignore"):
         following = _shadowed(both, step, rate, held)
-    if flips and any(one.exact != two for one, two in zip(following, beside.following, strict=True)):
+    if flips and any(one.exact != two for one, two in zip(following, exact_step.following, strict=True)):
         flips[0].decides = True
         return flips[0]
     return next((v.origin for v in following if v.origin is not None), None)
