@@ -1,7 +1,7 @@
-"""Formats: the floating-point numbers that a run may compute with. Adding one is adding a row here, and nothing else.
+"""Formats: the floating-point numbers that a run may compute with. To add one, add a row here; no other file changes.
 
-A row says which numbers there are and how a result becomes one of them. The unit of rounding, the limits of engines,
-what samples are held as, what a scenario may name and the table in the docs follow from it.
+A row says which numbers there are, and how a result is rounded to one of them. The unit of rounding, the limits of
+engines, the type in which samples are stored, the names in scenarios and the table in the docs follow from it.
 """
 
 import math
@@ -16,28 +16,28 @@ from numpy.typing import NDArray
 from simsa.errors import known
 
 EXACT = "exact"
-"""What stands where a format is named if nothing is rounded: the rational numbers."""
+"""The name of the rational numbers, which are never rounded, where a format is named."""
 
 ROUNDINGS = ("nearest_even",)
-"""How a result becomes a number of a format: the nearest one, and of two that are as near the even one."""
+"""How a result is rounded to a number of a format: to the nearest one; at a tie, to the one whose last bit is 0."""
 
 INNOCUOUS = 25
-"""Most bits of a format for which one operation in float64, rounded once more, is that operation rounded once. For
-+ - * / and the square root 53 >= 2 t + 2 suffices (Figueroa: When is double rounding innocuous? SIGNUM Newsletter 30,
-1995)."""
+"""The most bits of a format in which an operation can be computed in float64, and rounded once more, with the result of
+a single rounding. For t bits, + - * / and the square root, 53 >= 2 t + 2 suffices (Figueroa: When is double rounding
+innocuous? SIGNUM Newsletter 30, 1995)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Format:
     """One row: the numbers +-m 2^(e - bits + 1), m whole, 2^(bits - 1) <= m < 2^bits, emin <= e <= emax, and 0.
 
-    name: how scenarios call it, an identifier. bits: of the significand, the hidden one included, 2 to 53. emin, emax:
+    name: its name in scenarios, an identifier. bits: of the significand, the hidden one included, 2 to 53. emin, emax:
     the exponents of the smallest normal number, 2^emin, and of the largest numbers; emin <= -1 and 1 <= emax.
-    subnormals: whether there are the multiples of 2^(emin - bits + 1) below 2^emin; if not, what rounds to less than
-    2^emin is a 0 of its sign. rounding: one of `ROUNDINGS`. storage: the NumPy type in which arrays are held, which has
-    to have every number. sums: the name of the format in which sums are accumulated; "" is this one, and engines refuse
-    another. Infinities and NaN are in every format, and zeros have signs. Raises ValueError for a row that contradicts
-    itself.
+    subnormals: whether the multiples of 2^(emin - bits + 1) below 2^emin are numbers of the format; if not, a result
+    that is rounded to less than 2^emin becomes a 0 of its sign. rounding: one of `ROUNDINGS`. storage: the NumPy type
+    of arrays, which has to have all these numbers. sums: the name of the format in which sums are accumulated; "" is
+    this one, and engines refuse any other. Every format has infinities, NaN and signed zeros. Raises ValueError if one
+    of these conditions is not met.
     """
 
     name: str
@@ -88,20 +88,20 @@ class Format:
 
     @cached_property
     def native(self) -> bool:
-        """Tell whether the numbers are those of the storage type, so that NumPy computes with them."""
+        """Tell whether the numbers are exactly those of the storage type, so that NumPy computes with them."""
         held = np.finfo(self.storage)
         return self.subnormals and (self.bits, self.emin, self.emax) == (held.nmant + 1, held.minexp, held.maxexp - 1)
 
     @property
     def widened(self) -> bool:
-        """Tell whether each of + - * / and the square root is that operation in float64, rounded once more.
+        """Tell whether + - * / and the square root may be computed in float64 and rounded once more.
 
-        Products that are too small for float64 to hold exactly must be too small for the format as well.
+        Products that underflow in float64 must underflow in the format as well.
         """
         return self.bits <= INNOCUOUS and self.emin - self.bits > -1022
 
     def round(self, x: float) -> float:
-        """Return the number of the format nearest to x, in float64: an infinity beyond the range, a NaN for NaN."""
+        """Return x rounded to the format, in float64: an infinity beyond the range, and NaN for NaN."""
         if x == 0 or x - x != 0:
             return x
         exponent, last = self._place(x)
@@ -114,12 +114,12 @@ class Format:
         return math.copysign(rounded if abs(rounded) >= self.smallest else 0.0, x)
 
     def _place(self, x: float) -> tuple[int, int]:
-        """Return the exponents of |x|, finite and not 0, and of the last bit of numbers of its size."""
+        """Return the exponent of |x|, which is finite and not 0, and that of the last bit of numbers of this size."""
         exponent = math.frexp(x)[1] - 1
         return exponent, (max(exponent, self.emin) if self.subnormals else exponent) - self.bits + 1
 
     def rounded(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return an array of any shape with each number rounded, in float64."""
+        """Return an array of any shape whose numbers are rounded to the format, in float64."""
         if self.native:
             with np.errstate(over="ignore"):
                 return values.astype(self.storage, copy=False).astype(np.float64, copy=False)
@@ -141,9 +141,9 @@ FORMATS: dict[str, Format] = {row.name: row for row in (FLOAT64, FLOAT32)}
 
 
 def add(row: Format) -> None:
-    """Add a format of your own, before `simsa.scenario` is imported: then scenarios may name it in `sweep.precision`.
+    """Add a format. Scenarios may name it in `sweep.precision` if this is called before `simsa.scenario` is imported.
 
-    The reference runs it if `Format.native` or `Format.widened`. Raises ValueError if its name is taken.
+    The reference runs it if it is `native` or `widened`. Raises ValueError if there is a format of this name.
     """
     if row.name in FORMATS:
         raise ValueError(f"there is a format '{row.name}' already")
@@ -151,7 +151,7 @@ def add(row: Format) -> None:
 
 
 def find(name: str) -> Format:
-    """Return a row by its name; raises SimsaError, with the names that there are, for any other."""
+    """Return a row by its name; raises SimsaError, which lists the names, if there is none."""
     known("precision", name, FORMATS)
     return FORMATS[name]
 

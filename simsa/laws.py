@@ -1,8 +1,13 @@
-"""Laws of the minibatch I_k, and laws of x_0 beside those of `scenario.initial`. Adding one is adding a row here.
+"""Laws of the minibatch I_k, and laws of x_0 besides those of `scenario.initial`. To add one, add a row here.
 
 A law of the minibatch says how it is drawn, in plain Python, and what follows from that: which minibatches there are,
-how large they are, whether the theorems have them. Kernels draw those that name one of theirs. A law of x_0 maps
-uniform numbers to a point; a point is drawn once for each trajectory, so plain Python draws it for every engine.
+how large they are, and whether they meet the hypothesis of the theorems. Kernels draw a law whose method `kernel` names
+one of their laws. A law of x_0 maps uniform numbers to a point. A point is drawn once for each trajectory, so plain
+Python draws it for every engine.
+
+Shared arguments.
+n: the number of samples. size, replace: the size of a minibatch, and whether it is drawn with replacement; 0 and False
+for a law that does not take them.
 """
 
 from abc import ABC, abstractmethod
@@ -21,10 +26,10 @@ MINIBATCH, EPOCH = 2, 3
 
 LOW = 0xFFFFFFFF
 Words = Iterator[int]
-"""Random words of 32 bits, one after the other."""
+"""An endless iterator over random words of 32 bits."""
 
 State = tuple[Met, str]
-"""How the hypothesis "I_k iid uniform over the nonempty subsets" is met, and why."""
+"""How the hypothesis "I_k iid uniform over the nonempty subsets" is met, and the reason."""
 
 ONE_SAMPLE: State = Met.AS_STATED, "there is one sample, so every law is the paper's"
 WHOLE: State = (
@@ -32,15 +37,14 @@ WHOLE: State = (
     "every minibatch is the whole of the data, which is one of the f_I, and its selection gradient is that of J: the "
     "recursion is the proof's without noise",
 )
-"""What holds with one sample, and where every minibatch is all of them."""
+"""How the hypothesis is met with one sample, and if every minibatch is all samples."""
 
 
 class Law(ABC):
     """A law of the minibatch: how to draw samples out of n. A subclass is one row.
 
-    name: how scenarios call it. meaning: what it is, in a line. sized, repeats: whether a scenario says how many
-    samples a minibatch has, and whether one may be drawn twice. `size` and `replace` below are what it says, 0 and
-    False where it cannot. random: whether random numbers are drawn at all.
+    name: its name in scenarios. meaning: what it is, in a line. sized, repeats: whether a scenario gives the size of a
+    minibatch, and whether it says if a sample may be drawn twice. random: whether random numbers are drawn.
     """
 
     name: ClassVar[str]
@@ -53,7 +57,8 @@ class Law(ABC):
     def draw(self, n: int, size: int, replace: bool, step: int, words: Callable[[int, int], Words]) -> list[int]:
         """Return I_k for k = `step`: samples out of 0, ..., n - 1, in the order drawn.
 
-        words: the random words of a trajectory, of a number (a step, or an epoch) and a purpose (MINIBATCH or EPOCH).
+        words: a function from a number (of a step or of an epoch) and a purpose (MINIBATCH or EPOCH) to the random
+        words of the trajectory for them.
         """
 
     @abstractmethod
@@ -69,11 +74,11 @@ class Law(ABC):
         return size
 
     def usual(self, n: int, size: int) -> int:
-        """Return a usual number of samples in a minibatch, at least 1, for which kernels lay out their memory."""
+        """Return a typical number of samples in a minibatch, at least 1, for which kernels lay out their memory."""
         return self.largest(n, size)
 
     def sizes(self, n: int, size: int) -> list[int]:
-        """Return the numbers of samples of minibatches: each subset of so many samples may be drawn."""
+        """Return the possible numbers of samples in a minibatch; each subset of such a size may be drawn."""
         return [size]
 
     def every(self, n: int, size: int, replace: bool, most: int) -> list[tuple[int, ...]] | None:
@@ -84,7 +89,7 @@ class Law(ABC):
         return [batch for k in sizes for batch in combinations(range(n), k)]
 
     def kernel(self, replace: bool) -> str | None:
-        """Return the name of the law of the kernels that is this one (`machine.task.LAWS`); None if they have none."""
+        """Return the name of this law in the kernels (`machine.task.LAWS`); None if they do not have it."""
         return None
 
 
@@ -121,7 +126,7 @@ class Full(Law):
 
 
 class UniformSubset(Law):
-    """One bit for each index, again if all are 0; ascending."""
+    """A uniform nonempty subset, ascending: one random bit for each index; all are drawn again if all are 0."""
 
     name = "uniform_subset"
     meaning = "I_k is uniform over the 2^n - 1 nonempty subsets, independently for each k: the paper's law."
@@ -161,7 +166,7 @@ class UniformSubset(Law):
 
 
 class FixedSize(Law):
-    """A uniform subset of a size, or independent indices."""
+    """A uniform subset of a given size, or as many independent indices."""
 
     name = "fixed_size"
     meaning = "I_k is `size` samples drawn uniformly, independently for each k."
@@ -241,7 +246,10 @@ class Reshuffled(Law):
 
 
 def below(n: int, some: Words) -> int:
-    """Return a uniform integer 0 <= i < n, 1 <= n < 2^32 (Lemire; ACM Trans. Model. Comput. Simul. 29, 2019)."""
+    """Return a uniform integer 0 <= i < n from random words, for 1 <= n < 2^32.
+
+    Lemire: Fast random integer generation in an interval; ACM Trans. Model. Comput. Simul. 29, 2019.
+    """
     while True:
         product = next(some) * n
         if product & LOW >= (2**32 - n) % n:
@@ -260,11 +268,11 @@ def minibatch(name: str) -> Law:
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """A law of x_0 of a user's own.
+    """A user's law of x_0.
 
-    name: how scenarios call it. textbook: what a reader would look up. point: returns the p coordinates of x_0, from p
-    independent uniform numbers, multiples of 2^-53 in [0, 1), and the numbers of the law by their names. numbers: by
-    name, where each may lie. dense: whether x_0 has a density, of which the theorems speak.
+    name: its name in scenarios. textbook: its name in textbooks. point: a function of p independent uniform numbers,
+    multiples of 2^-53 in [0, 1), and of the numbers of the law as keywords, which returns the p coordinates of x_0.
+    numbers: by name, the range of each. dense: whether x_0 has a density, as the theorems assume.
     """
 
     name: str
@@ -285,10 +293,10 @@ def start(name: str) -> Start:
 
 
 def register(row: Law | Start) -> None:
-    """Add a law of your own, before `simsa.scenario` is imported: then scenarios may name it as their law.
+    """Add a law. Scenarios may name it if this is called before `simsa.scenario` is imported.
 
-    A law of the minibatch is run by the engines in plain Python, and refused by those that compile; a law of x_0, by
-    all. Raises ValueError if there is a law of this name.
+    The engines in plain Python run every law of the minibatch; those that compile refuse one whose `kernel` returns
+    None. Every engine runs every law of x_0. Raises ValueError if there is a law of this name.
     """
     if row.name in MINIBATCHES or row.name in STARTS:
         raise ValueError(f"there is a law '{row.name}' already")

@@ -1,7 +1,7 @@
-"""Rules: how an optimiser takes a step. Adding one is adding a row here, and nothing else anywhere.
+"""Rules: how an optimiser takes a step. To add one, add a row here; no other file changes.
 
-A rule is text, like a primitive: the same expressions are compiled on SIMD lanes, evaluated in plain Python and in
-rational numbers, and printed. Each coordinate is treated alike.
+A rule consists of texts, like a primitive: the same expressions are compiled on SIMD lanes, evaluated in plain Python
+and in rational numbers, and printed. They are those of one coordinate, and the same for all.
 """
 
 import ast
@@ -11,16 +11,17 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 KNOWN = ("x", "g", "gamma")
-"""What every rule may name: a coordinate of x_k, that of the mean gradient g_k of the minibatch, and the step size."""
+"""The names that every rule may use: a coordinate of x_k, of the mean gradient g_k of the minibatch, the step size."""
 
 FUNCTIONS = ("sqrt",)
-"""What texts may call."""
+"""The functions that texts may call."""
 
 CHANGE = "change"
+"""The name of the change among the results of a step."""
 
 
 class Range(NamedTuple):
-    """Where a number of a rule may lie: low <= value < high. meaning: what it is, in a line."""
+    """The range of a number of a rule, low <= value < high. meaning: what the number is, in a line."""
 
     low: float
     high: float
@@ -29,12 +30,13 @@ class Range(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """One row: x_{k+1} = x_k - change, with a state that begins at 0.
+    """One row: x_{k+1} = x_k - change, with a state that is 0 before the first step.
 
-    name: how scenarios call it. textbook: what a reader would look up. change: an expression in x, g, gamma, the state
-    and the numbers. state: the names of what a coordinate remembers from step to step. update: (name of the state,
-    expression) in the order of evaluation, before the change; an expression sees what stands before it. numbers: by
-    name, where each may lie. Raises ValueError for a row that contradicts itself.
+    name: its name in scenarios. textbook: its name in textbooks. change: an expression in x, g, gamma, the state and
+    the numbers. state: the names of the numbers that are kept for each coordinate from step to step. update: (name of
+    the state, expression), which are evaluated in this order, before the change; each expression uses the results of
+    those before it. numbers: by name, the range of each. Raises ValueError if a name is no identifier, or is used
+    twice; if a number of the state is not updated exactly once; or if an expression has another name, call or operator.
     """
 
     name: str
@@ -59,7 +61,7 @@ class Rule:
                 raise ValueError(f"{self.name}: expected numbers, names, + - * / and {FUNCTIONS}, got '{text}'")
 
     def __reduce__(self) -> "tuple[Callable[[str], Rule], tuple[str]]":
-        """Be pickled as a name: there is one object of a rule in a process, and rules are compared by identity."""
+        """Pickle a rule as its name, since rules are compared by identity: a process has one object of each."""
         return rule, (self.name,)
 
     @property
@@ -69,16 +71,16 @@ class Rule:
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """Return the names that the expressions are functions of: x, g, gamma, the state, the numbers."""
+        """Return the names that the expressions may use: x, g, gamma, the state, the numbers."""
         return (*KNOWN, *self.state, *self.numbers)
 
 
 _SYNTAX = (ast.Constant, ast.Name, ast.expr_context, ast.BinOp, ast.operator, ast.UnaryOp, ast.unaryop, ast.Call)
-"""Of what expressions consist."""
+"""The nodes that expressions may consist of."""
 
 
 def _computed(node: ast.AST) -> bool:
-    """Tell whether every engine computes a node of an expression: its operator, or what it calls."""
+    """Tell whether a node of an expression is allowed: its operator, the function that it calls, or its constant."""
     if isinstance(node, ast.operator | ast.unaryop):
         return isinstance(node, ast.Add | ast.Sub | ast.Mult | ast.Div | ast.USub)
     if isinstance(node, ast.Call):
@@ -106,9 +108,9 @@ RULES: dict[str, Rule] = {row.name: row for row in (SGD, HEAVY_BALL)}
 
 
 def register(row: Rule) -> None:
-    """Add a rule of your own, before `simsa.scenario` is imported: then scenarios may name it as `sgd.rule`.
+    """Add a rule. Scenarios may name it as `sgd.rule` if this is called before `simsa.scenario` is imported.
 
-    Raises ValueError if there is one of this name.
+    Raises ValueError if there is a rule of this name.
     """
     if row.name in RULES:
         raise ValueError(f"there is a rule '{row.name}' already")

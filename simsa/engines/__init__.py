@@ -1,6 +1,6 @@
-"""Engines: what runs trajectories. No result depends on which; they differ in what they refuse and in what they cost.
+"""Engines, which run trajectories. They differ in what they refuse and in what they cost, and not in their results.
 
-Adding one is adding a class and its entry in `ENGINES`. Its bits are those of the reference by definition.
+To add one, add a class and its entry in `ENGINES`. Its bits have to be those of the reference.
 """
 
 from simsa.engines.compiled import Interpreter, Specialised
@@ -13,9 +13,9 @@ ENGINES: dict[str, Engine] = {one.name: one for one in (Reference(), Interpreter
 
 
 def cheapest(task: Task, work: Work) -> tuple[Engine, str]:
-    """Return the engine that is done first, compilation included, and why, in a line.
+    """Return the engine that finishes first, compilation included, and the reason in a line.
 
-    task: what is run. work: how much of it. Raises SimsaError, with the reasons, if every engine refuses.
+    task: what is run. work: how much of it is run. Raises SimsaError, with the reasons, if every engine refuses.
     """
     refusals = {name: engine.refuses(task) for name, engine in ENGINES.items()}
     costs = {name: ENGINES[name].cost(task, work) for name, why in refusals.items() if not why}

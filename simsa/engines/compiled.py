@@ -1,4 +1,4 @@
-"""Kernels: the interpreter, which runs every tape, and the specialised engine, which compiles the walks of one."""
+"""Engines on kernels: the interpreter, whose walks run every tape, and the specialised engine with walks for one."""
 
 from typing import ClassVar
 
@@ -14,11 +14,11 @@ COMPILING, LOADING = 45.0, 0.4
 """Seconds to compile the kernels of a precision, once per machine and version, and to load them from disk."""
 
 EACH = 0.02
-"""Seconds to compile one instruction of a tape, runs of like ones counted once (Zen 3: 0.4 to 4 s for a tape)."""
+"""Seconds to compile one instruction of a tape, runs of like ones counted once (Zen 3: 0.4 to 4 s for a whole tape)."""
 
 
 class Interpreter(Engine):
-    """Two walks over the tape, for a block of lanes at once."""
+    """Compiled walks that read the tape, for all lanes of a group at once."""
 
     name = launch.INTERPRETER
     draws: ClassVar[Draws] = launch
@@ -28,7 +28,7 @@ class Interpreter(Engine):
     }
 
     def refuses(self, task: Task) -> str:
-        """Return why a task is refused, or nothing."""
+        """Return why a task is refused; empty if it is not."""
         if name := task.tape.without_loop:
             return f"it has no loop for {name}"
         if not task.descent.stream and task.descent.batches.kernel(task.descent.replace) is None:
@@ -38,7 +38,7 @@ class Interpreter(Engine):
         return f"it computes with {' and '.join(self.rates)} only, not with {task.precision}"
 
     def seconds(self, task: Task, work: Work) -> float:
-        """Return the seconds of one core, ready."""
+        """Return the seconds of one core once the engine is ready."""
         law, tape = task.descent, task.tape
         taken = work.trajectories * work.steps * tape.parameters * PARAMETER
         taken += work.gradients * (DRAW if law.batches.random else 0)
@@ -51,7 +51,7 @@ class Interpreter(Engine):
         return LOADING if launch.compiled(task.precision) else COMPILING
 
     def prepare(self, task: Task) -> None:
-        """Compile, or load from disk."""
+        """Compile the kernels, or load them from disk."""
         launch.warm_up(task.precision)
 
     def begin(self, task: Task, *, c: Scale, first: int, count: int) -> Progress:
@@ -59,12 +59,12 @@ class Interpreter(Engine):
         return launch.begin(task.tape, task.descent, c=c, first=first, count=count, precision=task.precision)
 
     def advance(self, task: Task, progress: Progress, until: int, say: Say = lambda line: None) -> Progress:
-        """Return trajectories after their steps up to `until`."""
+        """Return trajectories before step `until`."""
         return launch.advance(task.tape, task.rows, task.descent, progress, until, engine=self.name, say=say)
 
 
 class Specialised(Interpreter):
-    """The interpreter's recursion over walks that are compiled for one tape."""
+    """The interpreter's recursion, with walks that are compiled for one tape."""
 
     name = launch.SPECIALISED
     rates: ClassVar[dict[str, Rate]] = {
@@ -72,7 +72,7 @@ class Specialised(Interpreter):
     }
 
     def refuses(self, task: Task) -> str:
-        """Return why a task is refused, or nothing."""
+        """Return why a task is refused; empty if it is not."""
         length = len(merged(task.tape))
         if length > LONGEST:
             return f"it takes programs of at most {LONGEST} instructions, this one has {length}"
@@ -82,8 +82,8 @@ class Specialised(Interpreter):
         """Return the seconds until the engine is ready."""
         given = task.tape, task.rows, task.descent
         own = LOADING if launch.compiled(task.precision, given) else LOADING + EACH * len(merged(task.tape))
-        return own + super().preparing(task) / 2  # the recursion is the interpreter's, the walks are not
+        return own + super().preparing(task) / 2  # it needs the interpreter's recursion, but not its walks
 
     def prepare(self, task: Task) -> None:
-        """Compile, or load from disk."""
+        """Compile the kernels, or load them from disk."""
         launch.warm_up(task.precision, (task.tape, task.rows, task.descent))

@@ -1,4 +1,10 @@
-"""What an engine is asked: whether it runs a task, what that costs, and to begin a block and go on with it."""
+"""The methods of an engine: whether it runs a task, what that costs, and how a block is begun and advanced.
+
+Shared arguments.
+task: what is run. descent: the recursion with its laws. c: the step scale. first, count: trajectories first, ...,
+first + count - 1. trajectory: its number, from 0. progress: that of a block of trajectories. say: a function that takes
+a line for the user, if something has to be compiled.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -14,14 +20,15 @@ from simsa.tape import Tape
 from simsa.tape.tape import COUNT
 
 Say = Callable[[str], None]
-"""Takes a line for the user."""
+"""A function that takes a line for the user."""
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What trajectories are of: a tape, the samples (n, d), the recursion, a precision.
+    """What trajectories are run of.
 
-    exact: what rational numbers need besides; None if the scenario has none.
+    tape: of the program. rows: the samples, (n, d). descent: the recursion. precision: the name of a format, or
+    "exact". exact: what the exact engine needs besides; None if the scenario has no exact cells.
     """
 
     tape: Tape
@@ -33,10 +40,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Work:
-    """How much of a task there is to do.
+    """How much work a task is.
 
-    trajectories: how many, of `steps` steps each. gradients: of single samples, in all. values: of the program at
-    single samples, for J at the checkpoints. cores: how many may work at once.
+    trajectories: how many, of `steps` steps each. gradients: the total number of gradients of single samples. values:
+    the total number of values of single samples, for J at the checkpoints. cores: how many may work at the same time.
     """
 
     trajectories: int
@@ -47,15 +54,17 @@ class Work:
 
 
 PARAMETER, DRAW, DATUM, STREAMED = 1e-9, 20e-9, 0.6e-9, 75e-9
-"""Seconds on one core, of kernels: for each parameter in a step; for each sample in it, to draw its number; for each
-number that it has, read or streamed. Fitted to the works of `benchmarks/` on Zen 3, within a factor of two of each."""
+"""Seconds that kernels take on one core, in a step: for each parameter; for drawing each sample; for each number of a
+sample that is read; and for each number that is streamed. They are fitted to the runs of `benchmarks/` on Zen 3, and
+within a factor of two of each."""
 
 
 @dataclass(frozen=True)
 class Rate:
-    """Seconds on one core that a gradient of one sample takes.
+    """The seconds that the gradient of one sample takes on one core.
 
-    For each operand and each instruction of the tape, and for each pair of entries that are sorted.
+    operand, instruction: for each operand and each instruction of the tape. pair: for each pair of operands that a sort
+    compares.
     """
 
     operand: float
@@ -69,16 +78,16 @@ class Rate:
 
 
 class Draws(Protocol):
-    """What draws random numbers apart from a run: plain Python (`machine.draws`), or kernels (`machine.launch`)."""
+    """A module that draws random numbers outside of a run: `machine.draws` in plain Python, or `machine.launch`."""
 
     def minibatches(self, descent: Descent, n: int, c: Scale, trajectory: int, first: int = 0) -> Iterator[list[int]]:
-        """Yield I_first, I_{first + 1}, ... of a trajectory, samples out of n in the order drawn."""
+        """Yield I_first, I_{first + 1}, ... of a trajectory: samples out of n, in the order in which they are drawn."""
 
     def streamed(self, descent: Descent, c: Scale, trajectory: int, step: int) -> NDArray[np.float64]:
-        """Return the fresh samples of one step of a trajectory, (size, d)."""
+        """Return the streamed samples of one step of a trajectory, (size, d)."""
 
     def initial_points(self, descent: Descent, c: Scale, first: int, count: int, p: int) -> NDArray[np.float64]:
-        """Return x_0 of trajectories first, ..., first + count - 1, (count, p)."""
+        """Return x_0 of trajectories first, ..., first + count - 1, shape (count, p), in float64."""
 
 
 class Engine(ABC):
@@ -86,21 +95,21 @@ class Engine(ABC):
 
     name: ClassVar[str]
     parallel: ClassVar[bool] = True
-    """Whether blocks run at the same time on several threads."""
+    """Whether several threads can run blocks at the same time."""
     draws: ClassVar[Draws]
-    """What draws its random numbers."""
+    """The module that draws its random numbers."""
 
     @abstractmethod
     def refuses(self, task: Task) -> str:
-        """Return why the engine does not run a task, in a line; empty if it does."""
+        """Return why the engine refuses a task, in a line; empty if it runs it."""
 
     @abstractmethod
     def seconds(self, task: Task, work: Work) -> float:
-        """Return how long one core works on a task, in seconds, once the engine is ready."""
+        """Return how many seconds one core works on a task, once the engine is ready."""
 
     @abstractmethod
     def preparing(self, task: Task) -> float:
-        """Return how long it will take on this machine until the engine is ready for a task, in seconds."""
+        """Return how many seconds it takes on this machine until the engine is ready for a task."""
 
     @abstractmethod
     def prepare(self, task: Task) -> None:
@@ -112,10 +121,10 @@ class Engine(ABC):
 
     @abstractmethod
     def advance(self, task: Task, progress: Progress, until: int, say: Say = lambda line: None) -> Progress:
-        """Return trajectories after their steps up to `until`. say: takes a line if something has to be compiled."""
+        """Return trajectories before step `until`; `progress` is not changed."""
 
     def cost(self, task: Task, work: Work) -> float:
-        """Return how long a task takes from now on, in seconds: until the engine is ready, and the run."""
+        """Return how many seconds a task takes in all: until the engine is ready, and the run."""
         return self.preparing(task) + self.seconds(task, work) / (work.cores if self.parallel else 1)
 
     def run(

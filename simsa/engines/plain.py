@@ -1,4 +1,4 @@
-"""Plain Python, which needs no compiler: the definition in floating point, and the rational numbers."""
+"""Engines in plain Python, which need no compiler: the definition in floating point, and the rational numbers."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -26,14 +26,14 @@ class Plain(Engine):
 
     @abstractmethod
     def walker(self, task: Task) -> Walker:
-        """Return what takes the steps of a task."""
+        """Return the walker that takes the steps of a task."""
 
     @abstractmethod
     def gamma(self, task: Task, c: Scale) -> Sequence[Any]:
         """Return the step sizes of a step scale."""
 
     def seconds(self, task: Task, work: Work) -> float:
-        """Return the seconds of one core, ready."""
+        """Return the seconds of one core."""
         return (work.gradients + work.values / 3) * self.rate.of(task.tape) + work.trajectories * work.steps * 50e-6
 
     def preparing(self, task: Task) -> float:
@@ -41,24 +41,24 @@ class Plain(Engine):
         return 0.0
 
     def prepare(self, task: Task) -> None:
-        """Nothing has to be made ready."""
+        """Do nothing: plain Python is always ready."""
 
     def begin(self, task: Task, *, c: Scale, first: int, count: int) -> Progress:
         """Return trajectories before their first step."""
         return self.walker(task).begin(task.descent, c=c, first=first, count=count)
 
     def advance(self, task: Task, progress: Progress, until: int, say: Say = lambda line: None) -> Progress:
-        """Return trajectories after their steps up to `until`."""
+        """Return trajectories before step `until`."""
         return self.walker(task).advance(task.descent, self.gamma(task, progress.c), progress, until)
 
 
 class Reference(Plain):
-    """The definition of floating point: the kernels have its bits."""
+    """The definition of what is computed in floating point; the kernels have its bits."""
 
     name = "reference"
 
     def refuses(self, task: Task) -> str:
-        """Return why a task is refused, or nothing."""
+        """Return why a task is refused; empty if it is not."""
         if task.precision == EXACT:
             return f"it computes in floating point only, not with {EXACT}"
         row = formats.find(task.precision)
@@ -74,7 +74,7 @@ class Reference(Plain):
         return ""
 
     def walker(self, task: Task) -> Walker:
-        """Return what takes the steps of a task."""
+        """Return the walker that takes the steps of a task."""
         descent = task.descent
         kind = arithmetic(formats.find(task.precision))
         return Walker(task.tape, task.rows, kind, rule=descent.rule, constants=descent.numbers)
@@ -85,18 +85,18 @@ class Reference(Plain):
 
 
 class Exact(Plain):
-    """The rational numbers: no rounding, and no function that leaves them."""
+    """The rational numbers, in which nothing is rounded. It refuses functions that are not rational."""
 
     name = "exact"
 
     def refuses(self, task: Task) -> str:
-        """Return why a task is refused, or nothing."""
+        """Return why a task is refused; empty if it is not."""
         if task.precision != EXACT:
             return f"it computes with rational numbers only, not with {task.precision}"
         return NO_STEPS if task.exact is None else exact.refusal(task.tape) or ""
 
     def walker(self, task: Task) -> Walker:
-        """Return what takes the steps of a task."""
+        """Return the walker that takes the steps of a task."""
         return exact.walker(task.tape, task.rows, task.descent, _exact(task).bits)
 
     def gamma(self, task: Task, c: Scale) -> Sequence[Any]:
@@ -107,7 +107,7 @@ class Exact(Plain):
 
 
 def _exact(task: Task) -> ExactSteps:
-    """Return what rational numbers need; raises SimsaError if the task does not have it."""
+    """Return what the exact engine needs besides a descent; raises SimsaError if the task does not have it."""
     if task.exact is None:
         raise SimsaError(NO_STEPS)
     return task.exact

@@ -9,7 +9,7 @@ from simsa.machine.task import Descent
 from simsa.records.layout import Layout
 
 SHORTEST_BLOCK, LONGEST_BLOCK = 0.2, 2.0
-"""Seconds that a block should take: many times the 30 ms of storing it, and no more than Ctrl-C should take."""
+"""The seconds that a block should take: many times the 30 ms of storing it, but not long to wait for after Ctrl-C."""
 
 BLOCK_BYTES = 2**26
 """Most bytes of the records of a block and of its points at the checkpoints, since each thread has a block in
@@ -20,8 +20,8 @@ BLOCKS = 64
 together."""
 
 SMALLEST_BLOCK, LARGEST_BLOCK = 32, 2**16
-"""Fewest and most trajectories in a block: enough to fill SIMD lanes however long they take (but 1 if a cell is exact),
-and few files for large sweeps."""
+"""The smallest and the largest number of trajectories in a block: enough to fill the lanes, however long they take (but
+1 if a cell is exact), and so many that large sweeps have few files."""
 
 
 @dataclass(frozen=True)

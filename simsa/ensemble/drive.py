@@ -1,4 +1,4 @@
-"""Run a plan: an executor works on its blocks, and each is stored by whoever computed it, as soon as it is done.
+"""Run a plan: an executor works on its blocks, and the worker that has computed a block stores it at once.
 
 Results depend neither on the executor nor on the number of workers: a trajectory's random numbers are a function of its
 own number.
@@ -23,10 +23,10 @@ from simsa.records.layout import Block
 from simsa.records.write import Records
 
 SHORT = 1.0
-"""Seconds of preparation that are not worth a word."""
+"""Shorter preparations, in seconds, are not reported."""
 
 PLAIN_SECONDS = 30.0
-"""Seconds between lines of progress where there is no terminal to draw a bar on."""
+"""Seconds between two lines of progress, which are written if there is no terminal for a bar."""
 
 Say = Callable[[str], None]
 
@@ -35,8 +35,8 @@ Say = Callable[[str], None]
 class Outcome:
     """What a call of `run` did.
 
-    traj_steps: steps of the trajectories that it ran. seconds: wall time of that, without compilation.
-    interrupted: stopped by Ctrl-C before all blocks were done.
+    traj_steps: the number of steps of all trajectories that it ran. seconds: their wall time, without compilation.
+    interrupted: whether Ctrl-C stopped it before all blocks were done.
     """
 
     traj_steps: int
@@ -45,12 +45,15 @@ class Outcome:
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may use (affinity counts, quotas of containers do not)."""
+    """Return how many cores this process may use, by its affinity. Quotas of containers are not considered."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def warm_up(plan: Plan, engines: Engines, say: Say) -> float:
-    """Make the engines ready for the plan, and say so if something has to be compiled; return seconds."""
+    """Make the engines ready for a plan, and return the seconds that this took.
+
+    engines: by convention and precision. say: takes a line if something has to be compiled.
+    """
     began = time.perf_counter()
     for kind, cells in plan.kinds().items():
         task, engine = plan.task(cells[0]), engines[kind]
@@ -68,10 +71,10 @@ def warm_up(plan: Plan, engines: Engines, say: Say) -> float:
 
 @dataclass(frozen=True)
 class Job:
-    """What is done with a block of a plan: compute it, and store it. It can be pickled, and be done in another process.
+    """The work on a block of a plan: to compute and store it. It can be pickled, and be called in another process.
 
-    engines: by convention and precision. say: takes a line if something has to be compiled; where a job is pickled, it
-    is a function of a module.
+    plan, records: of the sweep. engines: by convention and precision. say: takes a line if something has to be
+    compiled; to be pickled, it has to be a function of a module.
     """
 
     plan: Plan = field(repr=False)
@@ -93,7 +96,10 @@ class Job:
 
 
 def unfinished(records: Records, say: Say, executor: Executor) -> list[Block]:
-    """Return the blocks that have still to be run, those damaged on disk among them. executor: what reads them."""
+    """Return the blocks that are still to be run, also those that are damaged on disk.
+
+    records: of the sweep. say: takes a line for each damaged block. executor: reads the blocks.
+    """
     kept = list(records.finished())
     intact = dict(executor.map(records.intact, kept))
     for block in kept:
@@ -117,10 +123,10 @@ def run(
 ) -> Outcome:
     """Run blocks of a plan and store them.
 
-    executor: works on the blocks. engines: by convention and precision, ready (`warm_up`). say: takes lines for the
-    user. quiet: no progress. Ctrl-C: the blocks in flight are finished and stored, and the outcome says `interrupted`;
-    a second Ctrl-C raises KeyboardInterrupt at once. An error in a block is raised when the other blocks in flight are
-    stored.
+    plan, records: of the sweep. executor: works on the blocks. say: takes lines for the user. engines: by convention
+    and precision; they have to be ready (`warm_up`). quiet: whether no progress is shown. After Ctrl-C the blocks in
+    flight are finished and stored, and the outcome is `interrupted`; a second Ctrl-C raises KeyboardInterrupt at once.
+    An error in a block is raised after the other blocks in flight are stored.
     """
     layout = plan.layout
     todo = list(blocks)
@@ -146,7 +152,7 @@ def run(
     seconds = time.perf_counter() - began
     if errors:
         raise errors[0]
-    done = records.finished()  # with what an iteration may have lost to a Ctrl-C
+    done = records.finished()  # this has blocks whose outcome was lost when Ctrl-C interrupted the loop
     steps = sum(block.count for block in todo if block in done) * layout.steps
     return Outcome(steps, seconds, interrupted)
 
@@ -161,7 +167,10 @@ def completed(plan: Plan, values: Mapping[str, NDArray[Any]]) -> dict[str, NDArr
 
 
 def observed(plan: Plan, snapshots: NDArray[np.floating[Any]]) -> dict[str, NDArray[Any]]:
-    """Return the records `observe` and `hit` of the points of a block, (count, checkpoints, p), NaN after a stop."""
+    """Return the records `observe` and `hit` of a block.
+
+    snapshots: its points at the checkpoints, (count, checkpoints, p), NaN after a trajectory has stopped.
+    """
     count, checkpoints, p = snapshots.shape
     points, none = snapshots.reshape(-1, p), np.zeros((count * checkpoints, 0))
     values = [evaluator.values(tape, points.astype(np.float64), none) for tape in plan.observables]
@@ -176,7 +185,10 @@ def observed(plan: Plan, snapshots: NDArray[np.floating[Any]]) -> dict[str, NDAr
 
 @contextmanager
 def _progress(total: int, before: int, say: Say, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """Yield what counts traj-steps: a bar on a terminal, a line now and then elsewhere, nothing if quiet."""
+    """Yield a function that counts steps of trajectories and shows them: as a bar on a terminal, else in lines.
+
+    total: all steps of the sweep. before: those done already. quiet: whether nothing is shown.
+    """
     from tqdm import tqdm
 
     began = last = time.perf_counter()
@@ -206,7 +218,7 @@ def _progress(total: int, before: int, say: Say, quiet: bool) -> Iterator[Callab
 
 
 def duration(seconds: float) -> str:
-    """Return a time in words, to two figures or so.
+    """Return a time in words, to about two figures.
 
     >>> duration(0.034), duration(95), duration(7000)
     ('0.03 s', '1 min 35 s', '1 h 56 min')

@@ -1,6 +1,6 @@
-"""Executors: where blocks are worked on. No result depends on which; the driver knows none of them.
+"""Executors, which work on blocks, in threads or elsewhere. No result depends on the executor.
 
-Adding one is adding a class with the method `map`. `simsa.cli.main` and `drive.run` take one of a user's own.
+To add one, add a class with the method `map`. `simsa.cli.main` and `drive.run` accept any executor.
 """
 
 from abc import ABC, abstractmethod
@@ -14,7 +14,7 @@ from simsa.records.layout import Block
 T = TypeVar("T")
 
 Done = tuple[Block, T | BaseException]
-"""A block, and what the work returned for it, or the error that it raised."""
+"""A block, and the result of the work on it, or the error that the work raised."""
 
 PAUSE = 0.01
 """Seconds between two looks at whether threads are still working."""
@@ -27,41 +27,41 @@ class Executor(ABC):
     def map(self, work: Callable[[Block], T], blocks: Iterable[Block]) -> Iterator[Done[T]]:
         """Return an iterator over the blocks with their outcomes, in the order in which they are done.
 
-        work: called once for each block, here or elsewhere: it can be pickled, and computes and stores a block without
-        the memory of the driver. An error that it raises is an outcome, and does not end the iteration.
-        blocks: each is taken when somebody is free to work on it, and not earlier: the driver stops a run by ending
-        this iterable. What has been taken is then finished, and still comes out. A KeyboardInterrupt in the iterator's
-        `__next__` passes through to the driver, which then goes on with the same iterator.
+        work: is called once for each block, in this process or in another one. It can be pickled, and shares no memory
+        with the driver. An error that it raises is the outcome of the block, and does not end the iteration. blocks: a
+        block is taken only when a worker is free, because the driver stops a run by ending this iterable. The blocks
+        that have been taken are then finished, and the iterator yields them. A KeyboardInterrupt in `__next__` is
+        raised to the driver, which then continues with the same iterator.
         """
 
 
 def attempt(work: Callable[[Block], T], block: Block) -> Done[T]:
-    """Return a block and the outcome of the work on it, which is the error if it raises one."""
+    """Return a block and the outcome of the work on it, which is the error if the work raises one."""
     try:
         return block, work(block)
-    except BaseException as error:  # to be raised where the driver is
+    except BaseException as error:  # the driver raises it
         return block, error
 
 
 class Threads(Executor):
-    """Threads of this process: the kernels release the GIL.
+    """Threads of this process, which run at the same time since kernels release the GIL.
 
-    workers: how many, at least 1.
+    workers: the number of threads, at least 1.
     """
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
 
     def map(self, work: Callable[[Block], T], blocks: Iterable[Block]) -> Iterator[Done[T]]:
-        """Return an iterator over the blocks with their outcomes; threads begin with the first."""
+        """Return an iterator over the blocks with their outcomes; the threads start with the first `__next__`."""
         return _Threaded(work, iter(blocks), self.workers)
 
 
 class _Threaded(Generic[T]):
-    """What threads have done, as it comes.
+    """The iterator over the blocks that threads have done, in the order in which they are done.
 
-    Plain threads and no pool: a Ctrl-C inside of `submit` would leave a thread that nobody knows of. They are daemons,
-    so that a second Ctrl-C can end the process at once: only what is in flight is lost.
+    These are threads, and no pool, because a Ctrl-C inside of `submit` would leave a thread that the pool has not
+    recorded. They are daemons, so that a second Ctrl-C ends the process at once; then the blocks in flight are lost.
     """
 
     def __init__(self, work: Callable[[Block], T], blocks: Iterator[Block], workers: int) -> None:
@@ -77,7 +77,9 @@ class _Threaded(Generic[T]):
         while self.idle:
             self.idle.pop().start()
         while True:
-            working = any(thread.is_alive() for thread in self.threads)  # asked first: what ended has put all it had
+            working = any(
+                thread.is_alive() for thread in self.threads
+            )  # asked before `get`: a thread that ended has put all its outcomes
             try:
                 return self.done.get(timeout=PAUSE) if working else self.done.get_nowait()
             except Empty:

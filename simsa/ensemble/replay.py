@@ -243,9 +243,9 @@ def path(made: Plan, cell: Cell, trajectory: int, checkpoints: NDArray[np.int64]
 
 
 def drawing(made: Plan) -> Draws:
-    """Return what draws random numbers of a plan apart from its run: that of the engine that is done first with it.
+    """Return the module that draws random numbers of a plan outside of its run.
 
-    No number depends on the choice.
+    It is that of the engine that finishes the plan first; the numbers do not depend on it.
     """
     task, cells = made.task(made.layout.cells[0]), len(made.layout.cells)
     return cheapest(task, work(made.layout, made.descent, len(made.rows), cells))[0].draws
@@ -257,6 +257,6 @@ def _run(made: Plan, cell: Cell, trajectory: int) -> Mapping[str, NDArray[Any]]:
 
 
 def _engine(made: Plan, cell: Cell) -> Engine:
-    """Return the engine that is done first with one trajectory of a cell, compilation included."""
+    """Return the engine that finishes one trajectory of a cell first, compilation included."""
     layout = replace(made.layout, trajectories=1)
     return cheapest(made.task(cell), work(layout, made.descent, len(made.rows)))[0]

@@ -15,9 +15,9 @@ from simsa.tape import Tape
 from simsa.tape.tape import FIRST, OP, OUT
 
 SHOWN = 6
-"""Most numbers of a vector that are shown, unless all are asked for."""
+"""The most numbers of a vector that are shown, unless `full` is given."""
 DIGITS = 40
-"""Most characters of a rational number that is shown in full."""
+"""The most characters of a rational number that is shown in full."""
 
 
 def transcript(replay: Replay, *, exact: bool = False, full: bool = False) -> Iterator[str]:
@@ -148,7 +148,7 @@ def _listed(values: Sequence[Any]) -> str:
 
 
 class _Names:
-    """What registers of a tape are called: parameters and data by their names, constants by their value."""
+    """The names of the registers of a tape: parameters and data have their names, constants their values."""
 
     def __init__(self, tape: Tape, parameters: Sequence[str], columns: Sequence[str]) -> None:
         self.tape = tape

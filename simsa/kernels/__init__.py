@@ -1,1 +1,1 @@
-"""Compiled code: lanes, elementary functions, random streams, and the walks over a tape."""
+"""All that Numba compiles: lanes, elementary functions, random streams, and the walks over a tape."""

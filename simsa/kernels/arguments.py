@@ -1,7 +1,7 @@
-"""What kernels are given, by name: Numba compiles named tuples as it compiles their members.
+"""What kernels are given, by name: Numba compiles a named tuple as it compiles its members.
 
-`kind` is the type of numbers, float64 or float32; all other floats are float64. A lane vector is as many numbers as fit
-in 256 bits. Places are indices into `values`, as `machine.layout` lays the registers out.
+`kind` is the type of numbers, float64 or float32; all other floats are float64. A lane vector is as many numbers of
+this type as fit in 256 bits: 4 or 8. A place is an index into `values`, as `machine.layout` lays the registers out.
 """
 
 from typing import NamedTuple
@@ -10,14 +10,32 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
+OP, OUT, OUTS, FIRST, COUNT, NUMBER, BRANCH, FLAGS, TIMES, DRAWS = range(10)
+"""The columns of `Code.lines`.
+
+OP: the opcode. OUT, OUTS: the place of the first output, and how many outputs an instruction has. FIRST, COUNT: the
+first operand, as an index into `Code.at`, and how many operands an instruction has. NUMBER: the index in
+`Code.numbers` of its first number. BRANCH: the index in `Code.rows` of its first row. FLAGS: a sum of GUARDED, ADJOINED
+and SHARED. TIMES: how many like instructions the line stands for. DRAWS: its first block of random weights.
+"""
+
+GUARDED, ADJOINED, SHARED = 1, 2, 4
+"""Flags of an instruction: its guards depend on parameters, so that a gap of 0 is a tie; adjoints are passed through
+it; its weights and biases are copies of parameters."""
+
+STEP_SIZE, INVERSE_SIZE, RADIUS, MARGIN = range(4)
+"""The rows of `Scratch.lane_numbers`: the step size, 1 over the size of the minibatch, the radius of the ball, and the
+smallest |guard| so far."""
+
 
 class Code(NamedTuple):
-    """A tape: instructions, their operands, and what they read beside registers.
+    """A tape: instructions, their operands, and what they read besides registers.
 
-    lines: (instructions, 10), in the columns of `engine`. at: (operands, 4), a place, and how far it is to the next
-    group, sample and run. modes: (operands,), what an operand's adjoint receives. numbers: immediates and tie weights.
-    rows, guards: the tables of the user's selections. seeds: (q,), the places of the outputs. clear: those of registers
-    that may receive nothing.
+    lines: (instructions, 10), whose columns are OP, ..., DRAWS. at: (operands, 4), the place of an operand, and the
+    distance from it to its next group, to its next sample, and to the same operand of the next instruction of a run.
+    modes: (operands,), how an operand's adjoint receives: 0 not at all, 1 it is assigned, 2 it is added to. numbers:
+    immediates and tie weights. rows, guards: the branch tables of selections that users wrote. seeds: (q,), the places
+    of the outputs. clear: the places of the registers whose adjoints no instruction may assign.
     """
 
     lines: NDArray[np.int64]
@@ -33,9 +51,10 @@ class Code(NamedTuple):
 class Shape(NamedTuple):
     """How registers lie in memory.
 
-    parameters: their number p. data_at: the place of the first register behind them. step: from a register's place to
-    the next one's. size: how many numbers hold all registers. longest: most operands of an instruction. groups,
-    samples: lane vectors of a register; a parameter has one for each group.
+    parameters: their number p. data_at: the place of the first register after the parameters. step: the distance from
+    the place of such a register to the next one's. size: how many numbers hold all registers. longest: the largest
+    number of operands of an instruction. groups, samples: a register has groups * samples lane vectors, a parameter one
+    for each group.
     """
 
     parameters: int
@@ -55,17 +74,21 @@ class Constants(NamedTuple):
 
 
 class Walks(NamedTuple):
-    """The compiled walks of an engine by address, 0 where it has none, and what they do with memory.
+    """The addresses of an engine's compiled walks, 0 where it has none, and facts about them.
 
-    update: the walk of the rule, of which the others know nothing. bytes: of a number of theirs. assigns: parameters'
-    adjoints are written before they are added to, if `fresh`. keeps: the gradient leaves every register in memory.
+    forward, backward: the two walks over the tape. gradient: both in one. fused_step: one step, which updates the
+    parameters of a dense layer as soon as their gradient is complete. step_loop: several steps, with parameters in
+    the registers of the processor. update: the step of the rule, after a gradient. sensitive: the walk of
+    `kernels.sensitivity`. bytes: the size of a number of the type that they were compiled for. assigns: whether the
+    gradient assigns the parameters' adjoints, if it is told so, instead of adding to them. keeps: whether the gradient
+    leaves the value of every register in memory.
     """
 
     forward: int
     backward: int
     gradient: int
-    advance: int
-    march: int
+    fused_step: int
+    step_loop: int
     update: int
     sensitive: int
     bytes: int
@@ -76,10 +99,11 @@ class Walks(NamedTuple):
 class Samples(NamedTuple):
     """The samples and the law of the minibatch.
 
-    rows: n samples, one after the other, in `kind`. law: its number in `streams`. batch, replace: size of a minibatch,
-    and whether it is drawn with replacement. largest: most samples of a minibatch. scratch: numbers that `streams`
-    needs for a trajectory. kinds, shares, center, scale: the law of streamed samples, as `streams.sample` takes it; the
-    rows are then those of J alone. key: of the random numbers.
+    rows: n samples, one after the other, in `kind`; if samples are streamed, those that J is estimated on. law: the
+    number of the law in `streams`. batch, replace: the size of a minibatch, and whether it is drawn with replacement.
+    largest: the largest number of samples of a minibatch. scratch: how many integers of scratch `streams` needs for a
+    trajectory. kinds, shares, center, scale: the law of streamed samples, as `streams.sample` takes it. key: of the
+    random numbers.
     """
 
     rows: NDArray[np.floating]
@@ -97,12 +121,12 @@ class Samples(NamedTuple):
 
 
 class Recursion(NamedTuple):
-    """Recursion (8) of the paper, or another rule, and what is looked at.
+    """Recursion (8) of the paper, or another rule, and what is recorded of it.
 
     gamma: (steps,), the step sizes c alpha_k. radius: a trajectory that leaves |x|_inf <= radius stops. epsilon: the
-    distance from 1 to the next number of `kind`. roundings: how many may lie one behind the other in a walk back.
-    blocks: of random weights at the ties of one sample. checkpoints: ascending steps before which J is recorded, for
-    trajectories below `observed`. numbers: those of the rule.
+    distance from 1 to the next number of `kind`. roundings: the largest number of roundings that follow each other in a
+    backward walk. blocks: of random weights for the ties of one sample. checkpoints: the steps, in ascending order,
+    before which J is recorded, for trajectories with numbers below `observed`. numbers: those of the rule.
     """
 
     gamma: NDArray[np.float64]
@@ -116,10 +140,10 @@ class Recursion(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """What the walks write: values and adjoints of all registers, |guards| and which samples count.
+    """What the walks write: values and adjoints of all registers, the smallest |guard|, and which samples count.
 
-    values, adjoints: (size,). margin, valid: (step,), the smallest |guard| of each lane, and whether its sample belongs
-    to the minibatch. order: (longest,), for sorting.
+    values, adjoints: (size,). margin: (step,), the smallest |guard| of each lane. valid: (step,), 1 if the sample of
+    the lane belongs to its minibatch, else 0. order: (longest,), scratch for sorting.
     """
 
     values: NDArray[np.floating]
@@ -129,26 +153,46 @@ class Memory(NamedTuple):
     order: NDArray[np.int64]
 
 
-class Scratch(NamedTuple):
-    """What a chunk of trajectories, one for each lane of all groups, needs besides: across = groups * lanes of them.
+class Differences(NamedTuple):
+    """What the walk `sensitive` writes (`kernels.sensitivity`).
 
-    drawn: (groups, room, lanes), the samples of the minibatches; room is a multiple of the samples of a register.
-    sizes, limit: (across,), how many there are, as integers and in `kind`. private: (across, scratch), for `streams`.
-    running, tied: (across,), whether a trajectory runs, and whether a guard of this step is 0. pace: (4 * across,), the
-    step size, the inverse of the minibatch's size, the radius, and the smallest |guard| so far. moved: (across,), the
-    largest change of a parameter in the last step. binary: (groups,), whether all sizes are powers of two. previous:
-    what the parameters were before the step. held: (s * p * across,), the state of the rule. total: (across,), of J.
-    index: (step,), the samples of J. u, v, fresh: of a streamed sample. The others are those of the walk `sensitive`,
-    whose adjoints are `convention`, and whose sizes are `contributions`.
+    deltas: (size,), the adjoints under random weights minus those of the convention. sizes: (size,), the sums of the
+    absolute contributions to them. absolute: (size,), |values|. draws: the random weights of an instruction, in lane
+    vectors, in whole blocks of four. marks: scratch, as many integers as there are rows and guards, and one more.
+    jumps: (groups * lanes,), whether tied pieces differ in value. counter: (6,), where the random numbers are: its
+    entries are named in `kernels.sensitivity`.
+    """
+
+    deltas: NDArray[np.floating]
+    sizes: NDArray[np.floating]
+    absolute: NDArray[np.floating]
+    draws: NDArray[np.floating]
+    marks: NDArray[np.int64]
+    jumps: NDArray[np.bool_]
+    counter: NDArray[np.int64]
+
+
+class Scratch(NamedTuple):
+    """What a chunk of trajectories needs besides its registers; across = groups * lanes trajectories are a chunk.
+
+    drawn: (groups, room, lanes), flat, the samples of the minibatches; room is a multiple of the samples of a register.
+    sizes, float_sizes: (across,), the sizes of the minibatches, as integers and in `kind`; 0 for a lane whose
+    trajectory does not run. private: (across, scratch), for `streams`. running: (across,), whether a trajectory runs.
+    tied: (across,), whether a guard of this step is 0. lane_numbers: (4 * across,), whose rows are STEP_SIZE, ...,
+    MARGIN. moved: (across,), the largest change of a parameter in the last step. binary: (groups,), whether the sizes
+    of all minibatches of a group are powers of two. previous: (p * across,), the parameters before the step. held:
+    (s * p * across,), the state of the rule. total: (across,), the sum in J. index: (step,), the samples that J is
+    computed of. u, v, fresh: for drawing a streamed sample. convention: (size,), the adjoints of the convention in the
+    walk `sensitive`. differences: what that walk writes.
     """
 
     drawn: NDArray[np.int64]
     sizes: NDArray[np.int64]
-    limit: NDArray[np.floating]
+    float_sizes: NDArray[np.floating]
     private: NDArray[np.int64]
     running: NDArray[np.bool_]
     tied: NDArray[np.bool_]
-    pace: NDArray[np.floating]
+    lane_numbers: NDArray[np.floating]
     moved: NDArray[np.floating]
     binary: NDArray[np.bool_]
     previous: NDArray[np.floating]
@@ -159,13 +203,7 @@ class Scratch(NamedTuple):
     v: NDArray[np.float64]
     fresh: NDArray[np.float64]
     convention: NDArray[np.floating]
-    deltas: NDArray[np.floating]
-    contributions: NDArray[np.floating]
-    absolute: NDArray[np.floating]
-    draws: NDArray[np.floating]
-    marks: NDArray[np.int64]
-    jumps: NDArray[np.bool_]
-    counter: NDArray[np.int64]
+    differences: Differences
 
 
 def _array(dtype, dimensions=1):
@@ -178,5 +216,10 @@ SHAPE = types.NamedUniTuple(types.int64, len(Shape._fields), Shape)
 
 
 def memory(kind):
-    """Return the type of `Memory` for a type of numbers."""
+    """Return the Numba type of `Memory` for a type of numbers."""
     return types.NamedTuple((*(_array(kind),) * 4, _INTEGERS), Memory)
+
+
+def differences(kind):
+    """Return the Numba type of `Differences` for a type of numbers."""
+    return types.NamedTuple((*(_array(kind),) * 4, _INTEGERS, _array(types.boolean), _INTEGERS), Differences)

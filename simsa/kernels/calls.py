@@ -1,8 +1,8 @@
-"""Calls of compiled walks by address: what many kernels call is compiled once, and not again with each of them.
+"""Calls of compiled walks by address, so that a walk is compiled once, and not again with each kernel that calls it.
 
-A function that is called with other types than it was compiled for computes wrong numbers without a word. So there is
-one list of signatures, which the caller is checked against when it is compiled, and the function when its address is
-taken; and what depends on the type of numbers says so in `Walks.bytes`, which is checked when a block is run.
+A function that is called with other types than those it was compiled for computes wrong numbers, without an error.
+Three checks prevent that. A caller is checked against the list of signatures below when it is compiled; a walk, when
+its address is taken; and `Walks.bytes`, the size of a number, when a block is run.
 """
 
 from numba import types
@@ -10,22 +10,22 @@ from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
-from simsa.kernels.arguments import CODE, SHAPE, memory
+from simsa.kernels.arguments import CODE, SHAPE, differences, memory
 
 KINDS = {"float64": types.float64, "float32": types.float32}
-"""The type of numbers of each precision."""
+"""The Numba type of the numbers of each precision."""
 
 
 def signature(name, kind):
-    """Return the types of the arguments of a walk, and of its result, for a type of numbers. Raises KeyError."""
-    numbers, floats, integers = (types.Array(of, 1, "C") for of in (kind, types.float64, types.int64))
+    """Return the types of a walk's arguments, and of its result, for a type of numbers. Raises KeyError for no walk."""
+    numbers, floats = (types.Array(of, 1, "C") for of in (kind, types.float64))
     flags = types.Array(types.boolean, 1, "C")
     return {
         "forward": ((CODE, SHAPE, memory(kind)), types.none),
         "backward": ((CODE, SHAPE, memory(kind), types.int64, types.boolean), types.none),
         "gradient": ((CODE, SHAPE, memory(kind), types.boolean), types.none),
-        "advance": ((CODE, SHAPE, memory(kind), numbers, numbers, floats), types.int64),
-        "march": (
+        "fused_step": ((CODE, SHAPE, memory(kind), numbers, numbers, floats), types.int64),
+        "step_loop": (
             (CODE, memory(kind), numbers, numbers, floats, floats, types.int64, types.int64),
             types.int64,
         ),
@@ -44,12 +44,16 @@ def signature(name, kind):
             ),
             types.boolean,
         ),
-        "sensitive": ((CODE, SHAPE, memory(kind), *(numbers,) * 4, integers, flags, integers), types.none),
+        "sensitive": ((CODE, SHAPE, memory(kind), differences(kind)), types.none),
     }[name]
 
 
 def address_of(walk, name, precision):
-    """Compile a walk, or load it from disk, and return its address; raises TypeError if its result has another type."""
+    """Compile a walk, or load it from disk, and return its address.
+
+    walk: the function, decorated with `options.called`. name: which walk it is, as in `signature`. precision: a key of
+    KINDS. Raises TypeError if the walk returns another type than its signature says.
+    """
     arguments, result = signature(name, KINDS[precision])
     address, found = walk.address(arguments)
     if found != result:
@@ -58,7 +62,10 @@ def address_of(walk, name, precision):
 
 
 def _caller(name):
-    """Return what calls a walk in compiled code: call(address, (argument, ...))."""
+    """Return the function that calls a walk in compiled code: call(address, (argument, ...)).
+
+    Numba raises TypingError where it compiles a call with other arguments than the signature has.
+    """
 
     @intrinsic
     def call(typingctx, address, args):
@@ -85,6 +92,6 @@ def _caller(name):
     return call
 
 
-call_forward, call_backward, call_gradient, call_advance, call_march, call_update, call_sensitive = map(
-    _caller, ("forward", "backward", "gradient", "advance", "march", "update", "sensitive")
+call_forward, call_backward, call_gradient, call_fused_step, call_step_loop, call_update, call_sensitive = map(
+    _caller, ("forward", "backward", "gradient", "fused_step", "step_loop", "update", "sensitive")
 )

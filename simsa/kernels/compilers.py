@@ -1,7 +1,7 @@
-"""What Numba does not offer: code that is linked into its callers without being made executable itself.
+"""Compilers that Numba does not have: their code is linked into its callers, and is not made executable itself.
 
-This leans on Numba's internals. `options` compiles plainly where they are missing, and a test compiles kernels both
-ways and compares bits.
+They call and replace some of Numba's internals. Where these are missing, this module raises ImportError, and `options`
+compiles without them. A test compiles kernels both ways and compares bits.
 """
 
 from functools import cached_property
@@ -27,7 +27,7 @@ for _owner, _names in INTERNALS:
 
 
 class Part(JITCodeLibrary):
-    """The code of a kernel: optimised, but not made executable, since it is there to be linked into what calls it."""
+    """The code of a kernel: it is optimised, and then linked into its callers, but not made executable."""
 
     codegen = SimpleNamespace(set_env=lambda name, env: None)
 
@@ -38,35 +38,37 @@ class Part(JITCodeLibrary):
 
 
 class Draft(Part):
-    """The code of a walk, which what calls it optimises."""
+    """The code of a walk: it is optimised together with its caller, and not before."""
 
     def _optimize_final_module(self):
         pass
 
 
 class Kernels(Compiler):
-    """Compiles a kernel."""
+    """The compiler of kernels."""
 
     library = Part
 
     def define_pipelines(self):
-        """Replace the library that the kernel's code goes to."""
+        """Replace the library that receives the code, and return the passes of the compiler."""
         self.state.library = self.library(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
         return super().define_pipelines()
 
 
 class Walks(Kernels):
-    """Compiles a walk."""
+    """The compiler of walks."""
 
     library = Draft
 
 
 class Inner(CPUDispatcher):
-    """A function for other compiled code. When Python calls it, it is compiled by itself."""
+    """A function that compiled code calls. If Python calls it, it is compiled once more, in Numba's own way."""
 
     def add_overload(self, result):
-        """Keep what has been compiled."""
-        self.overloads[tuple(result.signature.args)] = result  # and not to those that Python finds
+        """Keep a compilation for callers in compiled code."""
+        self.overloads[tuple(result.signature.args)] = (
+            result  # Numba adds it as well to the overloads that Python calls; this code cannot be called so.
+        )
 
     @cached_property
     def _outer(self):

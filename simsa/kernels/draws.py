@@ -1,4 +1,4 @@
-"""Random numbers of as many trajectories at once as a lane vector has, one for each lane: the bits of `streams`."""
+"""Random numbers for several trajectories at once, one in each lane of a vector, with the bits of `streams`."""
 
 from llvmlite import ir
 from numba import types
@@ -9,7 +9,7 @@ from simsa.kernels.lanes import Lanes, _fill, _floats, _like
 from simsa.kernels.streams import LOW, MULTIPLIERS, WEYL
 
 MOST = 32
-"""Largest minibatch drawn this way: each draw is compared with all before, so the time grows with the square."""
+"""The largest minibatch that is drawn this way: each index is compared with all before it, so time is quadratic."""
 
 _INDEX = ir.IntType(64)
 
@@ -52,8 +52,11 @@ class _Words:
 def distinct(typingctx, like, n, size, step, first, purpose, key, out, start):
     """Write a uniform subset of `size` indices below n for trajectories first, first + 1, ..., and return True.
 
-    They are those of `streams._distinct`: index i of a lane goes to out[start + i * lanes + lane]. Where a word is
-    rejected, which is rare, return False; what has been written is then of no use. like: an array of the dtype.
+    The indices are those of `streams._distinct`: number i of a lane is written to out[start + i * lanes + lane]. If a
+    random word is rejected, which is rare, the result is False, and what has been written is meaningless.
+
+    typingctx: Numba's. like: an array whose dtype says how many lanes there are. n: the number of samples. step, first,
+    purpose, key: as in `streams.block_of`; `first` is the trajectory of the first lane. out: int64, flat.
     """
     lanes = _like(like).count
 
@@ -76,7 +79,7 @@ def distinct(typingctx, like, n, size, step, first, purpose, key, out, start):
             return b.bitcast(b.gep(data, [at]), words.vector.as_pointer())
 
         def take(word, i):
-            """Write draw i: what the word says, or the last index that is allowed now where that is taken."""
+            """Write index i: the one that the word gives, or the last one allowed where that has been drawn already."""
             j = words.splat(b.add(b.sub(n, size), i))
             product = b.mul(word, b.add(j, words.constant(1)))
             refused = b.icmp_unsigned("<", words.lower(product), least)
@@ -108,7 +111,10 @@ def distinct(typingctx, like, n, size, step, first, purpose, key, out, start):
 def weights(typingctx, out, start, block, step, first, purpose, key):
     """Write the four random weights of a block, for trajectories first, first + 1, ..., as four lane vectors.
 
-    A weight is an odd multiple of 2^-24 in (0, 1), made of the first 24 bits of a word. out: an array of the dtype.
+    A weight is an odd multiple of 2^-24 in (0, 1), made of the first 24 bits of a word.
+
+    typingctx: Numba's. out: a flat array of float64 or float32, written from entry `start` on. block, step, first,
+    purpose, key: as in `streams.block_of`; `first` is the trajectory of the first lane.
     """
     fe = Lanes(out.dtype)
 

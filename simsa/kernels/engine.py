@@ -1,10 +1,28 @@
 """The interpreter: two walks over a tape, for a block of lanes at once.
 
-This file is a template as well as a module. `simsa.machine.generate` copies it, with the marked lines replaced by
-the opcodes of the table and by one case for each row that has an expression; only the copy is ever compiled. The
-copy lies in a folder named after a digest of everything it was made from, so a stale kernel cannot be found.
+This file is a template. `simsa.machine.generate` makes a copy, in which the marked lines are replaced by the opcodes of
+the table and by one case for each row that has an expression. Only the copy is compiled. It lies in a folder that is
+named after a digest of everything it was made from, so that a kernel of an older text is never used.
+
+Shared arguments.
+code, shape, memory: the named tuples of `kernels.arguments`.
 """
 
+from simsa.kernels.arguments import (
+    ADJOINED,
+    BRANCH,
+    COUNT,
+    DRAWS,
+    FIRST,
+    FLAGS,
+    GUARDED,
+    NUMBER,
+    OP,
+    OUT,
+    OUTS,
+    SHARED,
+    TIMES,
+)
 from simsa.kernels.lanes import any_lane, fabs, load, negative_zero, splat, store, width
 from simsa.kernels.operations.choice import choose, choose_back
 from simsa.kernels.operations.convolution import convolution, convolution_back
@@ -17,12 +35,18 @@ from simsa.kernels.operations.shared import seed
 from simsa.kernels.operations.sums import add_up, add_up_back, dot, dot_back
 from simsa.kernels.options import called, walk
 from simsa.kernels.rows import row, tied_row  # noqa: F401 - for the generated operations
-from simsa.kernels.sensitivity import PLACE, choose_sense, draw, extremes_sense, moves, norm_sense, sort_sense
+from simsa.kernels.sensitivity import (
+    PLACE,
+    draw,
+    extremes_difference,
+    norm_difference,
+    received,
+    select_difference,
+    sort_difference,
+)
 
 SUM, DOT, DENSE, LOGSUMEXP, NORM, MAX, MIN, SORT, SELECT = range(-9, 0)  # <opcodes>
 
-OP, OUT, OUTS, FIRST, COUNT, NUMBER, BRANCH, FLAGS, TIMES, DRAWS = range(10)
-GUARDED, ADJOINED, SHARED = 1, 2, 4
 # <operations>
 
 PIECES = ()  # <pieces>
@@ -31,14 +55,14 @@ JUMPS = ()  # <jumps>
 """Whether tied pieces of a row differ in value, by opcode."""
 
 ASSIGNS = False
-"""Whether the walks write each parameter's adjoint before they add to it, if told that it is the first time."""
+"""Whether the gradient can assign the parameters' adjoints: see `Walks`."""
 KEEPS = True
-"""Whether the walks leave every register in memory, for another walk back."""
+"""Whether the gradient leaves the value of every register in memory: see `Walks`."""
 
 
 @called
 def forward(code, shape, memory):
-    """Compute every register (Algorithm 1), and narrow the smallest |guard| of each lane in `memory.margin`."""
+    """Compute every register (Algorithm 1), and the smallest |guard| of each lane, in `memory.margin`."""
     lines, at, rows, guards = code.lines, code.at, code.rows, code.guards
     numbers = code.numbers  # noqa: F841 - for the generated cases
     values, margin, order = memory.values, memory.margin, memory.order
@@ -79,11 +103,11 @@ def forward(code, shape, memory):
 
 
 @called
-def backward(code, shape, memory, trusted, fresh):
-    """Pass every adjoint back (Algorithm 2); the outputs' adjoints are the caller's seeds.
+def backward(code, shape, memory, finite_parameters, fresh):
+    """Pass every adjoint back (Algorithm 2). The caller has set the adjoints of the outputs, as `shared.seed` does.
 
-    trusted: whether the parameters are finite, 0 or 1. The parameters' adjoints are added to. fresh: whether what they
-    hold is to be ignored, in an engine that can write them instead.
+    finite_parameters: whether all parameters are finite, 0 or 1. fresh: whether the parameters' adjoints are assigned,
+    in an engine that can do so (`ASSIGNS`); otherwise they are added to.
     """
     lines, at, modes, numbers = code.lines, code.at, code.modes, code.numbers
     rows, guards = code.rows, code.guards
@@ -103,11 +127,25 @@ def backward(code, shape, memory, trusted, fresh):
             inputs, bias = count // (outs + 1), count % (outs + 1) != 0
             if lines[k, FLAGS] & SHARED:
                 convolution_back(
-                    *(values, adjoints, at, modes, first, outs, inputs, bias, out, step, trusted, times),
+                    *(values, adjoints, at, modes, first, outs, inputs, bias, out, step, finite_parameters, times),
                     *(groups, samples),
                 )
             else:
-                dense_back(values, adjoints, at, modes, first, outs, inputs, bias, out, step, trusted, groups, samples)
+                dense_back(
+                    values,
+                    adjoints,
+                    at,
+                    modes,
+                    first,
+                    outs,
+                    inputs,
+                    bias,
+                    out,
+                    step,
+                    finite_parameters,
+                    groups,
+                    samples,
+                )
         elif op == SUM:
             add_up_back(adjoints, at, modes, first, count, out, groups, samples)
         elif op == DOT:
@@ -131,8 +169,13 @@ def backward(code, shape, memory, trusted, fresh):
 
 
 @walk
-def _tied_row(op, values, at, numbers, number, first, n, g, s):
-    """Return the lanes of one vector, a bit for each, in which two sides of a guard of a row of the table are equal."""
+def _tied_row(op, code, memory, k, n, g, s):
+    """Return in which lanes two sides of a guard of a row of the table are equal, a bit for each lane.
+
+    k, n: the line of the tape, and the instruction in its run. g, s: the group and the sample.
+    """
+    values, at, numbers = memory.values, code.at, code.numbers  # noqa: F841 - for the generated cases
+    number, first = code.lines[k, NUMBER], code.lines[k, FIRST]  # noqa: F841
     if op < 0:
         return 0
     # <tied>
@@ -140,43 +183,50 @@ def _tied_row(op, values, at, numbers, number, first, n, g, s):
 
 
 @walk
-def _row_sense(op, values, adjoints, deltas, sizes, draws, at, modes, numbers, number, first, out, n, g, s):
-    """Pass on what one vector of the output of a row of the table has, under random weights at its ties."""
+def _row_difference(op, code, memory, differences, k, out, n, g, s):
+    """Pass on the differences of one lane vector, at place `out`, of the output of a row of the table.
+
+    k, n: the line of the tape, and the instruction in its run. g, s: the group and the sample.
+    """
+    values, adjoints, at, modes, numbers = memory.values, memory.adjoints, code.at, code.modes, code.numbers  # noqa: F841
+    deltas, sizes, draws = differences.deltas, differences.sizes, differences.draws  # noqa: F841
+    number, first = code.lines[k, NUMBER], code.lines[k, FIRST]  # noqa: F841
     if op < 0:
         return
-    # <sense>
+    # <difference>
 
 
 @walk
-def _rows_sense(
-    op, values, adjoints, deltas, sizes, draws, valid, jumps, counter, block, at, modes, numbers, number, first, out,
-    step, times, groups, samples,
-):  # fmt: skip
-    """Pass on what a run of like rows of the table has, under random weights at its ties."""
+def _rows_difference(op, code, shape, memory, differences, k):
+    """Pass the differences through the run of rows of the table in line k, with random weights at its ties."""
     pieces = PIECES[op]
-    for n in range(times - 1, -1, -1):
-        for g in range(groups):
-            for s in range(samples):
-                here = out + n * step + (g * samples + s) * width(values)
-                tied = _tied_row(op, values, at, numbers, number, first, n, g, s)
+    lanes = width(memory.values)
+    for n in range(code.lines[k, TIMES] - 1, -1, -1):
+        for g in range(shape.groups):
+            for s in range(shape.samples):
+                i = (g * shape.samples + s) * lanes
+                here = code.lines[k, OUT] + n * shape.step + i
+                tied = _tied_row(op, code, memory, k, n, g, s)
                 if tied and JUMPS[op]:
-                    for lane in range(width(values)):
-                        if tied >> lane & 1 and valid[(g * samples + s) * width(values) + lane] != 0.0:
-                            jumps[g * width(values) + lane] = True
+                    for lane in range(lanes):
+                        if tied >> lane & 1 and memory.valid[i + lane] != 0.0:
+                            differences.jumps[g * lanes + lane] = True
                 if tied:
-                    draw(draws, counter, block + n * ((pieces + 3) // 4), pieces, g, s)
-                if tied or any_lane(~negative_zero(load(deltas, here))):
-                    _row_sense(
-                        op, values, adjoints, deltas, sizes, draws, at, modes, numbers, number, first, here, n, g, s
-                    )
+                    draw(differences, code.lines[k, DRAWS] + n * ((pieces + 3) // 4), pieces, g, s)
+                if tied or any_lane(~negative_zero(load(differences.deltas, here))):
+                    _row_difference(op, code, memory, differences, k, here, n, g, s)
 
 
 @walk
-def sense(
-    lines, at, modes, numbers, rows, guards, values, absolute, adjoints, deltas, sizes, draws, marks, valid, jumps,
-    counter, step, groups, samples, order,
-):  # fmt: skip
-    """Pass back the convention's adjoints, how far a random mixture's are from them, and the sizes of these."""
+def _pass_back(code, shape, memory, differences):
+    """Pass back, instruction by instruction, the convention's adjoints, the differences and their sizes.
+
+    An instruction that may be tied passes the differences and the sizes together. Any other passes the differences as
+    it passes adjoints, and the sizes as well, with |values| in place of values.
+    """
+    lines, at, modes, numbers, rows, guards = code.lines, code.at, code.modes, code.numbers, code.rows, code.guards
+    values, order = memory.values, memory.order
+    step, groups, samples = shape.step, shape.groups, shape.samples
     for k in range(lines.shape[0] - 1, -1, -1):
         if not lines[k, FLAGS] & ADJOINED:
             continue
@@ -187,72 +237,56 @@ def sense(
         count = lines[k, COUNT]
         number = lines[k, NUMBER]
         times = lines[k, TIMES]
-        block = lines[k, DRAWS]
         for which in range(3):
-            target = adjoints
-            held = values
+            target = memory.adjoints
+            factors = values
             if which == 1:
-                target = deltas
+                target = differences.deltas
             if which == 2:
-                target = sizes
-                held = absolute
+                target = differences.sizes
+                factors = differences.absolute
             if op == MAX or op == MIN:
                 rule = int(numbers[number])
                 if which == 0:
                     extremes_back(values, target, at, modes, first, count, out, step, times, rule, groups, samples)
                 elif which == 1:
-                    extremes_sense(
-                        values, adjoints, deltas, sizes, draws, counter, block, at, modes, first, count, out, step,
-                        times, rule, groups, samples,
-                    )  # fmt: skip
+                    extremes_difference(code, shape, memory, differences, k)
             elif op == NORM:
                 if which == 0:
                     norm_back(values, target, at, modes, numbers, first, count, number, out, groups, samples)
                 elif which == 1:
-                    norm_sense(
-                        values, adjoints, deltas, sizes, draws, counter, block, at, modes, numbers, first, count,
-                        number, out, groups, samples,
-                    )  # fmt: skip
+                    norm_difference(code, shape, memory, differences, k)
             elif op == SORT:
                 rule = int(numbers[number])
                 if which == 0:
                     sort_back(values, target, at, modes, first, count, out, step, rule, groups, samples, order)
                 elif which == 1:
-                    sort_sense(
-                        values, adjoints, deltas, sizes, draws, counter, block, at, modes, first, count, out, step,
-                        rule, groups, samples, order,
-                    )  # fmt: skip
+                    sort_difference(code, shape, memory, differences, k)
             elif op == SELECT:
                 branch = lines[k, BRANCH]
                 if which == 0:
                     choose_back(values, target, at, modes, first, count, out, rows, guards, branch, groups, samples)
                 elif which == 1:
-                    choose_sense(
-                        values, adjoints, deltas, sizes, draws, counter, block, at, modes, first, out, rows, guards,
-                        branch, marks, valid, jumps, groups, samples,
-                    )  # fmt: skip
+                    select_difference(code, shape, memory, differences, k)
             elif PIECES[op] and which == 1:
-                _rows_sense(
-                    op, values, adjoints, deltas, sizes, draws, valid, jumps, counter, block, at, modes, numbers,
-                    number, first, out, step, times, groups, samples,
-                )  # fmt: skip
+                _rows_difference(op, code, shape, memory, differences, k)
             elif PIECES[op] and which == 2:
                 continue
-            elif which and not moves(deltas, out, outs * times, step, groups, samples):
+            elif which and not received(differences.deltas, out, outs * times, step, groups, samples):
                 continue
             elif op == DENSE:
                 inputs, bias = count // (outs + 1), count % (outs + 1) != 0
                 if lines[k, FLAGS] & SHARED:
                     convolution_back(
-                        *(held, target, at, modes, first, outs, inputs, bias, out, step, 1, times),
+                        *(factors, target, at, modes, first, outs, inputs, bias, out, step, 1, times),
                         *(groups, samples),
                     )
                 else:
-                    dense_back(held, target, at, modes, first, outs, inputs, bias, out, step, 1, groups, samples)
+                    dense_back(factors, target, at, modes, first, outs, inputs, bias, out, step, 1, groups, samples)
             elif op == SUM:
                 add_up_back(target, at, modes, first, count, out, groups, samples)
             elif op == DOT:
-                dot_back(held, target, at, modes, first, count, out, groups, samples)
+                dot_back(factors, target, at, modes, first, count, out, groups, samples)
             elif op == LOGSUMEXP:
                 logsumexp_back(values, target, at, modes, first, count, out, groups, samples)
             # <absolute>
@@ -261,31 +295,27 @@ def sense(
 
 
 @called
-def sensitive(code, shape, memory, deltas, sizes, absolute, draws, marks, jumps, counter):
-    """Add to the parameters' `deltas` and `sizes` how the gradients of some samples change under random weights.
+def sensitive(code, shape, memory, differences):
+    """Add to the parameters' differences how the gradients of some samples change under random weights.
 
-    The values are all there; the adjoints are written. deltas, sizes: (size,), in `kind`; the parameters' entries are
-    set to 0 first if these are the first samples of a minibatch. jumps: by lane of all groups, set where tied pieces
-    differ in value. counter: where the random numbers are, see `kernels.sensitivity`. The others are written: absolute,
-    (size,), and draws, 4 * blocks + 4 lane vectors for the most blocks of an instruction, in `kind`; marks, as many
-    integers as there are rows and guards, and one more.
+    code, shape: the tape. memory: the values of all registers are read, and the adjoints written. differences: `deltas`
+    and `sizes` of parameters are added to; they are set to 0 before the first samples of a minibatch, those with
+    counter[PLACE] = 0. Entries of `jumps` are set where tied pieces differ in value.
     """
-    values, adjoints, valid = memory.values, memory.adjoints, memory.valid
+    values, adjoints = memory.values, memory.adjoints
+    deltas, sizes = differences.deltas, differences.sizes
     lanes = width(values)
     across = shape.groups * lanes
     nothing = splat(values, -0.0)
-    begin = 0 if counter[PLACE] == 0 else shape.parameters * across
+    begin = 0 if differences.counter[PLACE] == 0 else shape.parameters * across
     for i in range(0, values.shape[0], lanes):
-        store(absolute, i, fabs(load(values, i)))
+        store(differences.absolute, i, fabs(load(values, i)))
     for i in range(begin, values.shape[0], lanes):
         start = splat(values, 0.0) if i < shape.parameters * across else nothing
         store(deltas, i, start)
         store(sizes, i, start)
     adjoints[: shape.parameters * across] = 0.0
-    draws[:] = 1.0
-    marks[:] = 0
-    seed(adjoints, code.seeds, code.clear, 0, valid, shape.step)
-    sense(
-        code.lines, code.at, code.modes, code.numbers, code.rows, code.guards, values, absolute, adjoints, deltas,
-        sizes, draws, marks, valid, jumps, counter, shape.step, shape.groups, shape.samples, memory.order,
-    )  # fmt: skip
+    differences.draws[:] = 1.0
+    differences.marks[:] = 0
+    seed(adjoints, code.seeds, code.clear, 0, memory.valid, shape.step)
+    _pass_back(code, shape, memory, differences)

@@ -1,9 +1,9 @@
-"""Elementary functions: one text each, for lanes, for compiled scalars and for plain Python, with the same bits.
+"""Elementary functions: one text of each, for lanes, compiled scalars and plain Python, with the same bits.
 
 Only + - * /, comparisons and operations on bits are used, each rounded as IEEE 754 says, so the results do not depend
 on the machine or its mathematical library. All arithmetic is in float64; a float32 is widened, and the result rounded.
 Special values are those of ISO C, Annex F. Every error is below one unit in the last place, of subnormal results too;
-`tests/test_functions.py` lists the largest ones found. In float32 they are below 0.501.
+`tests/kernels/test_functions.py` lists the largest ones found. In float32 they are below 0.501.
 
 Pairs. An error of one rounding must not be rounded again, so intermediate results that matter are unevaluated sums of
 two floats, made by the error-free transformations of Knuth, Dekker and Veltkamp (Muller et al., Handbook of
@@ -44,11 +44,11 @@ from simsa.kernels.options import EXTENSION
 INF = np.inf
 
 helper = register_jitable(**EXTENSION)
-"""Marks a text that is called by the same name in Python and in compiled code."""
+"""Decorates a text that is called by the same name in Python and in compiled code."""
 
 
 def elementary(text):
-    """Return the function of float64 or float32 numbers or lanes that a text over float64 defines."""
+    """Return a function of float64 or float32 numbers or lanes, from a text over float64 of one or two arguments."""
     text = helper(text)
 
     @functools.wraps(text)
@@ -324,8 +324,8 @@ def softplus(x):
 def halves(largest):
     """Return powers of two (h, 1 / h) with largest h h in [1/4, 4), or above 2^-60 if it is subnormal or 0.
 
-    So scaled, numbers up to the largest have squares that neither overflow nor, if they count, underflow; and nothing
-    is rounded.
+    Numbers of at most this size, times h h, have squares that do not overflow, and that underflow only if they are
+    negligible in the sum of squares. The scaling rounds nothing.
     """
     k = round_even(0.5 * exponent(largest))
     return pow2(-k), pow2(k)

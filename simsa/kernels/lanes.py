@@ -31,7 +31,7 @@ class Lanes(types.Type):
         super().__init__(name=f"Lanes({dtype})")
 
     def can_convert_from(self, typingctx, other):
-        """Let a scalar become lanes."""
+        """Allow a scalar to be converted to lanes."""
         return Conversion.unsafe if isinstance(other, types.Number) else None
 
 
@@ -43,7 +43,7 @@ class Mask(types.Type):
         super().__init__(name=f"Mask({dtype})")
 
 
-# What an operation does is said once for lanes and scalars. These give the LLVM types and constants of either.
+# Each operation is defined once for lanes and scalars. These functions return the LLVM types and constants of both.
 
 
 def _dtype(fe):
@@ -56,7 +56,7 @@ def _llvm(fe, element):
 
 
 def _floats(fe):
-    """Return the LLVM type of lanes or of a scalar."""
+    """Return the LLVM floating-point type of lanes or of a scalar."""
     return _llvm(fe, ir.DoubleType() if _dtype(fe).bitwidth == 64 else ir.FloatType())
 
 
@@ -71,7 +71,7 @@ def _fill(llvm, value):
 
 
 def _call(builder, name, *args):
-    """Call an LLVM intrinsic from floats to a like float."""
+    """Call an LLVM intrinsic whose arguments and result are all of one floating-point type."""
     llvm = args[0].type
     element = llvm.element if isinstance(llvm, ir.VectorType) else llvm
     lanes = f"v{llvm.count}" if isinstance(llvm, ir.VectorType) else ""
@@ -81,7 +81,7 @@ def _call(builder, name, *args):
 
 
 def _shuffle(builder, first, second, order):
-    """Return the lanes of `first` and `second` that `order` names."""
+    """Return the lanes of `first` and then `second`, counted on from one to the other, that `order` lists."""
     return builder.shuffle_vector(first, second, ir.Constant(ir.VectorType(ir.IntType(32), len(order)), order))
 
 
@@ -132,7 +132,7 @@ _ANY = ((types.VarArg(types.Any),),)
 
 
 def _compile(function, typer, lower, patterns=_ANY):
-    """Give a function or operator its compiled meaning.
+    """Define what a function or operator is in compiled code.
 
     `typer(*types)` returns the signature, or None where the operation is not defined; Numba then casts the arguments
     to the signature's types. `lower(context, builder, fe, *values)` makes the instructions, `fe` being the first type.
@@ -239,11 +239,17 @@ def splat(like, value):
 
 
 def prepare(array, offset):
-    """Fetch the memory at element `offset`, any integer, for a store: one that misses the cache holds up all others."""
+    """Fetch the memory at element `offset`, which may be any integer, into the cache, since a store will follow.
+
+    A store that misses the cache delays all later ones.
+    """
 
 
 def pick(array, index, start, width, column):
-    """Return array[index[start + lane] * width + column] in each lane; a contiguous (n,) float array, not checked."""
+    """Return array[index[start + lane] * width + column] in each lane; places are not checked.
+
+    array: contiguous, (n,), of floats: rows of `width` numbers. index: int64, the row of each lane from `start` on.
+    """
     return array[index[start] * width + column]
 
 
@@ -251,7 +257,7 @@ _INDEX = types.Array(types.intp, 1, "C")
 
 
 def _like(fe):
-    """Return the lane type for a contiguous float vector, or the type of lanes or of a scalar."""
+    """Return the type of the lanes of a contiguous float vector, of lanes, or of a scalar; None for anything else."""
     if not isinstance(fe, types.Array):
         return _meet(fe)
     flat = fe.ndim == 1 and fe.layout in "CF" and fe.dtype in (types.float64, types.float32)
@@ -313,7 +319,7 @@ def _prepare(context, builder, fe, array, offset):
 
 
 def fetch(builder, pointer):
-    """Fetch the line of a pointer into the first cache, for writing."""
+    """Fetch the cache line of a pointer into the first-level cache, for writing."""
     byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
     kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
@@ -534,7 +540,7 @@ def get_lane(x, i):
 
 
 def set_lane(x, i, value):
-    """Return x with lane i replaced by a scalar."""
+    """Return x with lane i replaced by the scalar `value`."""
     return value
 
 
@@ -549,7 +555,7 @@ def widen_high(x):
 
 
 def narrow(low, high):
-    """Return two halves rounded to float32 lanes."""
+    """Return two vectors of float64 lanes, rounded, as the halves of one vector of float32 lanes."""
     with np.errstate(over="ignore", under="ignore"):
         return np.float32(low)
 

@@ -1,7 +1,14 @@
-"""A row of the primitive table as instructions: its texts are turned straight into LLVM code on lanes.
+"""Rows of the table of primitives as LLVM instructions on lanes, which are made of the texts of a row.
 
-`row(...)` makes the two operations of a row: one lane vector forward, one backward. Numba sees a single call for each,
-so compiling the whole table costs seconds; what the texts mean is fixed here and, in plain Python, by the reference.
+`row(...)` makes two operations, forward and backward. For Numba each is a single call, so that the whole table is
+compiled in seconds. The reference defines, in plain Python, what the texts mean.
+
+Shared arguments.
+b: the builder of LLVM instructions. text: what turns a text into instructions (`_Text`), with the operands and
+immediates by name. weights: a lane vector of the tie weight of each tied piece, in order. i: the number of an operand.
+grad: the adjoint of the output, a lane vector. arity: the number of operands. immediates: their names.
+pieces: (value text, partial texts) of each. branches: (guards, piece, between) of each row of the branch table, as in
+the table of primitives. tied: False if it is known that no lane is tied (`Row.ties`).
 """
 
 import ast
@@ -19,7 +26,7 @@ from simsa.kernels.lanes import Lanes, _broadcast, _call, _fill, _floats, _point
 ASSIGN = 1
 
 Branch = namedtuple("Branch", "guards piece between")
-"""A row of a branch table: its guards, and the piece it selects or the pieces it mixes."""
+"""A row of a branch table: its guards, and the piece that it selects, or the pieces between which it is tied."""
 
 _RELATIONS = {ast.Lt: "<", ast.LtE: "<=", ast.Eq: "==", ast.GtE: ">=", ast.Gt: ">"}
 _INTRINSICS = {"sqrt": "sqrt", "floor": "floor", "round_even": "rint"}
@@ -27,7 +34,7 @@ _ARITHMETIC = {ast.Add: "fadd", ast.Sub: "fsub", ast.Mult: "fmul", ast.Div: "fdi
 
 
 class _Text:
-    """Turns table texts into instructions, with operands and immediates by name."""
+    """Turns a text of the table into instructions. names: the lane vectors of its operands and immediates."""
 
     def __init__(self, context, builder, fe, names):
         self.context, self.builder, self.fe, self.names = context, builder, fe, dict(names)
@@ -65,14 +72,14 @@ class _Text:
         return self.context.get_function(kind, call)(b, args)
 
     def equal(self, guard):
-        """Return the mask of where the two sides of a guard are equal; a guard that asks for NaN has no sides."""
+        """Return the mask of the lanes in which both sides of a guard are equal; no lane, if it is a test for NaN."""
         tree = ast.parse(guard, mode="eval").body
         if not isinstance(tree, ast.Compare):
             return self.mask(False)
         return self.builder.fcmp_ordered("==", self.visit(tree.left), self.visit(tree.comparators[0]))
 
     def all(self, guards):
-        """Return the mask of a conjunction."""
+        """Return the mask of the lanes in which all guards hold."""
         result = self(guards[0])
         for guard in guards[1:]:
             result = self.builder.and_(result, self(guard))
@@ -80,7 +87,7 @@ class _Text:
 
 
 class _Memory:
-    """Loads, stores and addresses of one instruction; what does not change from vector to vector is loaded once."""
+    """Loads, stores and addresses of one instruction. The entries of `at` are loaded once, before the loop."""
 
     def __init__(self, context, builder, sig, args, names, arity):
         self.context, self.builder = context, builder
@@ -93,7 +100,7 @@ class _Memory:
             self.places.append([self.item("at", builder.add(entry, entry.type(j))) for j in range(4)])
 
     def plus(self, name, i):
-        """Return an integer argument plus a number."""
+        """Return an integer argument plus an integer."""
         return self.builder.add(self.args[name], self.args[name].type(i))
 
     def item(self, name, index):
@@ -127,10 +134,10 @@ class _Memory:
 
     @contextmanager
     def run(self, here, starts, descending=False):
-        """Loop over a run of outputs; yield the place of the output's vector, and the operands' addresses.
+        """Loop over the outputs of a run; yield the place of the output's vector, and the operands' addresses.
 
-        The backward sweep goes down, as it would over single instructions: registers that two of them read are
-        assigned by the last and added to by the others.
+        The backward walk goes from the last output to the first, as it would over single instructions: a register that
+        several of them read is assigned by the last, and added to by the others.
         """
         b = self.builder
         with cgutils.for_range(b, self.args["outs"]) as loop:
@@ -142,7 +149,7 @@ class _Memory:
 
 
 class Row:
-    """A row of the table as code for one lane vector: its value, the gaps of its guards, what it passes back."""
+    """A row of the table as code for one lane vector: its value, the gaps of its guards, and what it passes back."""
 
     def __init__(self, arity, immediates, pieces, branches):
         self.arity, self.immediates, self.pieces = arity, immediates, pieces
@@ -152,7 +159,7 @@ class Row:
         self.weights = sum(len(branch.between) for branch in self.branches)
 
     def value(self, b, text, tied=True):
-        """Return the value of the piece that the first row with true guards selects. tied: as in `amount`."""
+        """Return the value of the piece that the first row whose guards all hold selects."""
         last = self.branches[-1].piece if self.branches else 0
         value = text(self.pieces[last][0])
         for branch in reversed([branch for branch in self.branches[:-1] if tied or not branch.between]):
@@ -161,7 +168,7 @@ class Row:
         return value
 
     def gaps(self, b, text):
-        """Return |left - right| of every pair that the branch table compares."""
+        """Return |left - right| of every pair of sides that the branch table compares, each pair once."""
         pairs = {}
         for branch in self.branches:
             for guard in branch.guards:
@@ -171,7 +178,7 @@ class Row:
         return [_call(b, "fabs", b.fsub(text(left), text(right))) for left, right in pairs]
 
     def ties(self, b, text):
-        """Return the lanes in which a row that mixes pieces holds."""
+        """Return the lanes in which a row that is a tie between pieces holds."""
         lanes = text.mask(False)
         for branch in self.branches:
             if branch.between:
@@ -183,7 +190,7 @@ class Row:
         return any(partials[i] != "0" for _, partials in self.pieces)
 
     def reached(self, b, text):
-        """Return for each piece the lanes that reach it when each tied guard is decided either way."""
+        """Return for each piece the lanes in which it is reached if each tied guard may be decided either way."""
         reached, everywhere = [text.mask(False) for _ in self.pieces], text.mask(True)
         for branch in self.branches:
             possible = sure = text.mask(True)
@@ -198,7 +205,7 @@ class Row:
         return reached
 
     def shares(self, b, text, weights):
-        """Return for each piece its weight in what is executed: 1 if it is selected, the convention's at a tie."""
+        """Return for each piece its weight in the execution: 1 or 0, or the convention's weight at a tie."""
         zero, one = text.constant(0.0), text.constant(1.0)
         shares = [one if j == self.branches[-1].piece else zero for j in range(len(self.pieces))]
         at = len(weights)
@@ -211,15 +218,15 @@ class Row:
         return shares
 
     def amount(self, b, text, weights, i, grad, tied=True):
-        """Return what operand i gets from the first row that holds: grad times its partial, or -0.0 for nothing.
+        """Return what operand i receives: grad times the partial of the selected piece, or -0.0 for nothing.
 
-        weights: a lane vector for each tied piece, in order. Amounts have no -0.0, by adding +0.0; so -0.0 means
-        nothing, and adding it changes nothing (see `operations`). tied: False if `ties` is known to hold in no lane.
+        An amount is never -0.0, because +0.0 is added to it. So -0.0 means nothing, and adding it changes nothing (see
+        `operations`).
         """
         pieces, branches = self.pieces, [branch for branch in self.branches if tied or not branch.between]
         zero, nothing = text.constant(0.0), text.constant(-0.0)
         live = received(b, grad)
-        # what passes the adjoint on as it is passes -0.0 as -0.0
+        # Where all partials are 0 or 1, an adjoint of -0.0 is passed on as -0.0 without a mask.
         simple = all(partials[i] in ("0", "1") for _, partials in pieces)
 
         def of(piece):
@@ -246,7 +253,7 @@ class Row:
         return amount if simple else b.select(live, amount, nothing)
 
     def _factor(self, b, text, partial, grad):
-        """Return a partial; 0 where the adjoint is 0, in place of infinity, if the number s of the row is 0."""
+        """Return a partial; but 0 where the adjoint is 0, also if the partial is infinite, if the immediate s is 0."""
         factor, zero = text(partial), text.constant(0.0)
         if not self.absorbs:
             return factor
@@ -254,9 +261,9 @@ class Row:
         return b.select(absorbed, zero, factor)
 
     def product(self, b, text, i, grad):
-        """Return what operand i gets where no row that mixes pieces holds: grad times its partial, or zero.
+        """Return what operand i receives where nothing is tied: grad times the partial of the selected piece, or 0.
 
-        Zero stands for nothing, so zero times an infinite partial is NaN where nothing was received.
+        Here 0 stands for nothing, so that the result is NaN where nothing was received and the partial is infinite.
         """
 
         def of(piece):
@@ -281,7 +288,7 @@ def received(b, grad):
 _FORWARD = "values margin at numbers number first out outs step guarded groups samples".split()
 _BACKWARD = "values adjoints at modes numbers number first out outs step groups samples absolute".split()
 _TIED = "values at numbers number first n g s".split()
-_SENSE = "values adjoints deltas sizes draws at modes numbers number first out n g s".split()
+_DIFFERENCE = "values adjoints deltas sizes draws at modes numbers number first out n g s".split()
 _INTEGERS = ("number", "first", "out", "outs", "step", "guarded", "groups", "samples", "absolute", "n", "g", "s")
 
 
@@ -291,13 +298,12 @@ def _signature(names, args):
 
 
 def row(arity, immediates, pieces, branches):
-    """Return the operations (forward, backward) of a table row with this many operands.
+    """Return the operations (forward, backward) of a row of the table.
 
-    pieces: (value text, partial texts) of each. branches: rows (guards, piece, between) as in the table.
     forward(values, margin, at, numbers, number, first, out, outs, step, guarded, groups, samples) computes the `outs`
-    registers from `out` on, `step` apart, and narrows the margin if the guards count. backward(values, adjoints, at,
-    modes, numbers, number, first, out, outs, step, groups, samples, absolute) passes their adjoints to the operands, or
-    what it passes in absolute value.
+    registers from place `out` on, `step` apart, and narrows the margin if `guarded`. backward(values, adjoints, at,
+    modes, numbers, number, first, out, outs, step, groups, samples, absolute) passes their adjoints to the operands; if
+    `absolute`, the absolute values of what it would pass.
     """
     it = Row(arity, immediates, pieces, branches)
 
@@ -363,13 +369,12 @@ def row(arity, immediates, pieces, branches):
 
 
 def tied_row(arity, immediates, pieces, branches):
-    """Return the operations (tied, sense) of a table row that selects, for the walk of `kernels.sensitivity`.
+    """Return the operations (tied, difference) of a row of the table that selects, for `kernels.sensitivity`.
 
-    tied(values, at, numbers, number, first, n, g, s) returns the lanes, a bit for each, in which two sides of a guard
-    are equal, of one vector: output n of the run, group g, sample s. sense(values, adjoints, deltas, sizes, draws, at,
-    modes, numbers, number, first, out, n, g, s) passes on, of that vector at place `out`, how far mixtures are from
-    what is executed.
-    draws: a lane vector of random weights for each piece; not read where nothing is tied.
+    Both are for one lane vector: output n of a run, group g, sample s. tied(values, at, numbers, number, first, n, g,
+    s) returns the lanes in which two sides of a guard are equal, a bit for each. difference(values, adjoints, deltas,
+    sizes, draws, at, modes, numbers, number, first, out, n, g, s) passes on the differences and their sizes, of the
+    vector at place `out`. draws: a lane vector of random weights for each piece; it is not read where nothing is tied.
     """
     it = Row(arity, immediates, pieces, branches)
 
@@ -394,8 +399,8 @@ def tied_row(arity, immediates, pieces, branches):
             found = b.or_(found, text.equal(guard))
         return b.zext(b.bitcast(found, ir.IntType(text.fe.count)), ir.IntType(64))
 
-    def sense_code(context, b, sig, args):
-        memory, addresses, text = reader(context, b, sig, args, _SENSE)
+    def difference_code(context, b, sig, args):
+        memory, addresses, text = reader(context, b, sig, args, _DIFFERENCE)
         zero, nothing = text.constant(0.0), text.constant(-0.0)
         out, at = memory.args["out"], len(immediates)
         text.names["v"] = memory.load("values", out)
@@ -443,8 +448,8 @@ def tied_row(arity, immediates, pieces, branches):
         return types.intp(*_signature(_TIED, args).args), tied_code
 
     @intrinsic
-    def sense(typingctx, values, adjoints, deltas, sizes, draws, at, modes, numbers, number, first, out, n, g, s):
+    def difference(typingctx, values, adjoints, deltas, sizes, draws, at, modes, numbers, number, first, out, n, g, s):
         args = (values, adjoints, deltas, sizes, draws, at, modes, numbers, number, first, out, n, g, s)
-        return _signature(_SENSE, args), sense_code
+        return _signature(_DIFFERENCE, args), difference_code
 
-    return tied, sense
+    return tied, difference

@@ -1,28 +1,39 @@
-"""One more walk back at a tie, with random weights, to see whether the gradient depends on how ties are decided.
+"""A second backward walk at a tie, with random weights, which tells whether the gradient depends on how it is decided.
 
-`simsa.machine.sensitivity` says why, and is the definition. Three adjoints go back side by side: the convention's,
-how far the random mixture's is from it (`deltas`), and the sums of absolute contributions to that (`sizes`).
-Instructions that select nothing are walked by the ordinary loops. Those that select are below, and in `rows.tied_row`;
-what they pass is added to what is there. An adjoint that is exactly -0.0 has received nothing, as in `operations`.
+`simsa.machine.sensitivity` explains why, and is the definition. Three numbers are passed back for each register: the
+convention's adjoint; the difference between the adjoint under random weights and the convention's (`deltas`); and the
+sum of the absolute contributions to this difference (`sizes`). Instructions that select nothing pass them on by the
+ordinary loops. Those that select do it here, or in `rows.tied_row`, and always add to what has been received. A number
+that is exactly -0.0 has received nothing, as in `operations`.
+
+Shared arguments.
+code, shape, memory, differences: the named tuples of `kernels.arguments`; `memory.adjoints` are the convention's.
+k: the line of the instruction, or of the run of like instructions. g, s: a group and a sample.
+a, d, size: lane vectors of an adjoint, its difference, and the size of that. w, c: the weight of a piece in the random
+mixture, and in the convention. nothing: -0.0 in every lane.
 """
 
+from simsa.kernels.arguments import BRANCH, COUNT, DRAWS, FIRST, NUMBER, OUT, TIMES
 from simsa.kernels.draws import weights
 from simsa.kernels.lanes import any_lane, fabs, load, negative_zero, select, splat, store, width
 from simsa.kernels.operations.order import permutation
-from simsa.kernels.operations.shared import FIRST, SPLIT, place
+from simsa.kernels.operations.shared import FIRST as FIRST_ONE
+from simsa.kernels.operations.shared import SPLIT, place
 from simsa.kernels.options import kernel
 
 STEP, TRAJECTORY, PURPOSE, KEY, PLACE, BLOCKS = range(6)
-"""Entries of `counter`: the step, the first lane's trajectory, the purpose, the key, the place in the minibatch
-of the first sample, and the random blocks of one sample."""
+"""The entries of `counter`: the step, the trajectory of the first lane, the purpose, the key, the place of the first
+sample in the minibatch, and the number of random blocks for each sample."""
 
 MOST_SIGNS = 4
-"""As in `machine.sensitivity`."""
+"""The largest number of tied pairs for which all combinations of signs are tried, as in
+`primitives.operations.pieces`."""
 
 
 @kernel
-def draw(draws, counter, block, count, g, s):
-    """Write the random weights of `count` pieces, whose first block is `block`, for the lanes of a group and sample."""
+def draw(differences, block, count, g, s):
+    """Write the random weights of `count` pieces, whose first block is `block`, for the lanes of group g, sample s."""
+    draws, counter = differences.draws, differences.counter
     lanes = width(draws)
     start = (counter[PLACE] + s) * counter[BLOCKS] + block
     first = counter[TRAJECTORY] + g * lanes
@@ -31,8 +42,11 @@ def draw(draws, counter, block, count, g, s):
 
 
 @kernel
-def moves(adjoints, out, count, step, groups, samples):
-    """Tell whether one of `count` registers from `out` on has received something, in some lane."""
+def received(adjoints, out, count, step, groups, samples):
+    """Tell whether one of `count` registers from place `out` on, `step` apart, has received something in some lane.
+
+    adjoints: the array to look at. groups, samples: how many lane vectors a register has.
+    """
     for n in range(count):
         for i in range(groups * samples):
             if any_lane(~negative_zero(load(adjoints, out + n * step + i * width(adjoints)))):
@@ -42,40 +56,40 @@ def moves(adjoints, out, count, step, groups, samples):
 
 @kernel
 def mixed(a, d, w, c, nothing):
-    """Return d w + a (w - c) of lanes: d where it has received something, a where it has and w is not c."""
+    """Return d w + a (w - c). The first term counts where d has received, the second where a has and w is not c."""
     one = select(negative_zero(d), nothing, d * w + 0.0)
     return one + select(negative_zero(a) | (w == c), nothing, a * (w - c) + 0.0)
 
 
 @kernel
 def contributed(a, size, w, c, nothing):
-    """Return the sum of the absolute contributions to what `mixed` returns, where size is that to d.
+    """Return the sum of the absolute contributions to the result of `mixed`.
 
-    w and c contribute each: their difference may be far smaller than what is rounded in it.
+    w and c count separately, because w - c may be much smaller than the rounding errors in w and c.
     """
     one = select(negative_zero(size), nothing, size * fabs(w) + 0.0)
     return one + select(negative_zero(a) | (w == c), nothing, fabs(a) * (fabs(w) + fabs(c)) + 0.0)
 
 
 @kernel
-def extremes_sense(
-    values, adjoints, deltas, sizes, draws, counter, block, at, modes, first, count, out, step, times, rule, groups,
-    samples,
-):  # fmt: skip
-    """Max and min: random weights on all that are equal to the value."""
-    for g in range(groups):
-        for s in range(samples):
+def extremes_difference(code, shape, memory, differences, k):
+    """Pass the differences through max and min, with random weights on all operands that are equal to the value."""
+    line, at, values, adjoints = code.lines[k], code.at, memory.values, memory.adjoints
+    out, first, count, times = line[OUT], line[FIRST], line[COUNT], line[TIMES]
+    rule = int(code.numbers[line[NUMBER]])
+    for g in range(shape.groups):
+        for s in range(shape.samples):
             for n in range(times - 1, -1, -1):
-                here = out + n * step + (g * samples + s) * width(values)
+                here = out + n * shape.step + (g * shape.samples + s) * width(values)
                 entry = first + n * count
-                if _tied_extremes(values, adjoints, deltas, at, entry, count, here, g, s):
-                    draw(draws, counter, block + n * ((count + 3) // 4), count, g, s)
-                    _extreme_sense(values, adjoints, deltas, sizes, draws, at, modes, entry, count, here, rule, g, s)
+                if _receives(values, adjoints, differences.deltas, at, entry, count, here, g, s):
+                    draw(differences, line[DRAWS] + n * ((count + 3) // 4), count, g, s)
+                    _extreme_difference(code, memory, differences, entry, count, here, rule, g, s)
 
 
 @kernel
-def _tied_extremes(values, adjoints, deltas, at, first, count, here, g, s):
-    """Tell whether a lane passes something on: how far it is; or what it has, if two operands are the best."""
+def _receives(values, adjoints, deltas, at, first, count, here, g, s):
+    """Tell whether some lane passes a difference on: its own, or one that arises because several operands are equal."""
     v, a, d = load(values, here), load(adjoints, here), load(deltas, here)
     equal = splat(values, 0.0)
     for i in range(first, first + count):
@@ -84,8 +98,10 @@ def _tied_extremes(values, adjoints, deltas, at, first, count, here, g, s):
 
 
 @kernel
-def _extreme_sense(values, adjoints, deltas, sizes, draws, at, modes, first, count, here, rule, g, s):
-    """One max or min, of one sample; a NaN is never tied, and passes to the first NaN."""
+def _extreme_difference(code, memory, differences, first, count, here, rule, g, s):
+    """Pass the differences through one max or min of one sample. A NaN is never tied; it goes to the first NaN."""
+    at, modes, values, adjoints = code.at, code.modes, memory.values, memory.adjoints
+    deltas, sizes, draws = differences.deltas, differences.sizes, differences.draws
     zero, one, nothing = splat(values, 0.0), splat(values, 1.0), splat(values, -0.0)
     v, a, d, size = load(values, here), load(adjoints, here), load(deltas, here), load(sizes, here)
     whole, equal = zero, zero
@@ -102,7 +118,7 @@ def _extreme_sense(values, adjoints, deltas, sizes, draws, at, modes, first, cou
         w = select(x == v, load(draws, i * width(values)) / whole, select(odd, one, zero))
         if rule == SPLIT:
             c = one / equal
-        elif rule == FIRST:
+        elif rule == FIRST_ONE:
             c = select(seen == 1.0, one, zero)
         else:
             c = select(seen == equal, one, zero)
@@ -116,33 +132,20 @@ def _extreme_sense(values, adjoints, deltas, sizes, draws, at, modes, first, cou
 
 
 @kernel
-def norm_sense(
-    values,
-    adjoints,
-    deltas,
-    sizes,
-    draws,
-    counter,
-    block,
-    at,
-    modes,
-    numbers,
-    first,
-    count,
-    number,
-    out,
-    groups,
-    samples,
-):
-    """Norm: where it is 0, a random vector in place of the one of the unit ball that the numbers are."""
+def norm_difference(code, shape, memory, differences, k):
+    """Pass the differences through a norm. Where it is 0, a random vector stands for the one of the convention."""
+    line, at, modes, numbers = code.lines[k], code.at, code.modes, code.numbers
+    out, first, count, number = line[OUT], line[FIRST], line[COUNT], line[NUMBER]
+    values, adjoints = memory.values, memory.adjoints
+    deltas, sizes, draws = differences.deltas, differences.sizes, differences.draws
     zero, nothing = splat(values, 0.0), splat(values, -0.0)
-    for g in range(groups):
-        for s in range(samples):
-            here = out + (g * samples + s) * width(values)
+    for g in range(shape.groups):
+        for s in range(shape.samples):
+            here = out + (g * shape.samples + s) * width(values)
             v, a, d, size = load(values, here), load(adjoints, here), load(deltas, here), load(sizes, here)
             if not any_lane(~negative_zero(d) | ((~negative_zero(a)) & (v == zero))):
                 continue
-            draw(draws, counter, block, count, g, s)
+            draw(differences, line[DRAWS], count, g, s)
             for i in range(count):
                 if modes[first + i]:
                     address = place(at, first + i, g, s)
@@ -157,15 +160,16 @@ def norm_sense(
 
 
 @kernel
-def sort_sense(
-    values, adjoints, deltas, sizes, draws, counter, block, at, modes, first, count, out, step, rule, groups, samples,
-    order,
-):  # fmt: skip
-    """Sort: a random mixture of the orders of equal operands, in each lane."""
+def sort_difference(code, shape, memory, differences, k):
+    """Pass the differences through a sort, with a random mixture of the orders of equal operands, in each lane."""
+    line, at, values, adjoints, order = code.lines[k], code.at, memory.values, memory.adjoints, memory.order
+    out, first, count, step = line[OUT], line[FIRST], line[COUNT], shape.step
+    rule = int(code.numbers[line[NUMBER]])
+    deltas = differences.deltas
     lanes = width(values)
-    for g in range(groups):
-        for s in range(samples):
-            here = out + (g * samples + s) * lanes
+    for g in range(shape.groups):
+        for s in range(shape.samples):
+            here = out + (g * shape.samples + s) * lanes
             for lane in range(lanes):
                 received = moved = False
                 for j in range(count):
@@ -177,22 +181,23 @@ def sort_sense(
                 if not (moved or (received and tied)):
                     continue
                 permutation(values, at, first, count, rule, g, s, lane, order)
-                draw(draws, counter, block, 2 * count, g, s)
+                draw(differences, line[DRAWS], 2 * count, g, s)
                 begin = 0
                 while begin < count:
                     end = begin + 1
                     while end < count and values[here + end * step + lane] == values[here + begin * step + lane]:
                         end += 1
-                    _order_sense(
-                        adjoints, deltas, sizes, draws, at, modes, first, count, here + lane, step, begin, end, g, s,
-                        lane, order,
-                    )  # fmt: skip
+                    _equal_difference(
+                        code, memory, differences, first, count, here + lane, step, begin, end, g, s, lane
+                    )
                     begin = end
 
 
 @kernel
-def _order_sense(adjoints, deltas, sizes, draws, at, modes, first, count, here, step, begin, end, g, s, lane, order):
-    """Pass on what the outputs begin, ..., end - 1 of one lane have, which are equal."""
+def _equal_difference(code, memory, differences, first, count, here, step, begin, end, g, s, lane):
+    """Pass on the differences of the outputs begin, ..., end - 1 of a sort in one lane, whose values are equal."""
+    at, modes, adjoints, order = code.at, code.modes, memory.adjoints, memory.order
+    deltas, sizes, draws = differences.deltas, differences.sizes, differences.draws
     lanes, one, zero = width(draws), draws.dtype.type(1.0), draws.dtype.type(0.0)
     m = draws.dtype.type(end - begin)
     u = v = zero
@@ -219,35 +224,36 @@ def _order_sense(adjoints, deltas, sizes, draws, at, modes, first, count, here, 
 
 
 @kernel
-def choose_sense(
-    values, adjoints, deltas, sizes, draws, counter, block, at, modes, first, out, rows, guards, branch, marks, valid,
-    jumps, groups, samples,
-):  # fmt: skip
-    """Select: random weights on the rows that are reached when each tied guard is decided either way, in each lane.
+def select_difference(code, shape, memory, differences, k):
+    """Pass the differences through a selection that a user wrote, in each lane.
 
-    guards: those of the tape, with the columns of `Tape.pairs`. marks: int64 scratch, for each pair and each row of a
-    selection. jumps: by lane of all groups, set where the pieces of reached rows differ in value.
+    Random weights stand on the rows that are reached if each tied guard is decided either way. `jumps` is set where the
+    pieces of these rows differ in value.
     """
+    line, at, modes, rows = code.lines[k], code.at, code.modes, code.rows
+    out, first, branch = line[OUT], line[FIRST], line[BRANCH]
+    values, adjoints, valid = memory.values, memory.adjoints, memory.valid
+    deltas, sizes, draws, marks = differences.deltas, differences.sizes, differences.draws, differences.marks
     lanes = width(values)
     last = branch
     while rows[last, 1] > 0:
         last += 1
     count = last - branch + 1
-    for g in range(groups):
-        for s in range(samples):
-            here = out + (g * samples + s) * lanes
+    for g in range(shape.groups):
+        for s in range(shape.samples):
+            here = out + (g * shape.samples + s) * lanes
             for lane in range(lanes):
                 a, d, size = adjoints[here + lane], deltas[here + lane], sizes[here + lane]
-                executed, several = _reached(values, at, first, rows, guards, branch, count, marks, g, s, lane)
-                if several and valid[(g * samples + s) * lanes + lane] != 0.0:
+                executed, several = _reached(code, memory, marks, first, branch, count, g, s, lane)
+                if several and valid[(g * shape.samples + s) * lanes + lane] != 0.0:
                     for n in range(count):
                         piece = place(at, first + rows[branch + n, 2], g, s) + lane
-                        # whether or not it has received: what is behind a jump may be dead on one side only
+                        # this counts where nothing was received, too: a jump may lead to a piece that passes nothing
                         if marks[n] and values[piece] != values[here + lane]:
-                            jumps[g * lanes + lane] = True
+                            differences.jumps[g * lanes + lane] = True
                 if negative_zero(d) and (negative_zero(a) or not several):
                     continue
-                draw(draws, counter, block, count, g, s)
+                draw(differences, line[DRAWS], count, g, s)
                 whole = draws.dtype.type(0.0)
                 for n in range(count):
                     if marks[n]:
@@ -282,11 +288,13 @@ def _holds(left, relation, right):
 
 
 @kernel
-def _reached(values, at, first, rows, guards, branch, count, marks, g, s, lane):
+def _reached(code, memory, marks, first, branch, count, g, s, lane):
     """Mark the rows that are reached in one lane; return the number of the executed one, and whether there are several.
 
-    marks[n]: whether row n is reached. Behind them is room for the number of each pair's sign among the tied ones.
+    marks: its first `count` entries become 1 for the rows that are reached, else 0. The entries after them hold the
+    number that each pair of sides of a guard has among the tied pairs.
     """
+    at, rows, guards, values = code.at, code.rows, code.guards, memory.values
     begin, executed, tied = rows[branch, 0], count - 1, 0
     end = rows[branch + count - 1, 0]
     for n in range(count):

@@ -1,4 +1,4 @@
-"""What trajectories have come to: the one argument of the kernels that others read, so that it imports no Numba."""
+"""The state of a block of trajectories: the one argument of kernels that others use. It imports no Numba."""
 
 from typing import NamedTuple
 
@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 
 
 class State(NamedTuple):
-    """What a block of trajectories has come to, and its records so far: the first axis is the trajectory.
+    """The state of `count` trajectories before a step, and their records so far.
 
-    x: (count, p), in `kind`: where each is, or ended. held: (count, s, p), in `kind`: the state of the rule. The others
-    are the fields of the records of these names; snapshots: (count, checkpoints, p), without checkpoints if they are
-    not wanted.
+    x: (count, p), in the format of the run: the current point, or the last one if the trajectory has stopped. held:
+    (count, s, p), likewise: the state of the rule, s numbers for each parameter. The others are the fields of the
+    records with these names (`records.fields`), whose first axis is the trajectory. snapshots: (count, checkpoints, p),
+    the points at the checkpoints; (count, 0, p) if they are not recorded.
     """
 
     x: NDArray[np.floating]

@@ -1,4 +1,4 @@
-"""Random numbers as a function of where they are used: nothing is shared, stored or advanced.
+"""Random numbers as a function of where they are used: there is no generator whose state advances.
 
 Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3; SC11) turns a counter of four
 words and a key of two into four random words of 32 bits. Here
@@ -6,9 +6,14 @@ words and a key of two into four random words of 32 bits. Here
     key     = (lower, upper half of a number of 64 bits: `machine.task.key_of(seed, c)`)
     counter = (block, step, trajectory, purpose)
 
-so a number depends on the seed, the step scale c, the trajectory, the step and its place in the step, and on nothing
-else: not on what other c there are, on threads, blocks of trajectories or the order of the work. Ranges: block, step,
-trajectory < 2^32.
+so a number depends on the seed, the step scale c, the trajectory, the step and its place in the step only. It depends
+neither on what other c there are, nor on threads, blocks of trajectories or the order of the work.
+
+Shared arguments.
+block, step, trajectory: nonnegative integers below 2^32. purpose: one of the numbers below. key: uint64.
+n: the number of samples. law: of the minibatch, one of the numbers below. size: of a minibatch. replace: whether it is
+drawn with replacement. start, stride: where an index array is written: at start, start + stride, ...
+u, v: float64, one lane vector each, scratch for pairs of uniform numbers.
 """
 
 import numpy as np
@@ -19,7 +24,7 @@ from simsa.kernels.lanes import load, sqrt, store
 from simsa.kernels.options import kernel
 
 INITIAL, MINIBATCH, EPOCH, SAMPLE, EVALUATION, WEIGHTS = 1, 2, 3, 4, 5, 6
-"""Purposes. No two uses of random numbers share one."""
+"""Purposes of random numbers. No two uses have the same."""
 
 FULL, UNIFORM_SUBSET, FIXED_SIZE, FIXED_SIZE_REPLACED, RESHUFFLED, STREAMED = range(6)
 """Laws of the minibatch."""
@@ -41,7 +46,7 @@ WEYL = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
 
 @kernel
 def philox(c0, c1, c2, c3, k0, k1):
-    """Return the four words of Philox4x32-10 for a counter of four words and a key of two, as uint32."""
+    """Return the four words of Philox4x32-10, as uint32, for the counter (c0, c1, c2, c3) and the key (k0, k1)."""
     a, b, c, d, k, m = uint32(c0), uint32(c1), uint32(c2), uint32(c3), uint32(k0), uint32(k1)
     for _ in range(10):
         p, q = MULTIPLIERS[0] * uint64(a), MULTIPLIERS[1] * uint64(c)
@@ -52,7 +57,7 @@ def philox(c0, c1, c2, c3, k0, k1):
 
 @kernel
 def block_of(block, step, trajectory, purpose, key):
-    """Return the four words of a block."""
+    """Return the four random words of a block, as uint32."""
     return philox(block, step, trajectory, purpose, uint64(key) & LOW, uint64(key) >> HALF)
 
 
@@ -67,8 +72,8 @@ def below(n, position, words, step, trajectory, purpose, key):
     """Return (i, position, words): a uniform integer 0 <= i < n, 1 <= n < 2^32, from word `position` of a step on.
 
     Exact: the product of a word and n is n equal parts of 2^32, up to a remainder that is rejected (Lemire: Fast
-    random integer generation in an interval; ACM Trans. Model. Comput. Simul. 29, 2019). words: what is left of the
-    current block, next word first; pass position and words on to draw the next number.
+    random integer generation in an interval; ACM Trans. Model. Comput. Simul. 29, 2019). words: the words of the
+    current block, the next one first. Pass position and words on to draw the next number.
     """
     bound = uint64(n)
     while True:
@@ -107,7 +112,7 @@ def _subset(n, step, trajectory, purpose, key, out, start, stride):
 
 @kernel
 def _take(i, j, free, out, place):
-    """Write i, or j where i is taken, and take it."""
+    """Write i to out[place], or j if i is not free, and mark it as not free: its bit in `free` becomes 0."""
     word, bit = i >> SIX, i & LAST_OF_64
     if not (free[word] >> np.int64(bit)) & 1:
         i = uint64(j)
@@ -127,7 +132,7 @@ def _distinct(n, size, step, trajectory, purpose, key, free, out, start, stride)
     j = n - size
     while j < n:
         if position & 3 == 0 and j + 4 <= n:
-            # four at once, if none is rejected, which is rare
+            # Four are drawn at once, unless a word is rejected, which is rare.
             words = block_of(position >> 2, step, trajectory, purpose, key)
             first, second = uint64(words[0]) * uint64(j + 1), uint64(words[1]) * uint64(j + 2)
             third, fourth = uint64(words[2]) * uint64(j + 3), uint64(words[3]) * uint64(j + 4)
@@ -163,8 +168,8 @@ def _permutation(n, epoch, trajectory, purpose, key, out):
 def scratch_size(law, n, size):
     """Return how many int64 of scratch `minibatch` needs for one trajectory.
 
-    Without replacement a bit for each sample; reshuffled, the epoch and its permutation; otherwise nothing. Raises
-    ValueError for an unknown law.
+    A fixed size without replacement needs a bit for each sample; reshuffling, the epoch and its permutation; the others
+    need none. Raises ValueError for an unknown law.
     """
     if law not in range(6):
         raise ValueError("unknown law of the minibatch")
@@ -181,9 +186,9 @@ def minibatch(law, n, size, replace, key, trajectory, step, scratch, index_out, 
     steps, in slices of `size`, the last of which may be shorter; 5 streamed: 0, 1, ..., size - 1, the places of the
     samples that `sample` draws for this step.
 
-    scratch: int64 (>= scratch_size(law, n, size),), -1 at first, then kept for the same trajectory and key. It saves
-    work only: the result is a function of key, trajectory and step. index_out: int64, written to start,
-    start + stride, ...; room for n indices (laws 0 and 1) or `size`. 1 <= n < 2^32. Raises ValueError for another law.
+    scratch: int64 (>= scratch_size(law, n, size),). It is -1 at first, and then kept for the same trajectory and key.
+    No result depends on it. index_out: int64, with room for n indices (laws 0 and 1) or for `size`. 1 <= n < 2^32.
+    Raises ValueError for another law.
     """
     if law == FULL or law == STREAMED:
         count = n if law == FULL else size
@@ -218,7 +223,7 @@ def minibatch(law, n, size, replace, key, trajectory, step, scratch, index_out, 
 
 @kernel
 def pair_of_uniforms(key, trajectory, pair, purpose):
-    """Return two independent uniforms on the multiples of 2^-53 in [0, 1)."""
+    """Return two independent uniform numbers, multiples of 2^-53 in [0, 1). pair: their number, a block of step 0."""
     a, b, c, d = block_of(pair, 0, trajectory, purpose, key)
     return uniform53(a, b), uniform53(c, d)
 
@@ -241,7 +246,6 @@ def initial(key, first, kind, center, scale, points, out, u, v):
 
     Kinds: 0 points, trajectory t takes row t mod m of points (m, p); 1 normal, center + scale z; 2 uniform on
     [center - scale, center + scale). center, scale: (p,). Coordinate r of trajectory t is a function of (key, t, r).
-    u, v: a lane vector each, for pairs of uniforms.
     Raises ValueError for another kind.
     """
     p = out.shape[1]
@@ -267,7 +271,7 @@ def initial(key, first, kind, center, scale, points, out, u, v):
 
 
 def blocks_of_sample(d):
-    """Return how many blocks of random words one sample of d numbers has: a choice, and pairs of normals."""
+    """Return how many blocks of random words a sample of d numbers has: for the choice of a component, and normals."""
     return 2 + (d + 1) // 2
 
 
@@ -282,8 +286,9 @@ def sample(kinds, shares, center, scale, purpose, key, trajectory, step, index, 
     algorithms for uniform sampling from n-spheres and n-balls; J. Multivariate Anal. 101, 2010). Nothing is rejected,
     so a sample has always the same blocks, and is a function of (key, trajectory, step, index).
 
-    kinds, shares: (m,), shares increasing up to 1. center, scale: (m, d). u, v: a float64 lane vector each; out:
-    float64 (d + 2,); both are scratch. index * blocks_of_sample(d) < 2^32. Raises ValueError for another kind.
+    kinds, shares: (m,), shares increasing up to 1. center, scale: (m, d). index: the place in the minibatch, with
+    index * blocks_of_sample(d) < 2^32. out: float64 (d + 2,), whose last two entries are scratch. Raises ValueError for
+    another kind.
     """
     d = center.shape[1]
     block = index * (2 + (d + 1) // 2)
@@ -310,7 +315,7 @@ def sample(kinds, shares, center, scale, purpose, key, trajectory, step, index, 
         length = 0.0
         for r in range(count):
             length += out[r] * out[r]
-        # all normals are 0 with probability below 2^-106: the center is as good a point as any
+        # All normals are 0 with a probability below 2^-106; the sample is then the center.
         inverse = 1.0 / np.sqrt(length) if length > 0.0 else 0.0
         for r in range(d):
             out[r] = center[j, r] + scale[j, 0] * (out[r] * inverse)

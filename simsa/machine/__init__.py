@@ -1,4 +1,4 @@
-"""The only door to the kernels, and the reference interpreter that defines what they compute.
+"""The reference, which defines what is computed, and the only calls of the kernels from Python.
 
 Names are imported when they are first used, so that a command that computes nothing does not wait for Numba.
 """

@@ -1,8 +1,13 @@
 """Random numbers in plain Python, one at a time: the definition of what `simsa.kernels.streams` draws, bit for bit.
 
 Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3; SC11) turns a counter (block,
-step, trajectory, purpose) and a key of 64 bits into four words of 32 bits. A number is a function of where it is used,
-and of nothing else.
+step, trajectory, purpose) and a key of 64 bits into four words of 32 bits. A number is a function of where it is used
+only.
+
+Shared arguments.
+descent: the recursion with its laws. c: the step scale, which decides the key. trajectory, step: their numbers, from 0.
+purpose: one of those below. key: from 0 to 2^64 - 1. first, count: trajectories first, ..., first + count - 1.
+p: the number of parameters. stream: the law of the samples.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +23,7 @@ from simsa.machine.task import INITIAL as INITIAL_LAWS
 from simsa.machine.task import Descent, Scale, Stream
 
 INITIAL, SAMPLE, EVALUATION, WEIGHTS = 1, 4, 5, 6
-"""Purposes, beside those of minibatches. No two uses of random numbers share one."""
+"""Purposes, besides those of minibatches in `laws`. No two uses of random numbers have the same."""
 
 
 def philox(counter: Sequence[int], key: Sequence[int]) -> tuple[int, int, int, int]:
@@ -32,7 +37,7 @@ def philox(counter: Sequence[int], key: Sequence[int]) -> tuple[int, int, int, i
 
 
 def block_of(block: int, step: int, trajectory: int, purpose: int, key: int) -> tuple[int, int, int, int]:
-    """Return the four words of a block; each number is taken modulo 2^32, the key modulo 2^64."""
+    """Return the four words of a block. The numbers are taken modulo 2^32."""
     return philox((block & LOW, step & LOW, trajectory & LOW, purpose), (key & LOW, key >> 32))
 
 
@@ -59,7 +64,8 @@ def normals(u: float, v: float) -> tuple[float, float]:
 def minibatches(descent: Descent, n: int, c: Scale, trajectory: int, first: int = 0) -> Iterator[list[int]]:
     """Yield I_first, I_{first + 1}, ... of a trajectory, samples out of n in the order drawn.
 
-    Of streamed samples it is their places. first: the step to begin with, on which no draw depends.
+    If samples are streamed, these are their places 0, 1, ... in the minibatch. n: the number of samples. first: the
+    step to begin with, on which no draw depends.
     """
     key, size = int(descent.key(c)), descent.size
 
@@ -93,7 +99,7 @@ def initial_point(descent: Descent, c: Scale, trajectory: int, p: int) -> list[f
 
 
 def _checked(name: str, point: Sequence[float], p: int) -> list[float]:
-    """Return a point as floats; raises SimsaError if a law of a user's own returns no finite point of p coordinates."""
+    """Return a point as floats; raises SimsaError if a user's law did not return p finite coordinates."""
     found = list(map(float, point))
     if len(found) != p or not np.isfinite(found).all():
         raise SimsaError(f"the law '{name}' of x_0 returned {found}; expected {p} finite numbers")
@@ -111,7 +117,7 @@ def blocks_of_sample(d: int) -> int:
 
 
 def sample(stream: Stream, purpose: int, key: int, trajectory: int, step: int, index: int) -> list[float]:
-    """Return the streamed sample of one place in a minibatch, d numbers; `kernels.streams.sample` says what it is."""
+    """Return the streamed sample at place `index` of a minibatch, d numbers, as `kernels.streams.sample` defines it."""
     d = stream.center.shape[1]
     block, j = index * blocks_of_sample(d), 0
     if len(stream.kinds) > 1:
@@ -141,9 +147,9 @@ def streamed(descent: Descent, c: Scale, trajectory: int, step: int) -> NDArray[
 
 
 def weights(key: int, trajectory: int, step: int, place: int, blocks: int) -> Callable[[int], int]:
-    """Return the random words of one sample of a step, by 4 block + number, that decide its ties.
+    """Return the random words of one sample of a step, for its ties: a function of 4 block + number.
 
-    key: of the random numbers of the step scale. place: of the sample in its minibatch. blocks: of one sample, the last
-    entry of `Tape.draws`.
+    place: of the sample in its minibatch. blocks: the number of blocks for each sample, which is the last entry of
+    `Tape.draws`.
     """
     return lambda n: block_of(place * blocks + n // 4, step, trajectory, WEIGHTS, key)[n % 4]

@@ -1,9 +1,9 @@
-"""Elementary functions of floats in plain Python: the definition, bit for bit, of what the kernels compute.
+"""Elementary functions of floats in plain Python: the definition of what the kernels compute, bit for bit.
 
 Each is a text over float64: + - * /, comparisons and operations on bits, each rounded as IEEE 754 says, so that results
 depend on no machine and no mathematical library. A number of another format is widened, and the result rounded. Every
-error is below one unit in the last place, but results are not the nearest floats, so their bits are what this text
-says. Nothing is shared with `simsa.kernels.functions`, which says the same on lanes; tests compare the two.
+error is below one unit in the last place, but results are not always the nearest floats, so that their bits are defined
+by this text. No code is shared with `simsa.kernels.functions`, which computes the same on lanes; tests compare the two.
 
 Pairs. An error of one rounding must not be rounded again, so intermediate results that matter are unevaluated sums of
 two floats, made by the error-free transformations of Knuth, Dekker and Veltkamp (Muller et al., Handbook of
@@ -529,13 +529,14 @@ TEXTS: Mapping[str, Callable[..., float]] = {
     text.__name__.removeprefix("_"): text
     for text in (_exp, _expm1, _log, _log0, _log1p, _sin, _cos, _tan, _tanh, _sigmoid, _softplus, _pow, _erf)
 }
-"""The texts over float64, by the names that the table calls them."""
+"""The texts over float64, by the names that they have in the table of primitives."""
 
 
 def functions(row: Format, number: Callable[[float], Any]) -> Mapping[str, Callable[..., Any]]:
-    """Return what the texts of the table may call, by name, as functions of the numbers of a format.
+    """Return the functions that the texts of the table may call, by name, for the numbers of a format.
 
-    row: the format. number: what makes a number of it of a float. Each is a text over float64, rounded once.
+    row: the format. number: the function that turns a float into one of its numbers. Each function is computed in
+    float64 and rounded once, but for the Euclidean norm, which is computed in the format.
     """
 
     def of_format(text: Callable[..., Any]) -> Callable[..., Any]:
@@ -566,9 +567,9 @@ def functions(row: Format, number: Callable[[float], Any]) -> Mapping[str, Calla
 def halves(largest: float, row: Format) -> tuple[float, float]:
     """Return powers of two (h, 1 / h) with largest h h in [1/4, 4), or above 2^-60 if it is subnormal or 0.
 
-    largest: a number of the format, at least 0. row: the format. So scaled, numbers up to the largest have squares that
-    neither overflow nor, if they count, underflow; and nothing is rounded. Of a subnormal number the exponent is taken
-    for one below that of normal ones, of an infinity or NaN for one above them.
+    largest: a number of the format, at least 0. row: the format. Numbers of at most this size, times h h, have squares
+    that do not overflow, and that underflow only if they are negligible in the sum of squares. The scaling rounds
+    nothing. The exponent of a subnormal number is taken to be emin - 1, that of an infinity or NaN emax + 1.
     """
     if not largest < INF:
         e = float(row.emax + 1)

@@ -1,6 +1,7 @@
-"""What a program asks of the machine: values, Jacobians, branches, listing.
+"""Evaluate programs: values, Jacobians, branches, listing.
 
-A few points run on the reference interpreter, at once; a batch runs on the kernels. Both give the same bits.
+A few points are evaluated by the reference, which needs no compilation, and many by the kernels. Both give the same
+bits.
 """
 
 import time
@@ -21,25 +22,26 @@ if TYPE_CHECKING:
     from simsa.machine.reference import Execution, Interpreter
 
 FEW = 64
-"""Points up to which plain Python answers sooner than a kernel that is ready."""
+"""The largest batch for which plain Python is faster than a kernel that has been loaded."""
 
 PATIENCE = 20.0
-"""Seconds of plain Python, in all, after which kernels that were never compiled on this machine are compiled: about as
-long as that takes, so that waiting costs at most twice what is best."""
+"""Seconds of plain Python in this process after which kernels that this machine has not compiled yet are compiled. It
+is about the time to compile, so that the total is at most about twice the shortest possible one."""
 
 Array = NDArray[np.float64]
 
 
 class _Clock:
-    """How long plain Python has worked on batches that kernels would have taken, in seconds."""
+    """The seconds that plain Python has taken in this process for batches of more than FEW points."""
 
     spent = 0.0
 
 
 def plainly(tape: Tape, points: int) -> bool:
-    """Tell whether a batch is for plain Python.
+    """Tell whether plain Python evaluates a batch of so many points of a tape.
 
-    It is if it is a small one, one that is not worth the first compilation yet, or one that the kernels do not compute.
+    It does if the batch is small, if the kernels have no loop for an instruction of the tape, or if the kernels are not
+    compiled and plain Python has not yet taken PATIENCE.
     """
     if points <= FEW or tape.without_loop is not None:
         return True
@@ -50,7 +52,7 @@ def plainly(tape: Tape, points: int) -> bool:
 
 @contextmanager
 def _timed(points: int) -> Iterator[None]:
-    """Count the time of a batch that kernels would have taken."""
+    """Add the time of a batch of more than FEW points to the clock."""
     began = time.perf_counter()
     yield
     _Clock.spent += time.perf_counter() - began if points > FEW else 0.0
@@ -70,13 +72,13 @@ def values(tape: Tape, x: Array, data: Array) -> Array:
 
 @lru_cache(maxsize=64)
 def interpreter_of(program: Program) -> "Interpreter":
-    """Return the reference interpreter of the program, in float64; made once."""
+    """Return the reference interpreter of a program in float64, which is made once."""
     return reference_of(tape_of(program))
 
 
 @lru_cache(maxsize=64)
 def reference_of(tape: Tape) -> "Interpreter":
-    """Return the reference interpreter of a tape, in float64; made once."""
+    """Return the reference interpreter of a tape in float64, which is made once."""
     from simsa.machine.reference import Interpreter
 
     return Interpreter(tape)
@@ -84,19 +86,22 @@ def reference_of(tape: Tape) -> "Interpreter":
 
 @lru_cache(maxsize=64)
 def tape_of(program: Program) -> Tape:
-    """Return the program's tape, assembled once."""
+    """Return the tape of a program, which is assembled once."""
     return assemble(program)
 
 
 class Machine:
-    """Evaluates programs; bound to `Program.evaluator`."""
+    """Evaluates programs; an instance is `Program.evaluator`."""
 
     def value(self, program: Program, x: Array, data: Array) -> Array:
-        """Return the outputs, shape (batch, q)."""
+        """Return the outputs of a program, shape (batch, q). x: (batch, p). data: (batch, d)."""
         return values(tape_of(program), x, data)
 
     def jacobian(self, program: Program, x: Array, data: Array, mode: str) -> Array:
-        """Return the selection Jacobians, shape (batch, q, p)."""
+        """Return the selection Jacobians of a program, shape (batch, q, p).
+
+        x: (batch, p). data: (batch, d). mode: "backward" or "forward"; SimsaError is raised for any other.
+        """
         known("mode", mode, ("backward", "forward"))
         if mode == "backward" and not plainly(tape_of(program), len(x)):
             from simsa.machine.launch import evaluate
@@ -114,7 +119,10 @@ class Machine:
         return result
 
     def branches(self, program: Program, x: Array, data: Array) -> list[Branches]:
-        """Return the decisions of the selections that the outputs depend on, one entry for each point."""
+        """Return the decisions of the selections of a program that its outputs depend on, one entry for each point.
+
+        x: (batch, p). data: (batch, d).
+        """
         interpreter = interpreter_of(program)
         return [branches(interpreter.tape, interpreter.run(*at)) for at in zip(x, data, strict=True)]
 
@@ -124,10 +132,11 @@ class Machine:
 
 
 def branches(tape: Tape, execution: "Execution") -> Branches:
-    """Return the decisions of an execution in the table's numbers.
+    """Return the decisions of an execution of a tape.
 
-    A selection of the table gives the number of its piece; a tie that the convention splits is one more piece, behind
-    the others (Def. 3). `max` and `min` give the winning operand, or all that share a split; `sort` its permutation.
+    The decision of a row of the table is the number of its piece; a tie that the convention splits counts as one more
+    piece, whose number is the number of pieces (Def. 3). That of `max` and `min` is the operand that is selected, or
+    all operands that share; that of `sort` is its permutation.
     """
     pieces: list[int | tuple[int, ...]] = []
     for k, decision in execution.decisions.items():

@@ -1,7 +1,11 @@
-"""Recursion (8) over the rational numbers: no rounding, so a landing is one of the theorems' landings.
+"""Recursion (8) over the rational numbers: nothing is rounded, as in the theorems.
 
-Exact are the arithmetic and the step sizes. The function is the one that the kernels compute: the numbers of the
-program, the samples and x_0 are float64, taken at their exact value.
+The arithmetic and the step sizes are exact. The numbers of the program, the samples and x_0 are the exact values of
+float64 numbers, so that the function is the one that the kernels compute.
+
+Shared arguments.
+tape: of the program. rows: the samples, (n, d). descent: the recursion with its laws. bits: a trajectory stops when a
+numerator or denominator of x_k has more.
 """
 
 import math
@@ -25,7 +29,7 @@ LARGEST_EXPONENT = 1000
 
 
 class _Undefined:
-    """A quotient by 0, a NaN, and whatever is computed from one: it compares like a NaN."""
+    """A quotient by 0 or a NaN, and each result that is computed from one. It compares like a NaN."""
 
     def _same(self, *_: Any) -> "_Undefined":
         return self
@@ -52,7 +56,7 @@ UNDEFINED = _Undefined()
 
 
 def rational(value: Any) -> Number:
-    """Return a number of any arithmetic without rounding; a NaN is undefined."""
+    """Return a number of any arithmetic as a rational number, without rounding; a NaN is undefined."""
     if value != value:
         return UNDEFINED
     return Fraction(value if isinstance(value, int | float | Fraction) else float(value))
@@ -69,16 +73,16 @@ def power(x: Number, a: Fraction) -> Number:
 
 
 def _whole(function: Callable[[Fraction], int]) -> Callable[[Number], Number]:
-    """Return a function to the integers as one of rational numbers, undefined where they are."""
+    """Return a function of rational numbers to the integers, which is undefined where its argument is."""
     return lambda x: x if x is UNDEFINED else Fraction(function(x))
 
 
 EXACT = Arithmetic(rational, {"pow": power, "floor": _whole(math.floor), "round_even": _whole(round)}, divide)
-"""The rational numbers, with the quotients that are undefined."""
+"""The arithmetic of rational numbers, in which quotients by 0 are undefined."""
 
 
 def refusal(tape: Tape) -> str | None:
-    """Return why a tape does not compute with rational numbers, in a line; None if it does."""
+    """Return why a tape cannot be computed in rational numbers, in a line; None if it can."""
     for line in tape.code:
         row = ROWS[line[OP]]
         numbers = tape.numbers[line[NUMBER] : line[NUMBER] + len(row.immediates)]
@@ -91,7 +95,7 @@ def refusal(tape: Tape) -> str | None:
 
 
 def walker(tape: Tape, rows: NDArray[np.float64], descent: Descent, bits: int) -> Walker:
-    """Return what takes exact steps, until a numerator or denominator of x_k has more than so many bits."""
+    """Return the walker that takes exact steps; a step whose x_{k+1} is too long has the status TOO_LONG."""
 
     def too_long(v: Fraction) -> bool:
         return max(v.numerator.bit_length(), v.denominator.bit_length()) > bits
@@ -112,9 +116,9 @@ def descend(
 ) -> dict[str, NDArray[Any]]:
     """Run trajectories as `launch.descend` does, without rounding, and return the same records, rounded to float64.
 
-    gamma: the step sizes. c: the step scale, which names the random numbers. bits: a trajectory stops, with status
-    TOO_LONG, when a numerator or denominator of x_k needs more. A margin is 0 only if it is 0. Where a quotient by 0
-    reaches the gradient, the trajectory stops as not finite.
+    gamma: the step sizes. c: the step scale, which decides the random numbers. first, count: trajectories first, ...,
+    first + count - 1. A margin is recorded as 0 only if it is exactly 0. A trajectory stops, with the status
+    NOT_FINITE, if a quotient by 0 reaches its gradient; and with TOO_LONG if a number has more bits.
     """
     taken = walker(tape, rows, descent, bits)
     progress = taken.begin(descent, c=c, first=first, count=count)

@@ -1,6 +1,7 @@
-"""The arithmetic of a format in plain Python: each operation is one of float64 and one rounding.
+"""The arithmetic of a format in plain Python.
 
-Where NumPy has the format its numbers are used: there an operation is rounded once by itself.
+If NumPy has the format, NumPy's numbers are used. For any other, an operation is computed in float64, and the result
+rounded to the format.
 """
 
 import math
@@ -16,7 +17,7 @@ from simsa.primitives.arithmetic import Arithmetic, Number
 
 @cache
 def arithmetic(row: Format) -> Arithmetic:
-    """Return the arithmetic of a format. Raises ValueError for one that is neither native nor widened."""
+    """Return the arithmetic of a format; raises ValueError for one that is neither `native` nor `widened`."""
     if not (row.native or row.widened):
         raise ValueError(f"{row.name}: an operation in float64, rounded once more, is not that operation rounded once")
     number: Callable[[Any], Number] = row.storage
@@ -28,7 +29,8 @@ def arithmetic(row: Format) -> Arithmetic:
 class Rounded:
     """A number of a format that NumPy does not have. Each format has a class of its own.
 
-    value: in float64. What it is combined with is rounded to the format first; what it is compared with is not.
+    value: in float64. The other operand of an arithmetic operation is rounded to the format first; that of a comparison
+    is not.
     """
 
     __slots__ = ("value",)
@@ -38,7 +40,7 @@ class Rounded:
         self.value: float = self.format.round(float(value))
 
     def _other(self, other: Any) -> float:
-        """Return another operand in float64."""
+        """Return the other operand, rounded to the format, in float64."""
         return other.value if isinstance(other, Rounded) else self.format.round(float(other))
 
     def __add__(self, other: Any) -> "Rounded":
@@ -100,7 +102,7 @@ class Rounded:
 
 
 def _quotient(x: float, y: float) -> float:
-    """Return x / y as IEEE 754 has it: infinite for y = 0, and NaN for 0 / 0."""
+    """Return x / y as IEEE 754 defines it: infinite for y = 0, and NaN for 0 / 0."""
     if y != 0:
         return x / y
     return math.nan if x == 0 or x != x else math.copysign(1.0, x) * math.copysign(math.inf, y)

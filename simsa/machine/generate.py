@@ -1,6 +1,7 @@
-"""From the table to kernels: print the rows as cases of the engine, and import the result from a digest's folder.
+"""Make kernels of the table: print its rows as cases of the engine, and import the result as a package.
 
-Nothing here knows a primitive by name except those with any number of operands, whose loops the engine holds.
+A package lies in a folder that is named after a digest of everything that it is made from. The only primitives that
+this file names are those whose loops the engine calls.
 """
 
 import hashlib
@@ -37,7 +38,7 @@ def cache_folder() -> Path:
 
 
 def _operations() -> str:
-    """Return lines for each row with an expression, which make its operations."""
+    """Return the lines that make the operations of each row with expressions."""
     lines = []
     for row in _rows():
         pieces = [(piece.value, piece.partials) for piece in row.pieces]
@@ -45,12 +46,12 @@ def _operations() -> str:
         given = f"({row.arity}, {row.fixed!r}, {pieces!r}, {branches!r})"
         lines.append(f"forward_{row.name}, backward_{row.name} = row{given}")
         if branches:
-            lines.append(f"tied_{row.name}, sense_{row.name} = tied_row{given}")
+            lines.append(f"tied_{row.name}, difference_{row.name} = tied_row{given}")
     return "\n".join(lines)
 
 
 def _cases(text: str, rows: list[Primitive], indent: int = 8) -> str:
-    """Return a case of a walk for each row, by opcode."""
+    """Return the cases of a walk, one for each row, by opcode."""
     cases = [f"elif op == {OPCODE[row.name]}:\n    {text.format(name=row.name)}" for row in rows]
     return textwrap.indent("\n".join(cases), " " * indent)
 
@@ -62,16 +63,18 @@ _ABSOLUTE = (
     "1 if which == 2 else 0)"
 )
 _TIED = "return tied_{name}(values, at, numbers, number, first, n, g, s)"
-_SENSE = "sense_{name}(values, adjoints, deltas, sizes, draws, at, modes, numbers, number, first, out, n, g, s)"
+_DIFFERENCE = (
+    "difference_{name}(values, adjoints, deltas, sizes, draws, at, modes, numbers, number, first, out, n, g, s)"
+)
 
 
 def _rows() -> list[Primitive]:
-    """Return the rows that the engine does not hold a loop for."""
+    """Return the rows of the table that have expressions; the engine calls a loop for each of the others."""
     return [row for row in ROWS if row.pieces]
 
 
 def engine_text() -> str:
-    """Return the engine with the table's rows printed into it."""
+    """Return the text of the interpreter: the template, with the rows of the table printed into it."""
     names = ("sum", "dot", "dense", "logsumexp", "norm", "max", "min", "sort", "select")
     text = (KERNELS / "engine.py").read_text(encoding="utf-8")
     opcodes = f"({', '.join(str(OPCODE[name]) for name in names)})"
@@ -84,7 +87,7 @@ def engine_text() -> str:
         ("()  # <pieces>", f"{tuple(len(row.pieces) if row.branches else 0 for row in ROWS)}"),
         ("()  # <jumps>", f"{tuple(row.jumps for row in ROWS)}"),
         ("    # <tied>", _cases(_TIED, selecting, 4)),
-        ("    # <sense>", _cases(_SENSE, selecting, 4)),
+        ("    # <difference>", _cases(_DIFFERENCE, selecting, 4)),
         ("            # <absolute>", _cases(_ABSOLUTE, _rows(), 12)),
     ):
         if text.count(marker) != 1:
@@ -94,9 +97,10 @@ def engine_text() -> str:
 
 
 def digest(texts: dict[str, str]) -> str:
-    """Return the name of a kernel folder: of everything that could change a compiled bit.
+    """Return the digest of everything that the compiled code of a package depends on.
 
-    Numba's own cache looks at one file only, and would go on returning the old kernel after another file changed.
+    texts: the modules of the package. Numba's own cache depends on one file only, and would return the old code after
+    another file has changed.
     """
     parts = [version(package) for package in ("numba", "llvmlite", "numpy")]
     parts += [platform.python_version(), platform.machine(), *["plain"] * PLAIN]
@@ -108,19 +112,19 @@ def digest(texts: dict[str, str]) -> str:
 
 @cache
 def kernels() -> ModuleType:
-    """Return the generated package of the interpreter: modules `engine` and `descent`, ready to call."""
+    """Return the package of the interpreter, with the modules `engine` and `descent`."""
     descent = (KERNELS / "descent.py").read_text(encoding="utf-8")
     return instantiate({"engine.py": engine_text(), "descent.py": descent})
 
 
 @cache
-def stepping(rule: Rule) -> ModuleType:
-    """Return the package of a rule: in the module `rule`, the walk `update` that takes its steps."""
+def rule_package(rule: Rule) -> ModuleType:
+    """Return the package of a rule, whose module `rule` has the walk `update` that takes its steps."""
     return instantiate({"rule.py": rule_text(rule)})
 
 
 def rule_text(rule: Rule) -> str:
-    """Return the template of a step with the texts of a rule in it."""
+    """Return the text of a rule's steps: the template, with the expressions of the rule printed into it."""
     lines = [*(f"{name} = {text}" for name, text in rule.steps), f"return {', '.join([*rule.state, CHANGE])}"]
     held = {f"held{n}": f"{n} * shape.parameters * across + i" for n in range(len(rule.state))}
     numbers = [f"splat(values, numbers[{n}])" for n in range(len(rule.numbers))]
@@ -141,23 +145,23 @@ def rule_text(rule: Rule) -> str:
     return text
 
 
-def around(engine: str) -> ModuleType:
-    """Return the package of an engine, a text that defines its walks, in the module `engine`."""
+def engine_package(engine: str) -> ModuleType:
+    """Return the package of an engine, whose module `engine` has this text, which defines its walks."""
     return instantiate({"engine.py": engine})
 
 
 _LOCK = RLock()
-"""Python's own import locks know nothing of modules that are made here: a second thread would find half of one."""
+"""Python's import locks do not cover modules that are made here: a second thread could find one that is incomplete."""
 
 
 def instantiate(texts: dict[str, str]) -> ModuleType:
-    """Write the texts as a package into the digest's folder, unless they are there, and import it."""
+    """Import the package of some texts, by file name, after writing them into its folder if it does not exist."""
     with _LOCK:
         return _instantiated(texts, f"simsa_kernels_{digest(texts)}")
 
 
 def _instantiated(texts: dict[str, str], name: str) -> ModuleType:
-    """Return the package of this name."""
+    """Return the package of this name, made of these texts if it does not exist."""
     if name in sys.modules:
         return sys.modules[name]
     folder = cache_folder() / name

@@ -1,4 +1,15 @@
-"""The only door to the kernels: lay a tape out in memory, check shapes once, and call."""
+"""Launch the kernels: lay a tape out in memory, check the arrays, choose and compile the walks, and call.
+
+No other module calls kernels.
+
+Shared arguments.
+tape: of the program. rows: the samples, (n, d). descent: the recursion with its laws. c: the step scale, which decides
+the random numbers as well. first, count: trajectories first, ..., first + count - 1. trajectory, step: their numbers,
+from 0. p: the number of parameters. precision: one of `PRECISIONS`; SimsaError is raised for any other. engine:
+"interpreter", or "specialised", whose walks are compiled for the tape first, once per machine; SimsaError is raised for
+any other. shape: (groups, samples) of the layout, which tests give; None for the one that is chosen. say: a function
+that takes a line for the user. progress: the state of a block of trajectories.
+"""
 
 import gc
 import sys
@@ -23,33 +34,33 @@ from simsa.kernels.calls import KINDS, address_of
 from simsa.kernels.state import State
 from simsa.kernels.streams import EVALUATION, SAMPLE, blocks_of_sample, scratch_size
 from simsa.machine import draws
-from simsa.machine.generate import around, kernels, stepping
+from simsa.machine.generate import engine_package, kernels, rule_package
 from simsa.machine.layout import LANE_BYTES, Layout, laid_out, layout
 from simsa.machine.memory import memory_of, scratch_of, uniforms
 from simsa.machine.progress import Progress, begun, records
-from simsa.machine.specialise import MARCHING, engine_text, is_straight
+from simsa.machine.specialise import STEP_LOOP_GROUPS, engine_text, is_straight
 from simsa.machine.task import INITIAL, NO_STREAM, Descent, Initial, Scale, Stream, law_of
 from simsa.program.program import Builder
 from simsa.rules import Rule
 from simsa.tape import Tape, assemble
 
 ENGINES = INTERPRETER, SPECIALISED = "interpreter", "specialised"
-"""The engines."""
+"""The names of the engines that run on kernels."""
 
 PRECISIONS = tuple(KINDS)
-"""The formats of the kernels, by the names that NumPy has for them, too."""
+"""The names of the formats of the kernels, which are also those of NumPy's dtypes."""
 
 Float = NDArray[np.floating[Any]]
 
 _SENSITIVE: dict[str, int] = {}
-"""By precision, the address of the kernel that tells whether ties matter, once it has been needed."""
+"""The address of the walk `sensitive` by precision, after it has been needed once."""
 
 _LOCK = Lock()
-"""For the thread that compiles it."""
+"""Held by the thread that compiles or loads walks."""
 
 
 Task = tuple[Tape, NDArray[np.float64], Descent]
-"""What a descent is about: a tape, the samples (n, d), and the recursion."""
+"""The tape, the samples (n, d) and the recursion of some trajectories."""
 
 
 @contextmanager
@@ -66,32 +77,31 @@ def _uncollected() -> Iterator[None]:
 
 @lru_cache(maxsize=32)
 def _specialised(where: Layout, rule: Rule) -> ModuleType:
-    """Return the kernels for one tape in one layout, and a rule."""
-    return around(engine_text(where, rule))
+    """Return the package of the specialised engine for a tape in a layout, and a rule."""
+    return engine_package(engine_text(where, rule))
 
 
 def _arranged(
     tape: Tape, n: int, descent: Descent, precision: str, engine: str, count: int, shape: tuple[int, int] | None
 ) -> tuple[Layout, ModuleType]:
-    """Return the layout and the kernels for a descent on n samples, `count` trajectories at a time."""
+    """Return the layout, and the package of the engine, for a descent on n samples, `count` trajectories at a time."""
     known("engine", engine, ENGINES)
     kind = _format(precision)
     batch = descent.batches.usual(n, descent.size)
     if engine == INTERPRETER:
         where = laid_out(tape, LANE_BYTES // kind.itemsize, *shape) if shape else layout(tape, kind, batch, count)
         return where, kernels()
-    # the same for every block, whatever its size: the layout is part of the code
+    # The layout does not depend on the size of a block, since it is part of the code.
     where = laid_out(tape, LANE_BYTES // kind.itemsize, *shape) if shape else layout(tape, kind, batch, sys.maxsize)
     if not shape and descent.law == "full" and n <= where.samples and is_straight(where):
-        where = laid_out(tape, where.lanes, min(where.groups, MARCHING), where.samples)
+        where = laid_out(tape, where.lanes, min(where.groups, STEP_LOOP_GROUPS), where.samples)
     return where, _specialised(where, descent.rule)
 
 
 def begin(tape: Tape, descent: Descent, *, c: Scale, first: int, count: int, precision: str = FLOAT64.name) -> Progress:
     """Return the trajectories first, ..., first + count - 1 of a cell before their first step.
 
-    c: step scale, which names the random numbers as well. precision: one of `PRECISIONS`. Raises TapeError for a
-    program with several outputs.
+    Raises TapeError for a program with several outputs.
     """
     kind = _format(precision)
     return begun(tape, descent, c, first, initial_points(descent, c, first, count, tape.parameters).astype(kind), 0)
@@ -108,13 +118,13 @@ def advance(
     shape: tuple[int, int] | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Progress:
-    """Return the trajectories after their steps up to `until`, at most all of them; what is given stays as it is.
+    """Return the trajectories before step `until`; `progress` is not changed.
 
-    rows: (n, d), the samples; if they are streamed, those of J. engine: "interpreter", or "specialised", whose walks
-    are compiled for the tape first (once per machine). shape: (groups, samples) of the layout, for tests. The result
-    depends on neither of these two, nor on where a run is cut. say: takes a line if a kernel has to be compiled that no
-    run has needed yet on this machine. The call releases the GIL. Raises DataError for samples that the program does
-    not read, or more than a minibatch can have.
+    rows: if samples are streamed, those that J is estimated on. until: from progress.step to descent.steps. engine,
+    shape: the result does not depend on them, nor on where a run is interrupted and continued. say: is called if the
+    walk `sensitive` has to be compiled on this machine for the first time. The call releases the GIL. Raises DataError
+    if the program does not read such samples, if `until` is out of its range, or if a minibatch has more samples than
+    the format counts.
     """
     kind = progress.state.x.dtype
     row = formats.find(kind.name)
@@ -144,7 +154,7 @@ def advance(
     )  # fmt: skip
 
     def run(sensitive: int) -> State | None:
-        """Return the state after the steps; None if they need what looks at ties, and its address is 0."""
+        """Return the state after the steps; None if they need the walk `sensitive`, and its address is 0."""
         state, walks = State._make(array.copy() for array in progress.state), walks_of(package, kind.name, descent.rule)
         memory = memory_of(where, kind)
         scratch = scratch_of(where, samples, memory, walks.assigns, len(descent.rule.state))
@@ -154,7 +164,7 @@ def advance(
         )  # fmt: skip
         return state if done else None
 
-    # many runs meet no tie, so what looks at ties is compiled (20 s, once per machine) when there is one
+    # Many runs meet no tie, so the walk for ties is compiled (20 s, once per machine) when the first one is met.
     state = run(_SENSITIVE.get(kind.name, 0)) or run(_sensitive(kind.name, say))
     assert state is not None
     mark(kind.name, package).touch()
@@ -176,7 +186,7 @@ def descend(
 ) -> dict[str, NDArray[Any]]:
     """Run the trajectories first, ..., first + count - 1 of a cell to their end, and return their `records`.
 
-    The arguments are those of `begin` and `advance`.
+    Raises what `begin` and `advance` raise.
     """
     progress = begin(tape, descent, c=c, first=first, count=count, precision=precision)
     ended = advance(tape, rows, descent, progress, descent.steps, engine=engine, shape=shape, say=say)
@@ -187,7 +197,8 @@ def descend(
 def walks_of(package: ModuleType, precision: str, rule: Rule | None = None) -> Walks:
     """Compile the walks of an engine for a precision, or load them from disk, and return them, without `sensitive`.
 
-    rule: what steps are taken by, if any are; that which `package` was made for, if it takes steps itself.
+    package: that of the engine. rule: that of the steps, for which a specialised package was made; None if no steps are
+    taken.
     """
     engine = package.engine
 
@@ -200,9 +211,9 @@ def walks_of(package: ModuleType, precision: str, rule: Rule | None = None) -> W
             forward=at("forward"),
             backward=at("backward"),
             gradient=at("gradient"),
-            advance=at("advance"),
-            march=at("march"),
-            update=at("update", stepping(rule).rule) if rule else 0,
+            fused_step=at("fused_step"),
+            step_loop=at("step_loop"),
+            update=at("update", rule_package(rule).rule) if rule else 0,
             sensitive=0,
             bytes=_format(precision).itemsize,
             assigns=engine.ASSIGNS,
@@ -211,7 +222,7 @@ def walks_of(package: ModuleType, precision: str, rule: Rule | None = None) -> W
 
 
 def _sensitive(precision: str, say: Callable[[str], None]) -> int:
-    """Compile the kernel that tells whether ties matter, or load it from disk, and return its address."""
+    """Compile the walk `sensitive` for a precision, or load it from disk, and return its address."""
     with _LOCK, _uncollected():
         if precision not in _SENSITIVE:
             known = mark(f"{precision}-ties")
@@ -244,7 +255,10 @@ def initial_points(descent: Descent, c: Scale, first: int, count: int, p: int) -
 
 
 def minibatches(descent: Descent, n: int, c: Scale, trajectory: int, first: int = 0) -> Iterator[list[int]]:
-    """Yield I_first, I_{first + 1}, ... of a trajectory: the samples out of n that `descend` draws, in its order."""
+    """Yield I_first, I_{first + 1}, ... of a trajectory: the samples out of n, in the order in which they are drawn.
+
+    first: the step to begin with.
+    """
     law = law_of(descent)
     room = np.full(scratch_size(law, n, descent.size), -1, np.int64)  # type: ignore[no-untyped-call]
     out = np.empty(max(n, descent.size), np.int64)
@@ -255,21 +269,25 @@ def minibatches(descent: Descent, n: int, c: Scale, trajectory: int, first: int 
 
 
 def streamed(descent: Descent, c: Scale, trajectory: int, step: int) -> NDArray[np.float64]:
-    """Return the fresh samples of one step of a trajectory, (size, d), as `descend` draws them, in its order.
+    """Return the streamed samples of one step of a trajectory, (size, d), in the order in which they are drawn.
 
-    The kernels take the nearest numbers of their format.
+    Kernels of another format than float64 round them to that.
     """
     assert descent.stream is not None
     return _drawn(descent.stream, descent.size, SAMPLE, descent.key(c), trajectory, step)
 
 
 def evaluation(stream: Stream, count: int, seed: int) -> NDArray[np.float64]:
-    """Return the samples that J is estimated on, (count, d): a function of the law, the seed and the row."""
+    """Return the `count` samples that J is estimated on, (count, d).
+
+    stream: their law. seed: from 0 to 2^64 - 1. A sample is a function of the law, the seed and its row. Raises
+    DataError if there are too many samples.
+    """
     return _drawn(stream, count, EVALUATION, np.uint64(seed), 0, 0)
 
 
 def _drawn(stream: Stream, count: int, purpose: int, key: np.uint64, trajectory: int, step: int) -> NDArray[np.float64]:
-    """Return samples 0, ..., count - 1 of one use of the law."""
+    """Return the samples 0, ..., count - 1 that are drawn for a purpose, in one step of a trajectory."""
     _fits(stream, count, stream.center.shape[1])
     out = np.empty((count, stream.center.shape[1]))
     kernels().descent.stream(*stream.arrays, purpose, key, trajectory, step, out, *uniforms(out.shape[1]))
@@ -277,7 +295,7 @@ def _drawn(stream: Stream, count: int, purpose: int, key: np.uint64, trajectory:
 
 
 def _fits(stream: Stream, count: int, d: int) -> None:
-    """Refuse a law of samples that the program does not read, or more samples than the stream has numbers for."""
+    """Raise DataError if samples do not have d numbers, or if there are more samples than random numbers."""
     if stream.center.shape[1] != d:
         raise DataError(f"the program reads {d} data inputs per sample, the stream has {stream.center.shape[1]}")
     most = 2**32 // blocks_of_sample(d)  # type: ignore[no-untyped-call]
@@ -296,7 +314,9 @@ def evaluate(
 ) -> tuple[Float, Float, Float]:
     """Evaluate a batch on the kernels: outputs (b, q), selection Jacobians (b, q, p), smallest |guard| (b,).
 
-    points: (b, p). rows: (b, d), one sample for each point. groups: of the layout, for tests.
+    points: (b, p). rows: (b, d), one sample for each point. differentiate: whether Jacobians are computed; otherwise
+    their shape is (0, q, p). groups: of the layout, which tests give; 0 for the number that is chosen. Raises TapeError
+    for arrays of other shapes.
     """
     kind = _format(precision)
     x, data = np.ascontiguousarray(points, kind), np.ascontiguousarray(rows, kind)
@@ -314,9 +334,10 @@ def evaluate(
 def evaluate_with(
     package: ModuleType, where: Layout, points: Float, rows: Float, outputs: Float, jacobians: Float, margins: Float
 ) -> None:
-    """Evaluate a batch with the walks of an engine, and fill outputs, Jacobians (if there is room for one) and margins.
+    """Evaluate a batch with the walks of an engine, and write `outputs`, `jacobians` and `margins`.
 
-    The arrays are those of `evaluate`, all of one format.
+    package: that of the engine. where: the layout. points, rows and the arrays that are written: as in `evaluate`, all
+    of one format. Jacobians are not computed if their array is empty.
     """
     kernels().descent.evaluate(
         walks_of(package, points.dtype.name), *where.arguments, np.array(points), np.array(rows).ravel(),
@@ -326,17 +347,26 @@ def evaluate_with(
 
 
 def compiled(precision: str = FLOAT64.name, special: Task | None = None) -> bool:
-    """Tell whether the kernel of this precision has been compiled on this machine before; `special`: for a task."""
+    """Tell whether an engine has been compiled for a precision on this machine before.
+
+    special: the task of the specialised engine that is meant; None for the interpreter.
+    """
     return mark(precision, special and _arranged(*_sizes(special), precision, SPECIALISED, 1, None)[1]).exists()
 
 
 def mark(precision: str, package: ModuleType | None = None) -> Path:
-    """Return the file that says so, beside the compiled kernel; `package`: the interpreter's, if none is named."""
+    """Return the path of the file whose existence says that a package has been compiled for a precision.
+
+    package: that of the engine; None for the interpreter's.
+    """
     return Path((package or kernels()).__path__[0]) / f"compiled-{precision}"
 
 
 def warm_up(precision: str = FLOAT64.name, special: Task | None = None) -> float:
-    """Compile the kernel for a precision, or load it from disk; return the seconds that took."""
+    """Compile an engine for a precision, or load it from disk, and return the seconds that this took.
+
+    special: as in `compiled`.
+    """
     began = time.perf_counter()
     tape, rows, descent = special or smallest()
     short = replace(descent, steps=0, alpha=np.zeros(0), checkpoints=np.zeros(0, np.int64))
@@ -347,13 +377,13 @@ def warm_up(precision: str = FLOAT64.name, special: Task | None = None) -> float
 
 
 def _sizes(task: Task) -> tuple[Tape, int, Descent]:
-    """Return what the layout depends on."""
+    """Return what the layout of a task depends on: the tape, the number of samples, and the recursion."""
     tape, rows, descent = task
     return tape, len(rows), descent
 
 
 def smallest() -> Task:
-    """Return a tape, its data and a descent of one step, to compile with."""
+    """Return the task for which the interpreter is compiled: a small tape, its samples, and a descent of one step."""
     builder = Builder(1)
     tape = assemble(builder.finish([builder.apply("square", [0])]))
     one = np.ones(1)

@@ -1,6 +1,9 @@
-"""Where the registers of a tape lie in memory, and how many lane vectors each has: speed only, no result.
+"""Where the registers of a tape lie in memory, and how many lane vectors each has. No result depends on it.
 
-A register holds `groups` x `samples` lane vectors, a parameter only `groups`: the samples of a minibatch share it.
+A register has `groups` x `samples` lane vectors; a parameter has only `groups`, because all samples share it.
+
+Shared arguments.
+tape: of the program. lanes: the number of lanes of a vector, 4 in float64 and 8 in float32. groups, samples: 1 or more.
 """
 
 from dataclasses import dataclass
@@ -15,10 +18,10 @@ from simsa.primitives import ROWS
 from simsa.tape.tape import ADD, COUNT, FIRST, FLAGS, NUMBER, OP, OUT, OUTS, Tape, blocks_of
 
 TIMES, DRAWS = 8, 9
-"""Columns of a layout's code, after those of the tape's: how many like instructions a run has; its `Tape.draws`."""
+"""Columns of a layout's code after those of the tape's: the number of like instructions in a run; its `Tape.draws`."""
 
 SHARED = 4
-"""The flag of a dense instruction, beside those of the tape, whose weights and biases are copies of parameters."""
+"""A flag besides those of the tape: a dense instruction whose weights and biases are copies of parameters."""
 
 LANE_BYTES = 32
 """Bytes of a lane vector: 256 bits, one AVX2 register, two of NEON."""
@@ -28,11 +31,12 @@ CACHE_BYTES = 96 * 1024
 with `benchmarks/`, where 64 to 192 KiB gave the same speed."""
 
 MINIBATCH_BYTES = 256 * 1024
-"""Values and adjoints of the samples computed at once may fill this much memory: half of Zen 3's second cache. With
-all of a minibatch there, a tie's other choices need no second walk forward."""
+"""Values and adjoints of the samples that are computed at once may fill this much memory: half of Zen 3's second-level
+cache. If a whole minibatch is computed at once, the walk `sensitive` needs no second forward walk."""
 
 MOST_VECTORS = 16
-"""Lane vectors per register beyond which dispatch no longer matters (Zen 3, 13 instructions: 16 and 32 are equal)."""
+"""The most lane vectors of a register: with 16 the cost of dispatch is negligible (Zen 3, 13 instructions: 16 and 32
+are equal)."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,9 @@ class Layout:
     def step(self) -> int:
         """Return the distance from one register to the next, in numbers.
 
-        A convolution's loops read one sample of many registers, for each weight again. Power-of-two distances would
-        crowd them into a few sets of the cache: two vectors, a line, are left free after each (Zen 3: a tenth faster).
+        The loops of a convolution read one sample of many registers, again and again. If distances were powers of two,
+        these would lie in a few sets of the cache. So two vectors, a cache line, are left free after each register (Zen
+        3: a tenth faster).
         """
         vectors = self.groups * self.samples
         crowded = vectors > 2 and bool((self.code[:, FLAGS] & SHARED).any())
@@ -69,18 +74,18 @@ class Layout:
         return self.data_at + (self.tape.registers - self.tape.parameters) * self.step
 
     def places(self, registers: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return where registers begin."""
+        """Return the places of registers."""
         p = self.tape.parameters
         inside = registers < p
         return np.where(inside, registers * self.groups * self.lanes, self.data_at + (registers - p) * self.step)
 
     @cached_property
     def code(self) -> NDArray[np.int64]:
-        """Return the tape's code, runs of like instructions as one, with columns for their number and their draws."""
+        """Return the tape's code, in which runs of like instructions are one line, with the columns TIMES and DRAWS."""
         return merged(self.tape)
 
     def strides(self, line: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return how far each operand of a run moves from one of its instructions to the next, in registers."""
+        """Return by how many registers each operand of a run moves from one instruction to the next; else 1."""
         first, count = int(line[FIRST]), int(line[COUNT])
         if line[TIMES] == 1:
             return np.ones(count, np.int64)
@@ -88,7 +93,7 @@ class Layout:
 
     @cached_property
     def arguments(self) -> tuple[Code, Shape, Constants]:
-        """Return the tape as the kernels take it, registers turned into places."""
+        """Return the tape as the kernels take it, with places instead of registers."""
         tape = self.tape
         inside = tape.operands < tape.parameters
         steps = np.where(inside, self.lanes, self.samples * self.lanes), np.where(inside, 0, self.lanes)
@@ -101,7 +106,7 @@ class Layout:
         lines[:, OUT] = self.places(lines[:, OUT])
         guards = np.concatenate([tape.guards, tape.pairs], axis=1)
         outputs, clear = self.places(tape.outputs), self.places(tape.clear)
-        # arrays that can be written: read-only ones have another type, and kernels would be compiled again
+        # The arrays are writable: read-only ones have another type, for which kernels would be compiled again.
         code = Code(
             *(np.array(a, order="C") for a in (lines, at, tape.modes, tape.numbers, tape.rows, guards, outputs, clear))
         )
@@ -114,16 +119,17 @@ class Layout:
 
     @property
     def longest(self) -> int:
-        """Return the most operands of an instruction."""
+        """Return the largest number of operands of an instruction."""
         return int(self.tape.code[:, COUNT].max(initial=1))
 
 
 def merged(tape: Tape) -> NDArray[np.int64]:
-    """Return the tape's code with runs of like instructions as one: a layer of relus is one dispatch, not one for each.
+    """Return the tape's code, in which runs of like instructions, such as a layer of relus, are one line.
 
-    A run has the same opcode, numbers and flags; its outputs are consecutive, and none is an operand of it. Operands of
-    a row of the table move in equal steps through registers of one kind, and pass in the same modes. Dense instructions
-    with the same copies of parameters as weights are a convolution; operands of maxima are anywhere.
+    The instructions of a run have the same opcode, numbers and flags. Their outputs are consecutive, and none is an
+    operand in the same run. If they are rows of the table, each operand moves in equal steps through registers of one
+    kind, and keeps its mode. If they are dense instructions whose weights are the same copies of parameters, the run is
+    a convolution. The operands of maxima and minima are arbitrary.
     """
     lines: list[NDArray[np.int64]] = []
     for k, tape_line in enumerate(tape.code):
@@ -137,12 +143,12 @@ def merged(tape: Tape) -> NDArray[np.int64]:
 
 
 def _operands(tape: Tape, line: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the operands of a line's first instruction."""
+    """Return the operands of the first instruction of a line."""
     return tape.operands[line[FIRST] : line[FIRST] + line[COUNT]]
 
 
 def _continues(tape: Tape, run: NDArray[np.int64], line: NDArray[np.int64]) -> bool:
-    """Tell whether an instruction is the next of a run."""
+    """Tell whether an instruction continues a run."""
     row, n = ROWS[line[OP]], run[TIMES]
     same = all(line[column] == run[column] for column in (OP, OUTS, COUNT, FLAGS))
     next_one = line[OUT] == run[OUT] + n * run[OUTS] and line[FIRST] == run[FIRST] + n * run[COUNT]
@@ -158,7 +164,7 @@ def _continues(tape: Tape, run: NDArray[np.int64], line: NDArray[np.int64]) -> b
 
 
 def _steps_on(tape: Tape, run: NDArray[np.int64], line: NDArray[np.int64]) -> bool:
-    """Tell whether the operands of a row are those that a run has next."""
+    """Tell whether the operands of a row of the table, and their modes, continue a run."""
     n, first, now = run[TIMES], _operands(tape, run), _operands(tape, line)
     second = tape.operands[run[FIRST] + run[COUNT] : run[FIRST] + 2 * run[COUNT]]
     one, two = (tape.modes[start[FIRST] : start[FIRST] + start[COUNT]] for start in (run, line))
@@ -167,7 +173,7 @@ def _steps_on(tape: Tape, run: NDArray[np.int64], line: NDArray[np.int64]) -> bo
 
 
 def _convolves(tape: Tape, run: NDArray[np.int64], line: NDArray[np.int64]) -> bool:
-    """Tell whether a dense instruction has the weights and biases of a run, and is the first to receive for them."""
+    """Tell whether a dense instruction has the weights and biases of a run, whose adjoints it may assign or add to."""
     outs, at = int(line[OUTS]), int(line[FIRST])
     one, two = (blocks_of(_operands(tape, start).tolist(), outs) for start in (run, line))
     before, now = (
@@ -179,9 +185,10 @@ def _convolves(tape: Tape, run: NDArray[np.int64], line: NDArray[np.int64]) -> b
 
 
 def layout(tape: Tape, precision: np.dtype[Any], batch: int, across: int) -> Layout:
-    """Return a layout for minibatches of `batch` samples and at least one group, `across` trajectories at most.
+    """Return a layout for minibatches of `batch` samples and blocks of `across` trajectories.
 
-    Samples share the loads of the parameters, so they come first; small tapes add groups to spread the dispatch.
+    precision: the dtype of the numbers. The samples are chosen first, since they share the loads of the parameters.
+    Then groups are added, which share the cost of dispatch, as long as the numbers fit in the cache.
     """
     lanes = LANE_BYTES // precision.itemsize
     private = tape.registers - tape.parameters
@@ -200,5 +207,5 @@ def layout(tape: Tape, precision: np.dtype[Any], batch: int, across: int) -> Lay
 
 @lru_cache(maxsize=32)
 def laid_out(tape: Tape, lanes: int, groups: int, samples: int) -> Layout:
-    """Return a layout, made once: every block of a run needs the same."""
+    """Return a layout, which is kept, since every block of a run needs the same."""
     return Layout(tape, lanes, groups, samples)

@@ -1,6 +1,6 @@
-"""The parts of a tape as text: for each, what defines its operations, and the statements that run them.
+"""The parts of a tape as text: for each part, the definition of its operations, and the statements that call them.
 
-What has no operation of its own in `simsa.kernels.printed` is a call of the interpreter's loop.
+An instruction for which `simsa.kernels.printed` has no operation is a call of the interpreter's loop.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,13 +30,13 @@ from simsa.tape.tape import (
 )
 
 UNROLLED = 3
-"""Most instructions of a run that become one line each; more are a loop."""
+"""The most instructions of a run that are printed one by one; a longer run is a loop."""
 
 SHORT = 16
-"""Most operands of a sum or dot that become one line; more are a loop."""
+"""The most operands of a sum or dot product that is printed as one line; one with more is a loop."""
 
 PIECE = 128
-"""Most instructions in one operation: compilers take more than twice the time for twice the code."""
+"""The most instructions in one operation: for twice the code, compilers take more than twice the time."""
 
 _LOOPS = {
     "sum": (
@@ -49,7 +49,7 @@ _LOOPS = {
     ),
     "dense": (
         "dense(values, at, {first}, {outs}, {inputs}, {bias}, {out}, step, groups, samples)",
-        "dense_back(values, adjoints, at, modes, {first}, {outs}, {inputs}, {bias}, {out}, step, trusted, "
+        "dense_back(values, adjoints, at, modes, {first}, {outs}, {inputs}, {bias}, {out}, step, finite_parameters, "
         "groups, samples)",
     ),
     "logsumexp": (
@@ -82,14 +82,17 @@ _LOOPS = {
         "choose_back(values, adjoints, at, modes, {first}, {count}, {out}, rows, guards, {branch}, groups, samples)",
     ),
 }
-"""The calls of the interpreter's loops, forward and backward."""
+"""The texts of the calls of the interpreter's loops, forward and backward, by primitive."""
 
 
 class Part(NamedTuple):
-    """A part of the tape as text: what defines its operations, and the statements that run them.
+    """A part of the tape as text.
 
-    gradient: both walks at once, for a tape that is one part. Where the step is taken as the gradient comes out, ahead
-    and advance stand for forward and backward, and `finite` tells whether that is right; None: the same statements.
+    made: the definition of its operations. forward, backward: the statements of the two walks. gradient: the statement
+    of both walks in one, which is used if the tape has no other part; else empty. fused_forward, fused_backward: the
+    statements in place of forward and backward in the walk `fused_step`; None if they are the same, and empty if a
+    neighbouring part does this part's work. finite: the condition under which fused_backward is right; empty if it
+    always is.
     """
 
     made: str
@@ -97,12 +100,12 @@ class Part(NamedTuple):
     backward: str
     gradient: str = ""
     finite: str = ""
-    ahead: str | None = None
-    advance: str | None = None
+    fused_forward: str | None = None
+    fused_backward: str | None = None
 
 
 def parts_of(layout: Layout) -> Iterator[Part]:
-    """Yield the parts of a tape, in order: a dense layer, a loop, or a sequence of other instructions."""
+    """Yield the parts of a tape, in order: dense layers, other loops, and sequences of scalar instructions."""
     names = count(1)
     waiting: list[str] = []
     between = _between(layout)
@@ -116,7 +119,7 @@ def parts_of(layout: Layout) -> Iterator[Part]:
             waiting = []
         if run and plain:
             part = _straight(layout, next(names), times, [_line(layout, line, 0)], layout.strides(line).tolist())
-            yield part._replace(ahead="", advance="") if k in between else part
+            yield part._replace(fused_forward="", fused_backward="") if k in between else part
         elif plain:
             waiting += [_line(layout, line, n) for n in range(times)]
         else:
@@ -133,9 +136,9 @@ def parts_of(layout: Layout) -> Iterator[Part]:
 
 
 def _between(layout: Layout) -> set[int]:
-    """Return which lines are runs on all outputs of the dense layer before, and make all inputs of the one after.
+    """Return the lines that are runs on all outputs of the dense layer before, and make all inputs of the one after.
 
-    Nothing else reads what these layers and runs make, so a run's work can be done as a layer's sums come out.
+    No other instruction reads the outputs of the layer before or of the run. So the run can be fused with the layers.
     """
     tape, code, found = layout.tape, layout.code, set()
     readers = np.bincount(tape.operands, minlength=tape.registers) + np.bincount(tape.outputs, minlength=tape.registers)
@@ -160,12 +163,16 @@ def _between(layout: Layout) -> set[int]:
 
 
 def _operands(layout: Layout, line: NDArray[np.int64]) -> list[int]:
-    """Return the operands of a line's first instruction."""
+    """Return the operands of the first instruction of a line."""
     return [int(register) for register in layout.tape.operands[line[FIRST] : line[FIRST] + line[COUNT]]]
 
 
 def _straight(layout: Layout, name: int, outs: int, lines: list[str], strides: Sequence[int] = ()) -> Part:
-    """Return the part that a sequence of instructions, or one run, makes."""
+    """Return the part that consists of a sequence of instructions, or of one run.
+
+    name: a number, unique among the parts. outs: the length of the run, 1 for a sequence. lines: texts, as `_line`
+    returns them. strides: as in `Layout.strides`.
+    """
     tape = layout.tape
     places = layout.places(tape.constant_registers).tolist()
     constants = ", ".join(f"{p}: float('{v}')" for p, v in zip(places, tape.constant_values.tolist(), strict=True))
@@ -184,7 +191,10 @@ def _straight(layout: Layout, name: int, outs: int, lines: list[str], strides: S
 
 
 def _selects(layout: Layout, line: NDArray[np.int64]) -> str:
-    """Return a user's selection as a `Select`, if no guard depends on parameters, and it is short."""
+    """Return the text of a `Select` for a user's selection that is short and has no guard that depends on parameters.
+
+    Return an empty text for any other line.
+    """
     tape, table, at = layout.tape, [], int(line[BRANCH])
     if ROWS[line[OP]].name != "select" or line[COUNT] > 2 * SHORT:
         return ""
@@ -200,7 +210,7 @@ def _selects(layout: Layout, line: NDArray[np.int64]) -> str:
 
 
 def _line(layout: Layout, line: NDArray[np.int64], n: int) -> str:
-    """Return the n-th instruction of a run as `printed.straight` takes it."""
+    """Return the text of a `printed.straight.Line` for instruction n of a run, from 0."""
     tape, row = layout.tape, ROWS[line[OP]]
     reads = slice(line[FIRST], line[FIRST] + line[COUNT])
     operands = tuple(layout.places(tape.operands[reads] + n * layout.strides(line)).tolist())
@@ -215,7 +225,7 @@ def _line(layout: Layout, line: NDArray[np.int64], n: int) -> str:
 
 
 def _run(layout: Layout, line: NDArray[np.int64] | None, forward: bool) -> str:
-    """Return a run as `printed.dense` takes it: with the place of its outputs, or of its operands."""
+    """Return the text of a `printed.dense.Run`, which is after the layer if `forward`, else before it."""
     if line is None:
         return "None"
     place = int(layout.places(line[OUT] if forward else layout.tape.operands[line[FIRST]]))
@@ -224,13 +234,13 @@ def _run(layout: Layout, line: NDArray[np.int64] | None, forward: bool) -> str:
 
 
 def _immediates(layout: Layout, line: NDArray[np.int64]) -> str:
-    """Return the immediates of an instruction."""
+    """Return the text of the immediates of an instruction."""
     first, names = line[NUMBER], ROWS[line[OP]].fixed
     return ", ".join(f"float('{value}')" for value in layout.tape.numbers[first : first + len(names)].tolist())
 
 
 def _loop(layout: Layout, line: NDArray[np.int64]) -> Part:
-    """Return the calls of the interpreter's loop for an instruction."""
+    """Return the part that calls the interpreter's loops for a line."""
     forward, backward = _LOOPS["convolution" if line[FLAGS] & SHARED else ROWS[line[OP]].name]
     outs, count = int(line[OUTS]), int(line[COUNT])
     numbers = {
@@ -243,7 +253,7 @@ def _loop(layout: Layout, line: NDArray[np.int64]) -> Part:
 
 
 def _convolution(layout: Layout, name: int, line: NDArray[np.int64]) -> Part | None:
-    """Return the part of a dense layer with copies of parameters, unless some of these have received and some not."""
+    """Return the part of a convolution; None for another line, or if the modes of weights and biases differ."""
     tape, outs, count, first = layout.tape, int(line[OUTS]), int(line[COUNT]), int(line[FIRST])
     reads = [slice(first + n * count, first + (n + 1) * count) for n in range(line[TIMES])]
     places = [blocks_of(layout.places(tape.operands[read]).tolist(), outs) for read in reads]
@@ -264,7 +274,7 @@ def _convolution(layout: Layout, name: int, line: NDArray[np.int64]) -> Part | N
         f"forward{name}(values)",
         "\n".join(
             [
-                f"if trusted and tame(values, {low}, {high}, groups, samples):",
+                f"if finite_parameters and finite_inputs(values, {low}, {high}, groups, samples):",
                 *back,
                 f"else:\n    places_back(values, adjoints, at, modes, {given}",
             ]
@@ -275,7 +285,7 @@ def _convolution(layout: Layout, name: int, line: NDArray[np.int64]) -> Part | N
 
 
 def _extremes(layout: Layout, name: int, line: NDArray[np.int64]) -> Part | None:
-    """Return the part of maxima or minima, unless they are long or read a register twice."""
+    """Return the part of a run of maxima or minima; None for another or long line, or if a register is read twice."""
     tape, rule, count = layout.tape, int(line[NUMBER]), int(line[COUNT])
     if ROWS[line[OP]].name not in ("max", "min") or count > SHORT or line[TIMES] > PIECE:
         return None
@@ -296,7 +306,7 @@ def _extremes(layout: Layout, name: int, line: NDArray[np.int64]) -> Part | None
 
 
 def _sort(layout: Layout, name: int, line: NDArray[np.int64]) -> Part | None:
-    """Return the part of a sort, unless it is long or reads a register twice."""
+    """Return the part of a sort; None for another line, a long sort, or if a register is read twice."""
     tape, count = layout.tape, int(line[COUNT])
     reads = slice(line[FIRST], line[FIRST] + count)
     operands = layout.places(tape.operands[reads]).tolist()
@@ -323,9 +333,9 @@ def _dense(
     after: NDArray[np.int64] | None = None,
     before: NDArray[np.int64] | None = None,
 ) -> Part | None:
-    """Return the part of a dense layer, unless its weights are no parameters or its inputs are.
+    """Return the part of a dense layer; None for another line, if a weight is no parameter, or if an input is one.
 
-    after, before: the runs on its outputs, and that make its inputs, if its loops do their work.
+    after, before: the runs on its outputs, and that make its inputs, if they are fused with the layer.
     """
     tape = layout.tape
     if ROWS[line[OP]].name != "dense":
@@ -340,7 +350,7 @@ def _dense(
         return None
     places = layout.places(np.array([weights[0], x[0], line[OUT], *bias[:1]])).tolist()
     numbers = f"{outs}, {len(x)}, {places[0]}, {places[1]}, {places[3] if bias else -1}, {places[2]}, {ways.pop()}"
-    names = f"forward{name}, finite{name}, backward{name}, masked{name}, stepped{name}, ahead{name}"
+    names = f"forward{name}, finite{name}, backward{name}, masked{name}, fused_backward{name}, fused_forward{name}"
     runs = ", ".join(_run(layout, run, run is after) for run in (after, before))
     return Part(
         f"{names} = Dense(extent, {numbers}, {runs}).operations(RULE)",
@@ -350,15 +360,16 @@ def _dense(
         if adjoined
         else "",
         finite="" if before is not None else f"finite{name}(values)",
-        ahead=None if after is None else f"fine = ahead{name}(values, margin) and fine",
-        advance=f"near = stepped{name}(values, adjoints, pace, held, given) and near",
+        fused_forward=None if after is None else f"finite = fused_forward{name}(values, margin) and finite",
+        fused_backward=f"inside = fused_backward{name}(values, adjoints, lane_numbers, held, given) and inside",
     )
 
 
 def assigns(layout: Layout) -> bool:
-    """Tell whether the gradient can write each parameter's adjoint before it adds to it.
+    """Tell whether the gradient can assign the adjoint of each parameter, instead of adding to it.
 
-    So it is if the tape is one part that passes something to each, or each is read once, by a dense layer of its own.
+    It can if the tape is one part in which each parameter receives, or if dense layers read each parameter once, and
+    nothing else reads any.
     """
     tape, read = layout.tape, []
     parts = list(parts_of(layout))
@@ -374,7 +385,7 @@ def assigns(layout: Layout) -> bool:
 
 
 def _received(layout: Layout) -> set[int]:
-    """Return the parameters to which an instruction passes something."""
+    """Return the parameters that receive from an instruction."""
     tape, found = layout.tape, set()
     for line in tape.code[(tape.code[:, FLAGS] & ADJOINED) > 0]:
         pieces = ROWS[line[OP]].pieces

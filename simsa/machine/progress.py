@@ -1,4 +1,4 @@
-"""How far a block of trajectories has come: what every engine begins with, goes on from, and ends at."""
+"""The progress of a block of trajectories, which every engine begins and advances; and their records at the end."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +14,11 @@ from simsa.tape import Tape
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a block of trajectories has come.
+    """The progress of a block of trajectories before a step.
 
-    c: their step scale. first: the number of the first of them. step: k, if x_k is where they are. state: x_k and the
-    records so far, each with the trajectory as its first axis. A run goes on from here with the bits of one that was
-    never cut.
+    c: their step scale. first: the number of the first trajectory. step: the number k of the next step. state: x_k and
+    the records so far, each with the trajectory as its first axis. A run that is continued from here has the bits of
+    one that was never interrupted.
     """
 
     c: Scale
@@ -30,8 +30,8 @@ class Progress:
 def begun(tape: Tape, descent: Descent, c: Scale, first: int, x: NDArray[Any], zero: Any) -> Progress:
     """Return trajectories first, first + 1, ... before their first step.
 
-    x: (count, p), x_0 of each. zero: the number 0 of its arithmetic. What is recorded of rational numbers is float64.
-    Raises TapeError for a program with several outputs.
+    tape: of the program. descent: the recursion. c: the step scale. x: (count, p), x_0 of each. zero: the number 0 of
+    its arithmetic. Rational numbers are recorded in float64. Raises TapeError for a program with several outputs.
     """
     if len(tape.outputs) != 1:
         raise TapeError(f"descent needs a program with one output, this one has {len(tape.outputs)}")
@@ -60,9 +60,9 @@ def records(descent: Descent, progress: Progress) -> dict[str, NDArray[Any]]:
 
     Each has the trajectory as its first axis: status (`records.status`), stopped (step), tie_first, tie_count,
     tie_sample (row of the data; if streamed, place in the minibatch), sensitive_first, sensitive_point (count, p),
-    margin, final (count, p), objective (count, checkpoints), movement (of the last step of one that finished), and
-    snapshots (count, checkpoints, p) if wanted. Steps are -1, points and numbers NaN, where there is none. Rational
-    numbers are rounded to float64.
+    margin, final (count, p), objective (count, checkpoints), movement (of the last step, if the trajectory finished),
+    and snapshots (count, checkpoints, p), if `descent.snapshots`. Where there is no such step, its number is -1, and
+    its point or number is NaN. Rational numbers are rounded to float64.
     """
     found = progress.state._asdict()
     x = found.pop("x")
@@ -75,7 +75,7 @@ def records(descent: Descent, progress: Progress) -> dict[str, NDArray[Any]]:
 
 
 def nearest(number: Any) -> float:
-    """Return the float64 nearest to a number: an infinity beyond the range, NaN for what is undefined."""
+    """Return the float64 nearest to a number: an infinity beyond the range of float64, and NaN if it is undefined."""
     try:
         return float(number)
     except OverflowError:

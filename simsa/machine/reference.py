@@ -1,8 +1,8 @@
-"""The definition: a plain-Python interpreter of tapes, one point at a time. The kernels must match it bit for bit.
+"""The definition: a plain-Python interpreter of tapes, one point at a time. The kernels must have its bits.
 
-It walks the tape that the kernels walk, in the arithmetic of one number type, with no lanes and no Numba. What an
-instruction computes, passes back and decides is said by its operation (`simsa.primitives.operations`), and the bits of
-elementary functions by `simsa.machine.elementary`.
+It walks the same tape as the kernels, in one arithmetic, without lanes and without Numba. The operation of an
+instruction says what it computes, passes back and decides (`simsa.primitives.operations`), and
+`simsa.machine.elementary` defines the bits of elementary functions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,15 +18,16 @@ from simsa.primitives.operations import Selection, total
 from simsa.tape.tape import ADJOINED, COUNT, FIRST, FLAGS, GUARDED, OUT, OUTS, Tape
 
 FLOAT64 = arithmetic(formats.FLOAT64)
-"""The arithmetic that is meant where none is named."""
+"""The default arithmetic."""
 
 
 @dataclass
 class Execution:
-    """What happened at one point: register values, the decision of each selection, and its smallest |guard|.
+    """The execution of a tape at one point.
 
-    decisions: by instruction: weighted pieces ((weight, piece), ...) of a table selection, the row of a user's
-    selection, the tied operands of `max` and `min`, the permutation of `sort`. margins: by instruction.
+    values: those of all registers. decisions: by the number of the instruction: the weighted pieces ((weight, piece),
+    ...) of a selection of the table, the row of a user's selection, the tied operands of `max` and `min`, the
+    permutation of `sort`. margins: by instruction, the smallest |guard|, of those whose guards depend on parameters.
     """
 
     values: list[Number]
@@ -37,8 +38,8 @@ class Execution:
 class Interpreter:
     """Runs one tape in one arithmetic.
 
-    code, modes: those of the tape, as lists. reads: the operand registers of each instruction. calls: each instruction
-    as its operation sees it.
+    code, modes: those of the tape, as lists. reads: the operand registers of each instruction. calls: for each
+    instruction the `Call` that its operation takes.
     """
 
     def __init__(self, tape: Tape, arithmetic: Arithmetic = FLOAT64) -> None:
@@ -47,7 +48,7 @@ class Interpreter:
         self.code: list[list[int]] = tape.code.tolist()
         self.modes = [tape.modes[line[FIRST] : line[FIRST] + line[COUNT]].tolist() for line in self.code]
         self.reads: list[list[int]] = [tape.operand(k).tolist() for k in range(len(self.code))]
-        with np.errstate(over="ignore"):  # a number beyond the format is infinite there, as in the kernels
+        with np.errstate(over="ignore"):  # a number beyond the range of the format becomes infinite, as in the kernels
             self._constants = [(register, arithmetic.number(value)) for register, value in values]
             self.calls = [tape.call(k, arithmetic) for k in range(len(self.code))]
 
@@ -63,7 +64,10 @@ class Interpreter:
     # Algorithm 1.
 
     def run(self, x: Sequence[Any], data: Sequence[Any] = (), choices: Mapping[int, Any] | None = None) -> Execution:
-        """Evaluate the tape at x. `choices` forces the decision of the instructions it names (a branch assignment)."""
+        """Return the execution at x, (p,), with the sample data, (d,).
+
+        choices: by instruction, decisions that are taken instead of the tape's own (a branch assignment).
+        """
         tape, number = self.tape, self.arithmetic.number
         with np.errstate(all="ignore"):
             values: list[Number] = [number(v) for v in (*x, *data)]
@@ -76,7 +80,7 @@ class Interpreter:
         return execution
 
     def _evaluate(self, k: int, execution: Execution, choices: Mapping[int, Any]) -> None:
-        """Evaluate instruction k: decide, compute its outputs, and tell how near a tie it is."""
+        """Evaluate instruction k: write its decision, its outputs and its smallest |guard| into the execution."""
         call, x = self.calls[k], self.operands(k, execution)
         operation, out = call.row.operation, self.code[k][OUT]
         decision = None
@@ -88,7 +92,7 @@ class Interpreter:
             execution.margins[k] = self._margin(k, x, values)
 
     def _margin(self, k: int, x: list[Number], values: list[Number]) -> float:
-        """Return the smallest |left - right| over the guards of instruction k; NaN differences do not count."""
+        """Return the smallest |left - right| of the guards of instruction k, without NaN; infinity if there is none."""
         call = self.calls[k]
         gaps = call.row.operation.gaps(call, x, values)
         return min((_distance(gap) for gap in gaps if gap == gap), default=np.inf)
@@ -96,23 +100,23 @@ class Interpreter:
     # Algorithm 2.
 
     def columns(self, k: int, execution: Execution) -> list[list[tuple[int, Number]]]:
-        """Return for each operand of instruction k the outputs that pass it something, with the partials."""
+        """Return for each operand of instruction k the outputs from which it receives, with the partial derivatives."""
         call, x, values = self.calls[k], self.operands(k, execution), self.results(k, execution)
         return call.row.operation.columns(call, x, values, execution.decisions.get(k))
 
     def partials(self, k: int, execution: Execution) -> list[list[Number | None]]:
-        """Return d out_j / d operand_i of instruction k under its decision; None where the piece does not use it."""
+        """Return d out_j / d operand_i of instruction k under its decision; None if the piece does not use it."""
         call, x, values = self.calls[k], self.operands(k, execution), self.results(k, execution)
         return call.row.operation.partials(call, x, values, execution.decisions.get(k))
 
     def backward(self, execution: Execution, output: int = 0) -> list[Number]:
-        """Return the gradient of one output. Only executed pieces are differentiated; the others pass nothing."""
+        """Return the selection gradient of one output, (p,): only the selected pieces pass adjoints back."""
         with np.errstate(all="ignore"):
             adjoints, _ = self.adjoints(execution, output)
         return adjoints[: self.tape.parameters]
 
     def adjoints(self, execution: Execution, output: int = 0) -> tuple[list[Number], list[bool]]:
-        """Return the adjoint of every register, and whether any executed piece leads from it to the output."""
+        """Return the adjoint of every register, and whether a selected piece leads from it to the output."""
         tape, zero = self.tape, self.arithmetic.number(0)
         adjoints, live = [zero] * tape.registers, [False] * tape.registers
         adjoints[tape.outputs[output]], live[tape.outputs[output]] = self.arithmetic.number(1), True
@@ -133,7 +137,7 @@ class Interpreter:
         """Return the tangents of the outputs along a direction in parameter space (forward mode)."""
         tape, number = self.tape, self.arithmetic.number
         tangents: list[Number] = [number(v) for v in direction] + [number(0)] * (tape.registers - tape.parameters)
-        # a parameter that does not move passes nothing, not zero times an infinite partial
+        # A register whose tangent is 0 passes nothing, instead of 0 times a partial that may be infinite.
         active = [tangent != 0 for tangent in tangents]
         with np.errstate(all="ignore"):
             for k in range(len(tape.code)):
@@ -147,7 +151,7 @@ class Interpreter:
 
 
 def _distance(gap: Number) -> float:
-    """Return a nonnegative number in float64: 0 only if it is 0, however small or large a rational it may be."""
+    """Return a nonnegative number in float64: 0 only if it is exactly 0, and infinity if it is too large."""
     try:
         return float(gap) or (formats.FLOAT64.smallest if gap else 0.0)
     except OverflowError:

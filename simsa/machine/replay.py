@@ -1,7 +1,12 @@
 """Recursion (8), or another rule, in plain Python, one trajectory and one step at a time, in any arithmetic.
 
-In floating point this is the definition of the kernels' `descend`, bit for bit; over the rational numbers it is the
-exact mode; step by step it is the replay of a trajectory.
+In floating point this is the definition of the kernels' `descend`, bit for bit. The exact engine uses it with rational
+numbers, and a replay yields its steps.
+
+Shared arguments.
+descent: the recursion with its laws. gamma: the step sizes, in the arithmetic or in float64. c: the step scale, which
+decides the random numbers. trajectory: its number, from 0. k: the number of a step. progress: that of a block of
+trajectories.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,12 +30,15 @@ from simsa.rules import CHANGE, SGD, Rule
 from simsa.tape import Tape
 
 FINISHED, UNBOUNDED, NOT_FINITE, TOO_LONG, _ = Status
-"""How a trajectory stands: within the ball, out of it, at a NaN or an infinity, at numbers that are too long."""
+"""The status of a trajectory: in the ball, out of it, at a NaN or infinity, or at numbers that are too long."""
 
 
 @dataclass(frozen=True)
 class Tie:
-    """A guard that is exactly 0: the sample (row of `Step.data`) and the instruction of the tape that selects by it."""
+    """A guard that is exactly 0.
+
+    sample: a row of `Step.data`. instruction: the number of the instruction of the tape that compares by it.
+    """
 
     sample: int
     instruction: int
@@ -41,12 +49,11 @@ class Step:
     """One step x_{k+1} = x_k - change, in the numbers of the arithmetic it was computed in.
 
     k: its number. x: x_k. minibatch: I_k, rows of `data` in the order drawn. data: the samples, in float64: all of the
-    data set, or those that were streamed for this step. gradient: g_k, the mean of the selection
-    gradients of the minibatch. gamma: the step size. held, kept: the state of the rule before the step and after it, by
-    its names, (p,) each. change: what is subtracted from x_k, gamma_k g_k by SGD. following: x_{k+1}; it is x_k if that
-    would not be finite.
-    margin: the smallest |guard|. ties: of the minibatch, in order. sensitive: g_k depends on how these ties are decided
-    (`machine.sensitivity`). status: how the trajectory stands after the step; it goes on while that is FINISHED.
+    data set, or those that were streamed for this step. gradient: g_k, the mean of the selection gradients of the
+    minibatch. gamma: the step size. held, kept: the state of the rule before and after the step, (p,) for each of its
+    names. change: what is subtracted from x_k; for SGD it is gamma_k g_k. following: x_{k+1}, or x_k if that is not
+    finite. margin: the smallest |guard|. ties: of the minibatch, in order. sensitive: whether g_k depends on how these
+    ties are decided (`machine.sensitivity`). status: after the step; the trajectory goes on if it is FINISHED.
     """
 
     k: int
@@ -73,8 +80,8 @@ class Step:
 class Walker:
     """Takes the steps of trajectories of one tape, on one data set, in one arithmetic.
 
-    too_long: tells of a number whether it is too long to go on with. rule, constants: how a step is taken, and the
-    rule's numbers in their order.
+    rows: the samples, (n, d). too_long: tells whether a number has too many digits to go on. rule, constants: the rule
+    of the steps, and its numbers in their order; `written` has these as they were given.
     """
 
     def __init__(
@@ -99,8 +106,9 @@ class Walker:
     def sensitive(self, runs: Sequence[Execution], words: Callable[[int], Draw]) -> bool:
         """Tell whether the sum of the gradients of tied executions depends on how their ties are decided.
 
-        words: the random words of a place in the minibatch. An entry of the difference counts unless rounding may have
-        made it: the number of roundings that can lie one behind the other, times epsilon, times its contributions.
+        words: the random words for each place in the minibatch. In floating point an entry of the difference counts
+        only if rounding does not explain it: if it is larger than the sum of its absolute contributions, times epsilon,
+        times the largest number of roundings that follow each other.
         """
         entries, sizes = ([self.arithmetic.number(0)] * self.tape.parameters for _ in range(2))
         for place, run in enumerate(runs):
@@ -128,10 +136,11 @@ class Walker:
         fresh: NDArray[np.float64] | None = None,
         held: Sequence[Sequence[Number]] | None = None,
     ) -> Step:
-        """Take step k from x. A step out of |x|_inf <= radius is taken; one to no finite point is not.
+        """Take step k from x, (p,). A step out of |x|_inf <= radius is taken; one to a point that is not finite is not.
 
-        words: the random words that decide ties, by place in the minibatch. fresh: the streamed samples of this step,
-        in place of the data set. held: the state of the rule before the step, by its names; 0 if left out.
+        minibatch: the samples. gamma: the step size, in the arithmetic. words: the random words for ties, by place in
+        the minibatch. fresh: the streamed samples of this step; None if the samples are the data set. held: the state
+        of the rule before the step, (p,) for each of its names; None for 0.
         """
         rows = self.rows if fresh is None else self.numbers(fresh)
         limit = self.arithmetic.format.at_most(radius) if self.arithmetic.format else radius
@@ -181,7 +190,10 @@ class Walker:
     def ruled(
         self, x: Sequence[Number], gradient: Sequence[Number], gamma: Number, held: Sequence[Sequence[Number]]
     ) -> tuple[list[list[Number]], list[Number]]:
-        """Return the state of the rule after a step, and the change, as its texts have them."""
+        """Return the state of the rule after a step, and the change, both computed by the rule's expressions.
+
+        x, gradient: (p,). gamma: the step size. held: the state before, (p,) for each of its names.
+        """
         names = self.rule.arguments
         after, change = [list(one) for one in held], []
         for r, (v, g) in enumerate(zip(x, gradient, strict=True)):
@@ -221,9 +233,8 @@ class Walker:
     ) -> Iterator[Step]:
         """Yield the steps of a trajectory, up to the last or to the one that stops it.
 
-        gamma: the step sizes. c: the step scale, which names the random numbers. x_0 is the float64 that they give, or
-        nearest to it in the arithmetic; the minibatches, and streamed samples, are those of the kernels. first, point,
-        held: where to begin, if not at x_0, and the state of the rule there.
+        x_0, in float64, is rounded to the arithmetic; minibatches and streamed samples are those of the kernels. first,
+        point, held: the step to begin with, its x, and the state of the rule before it; None for x_0 and for 0.
         """
         state = self.rest() if held is None else [[self.arithmetic.number(v) for v in one] for one in held]
         x = self.start(descent, c, trajectory) if point is None else [self.arithmetic.number(v) for v in point]
@@ -237,7 +248,7 @@ class Walker:
             x, state = list(step.following), [list(one) for one in step.kept]
 
     def words(self, descent: Descent, c: Scale, trajectory: int, k: int) -> Callable[[int], Draw]:
-        """Return the random words that decide the ties of a step, by place in the minibatch."""
+        """Return the random words for the ties of a step, by place in the minibatch."""
         key, blocks = int(descent.key(c)), int(self.tape.draws[-1])
         return lambda place: draws.weights(key, trajectory, k, place, blocks)
 
@@ -247,10 +258,7 @@ class Walker:
         return [self.arithmetic.number(v) for v in x]
 
     def begin(self, descent: Descent, *, c: Scale, first: int, count: int) -> Progress:
-        """Return the trajectories first, ..., first + count - 1 before their first step.
-
-        c: the step scale, which names the random numbers.
-        """
+        """Return the trajectories first, ..., first + count - 1 before their first step."""
         kind = self.arithmetic.format.storage if self.arithmetic.format else object
         x = np.empty((count, self.tape.parameters), kind)
         for i in range(count):
@@ -258,10 +266,7 @@ class Walker:
         return begun(self.tape, descent, c, first, x, self.arithmetic.number(0))
 
     def advance(self, descent: Descent, gamma: Sequence[Number], progress: Progress, until: int) -> Progress:
-        """Return the trajectories after their steps up to `until`; what is given stays as it is.
-
-        gamma: the step sizes, in the arithmetic or float64.
-        """
+        """Return the trajectories before step `until`; `progress` is not changed."""
         state = State._make(array.copy() for array in progress.state)
         for i in range(len(state.x)):
             if state.status[i] == FINISHED:
@@ -271,13 +276,13 @@ class Walker:
     def _advance(
         self, descent: Descent, gamma: Sequence[Number], progress: Progress, state: State, i: int, until: int
     ) -> None:
-        """Take the steps of trajectory number i of a block, and write its records."""
+        """Take the steps of trajectory i of a block, counted in the block, and write its records into the state."""
         x, held, trajectory = state.x[i].tolist(), state.held[i].tolist(), progress.first + i
         if self.arithmetic.format:
             x, held = list(state.x[i]), [list(one) for one in state.held[i]]
 
         def check(k: int) -> None:
-            """Record J, and x_k if it is wanted, at the checkpoints of step k."""
+            """Record J and x_k, as far as they are recorded, if k is a checkpoint."""
             for j in np.flatnonzero(descent.checkpoints == k):
                 if trajectory < descent.objective_trajectories:
                     state.objective[i, j] = nearest(self.objective(x))
@@ -306,7 +311,7 @@ class Walker:
             state.held[i, n] = one
 
     def record(self, descent: Descent, gamma: Sequence[Number], *, c: Scale, trajectory: int) -> dict[str, Any]:
-        """Return the records of one trajectory from its start to its end, as `progress.records` has them of many."""
+        """Return the records of one trajectory from its start to its end: those of `progress.records`."""
         progress = self.begin(descent, c=c, first=trajectory, count=1)
         found = records(descent, self.advance(descent, gamma, progress, descent.steps))
         return {name: values[0] for name, values in found.items()}

@@ -1,4 +1,7 @@
-"""Why floating point parts from the rational numbers: a number that is both, and the rounding that set them apart."""
+"""Find the rounding that makes a floating-point trajectory differ from the exact one.
+
+A `Shadow` is a floating-point number together with the rational number that exact arithmetic has in its place.
+"""
 
 import operator
 from collections.abc import Callable
@@ -16,10 +19,10 @@ from simsa.rules import SGD
 
 @dataclass(eq=False)
 class Rounding:
-    """One result that floating point could not hold.
+    """One operation whose result was rounded.
 
-    operation: what was computed, in numbers. exact: what it is. rounded: what floating point makes of it. place: the
-    part of the step that it belongs to. decides: it made a selection choose another piece.
+    operation: the operation, with its numbers, as text. exact: its exact result. rounded: the result in floating point.
+    place: the part of the step that it belongs to. decides: whether it made a selection select another piece.
     """
 
     operation: str
@@ -30,9 +33,11 @@ class Rounding:
 
 
 class Shadow:
-    """A floating-point number, the rational number in its place, and the rounding that made them differ, if they do.
+    """A floating-point number, and the rational number in its place.
 
-    Comparisons are those of floating point; where the rational numbers compare otherwise, `flips` gets the rounding.
+    value, exact: the two numbers. origin: the rounding that made them differ; None if they are equal. flips: a list, to
+    which a comparison appends the rounding that changed its result. The result of a comparison is that of floating
+    point.
     """
 
     __slots__ = ("exact", "flips", "origin", "value")
@@ -109,19 +114,20 @@ class Shadow:
 
 
 def same(value: Number, exact: Number) -> bool:
-    """Tell whether a floating-point number is a rational one, or neither is a number."""
+    """Tell whether a floating-point number equals a rational one, or whether one is NaN and the other undefined."""
     number = float(value)
     if exact is UNDEFINED or number - number != 0:
         return exact is UNDEFINED and number != number
     return bool(Fraction(number) == exact)
 
 
-def explain(walker: Walker, step: Step, beside: Step) -> Rounding | None:
-    """Return the rounding that set x_{k+1} apart from the exact one, in a step that both begin at the same point.
+def explain(walker: Walker, step: Step, exact_step: Step) -> Rounding | None:
+    """Return the rounding that set x_{k+1} apart from the exact one, in a step from the same point.
 
-    walker: in floating point. step: the step it took. beside: the exact step. The rounding is the first, in the order
-    of the computation, of those that the first differing coordinate depends on; or, if it took another branch, the
-    first one that made a selection choose otherwise. The state of a rule may differ already, by an earlier rounding.
+    walker: in floating point. step: the step that it took. exact_step: the step of the exact walker. If a selection
+    selected another piece, the result is the first rounding that caused this. Otherwise it is the first one, in the
+    order of computation, on which the first coordinate that differs depends. The state of a rule may already differ
+    before the step. The result is None if no such rounding is found.
     """
     flips: list[Rounding] = []
     kind = walker.arithmetic
@@ -147,19 +153,22 @@ def explain(walker: Walker, step: Step, beside: Step) -> Rounding | None:
     ]
     held = [
         [known(v, w, f"{name}, kept from earlier steps,", "the state of the rule") for v, w in zip(*two, strict=True)]
-        for name, *two in zip(walker.rule.state, step.held, beside.held, strict=True)
+        for name, *two in zip(walker.rule.state, step.held, exact_step.held, strict=True)
     ]
-    rate = known(step.gamma, beside.gamma, f"gamma_{step.k} = c alpha_{step.k}", "the step size")
+    rate = known(step.gamma, exact_step.gamma, f"gamma_{step.k} = c alpha_{step.k}", "the step size")
     with np.errstate(all="ignore"):
         following = _shadowed(both, step, rate, held)
-    if flips and any(one.exact != two for one, two in zip(following, beside.following, strict=True)):
+    if flips and any(one.exact != two for one, two in zip(following, exact_step.following, strict=True)):
         flips[0].decides = True
         return flips[0]
     return next((v.origin for v in following if v.origin is not None), None)
 
 
 def _shadowed(both: Walker, step: Step, rate: Shadow, held: list[list[Shadow]]) -> list[Shadow]:
-    """Return x_{k+1} in both kinds of numbers, and say of each rounding where it happened."""
+    """Return x_{k+1} as shadows, and write the place of each rounding into it.
+
+    both: the walker whose numbers are shadows. rate, held: the step size, and the state of the rule.
+    """
     interpreter, number = both.interpreter, both.arithmetic.number
     x = [number(v) for v in step.x]
     total = [number(0)] * both.tape.parameters
@@ -178,7 +187,7 @@ def _shadowed(both: Walker, step: Step, rate: Shadow, held: list[list[Shadow]]) 
 
 
 def _placed(values: list[Any], place: str) -> list[Any]:
-    """Say of the roundings of values where they happened, if that is not known yet."""
+    """Write the place into the roundings of some values that have none yet; return the values."""
     for value in values:
         if isinstance(value, Shadow) and value.origin is not None:
             value.origin.place = value.origin.place or place

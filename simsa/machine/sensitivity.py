@@ -1,14 +1,15 @@
 """Whether the gradient of a minibatch depends on how its ties are decided: the definition, in plain Python.
 
-At a tie a selection may take any of several pieces. Let it take a mixture of them: with weights w on the pieces, the
-gradient G(w) is affine in the weights of each tied selection, so multi-affine in all of them. If it is not constant,
-it differs from the convention's at almost all w (Schwartz 1980; Zippel 1979). So one more walk back, with random
-weights, independent for each tied selection of each sample, tells. If G is constant, all branch assignments next to
-the point have one gradient; gradients at points nearby converge to it, so f_I is differentiable there and AD is right.
+At a tie a selection may take any of several pieces. Give them weights w that sum to 1. Then the gradient G(w) is affine
+in the weights of each tied selection, and so multi-affine in all of them. If it is not constant, it differs from the
+convention's gradient G at almost all w (Schwartz 1980; Zippel 1979). One more backward walk decides this, with random
+weights that are independent for each tied selection of each sample. If G(w) is constant, all branch assignments next to
+the point have the same gradient; gradients at points nearby converge to it, so that f_I is differentiable there, and AD
+returns its gradient.
 
-What is walked back is not G(w) but how far it is from the convention's, δ = G(w) - G: what both have in common is
-never rounded into it. Beside δ go its absolute contributions, which bound what rounding alone may leave of it. Where
-tied pieces of a selection differ in value, there is no common point to compare at: that is sensitive by itself.
+The walk passes back the difference δ = G(w) - G, and not G(w), so that rounding errors in what both have in common do
+not enter it. It also passes back the sum of the absolute contributions to δ, which bounds the rounding errors of δ. If
+tied pieces of a selection differ in value, the step is sensitive in any case.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,19 +22,20 @@ from simsa.primitives.operations import Contribution, total
 from simsa.tape.tape import ADJOINED, FLAGS, GUARDED, OUT, OUTS
 
 WEIGHTS = 6
-"""The purpose of these random numbers, beside those of `kernels.streams`."""
+"""The purpose of these random numbers, as in `kernels.streams`."""
 
 BITS = 24
-"""Of a random weight, at most."""
+"""The largest number of bits of a random weight."""
 
 Draw = Callable[[int], int]
 """The n-th random word of an instruction, below 2^32."""
 
 
 def weight(word: int, format: Format | None) -> float:
-    """Return the odd multiple of 2^-b in (0, 1) that the first b bits of a word stand for; it is never 1/2.
+    """Return the weight in (0, 1) that a random word of 32 bits stands for: an odd multiple of 2^-b, and never 1/2.
 
-    b is BITS, or as many as the format has, so that the weight is a number of it. format: None if nothing is rounded.
+    format: that of the arithmetic, or None if nothing is rounded. b is the smaller of BITS and the bits of the format,
+    so that the weight is one of its numbers.
     """
     bits = min(BITS, format.bits) if format else BITS
     return (word >> 32 - bits | 1) * 2.0**-bits
@@ -41,10 +43,10 @@ def weight(word: int, format: Format | None) -> float:
 
 @dataclass(frozen=True)
 class Difference:
-    """δ = G(w) - G of one sample.
+    """The difference δ = G(w) - G of one sample.
 
-    entries: by parameter. sizes: the sums of absolute contributions to each. jumps: whether tied pieces of a selection
-    that the output depends on differ in value.
+    entries: (p,). sizes: (p,), the sums of the absolute contributions to them. jumps: whether tied pieces of a
+    selection that the output depends on differ in value.
     """
 
     entries: list[Number]
@@ -55,7 +57,8 @@ class Difference:
 def difference(interpreter: Interpreter, run: Execution, word: Draw) -> Difference:
     """Return how the gradient of one sample changes under random weights at its ties.
 
-    word: by block and place in it, 4 block + place, a random word. The blocks of each instruction are `Tape.draws`.
+    interpreter: of the tape. run: the execution at the point, for the sample. word: a random word for each number
+    4 block + place, where an instruction has the blocks from its entry of `Tape.draws` on.
     """
     tape, zero = interpreter.tape, interpreter.arithmetic.number(0)
     adjoints, live = interpreter.adjoints(run)
@@ -69,7 +72,7 @@ def difference(interpreter: Interpreter, run: Execution, word: Draw) -> Differen
             continue
         first = 4 * int(tape.draws[k])
         if tied:
-            # a jump counts where nothing is received, too: what is behind it may be dead on one side only
+            # A jump counts where nothing was received, too: a piece that is not selected may be the one that passes on.
             terms, jump = _mixture(interpreter, k, run, _from(word, first))
             jumps = jumps or jump
         else:
@@ -93,12 +96,12 @@ def difference(interpreter: Interpreter, run: Execution, word: Draw) -> Differen
 
 
 def _from(word: Draw, first: int) -> Draw:
-    """Return the words from a place on."""
+    """Return the random words from number `first` on."""
     return lambda n: word(first + n)
 
 
 def _plain(interpreter: Interpreter, k: int, run: Execution) -> Iterator[Contribution]:
-    """Yield what an instruction passes under its decision; weights are all 1."""
+    """Yield the contributions of an instruction under its decision, with the weight 1."""
     one = interpreter.arithmetic.number(1)
     for j, row in enumerate(interpreter.partials(k, run)):
         for i, partial in enumerate(row):
@@ -107,7 +110,7 @@ def _plain(interpreter: Interpreter, k: int, run: Execution) -> Iterator[Contrib
 
 
 def _mixture(interpreter: Interpreter, k: int, run: Execution, draw: Draw) -> tuple[list[Contribution], bool]:
-    """Return what a tied instruction passes under random weights of its pieces, and whether these differ in value."""
+    """Return the contributions of a tied instruction under random weights, and whether its pieces differ in value."""
     call, x, values = interpreter.calls[k], interpreter.operands(k, run), interpreter.results(k, run)
     of = interpreter.arithmetic.format
     return call.row.operation.mixture(call, x, values, run.decisions.get(k), lambda n: weight(draw(n), of))

@@ -1,7 +1,7 @@
-"""The specialised engine: a tape printed as code, with every place, count and mode a number in it.
+"""The specialised engine: a tape printed as code, in which places, counts and modes are constants.
 
-The text is the engine of one tape in one layout; `generate.instantiate` keeps it, compiled, in a folder named after
-what it says. `parts` prints what the parts of the tape make; here they are put together.
+The text is the engine of one tape in one layout. `generate.instantiate` keeps it, with its compiled code, in a folder
+that is named after a digest of the text. `parts` prints the parts of a tape; here they are put together.
 """
 
 from functools import lru_cache
@@ -14,16 +14,19 @@ from simsa.rules import Rule
 from simsa.tape.tape import OP
 
 LONGEST = 400
-"""Most instructions of a tape that is specialised, runs counted once; longer ones would take minutes to compile."""
+"""The most instructions of a tape that is specialised, runs counted once: longer ones take minutes to compile."""
 
-MARCHING = 2
-"""Groups of a tape of one operation whose samples are all in one part: parameters are in registers then, and more lane
-vectors at once keep the processor busy, until there are no registers left (Zen 3: 2 to 4 are equal)."""
+STEP_LOOP_GROUPS = 2
+"""The groups of a layout in which `step_loop` takes several steps at once.
+
+Parameters stay in registers of the processor. More groups keep its adders busy, until no registers are free (Zen 3: 2
+to 4 groups are equally fast).
+"""
 
 _HEAD = '''"""The engine of one tape in one layout; see `simsa.machine.specialise`."""
 
 from simsa.kernels.operations.choice import choose, choose_back
-from simsa.kernels.operations.convolution import convolution, inputs_back, places_back, tame
+from simsa.kernels.operations.convolution import convolution, finite_inputs, inputs_back, places_back
 from simsa.kernels.operations.dense import dense, dense_back
 from simsa.kernels.operations.extremes import extremes, extremes_back
 from simsa.kernels.operations.logsumexp import logsumexp, logsumexp_back
@@ -37,7 +40,7 @@ from simsa.kernels.printed.convolution import Convolution
 from simsa.kernels.printed.dense import Dense, Run
 from simsa.kernels.printed.extremes import Extremes
 from simsa.kernels.printed.instructions import Dot, Select, Sum
-from simsa.kernels.printed.march import March
+from simsa.kernels.printed.step_loop import StepLoop
 from simsa.kernels.printed.order import Sort
 from simsa.kernels.printed.step import Step
 from simsa.kernels.printed.straight import Line, Straight
@@ -57,8 +60,8 @@ def forward(code, shape, memory):
 
 
 @called
-def backward(code, shape, memory, trusted, fresh):
-    """Pass every adjoint back; the parameters are finite."""
+def backward(code, shape, memory, finite_parameters, fresh):
+    """Pass every adjoint back; the arguments are those of the interpreter's walk."""
     at, modes, numbers, rows, guards = code.at, code.modes, code.numbers, code.rows, code.guards
     values, adjoints, order = memory.values, memory.adjoints, memory.order
     step, groups, samples = {step}, {groups}, {samples}
@@ -69,50 +72,51 @@ _GRADIENT = '''
 
 @called
 def gradient(code, shape, memory, fresh):
-    """Compute every register, and add the gradient of the output to the parameters' adjoints, where valid."""
+    """Compute every register, and add the gradients of the samples that count to the parameters' adjoints."""
     numbers = code.numbers
     values, adjoints, margin, valid = memory.values, memory.adjoints, memory.margin, memory.valid
     {gradient}
 '''
 
-_ADVANCE = '''
+_FUSED_STEP = '''
 
 @called
-def advance(code, shape, memory, pace, held, given):
-    """Compute every register; where no sample is tied, take the step as the gradient comes out.
+def fused_step(code, shape, memory, lane_numbers, held, given):
+    """Compute every register; if no sample is tied, take the step of a layer as soon as its gradient is complete.
 
-    Return 0 if no step was taken, 1 if all points are in the ball, 2 if not. What the parameters were is in their
-    adjoints. The minibatch is all here, and its sizes are powers of two.
+    Return 0 if no step was taken, 1 if all points are in the ball, 2 if not. The adjoints of the parameters hold the
+    parameters before the step. The whole minibatch has to be in memory, and its sizes have to be powers of two.
     """
     at, modes, numbers, rows, guards = code.at, code.modes, code.numbers, code.rows, code.guards
     values, adjoints, margin, valid, order = memory.values, memory.adjoints, memory.margin, memory.valid, memory.order
     step, groups, samples = {step}, {groups}, {samples}
-    fine = near = trusted = True
+    finite = inside = finite_parameters = True
 {forward}
     if tied(valid, margin, step) or not ({finite}):
         return 0
     seed(adjoints, code.seeds, code.clear, 0, valid, step)
 {backward}
-    return 1 if near else 2
+    return 1 if inside else 2
 '''
 
-_MARCH = '''
+_STEP_LOOP = '''
 
-steps = March({straight}, RULE).operation()
+steps = StepLoop({straight}, RULE).operation()
 
 
 @called
-def march(code, memory, pace, held, gamma, given, begin, end):
+def step_loop(code, memory, lane_numbers, held, gamma, given, begin, end):
     """Take the steps begin, ..., end - 1 as long as no sample is tied and all points stay in the ball.
 
-    Return the first that was not taken. The minibatch is all here, and its sizes are powers of two.
+    Return the number of the first step that was not taken. The whole minibatch has to be in memory, and its sizes have
+    to be powers of two.
     """
-    return steps(memory.values, code.numbers, memory.valid, pace, held, gamma, given, begin, end)
+    return steps(memory.values, code.numbers, memory.valid, lane_numbers, held, gamma, given, begin, end)
 '''
 
 
 def engine_text(layout: Layout, rule: Rule | None) -> str:
-    """Return the engine of a tape in a layout. rule: what takes steps; None if the engine takes none."""
+    """Return the text of the engine of a tape in a layout. rule: that of the steps; None if the engine takes none."""
     parts = list(parts_of(layout))
     taken = f"Step({rule.state!r}, {tuple(rule.numbers)!r}, {rule.steps!r})" if rule else None
     lines = [_HEAD, f"RULE = {taken}"]
@@ -134,21 +138,23 @@ def engine_text(layout: Layout, rule: Rule | None) -> str:
     if whole:
         lines.append(_GRADIENT.format(gradient=whole))
     if rule and whole and layout.groups * layout.samples * len(layout.code) <= LONGEST:
-        lines.append(_MARCH.format(straight="straight1"))
+        lines.append(_STEP_LOOP.format(straight="straight1"))
     if rule and written and not whole:
-        ahead = [part.forward if part.ahead is None else part.ahead for part in parts]
-        back = [part.backward if part.advance is None else part.advance for part in reversed(parts)]
+        fused_forward = [part.forward if part.fused_forward is None else part.fused_forward for part in parts]
+        fused_backward = [
+            part.backward if part.fused_backward is None else part.fused_backward for part in reversed(parts)
+        ]
         texts = {
-            "forward": indent("\n".join(filter(None, ahead)), "    "),
-            "finite": " and ".join(["fine", *(part.finite for part in parts if part.finite)]),
-            "backward": indent("\n".join(filter(None, back)), "    "),
+            "forward": indent("\n".join(filter(None, fused_forward)), "    "),
+            "finite": " and ".join(["finite", *(part.finite for part in parts if part.finite)]),
+            "backward": indent("\n".join(filter(None, fused_backward)), "    "),
         }
-        lines.append(_ADVANCE.format(**texts, **sizes))
+        lines.append(_FUSED_STEP.format(**texts, **sizes))
     return "\n".join(lines)
 
 
 @lru_cache(maxsize=32)
 def is_straight(layout: Layout) -> bool:
-    """Tell whether a tape is one operation of scalar instructions. Every block of a run asks again."""
+    """Tell whether a tape is one sequence of scalar instructions. The answer is kept, since every block asks."""
     parts = list(parts_of(layout))
     return len(parts) == 1 and bool(parts[0].gradient)

@@ -1,4 +1,4 @@
-"""What a trajectory is: the recursion with its laws, whatever computes it. No kernel is needed to say it."""
+"""The recursion with its laws, independent of the engine that computes it. This imports no kernels."""
 
 import hashlib
 from collections.abc import Mapping
@@ -14,24 +14,26 @@ from simsa.errors import DataError, SimsaError, known
 from simsa.rules import SGD, Rule
 
 LAWS = ("full", "uniform_subset", "fixed_size", "fixed_size_replaced", "reshuffled", "streamed")
-"""Laws of the minibatch, by the number that stands for them in the kernels' streams."""
+"""Laws of the minibatch of the kernels; the index of a name is the law's number in `kernels.streams`."""
 
 INITIAL = ("points", "normal", "uniform")
-"""Initial laws, by the number that stands for them in the kernels' streams."""
+"""Laws of x_0 of the kernels; the index of a name is the law's number in `kernels.streams`."""
 
 COMPONENTS = ("normal", "ball")
-"""Components of the law of streamed samples, by the number that stands for them in the kernels' streams."""
+"""Components of the law of streamed samples; the index of a name is its number in `kernels.streams`."""
 
 Scale = Fraction | float
-"""A step scale c, as it was written: a float stands for the shortest decimal number that reads as it."""
+"""A step scale c. A float stands for the shortest decimal number that is read as this float."""
 
 
 @dataclass(frozen=True)
 class Initial:
-    """The law of x_0: "normal" and "uniform" have a center and a scale for each parameter, "points" lists points.
+    """The law of x_0.
 
-    uniform: on center +- scale. points: trajectory t starts at point t mod m. A law of a user's own is called by its
-    name in `laws.STARTS`, and has `numbers`, (name, value) each.
+    kind: "normal", "uniform", "points", or the name of a user's law in `laws.STARTS`; SimsaError is raised for any
+    other. center, scale: (p,): a normal law has this mean and standard deviation, a uniform law is on [center - scale,
+    center + scale). points: (m, p): trajectory t starts at point t mod m. numbers: (name, value) of each number of a
+    user's law.
     """
 
     kind: str
@@ -48,8 +50,9 @@ class Initial:
 class Stream:
     """The law of a streamed sample of d numbers: a mixture of m components.
 
-    kinds: "normal", center + scale z, or "ball", uniform on |x - center| <= scale[0]. shares: (m,), the probabilities
-    of the components up to each, increasing to 1. center, scale: (m, d).
+    kinds: of each component: "normal", center + scale z with standard normal z, or "ball", uniform on |x - center| <=
+    scale[0]. shares: (m,), the cumulative probabilities of the components, increasing to 1. center, scale: (m, d).
+    Raises SimsaError for another kind, and DataError for other shares.
     """
 
     kinds: tuple[Literal["normal", "ball"], ...]
@@ -77,11 +80,14 @@ NO_STREAM = Stream((), np.zeros(0), np.zeros((0, 0)), np.zeros((0, 0)))
 class Descent:
     """All of recursion (8) but the tape, the data and the step scale c.
 
-    alpha: (steps,), gamma_k = c alpha_k. checkpoints: increasing steps in 0..steps at which J(x_k) is recorded, for
-    trajectories numbered below objective_trajectories; with `snapshots`, x_k is as well, for all of them. radius: a
-    trajectory that leaves |x|_inf <= radius stops. stream: the law of the samples, if each step draws `size` fresh ones
-    (law "fixed_size"); the data are then those that J is estimated on. rule, numbers: how a step is taken, and the
-    rule's numbers in their order, of which floating point takes the nearest float64.
+    steps: their number. law, size, replace: of the minibatch, as in `laws.Law`. alpha: (steps,), with gamma_k = c
+    alpha_k. radius: a trajectory that leaves |x|_inf <= radius stops. seed: of the random numbers, 0 <= seed < 2^64.
+    initial: the law of x_0. checkpoints: increasing steps in 0, ..., steps, at which J(x_k) is recorded, for
+    trajectories with numbers below objective_trajectories. snapshots: whether x_k is recorded there as well, for all
+    trajectories. stream: the law of the samples, if each step draws `size` new ones, in which case `law` is
+    "fixed_size"; the data are then those that J is estimated on. rule, numbers: the rule of the steps, and its numbers
+    in their order, which floating point rounds to float64. Raises SimsaError for an unknown law, and DataError for
+    another count of numbers.
     """
 
     steps: int
@@ -106,7 +112,7 @@ class Descent:
 
     @property
     def batches(self) -> laws.Law:
-        """Return the law of the minibatch; raises SimsaError if there is none of its name."""
+        """Return the law of the minibatch; raises SimsaError if none has its name."""
         return laws.minibatch(self.law)
 
     def key(self, c: Scale) -> np.uint64:
@@ -117,9 +123,10 @@ class Descent:
 
 @dataclass(frozen=True)
 class ExactSteps:
-    """What rational numbers need besides: c and alpha_k without rounding, and how long a number may be.
+    """What the exact engine needs besides a descent.
 
-    c: by the scale as it was written. bits: most of a numerator or denominator.
+    c: the exact step scale, by the scale as it was written. alpha: the exact alpha_k. bits: the largest number of bits
+    of a numerator or denominator.
     """
 
     c: Mapping[Fraction, Fraction]
@@ -132,7 +139,7 @@ class ExactSteps:
 
 
 def law_of(descent: Descent) -> int:
-    """Return the number that stands for the law of the minibatch in the kernels; raises SimsaError if none does."""
+    """Return the number of the law of the minibatch in the kernels; raises SimsaError if they do not have it."""
     name = "streamed" if descent.stream else descent.batches.kernel(descent.replace)
     if name is None:
         raise SimsaError(f"kernels do not draw minibatches by the law '{descent.law}'")
@@ -143,8 +150,8 @@ def key_of(seed: int, c: Fraction) -> np.uint64:
     """Return the key of the random numbers of a step scale.
 
     The first 8 bytes, the lowest first, of the SHA-256 of the ASCII text "seed p/q", where p/q is c in lowest terms
-    and 0 <= seed < 2^64. So what is drawn for c is the same in whatever list c stands. Of a million step scales some
-    two share a key with probability 3e-8.
+    and 0 <= seed < 2^64. So the random numbers of c do not depend on the other step scales of a sweep. Two of a million
+    step scales have the same key with a probability of 3e-8.
     """
     said = f"{seed} {c.numerator}/{c.denominator}"
     return np.uint64(int.from_bytes(hashlib.sha256(said.encode("ascii")).digest()[:8], "little"))

@@ -1,4 +1,8 @@
-"""Docstrings name what a function takes: every parameter of every public function with more than two of them."""
+"""Docstrings name what a function takes: every parameter of every public function with more than two of them.
+
+Where the functions of a module, or of a folder, take the same arguments, its docstring may say once what they are: in
+what follows the words "Shared arguments.".
+"""
 
 import ast
 import re
@@ -12,7 +16,7 @@ from tests.support import ROOT
 SIMSA = ROOT / "simsa"
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(SIMSA.rglob("*.py"))}
 
-INCOMPLETE = {"engines", "ensemble", "kernels", "laws", "machine", "plots"}
+INCOMPLETE = {"plots"}
 """The rooms in which a parameter is still missing from a docstring. A room that is complete is taken off this list."""
 
 
@@ -68,11 +72,17 @@ def public(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef, bool]]:
             yield from ((f"{node.name}.{one.name}", one, True) for one in found)
 
 
+def shared(path: Path) -> str:
+    """Return what the docstrings of a module and its folder say about shared arguments; empty if they say nothing."""
+    texts = (ast.get_docstring(TREES[one]) or "" for one in (path, path.parent / "__init__.py"))
+    return "\n".join(text.partition("Shared arguments.")[2] for text in texts)
+
+
 def unnamed(path: Path) -> Iterator[str]:
     """Yield the parameters that the docstrings of a module do not name, as "function: parameter"."""
     for name, function, method in public(TREES[path]):
         taken = parameters(function, method)
-        text = ast.get_docstring(function) or ""
+        text = f"{ast.get_docstring(function)}\n{shared(path)}"
         for one in taken if len(taken) > 2 else ():
             if not re.search(rf"(?<![\w.]){one}(?!\w)", text):
                 yield f"{path.relative_to(ROOT)}: {name}: {one}"

@@ -13,7 +13,7 @@ import numpy as np
 from simsa import relu, trace
 from simsa.kernels import options
 from simsa.machine import tape_of
-from simsa.machine.generate import around
+from simsa.machine.generate import engine_package
 from simsa.machine.launch import evaluate_with
 from simsa.machine.layout import laid_out
 from simsa.machine.specialise import engine_text
@@ -23,7 +23,7 @@ program = trace(lambda x, d: np.sum(relu(x * d)) + np.exp(x[0]) + np.linalg.norm
 where = laid_out(tape_of(program), 4, 1, 1)
 x, data = np.random.default_rng(0).normal(size=(2, 64, 6)).round(1)
 found = np.empty((64, 1)), np.zeros((64, 1, 6)), np.empty(64)
-evaluate_with(around(engine_text(where, SGD)), where, x, data, *found)
+evaluate_with(engine_package(engine_text(where, SGD)), where, x, data, *found)
 print(options.PLAIN, hashlib.sha256(b"".join(array.tobytes() for array in found)).hexdigest())
 """
 

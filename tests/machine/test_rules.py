@@ -85,13 +85,13 @@ def test_every_engine_takes_the_steps_of_the_text(rule: Rule, numbers: tuple[Fra
 
 @pytest.mark.parametrize("precision", KINDS)
 @pytest.mark.parametrize(("rule", "numbers"), CASES, ids=lambda one: getattr(one, "name", ""))
-@pytest.mark.parametrize("walk", ["march", "advance"])
+@pytest.mark.parametrize("walk", ["step_loop", "fused_step"])
 def test_steps_taken_inside_a_walk_are_those_of_the_rule(
     walk: str, rule: Rule, numbers: tuple[Fraction, ...], precision: str
 ) -> None:
     """Several steps of a scalar program at once, and the step of a layer as its gradient comes out."""
     rows = np.random.default_rng(1).normal(size=(8, 2)).round(1)
-    if walk == "march":
+    if walk == "step_loop":
         tape, law = tape_of(simsa.trace(kinked, parameters=2, data=2)), {"law": "full"}
     else:
         tape, law = tape_of(simsa.network([1, 3, 1], loss="squared")), {"law": "fixed_size", "size": 4}

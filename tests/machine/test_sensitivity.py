@@ -43,7 +43,7 @@ def test_weights_of_two_selections_must_be_independent():
 
 
 def test_weights_of_two_samples_must_be_independent():
-    """relu(x) and relu(-x) as samples of a minibatch: alone each is felt, and so is their sum."""
+    """relu(x) and relu(-x) as samples of a minibatch: each alone is sensitive, and so is their sum."""
 
     def f(x, s):
         return simsa.relu(s[0] * x[0])

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simsa import relu, trace
-from simsa.kernels.arguments import Memory
+from simsa.kernels.arguments import INVERSE_SIZE, MARGIN, RADIUS, Memory
 from simsa.machine import Descent, Initial, descend, tape_of
-from simsa.machine.generate import around
+from simsa.machine.generate import engine_package
 from simsa.machine.launch import evaluate, evaluate_with
 from simsa.machine.layout import Layout, laid_out
 from simsa.machine.specialise import engine_text
@@ -37,7 +37,7 @@ def special(where: Layout, x: np.ndarray, data: np.ndarray, text: str = "") -> t
     tape, kind = where.tape, np.dtype("float64" if where.lanes == 4 else "float32")
     b, q = len(x), len(tape.outputs)
     outputs, jacobians, margins = np.empty((b, q), kind), np.zeros((b, q, tape.parameters), kind), np.empty(b, kind)
-    package = around(text or engine_text(where, SGD))
+    package = engine_package(text or engine_text(where, SGD))
     evaluate_with(package, where, x.astype(kind), data.astype(kind), outputs, jacobians, margins)
     return outputs, jacobians, margins
 
@@ -204,10 +204,10 @@ def test_several_samples_at_a_time_give_the_records_of_plain_python(name: str) -
 
 def test_dense_networks_take_the_step_as_the_gradient_comes_out() -> None:
     """A run between two layers is part of their loops then; one that is read elsewhere is not."""
-    fused = "fine = ahead1(values, margin) and fine"
+    fused = "finite = fused_forward1(values, margin) and finite"
     widths = [2, 5, 6, 1]
     text = engine_text(laid_out(tape_of(network(widths, loss="squared")), 4, 1, 4), SGD)
-    assert "ASSIGNS, KEEPS = True, True" in text and "def advance(" in text and fused in text
+    assert "ASSIGNS, KEEPS = True, True" in text and "def fused_step(" in text and fused in text
 
     def twice(x: Any, row: Any) -> Any:
         weights, last = x[:10].reshape(5, 2), x[10:15]
@@ -226,11 +226,11 @@ def bumps(x: Any, row: Any) -> Any:
 @pytest.mark.parametrize(
     ("n", "precision", "shape"), [(1, "float64", (2, 1)), (2, "float64", (3, 2)), (1, "float32", (2, 4))]
 )
-def test_scalar_programs_march(n: int, precision: str, shape: tuple[int, int]) -> None:
-    """Many steps with parameters in registers; ties, checkpoints, the ball and what is not finite end a march."""
+def test_scalar_programs_take_several_steps_at_once(n: int, precision: str, shape: tuple[int, int]) -> None:
+    """Many steps with parameters in registers; ties, checkpoints, the ball and what is not finite end the loop."""
     tape = tape_of(trace(bumps, parameters=2, data=2))
     text = engine_text(laid_out(tape, 4 if precision == "float64" else 8, *shape), SGD)
-    assert "def march(" in text and "return steps(" in text
+    assert "def step_loop(" in text and "return steps(" in text
     rng = np.random.default_rng(1)
     rows = rng.integers(-1, 2, size=(n, 2)).astype(float)
     points = np.concatenate([rng.integers(-2, 3, size=(30, 2)) / 2, rng.normal(size=(30, 2)) * 2])
@@ -256,12 +256,12 @@ def to_and_fro(x: Any, row: Any) -> Any:
 
 
 @pytest.mark.parametrize(("precision", "lanes"), [("float64", 4), ("float32", 8)])
-def test_a_march_ends_before_the_step_that_needs_care(precision: str, lanes: int) -> None:
+def test_a_step_loop_ends_before_the_step_that_needs_care(precision: str, lanes: int) -> None:
     """By hand: steps of 1/4 in two groups of two samples, 0 and 1, of which most lanes have the first only."""
     where = laid_out(tape_of(trace(to_and_fro, parameters=2, data=1)), lanes, 2, 2)
-    engine, across, lane = around(engine_text(where, SGD)).engine, 2 * lanes, lanes + 1
+    engine, across, lane = engine_package(engine_text(where, SGD)).engine, 2 * lanes, lanes + 1
 
-    def march(
+    def ended(
         x: float, both: bool = False, none: bool = False, end: int = 10, radius: float = 100.0, rate: float = 0.25
     ) -> tuple[int, float, float, float]:
         """Return the next step, and x[0], x[1] and the smallest gap of a lane that began at (x, 1)."""
@@ -271,24 +271,26 @@ def test_a_march_ends_before_the_step_that_needs_care(precision: str, lanes: int
         groups[:, 1] = 1.0
         valid = np.zeros((2, 2, lanes), precision)
         valid[:, 0], valid[1, :, 1] = 1.0, (not none, both)
-        pace = np.zeros((4, across), precision)
-        pace[1], pace[2], pace[3], pace[1, lane] = 1.0, radius, np.inf, 0.5 if both else 1.0
+        numbers = np.zeros((4, across), precision)
+        numbers[INVERSE_SIZE], numbers[RADIUS], numbers[MARGIN] = 1.0, radius, np.inf
+        numbers[INVERSE_SIZE, lane] = 0.5 if both else 1.0
         memory = Memory(values, values, values, valid.ravel(), np.zeros(1, np.int64))
-        after = int(engine.march(where.arguments[0], memory, pace.ravel(), np.full(10, rate), 0, end))
-        return after, values[lane].item(), values[across + lane].item(), pace[3, lane].item()
+        held, gamma, given = np.zeros(0, precision), np.full(10, rate), np.zeros(0)
+        after = int(engine.step_loop(where.arguments[0], memory, numbers.ravel(), held, gamma, given, 0, end))
+        return after, values[lane].item(), values[across + lane].item(), numbers[MARGIN, lane].item()
 
     # 1.875 goes to 0.125, and to and fro; nothing is ever tied
-    assert march(1.875) == (10, -0.125, 3.5, 0.125)
-    assert march(1.875, end=3) == (3, 1.125, 1.75, 1.0)  # a checkpoint; x[1] has the smallest gap
-    assert march(1.0) == (4, 0.0, 2.0, 0.25)  # tied with sample 0
-    assert march(1.75) == (7, 0.0, 2.75, 0.25)  # sample 1 does not count here
-    assert march(1.75, both=True) == (3, 1.0, 1.75, 0.25)
-    assert march(0.0, none=True) == (10, 0.0, 1.0, np.inf)
-    assert march(1.875, radius=2.0) == (4, 0.875, 2.0, 1.0)  # the next point would have x[1] = 2.25
+    assert ended(1.875) == (10, -0.125, 3.5, 0.125)
+    assert ended(1.875, end=3) == (3, 1.125, 1.75, 1.0)  # a checkpoint; x[1] has the smallest gap
+    assert ended(1.0) == (4, 0.0, 2.0, 0.25)  # tied with sample 0
+    assert ended(1.75) == (7, 0.0, 2.75, 0.25)  # sample 1 does not count here
+    assert ended(1.75, both=True) == (3, 1.0, 1.75, 0.25)
+    assert ended(0.0, none=True) == (10, 0.0, 1.0, np.inf)
+    assert ended(1.875, radius=2.0) == (4, 0.875, 2.0, 1.0)  # the next point would have x[1] = 2.25
     # what is tied, or not a number, from the start
-    assert march(0.0) == (0, 0.0, 1.0, np.inf)
-    assert march(np.nan)[0] == 0
-    assert march(1.875, rate=np.nan) == (0, 1.875, 1.0, np.inf)  # the next point would not be finite
+    assert ended(0.0) == (0, 0.0, 1.0, np.inf)
+    assert ended(np.nan)[0] == 0
+    assert ended(1.875, rate=np.nan) == (0, 1.875, 1.0, np.inf)  # the next point would not be finite
 
 
 def zero_of_data(x: Any, row: Any) -> Any:
@@ -296,10 +298,10 @@ def zero_of_data(x: Any, row: Any) -> Any:
     return (x[0] - 0.3) ** 2 + np.exp(np.minimum(1 / abs(row[0]), 1.0)) * x[1] ** 2
 
 
-def test_a_march_keeps_the_value_of_tied_data() -> None:
+def test_a_step_loop_keeps_the_value_of_tied_data() -> None:
     """A selection among data counts as no tie, but its value is still that of the tied piece."""
     tape = tape_of(trace(zero_of_data, parameters=2, data=1))
-    assert "def march(" in engine_text(laid_out(tape, 4, 1, 1), SGD)
+    assert "def step_loop(" in engine_text(laid_out(tape, 4, 1, 1), SGD)
     points = np.array([[1.0, 2.0], [0.5, -0.25], [2.0, 1.0]])
     descent = plan(
         2, "full", steps=10, alpha=np.full(10, 0.125), radius=100.0,

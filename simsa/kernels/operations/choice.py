@@ -7,7 +7,10 @@ from simsa.kernels.options import kernel
 
 @kernel
 def holds(values, at, first, guards, row, rows, g, s, so_far):
-    """Return `so_far` where every guard of a branch-table row holds; a relation beyond the five never does."""
+    """Return the lanes of the mask `so_far` in which every guard of a row of a branch table holds.
+
+    row: the index of the row in `rows`. A relation with a number above 4 never holds.
+    """
     for n in range(rows[row, 0], rows[row, 0] + rows[row, 1]):
         left = load(values, place(at, first + guards[n, 0], g, s))
         right = load(values, place(at, first + guards[n, 2], g, s))
@@ -29,7 +32,7 @@ def holds(values, at, first, guards, row, rows, g, s, so_far):
 
 @kernel
 def choose(values, margin, at, first, out, rows, guards, branch, guarded, groups, samples):
-    """select: the piece of the first row whose guards hold."""
+    """Compute a selection that a user wrote: the piece of the first row whose guards all hold."""
     for g in range(groups):
         for s in range(samples):
             here = (g * samples + s) * width(values)
@@ -54,7 +57,7 @@ def choose(values, margin, at, first, out, rows, guards, branch, guarded, groups
 
 @kernel
 def choose_back(values, adjoints, at, modes, first, count, out, rows, guards, branch, groups, samples):
-    """Backward of select: the selected piece gets all. Only one receives in a lane, so their order does not matter."""
+    """Pass the adjoint of a selection to the selected piece; one piece receives in each lane, so order is no matter."""
     for g in range(groups):
         for s in range(samples):
             grad = load(adjoints, out + (g * samples + s) * width(values))

@@ -1,8 +1,8 @@
-"""Convolutions on lanes: dense instructions, one after the other, with the same copies of parameters as weights.
+"""Convolutions on lanes: runs of dense instructions whose weights are the same copies of parameters.
 
-The copies hold the same numbers for all samples, so those of the first sample serve all; their adjoints are each
-sample's own, summed over the places of the convolution before they are stored. Inputs may be any registers that are no
-parameters. Operands `count` further belong to the next instruction, its outputs are `outs` registers further.
+Here a position is one instruction of the run: one window of the inputs. The copies have the same values for all
+samples, so those of the first sample are read. Each sample has its own adjoints of the copies, which are summed over
+the positions before they are stored. The inputs may be any registers that are no parameters.
 """
 
 from simsa.kernels.lanes import load, negative_zero, splat, store, width
@@ -13,7 +13,10 @@ from simsa.kernels.options import kernel
 
 @kernel
 def convolution(values, at, first, outs, inputs, bias, out, step, times, groups, samples):
-    """At each place y_j = b_j + W_j1 x_1 + W_j2 x_2 + ..., from left to right; two outputs for four samples at once."""
+    """Compute y_j = b_j + W_j1 x_1 + W_j2 x_2 + ... at each position, from left to right.
+
+    Two outputs are computed for four samples at once.
+    """
     lanes = width(values)
     weights = outs * inputs
     count = weights + inputs + (outs if bias else 0)
@@ -25,20 +28,20 @@ def convolution(values, at, first, outs, inputs, bias, out, step, times, groups,
         for n in range(times):
             x = first + n * count + weights
             for s in range(0, samples, 4):
-                # fewer than four samples: some are computed several times
+                # If fewer than four samples remain, the last one is computed several times.
                 s1, s2, s3 = min(s + 1, samples - 1), min(s + 2, samples - 1), min(s + 3, samples - 1)
-                near = g * at[x, 1]
+                group_at = g * at[x, 1]
                 m0, m1, m2, m3 = (
-                    near + s * at[x, 2],
-                    near + s1 * at[x, 2],
-                    near + s2 * at[x, 2],
-                    near + s3 * at[x, 2],
+                    group_at + s * at[x, 2],
+                    group_at + s1 * at[x, 2],
+                    group_at + s2 * at[x, 2],
+                    group_at + s3 * at[x, 2],
                 )
                 o = out + n * outs * step + g * samples * lanes
                 w = place(at, first, g, 0)
                 b = place(at, first + weights + inputs, g, 0) if bias else 0
                 for j in range(0, outs, 2):
-                    # the last of an odd number of outputs is computed twice
+                    # The last of an odd number of outputs is computed twice.
                     more = 1 if j + 1 < outs else 0
                     y0 = y1 = y2 = y3 = z0 = z1 = z2 = z3 = nothing
                     if bias:
@@ -72,17 +75,17 @@ def convolution(values, at, first, outs, inputs, bias, out, step, times, groups,
 
 @kernel
 def convolution_back(
-    values, adjoints, at, modes, first, outs, inputs, bias, out, step, trusted, times, groups, samples
+    values, adjoints, at, modes, first, outs, inputs, bias, out, step, finite_parameters, times, groups, samples
 ):
-    """Backward of a convolution, the last place first."""
+    """Pass the adjoints of a convolution back, from the last position to the first."""
     count = outs * inputs + inputs + (outs if bias else 0)
     last = first + (times - 1) * count
     low, high, passes = _reach(at, modes, first, outs, inputs, bias, times)
-    # a weight that is read elsewhere, too, may have received before
-    alike = trusted
+    # A weight that is read elsewhere as well may have received already; then the modes of the weights differ.
+    alike = finite_parameters
     for i in range(last, last + count):
         alike = alike and (modes[i] == modes[last] or last + outs * inputs <= i < last + (outs + 1) * inputs)
-    if not (alike and tame(values, low, high, groups, samples)):
+    if not (alike and finite_inputs(values, low, high, groups, samples)):
         places_back(values, adjoints, at, modes, first, outs, inputs, bias, out, step, times, groups, samples)
         return
     if modes[last]:
@@ -97,7 +100,7 @@ def convolution_back(
 
 @kernel
 def _reach(at, modes, first, outs, inputs, bias, times):
-    """Return where the first and the last input begin, and whether an adjoint is passed to some."""
+    """Return the smallest and the largest place of an input, and whether some input receives."""
     weights = outs * inputs
     count = weights + inputs + (outs if bias else 0)
     low = high = at[first + weights, 0]
@@ -110,17 +113,17 @@ def _reach(at, modes, first, outs, inputs, bias, times):
 
 
 @kernel
-def tame(values, low, high, groups, samples):
-    """Tell whether all inputs are finite, and what else is between them.
+def finite_inputs(values, low, high, groups, samples):
+    """Tell whether all registers from place `low` to the one at `high` are finite; the inputs are among them.
 
-    If so (and the weights are), an adjoint that received nothing passes zeros, which change no sum.
+    If the weights are finite as well, an adjoint that received nothing passes zeros, which change no sum.
     """
     return finite(values, low, (high - low) // width(values) + groups * samples)
 
 
 @kernel
 def places_back(values, adjoints, at, modes, first, outs, inputs, bias, out, step, times, groups, samples):
-    """Backward of a convolution, one dense instruction after the other, of which nothing is presumed."""
+    """Pass the adjoints of a convolution back, one dense instruction after the other; inputs may be infinite or NaN."""
     count = outs * inputs + inputs + (outs if bias else 0)
     for n in range(times - 1, -1, -1):
         here = first + n * count
@@ -131,7 +134,7 @@ def places_back(values, adjoints, at, modes, first, outs, inputs, bias, out, ste
 
 @kernel
 def inputs_back(values, adjoints, at, modes, first, outs, inputs, bias, out, step, times, groups, samples):
-    """Pass to the inputs of each place, the last place first."""
+    """Pass adjoints to the inputs of each position, from the last position to the first."""
     weights = outs * inputs
     count = weights + inputs + (outs if bias else 0)
     for n in range(times - 1, -1, -1):
@@ -145,13 +148,13 @@ def inputs_back(values, adjoints, at, modes, first, outs, inputs, bias, out, ste
 
 @kernel
 def _start(adjoints, mode, at, i, g, s):
-    """Return what an adjoint is before it receives: it is added to, or begins."""
+    """Return what the sum of an adjoint begins with: the adjoint so far if it is added to, else 0."""
     return load(adjoints, place(at, i, g, s)) if mode == ADD else splat(adjoints, 0.0)
 
 
 @kernel
 def _weights_back(values, adjoints, at, mode, first, outs, inputs, bias, out, step, times, g, s, samples):
-    """Pass to W_ji and b_j of one sample the sums over the places of g_j x_i and of g_j, the last place first."""
+    """Pass the sums over the positions of g_j x_i and of g_j to W_ji and b_j of one sample, last position first."""
     lanes = width(values)
     weights = outs * inputs
     count = weights + inputs + (outs if bias else 0)
@@ -159,7 +162,7 @@ def _weights_back(values, adjoints, at, mode, first, outs, inputs, bias, out, st
     off = g * at[last, 1] + s * at[last, 2]
     end = out + (times - 1) * outs * step + (g * samples + s) * lanes
     for j in range(0, outs, 4):
-        # beyond the last, the last again
+        # Where fewer than four outputs remain, the last one is computed several times.
         j1, j2, j3 = min(j + 1, outs - 1), min(j + 2, outs - 1), min(j + 3, outs - 1)
         n1, n2, n3 = (j1 - j) * step, (j2 - j) * step, (j3 - j) * step
         for i in range(0, inputs, 2):
@@ -202,7 +205,7 @@ def _weights_back(values, adjoints, at, mode, first, outs, inputs, bias, out, st
 
 @kernel
 def _inputs_back(values, adjoints, at, modes, first, x, outs, inputs, o, step, g, s):
-    """Pass to x_i of one place and sample the sum over j of g_j W_ji, in the lanes where some g_j is given."""
+    """Pass the sum over j of g_j W_ji to x_i of one position and sample, where some g_j has received."""
     wstep = spacing(at, first, outs * inputs)
     zero = splat(values, 0.0)
     live = zero != zero

@@ -7,10 +7,12 @@ from simsa.kernels.options import kernel
 
 @kernel
 def _block(left, a, next_a, a_step, right, b, next_b, b_step, count, y, z):
-    """Add products from left to right to sums: y_k + a_1 b_k1 + a_2 b_k2 + ..., and z_k likewise, for k = 0, ..., 3.
+    """Return y_k + a_1 b_k1 + a_2 b_k2 + ..., and z_k + c_1 b_k1 + c_2 b_k2 + ..., for k = 0, ..., 3.
 
-    The a of y begin at place a of `left`, those of z next_a further; from one to the next is a_step. The b_k begin at
-    place b + k next_b of `right`. Eight sums in flight keep the adders busy, and six loads serve eight products.
+    The products are added from left to right. left, a, next_a, a_step: a_1 is at place `a` of the array `left`, c_1 at
+    place a + next_a, and the next ones follow at the distance a_step. right, b, next_b, b_step: likewise, b_k1 is at
+    place b + k next_b of `right`. count: the number of products. Eight independent sums keep the adders of the
+    processor busy, and six loads serve eight products.
     """
     y0, y1, y2, y3 = y
     z0, z1, z2, z3 = z
@@ -45,10 +47,10 @@ def _prepare_four(array, address, step):
 
 @kernel
 def dense(values, at, first, outs, inputs, bias, out, step, groups, samples):
-    """dense: y_j = b_j + W_j1 x_1 + W_j2 x_2 + ..., from left to right.
+    """Compute a dense layer: y_j = b_j + W_j1 x_1 + W_j2 x_2 + ..., from left to right.
 
-    W, x and b are each contiguous registers of one kind (the tape's check says so), so an address is linear in them.
-    Two outputs for four samples at a time, if all samples share the weights.
+    The registers of W are contiguous and all of one kind, as the tape's check ensures, and so are those of x and of b.
+    Two outputs are computed for four samples at once if all samples share the weights.
     """
     lanes = width(values)
     wide = first + outs * inputs
@@ -56,7 +58,7 @@ def dense(values, at, first, outs, inputs, bias, out, step, groups, samples):
     bstep = spacing(at, wide + inputs, outs) if bias else 0
     row = inputs * wstep
     shared = at[first, 2] == 0 and (not bias or at[wide + inputs, 2] == 0)
-    # the sum of -0.0 and a product is the product, bit for bit
+    # The sum of -0.0 and a product is the product, bit for bit.
     nothing = splat(values, -0.0)
     y = z = (nothing, nothing, nothing, nothing)
     for g in range(groups):
@@ -96,15 +98,15 @@ def dense(values, at, first, outs, inputs, bias, out, step, groups, samples):
 
 
 @kernel
-def dense_back(values, adjoints, at, modes, first, outs, inputs, bias, out, step, trusted, groups, samples):
-    """Backward of dense: W_ji gets g_j x_i, x_i gets the sum over j of g_j W_ji, and b_j gets g_j.
+def dense_back(values, adjoints, at, modes, first, outs, inputs, bias, out, step, finite_parameters, groups, samples):
+    """Pass the adjoints g of a dense layer back: g_j x_i to W_ji, the sum over j of g_j W_ji to x_i, and g_j to b_j.
 
-    If all inputs are finite (and the weights, which `trusted` says), an adjoint that received nothing passes zeros,
-    which change no sum; only then may the loop do without masks.
+    If all inputs and weights are finite, an adjoint that received nothing passes zeros, which change no sum. Only then
+    are masks left out.
     """
     wide = first + outs * inputs
-    plain = trusted and modes[first] == ADD and at[first, 2] == 0 and at[wide, 2] != 0
-    # inputs that are no parameters lie one after the other
+    plain = finite_parameters and modes[first] == ADD and at[first, 2] == 0 and at[wide, 2] != 0
+    # Inputs that are no parameters are contiguous.
     if plain and finite(values, at[wide, 0], inputs * groups * samples):
         _weights_back(values, adjoints, at, first, outs, inputs, out, step, groups, samples)
         passes = False
@@ -128,9 +130,10 @@ def dense_back(values, adjoints, at, modes, first, outs, inputs, bias, out, step
 
 @kernel
 def _biases_back(adjoints, at, first, outs, out, step, groups, samples):
-    """Add g_j of every sample, in order, to the adjoint of b_j; four at a time, because each sum waits for itself.
+    """Add g_j of every sample, in order, to the adjoint of b_j.
 
-    An adjoint that received nothing is -0.0, and adding it changes nothing.
+    Four sums are computed at once, because each addition waits for the one before it. An adjoint that received nothing
+    is -0.0, and adding it changes nothing.
     """
     lanes = width(adjoints)
     bstep = spacing(at, first, outs)
@@ -138,7 +141,7 @@ def _biases_back(adjoints, at, first, outs, out, step, groups, samples):
         b = place(at, first, g, 0)
         o = out + g * samples * lanes
         for j in range(0, outs, 4):
-            # beyond the last, the last again
+            # Where fewer than four outputs remain, the last one is computed several times.
             n1, n2, n3 = min(1, outs - 1 - j), min(2, outs - 1 - j), min(3, outs - 1 - j)
             y0, y1 = load(adjoints, b), load(adjoints, b + n1 * bstep)
             y2, y3 = load(adjoints, b + n2 * bstep), load(adjoints, b + n3 * bstep)
@@ -157,7 +160,10 @@ def _biases_back(adjoints, at, first, outs, out, step, groups, samples):
 
 @kernel
 def _weights_back(values, adjoints, at, first, outs, inputs, out, step, groups, samples):
-    """Add g_j x_i of every sample, in order, to the adjoint of W_ji: two outputs by four inputs, or the other way."""
+    """Add g_j x_i of every sample, in order, to the adjoint of W_ji.
+
+    Blocks have two outputs and four inputs; or the other way round, if there are fewer than four inputs.
+    """
     lanes = width(values)
     wide = first + outs * inputs
     wstep, xstep = spacing(at, first, outs * inputs), spacing(at, wide, inputs)
@@ -215,7 +221,7 @@ def _weights_back(values, adjoints, at, first, outs, inputs, out, step, groups, 
 
 @kernel
 def _masked(l0, l1, l2, l3, x):
-    """Return four amounts as first adjoints, -0.0 where nothing is given."""
+    """Return four lane vectors x in the lanes of the masks l0, ..., l3, and -0.0, which means nothing, elsewhere."""
     nothing = splat(x[0], -0.0)
     return (
         select(l0, x[0] + 0.0, nothing),
@@ -227,7 +233,7 @@ def _masked(l0, l1, l2, l3, x):
 
 @kernel
 def _inputs_back(values, adjoints, at, modes, first, outs, inputs, out, step, groups, samples):
-    """Pass to x_i the sum over j of g_j W_ji, in the lanes where some g_j is given; two inputs at once."""
+    """Pass the sum over j of g_j W_ji to x_i, in the lanes where some g_j has received; two inputs at once."""
     lanes = width(values)
     wide = first + outs * inputs
     wstep, xstep = spacing(at, first, outs * inputs), spacing(at, wide, inputs)
@@ -240,7 +246,7 @@ def _inputs_back(values, adjoints, at, modes, first, outs, inputs, out, step, gr
         s = 0
         while s < samples:
             four = s + 3 < samples
-            # fewer than four samples left: one, computed four times
+            # If fewer than four samples remain, one is computed four times.
             next_sample = lanes if four else 0
             o = out + (g * samples + s) * lanes
             w, x = place(at, first, g, s), place(at, wide, g, s)
@@ -279,7 +285,7 @@ def _inputs_back(values, adjoints, at, modes, first, outs, inputs, out, step, gr
 
 @kernel
 def _dense_back_masked(values, adjoints, at, modes, first, outs, inputs, out, step, groups, samples):
-    """Backward of dense with a mask for each adjoint that received nothing; operands in order."""
+    """Pass the adjoints of a dense layer back, with a mask for each adjoint; the operands receive in their order."""
     wide = first + outs * inputs
     zero = splat(values, 0.0)
     for g in range(groups):

@@ -9,7 +9,7 @@ from simsa.kernels.options import kernel
 
 @kernel
 def extremes(values, margin, at, first, count, out, step, times, sign, guarded, groups, samples):
-    """Max (sign 1) and min (sign -1), one after the other: the first of the best operands; their gaps."""
+    """Compute a run of max (sign 1) or min (sign -1): the first of the operands that are best, and its gap."""
     for g in range(groups):
         for s in range(samples):
             here = (g * samples + s) * width(values)
@@ -22,10 +22,11 @@ def extremes(values, margin, at, first, count, out, step, times, sign, guarded, 
 
 @kernel
 def best(values, at, first, count, sign, g, s):
-    """Return the largest (sign 1) or smallest (sign -1) operand, and the gap to the next; the first NaN wins.
+    """Return the largest (sign 1) or smallest (sign -1) operand, and the gap to the second best.
 
-    Equal operands may be zeros of two signs: the first of them wins, whatever the rule for ties is. The distance from
-    the best to an operand grows with the operand, also as rounded: the smallest is that to the next one.
+    If an operand is NaN, the first NaN is returned. Among equal operands, which may be zeros of two signs, it is the
+    first, whatever the rule for ties is. The smallest gap is that to the second best operand, also after rounding,
+    because rounding is monotone.
     """
     top = load(values, place(at, first, g, s))
     second = splat(values, -np.inf * sign)
@@ -52,7 +53,7 @@ def best(values, at, first, count, sign, g, s):
 
 @kernel
 def extremes_back(values, adjoints, at, modes, first, count, out, step, times, rule, groups, samples):
-    """Backward of max and min: to the first, to the last, or split between all equal to the value."""
+    """Pass the adjoints of a run of max or min to the operands that are equal to the value, as the rule says."""
     for g in range(groups):
         for s in range(samples):
             for n in range(times - 1, -1, -1):
@@ -62,7 +63,7 @@ def extremes_back(values, adjoints, at, modes, first, count, out, step, times, r
 
 @kernel
 def _extreme_back(values, adjoints, at, modes, first, count, here, rule, g, s):
-    """Backward of one max or min, of one sample; NaN passes to the first NaN."""
+    """Pass the adjoint of one max or min of one sample back; if the value is NaN, the first NaN receives."""
     grad, v = load(adjoints, here), load(values, here)
     live = ~negative_zero(grad)
     nan = v != v
@@ -84,7 +85,7 @@ def _extreme_back(values, adjoints, at, modes, first, count, here, rule, g, s):
 
 @kernel
 def _last_back(values, adjoints, at, modes, first, count, v, live, share, g, s):
-    """Pass to the last operand that is equal to the value, or to the first NaN."""
+    """Pass the adjoint to the last operand that is equal to the value, or to the first NaN."""
     nan = v != v
     left = splat(values, 0.0)
     for i in range(first, first + count):

@@ -8,7 +8,7 @@ from simsa.kernels.options import kernel
 
 @kernel
 def logsumexp(values, at, first, count, out, groups, samples):
-    """logsumexp: shift + log(sum of exp(x_i - shift)), with the largest x_i, if finite, as the shift."""
+    """Compute shift + log(sum of exp(x_i - shift)); the shift is the largest x_i, or 0 if that is not finite."""
     for g in range(groups):
         for s in range(samples):
             shift = load(values, place(at, first, g, s))
@@ -24,7 +24,7 @@ def logsumexp(values, at, first, count, out, groups, samples):
 
 @kernel
 def logsumexp_back(values, adjoints, at, modes, first, count, out, groups, samples):
-    """Backward of logsumexp: exp(x_i - v)."""
+    """Pass the adjoint of logsumexp back, times exp(x_i - v), where v is the value."""
     for g in range(groups):
         for s in range(samples):
             here = out + (g * samples + s) * width(values)

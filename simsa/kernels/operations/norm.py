@@ -8,7 +8,7 @@ from simsa.kernels.options import kernel
 
 @kernel
 def norm(values, margin, at, first, count, out, guarded, groups, samples):
-    """norm: sqrt(x_1 x_1 + ... + x_n x_n), from left to right, scaled by `halves`; its kink is where it is 0."""
+    """Compute sqrt(x_1 x_1 + ... + x_n x_n), from left to right, scaled by `halves`; it is tied where it is 0."""
     for g in range(groups):
         for s in range(samples):
             largest = fabs(load(values, place(at, first, g, s)))
@@ -30,7 +30,10 @@ def norm(values, margin, at, first, count, out, guarded, groups, samples):
 
 @kernel
 def norm_back(values, adjoints, at, modes, numbers, first, count, number, out, groups, samples):
-    """Backward of norm: x_i / v; where v is 0, the vector of the unit ball that the numbers from `number` on are."""
+    """Pass the adjoint of the norm v back, times x_i / v.
+
+    Where v is 0, the numbers from `number` on, which are a vector of the unit ball, stand for x / v.
+    """
     for g in range(groups):
         for s in range(samples):
             here = out + (g * samples + s) * width(values)

@@ -7,7 +7,10 @@ from simsa.kernels.options import kernel
 
 @kernel
 def permutation(values, at, first, count, rule, g, s, lane, order):
-    """Write the ascending order of one lane, NaN last; equal entries keep their order (or reverse it)."""
+    """Write into `order` the ascending order of the operands of one lane, with NaN last.
+
+    Equal operands keep their order; if the rule is LAST, they are reversed.
+    """
     for i in range(count):
         v = values[place(at, first + i, g, s) + lane]
         spot = i
@@ -23,7 +26,7 @@ def permutation(values, at, first, count, rule, g, s, lane, order):
 
 @kernel
 def sort(values, margin, at, first, count, out, step, guarded, groups, samples, order):
-    """sort: insertion sort of each lane, equal entries in their order, and the smallest gap between neighbours."""
+    """Sort the operands of each lane; equal ones keep their order. Gaps are those between neighbours."""
     for g in range(groups):
         for s in range(samples):
             here = (g * samples + s) * width(values)
@@ -39,7 +42,7 @@ def sort(values, margin, at, first, count, out, step, guarded, groups, samples, 
 
 @kernel
 def sort_back(values, adjoints, at, modes, first, count, out, step, rule, groups, samples, order):
-    """Backward of sort: each output passes to the operand that it is."""
+    """Pass the adjoint of each output of a sort to the operand that it equals; ties as `permutation` decides them."""
     lanes = width(values)
     for g in range(groups):
         for s in range(samples):
@@ -49,7 +52,7 @@ def sort_back(values, adjoints, at, modes, first, count, out, step, rule, groups
                     store(adjoints, place(at, i, g, s), splat(adjoints, -0.0))
             for lane in range(lanes):
                 permutation(values, at, first, count, rule, g, s, lane, order)
-                # operands in order, so that a register read twice adds up as in the reference
+                # The operands receive in their order, so that a register that is read twice has the reference's sum.
                 for i in range(count):
                     for j in range(count):
                         if order[j] == i and modes[first + i]:

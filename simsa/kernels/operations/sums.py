@@ -7,7 +7,7 @@ from simsa.kernels.options import kernel
 
 @kernel
 def add_up(values, at, first, count, out, groups, samples):
-    """sum: x_1 + ... + x_n, from left to right."""
+    """Compute x_1 + ... + x_n, from left to right."""
     for g in range(groups):
         for s in range(samples):
             total = load(values, place(at, first, g, s))
@@ -18,7 +18,7 @@ def add_up(values, at, first, count, out, groups, samples):
 
 @kernel
 def add_up_back(adjoints, at, modes, first, count, out, groups, samples):
-    """Backward of sum."""
+    """Pass the adjoint of a sum to each operand, in their order."""
     for g in range(groups):
         for s in range(samples):
             grad = load(adjoints, out + (g * samples + s) * width(adjoints))
@@ -29,7 +29,7 @@ def add_up_back(adjoints, at, modes, first, count, out, groups, samples):
 
 @kernel
 def dot(values, at, first, count, out, groups, samples):
-    """dot: x_1 y_1 + ... + x_n y_n, from left to right; the operands are all x, then all y."""
+    """Compute x_1 y_1 + ... + x_n y_n, from left to right; the operands are x_1, ..., x_n, y_1, ..., y_n."""
     half = count // 2
     for g in range(groups):
         for s in range(samples):
@@ -41,7 +41,7 @@ def dot(values, at, first, count, out, groups, samples):
 
 @kernel
 def dot_back(values, adjoints, at, modes, first, count, out, groups, samples):
-    """Backward of dot; operands in order."""
+    """Pass the adjoint of a dot product, times the other factor, to each operand, in their order."""
     half = count // 2
     for g in range(groups):
         for s in range(samples):

@@ -1,7 +1,7 @@
-"""Instructions with everything known: places, counts and modes are numbers in the code, not read from the tape.
+"""The operations of the specialised engine, in which places, counts and modes are constants in the code.
 
-Each class below makes the operations of a piece of one tape, forward and backward: its fields are what is known, and
-`operations()` returns what compiled code calls; `simsa.machine.specialise` prints both. They compute what the rows and
-the loops in `kernels.operations` compute, in an order that gives the same bits: sums run from left to right, samples in
-order, and what has received nothing is -0.0.
+Each class makes the operations of a part of one tape, forward and backward. Its fields are the constants, and
+`operations()` returns functions that compiled code calls. `simsa.machine.specialise` prints the calls of both. The
+operations compute what the rows and the loops in `kernels.operations` compute, with the same bits: sums run from left
+to right, samples in their order, and an adjoint that has received nothing is -0.0.
 """

@@ -1,4 +1,9 @@
-"""The code under construction: loops, loads and stores, and what makes a kernel operation of it."""
+"""The code under construction: loops, loads and stores; and `operation`, which makes a function of it.
+
+Shared arguments.
+name: of an argument of the operation, an array. place: a constant index into it, of a lane vector; an address is the
+place plus `dynamic`, an index that is computed, or None for 0. places: several of them.
+"""
 
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -13,14 +18,15 @@ from simsa.kernels.rows import _Text
 
 INDEX = ir.IntType(64)
 SUMS = 8
-"""Sums in flight: enough to keep two adders of latency 3 or 4 busy, few enough for 16 registers."""
+"""The number of independent sums that are computed at once: enough for two adders with a latency of 3 or 4 cycles, and
+few enough for 16 vector registers of the processor."""
 
 
 class Extent(NamedTuple):
     """How the registers of a tape lie in memory.
 
-    A parameter's place is below data_at and holds a lane vector for each group; another register's place holds one for
-    each group and sample, and the next register begins `step` further.
+    The places of parameters are below data_at. A parameter has one lane vector for each group. Another register has one
+    for each group and sample, and the next register is at the distance `step`.
     """
 
     groups: int
@@ -30,7 +36,7 @@ class Extent(NamedTuple):
 
 
 class Code:
-    """The code under construction: loops, and loads and stores at places."""
+    """The code under construction. flags: the arguments of the operation that are no arrays, by name."""
 
     def __init__(self, context, builder, sig, args, names):
         self.context, self.b = context, builder
@@ -49,7 +55,7 @@ class Code:
         return _fill(self.vector, value)
 
     def address(self, name, place, dynamic=None):
-        """Return the address of a lane vector of an array: at a place, and `dynamic`, an index, behind it."""
+        """Return the address of a lane vector of an array, as a pointer."""
         at = INDEX(place) if dynamic is None else self.b.add(dynamic, INDEX(place))
         return self.b.bitcast(self.b.gep(self.data[name], [at]), self.vector.as_pointer())
 
@@ -58,16 +64,19 @@ class Code:
         return self.b.load(self.address(name, place, dynamic), align=self.bytes)
 
     def store(self, name, value, place, dynamic=None):
-        """Write a lane vector of an array."""
+        """Write `value` as a lane vector of an array."""
         self.b.store(value, self.address(name, place, dynamic), align=self.bytes)
 
     def store_all(self, places, dynamic, adjoints):
-        """Store some adjoints."""
+        """Write several lane vectors of the array `adjoints`."""
         for place, value in zip(places, adjoints, strict=True):
             self.store("adjoints", value, place, dynamic)
 
     def so_far(self, place, dynamic=None, sample=None):
-        """Return the adjoint of a parameter, 0 if what is there is of no use. sample: None for all, and the first."""
+        """Return the adjoint of a parameter so far: 0 at the first sample of a gradient that is `fresh`.
+
+        sample: the index of the sample, or None if all samples are computed at once.
+        """
         fresh = self.flags["fresh"]
         if sample is not None:
             fresh = self.b.and_(fresh, self.b.icmp_unsigned("==", sample, INDEX(0)))
@@ -79,7 +88,7 @@ class Code:
         return _broadcast(self.context, self.b, types.float64, self.lanes, number)
 
     def scaled(self, *terms):
-        """Return the sum of index x factor, or None if there is nothing to add up; an index of None is 0."""
+        """Return the sum of index * factor over the terms (index, factor). None stands for 0, also as the result."""
         total = None
         for index, factor in terms:
             if index is not None:
@@ -89,7 +98,7 @@ class Code:
 
     @contextmanager
     def times(self, count, descending=False):
-        """Loop; yield the index, or None if there is one round only."""
+        """Loop `count` times, backwards if `descending`; yield the index, or None, for 0, if `count` is 1."""
         if count == 1:
             yield None
             return
@@ -97,10 +106,10 @@ class Code:
             yield self.b.sub(INDEX(count - 1), loop.index) if descending else loop.index
 
     def fold(self, count, start, body, unroll=4):
-        """Return values carried through `count` rounds: body(place, dynamic index or None, values) -> values.
+        """Return the values after `count` iterations of body(number, index, values), which returns the next values.
 
-        Rounds are unrolled by `unroll`; all of them if that is not less. The body is told the round as the sum of a
-        number and an index.
+        start: the values before. The number of the iteration is number + index, where the index is computed, or None
+        for 0. unroll: how many iterations are unrolled; all of them, if there are no more.
         """
         values, b = list(start), self.b
         whole = count // unroll if count > unroll else 0
@@ -131,9 +140,9 @@ class Code:
 
     @contextmanager
     def vectors(self, extent):
-        """Loop over the lane vectors of registers; yield what turns a place into an address.
+        """Loop over the lane vectors of registers; yield a function from a place to (place, dynamic) of the vector.
 
-        An address is the place, and how far it has moved.
+        extent: how registers lie.
         """
         lanes = self.lanes.count
         with self.times(extent.groups) as g, self.times(extent.samples) as s:
@@ -151,20 +160,24 @@ class Code:
         return self.b.icmp_unsigned("==", self.b.bitcast(mask, bits), bits(-1))
 
     def smaller(self, x, y):
-        """Return x where it is less than y, and y elsewhere, also where x is NaN."""
+        """Return x in the lanes where it is less than y, and y in the others, also where x or y is NaN."""
         return self.b.select(self.b.fcmp_ordered("<", x, y), x, y)
 
     def text(self, row, immediates, operands):
-        """Return what reads the texts of a row, with immediates, which are numbers, and operands by name."""
+        """Return what makes instructions of the texts of a row.
+
+        immediates: the numbers that the row has names for. operands: lane vectors.
+        """
         names = {name: self.constant(value) for name, value in zip(row.immediates, immediates, strict=True)}
         names.update(zip(row.operands, operands, strict=True))
         return _Text(self.context, self.b, self.lanes, names)
 
 
 def operation(names, code, tells=types.void):
-    """Return a kernel operation over arrays, flags and integers of these names; code(Code) makes it.
+    """Return a function for compiled code, whose arguments are arrays, flags and integers with these names.
 
-    tells: the type of what it returns, if anything.
+    code: a function of a `Code`, which makes the instructions and returns the result, or None. tells: the Numba type
+    of the result.
     """
 
     def make(context, builder, sig, args):
@@ -183,7 +196,10 @@ def operation(names, code, tells=types.void):
 
 
 def tiles(count, size):
-    """Return (first, size, how many) of the tiles that cover range(count): at most `size`, about as large."""
+    """Return (first, size, number) of runs of equal tiles that cover range(count).
+
+    The tiles have at most `size` elements, and their sizes differ by at most 1.
+    """
     many = -(-count // size)
     small, more = divmod(count, many)
     parts = [(0, small + 1, more), (more * (small + 1), small, many - more)]

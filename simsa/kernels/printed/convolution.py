@@ -1,4 +1,4 @@
-"""Dense layers that are used at several places, with the same copies of parameters as weights."""
+"""Convolutions: dense layers that are used at several positions, with the same copies of parameters as weights."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,13 @@ from simsa.kernels.printed.code import INDEX, SUMS, Extent, operation, tiles
 
 @dataclass(frozen=True)
 class Convolution:
-    """A dense layer that is used at several places.
+    """A dense layer that is used at several positions.
 
-    extent: how registers lie. outs, inputs: of the layer. weights, bias: the places of the first of the copies of
-    parameters, in rows of `inputs`; bias -1 if there is none. out: the place of the first output: the outputs of the
-    layer's places follow each other. windows: the places of the inputs, for each place of the layer. fresh: whether the
-    copies' adjoints are written, not added to. adjoined: whether these receive at all.
+    extent: how registers lie. outs, inputs: the numbers of outputs and inputs at a position. weights, bias: the places
+    of the first weight, of which there are `outs` rows of `inputs`, and of the first bias; bias -1 if there is none.
+    out: the place of the first output; the outputs of one position follow those of another. windows: for each position,
+    the places of its inputs. fresh: whether the adjoints of weights and biases are assigned, not added to. adjoined:
+    whether they receive at all.
     """
 
     extent: Extent
@@ -34,13 +35,13 @@ class Convolution:
         return operation(("values",), self._forward), back
 
     def _table(self, code, order):
-        """Return the places of all windows as a constant in memory, in an order of the layer's places."""
+        """Return the places of all inputs as an array of constants, with the windows in the order given."""
         places = ir.ArrayType(INDEX, len(self.windows) * self.inputs)
         constant = ir.Constant(places, [place for window in order for place in window])
         return cgutils.global_constant(code.b, "windows", constant)
 
     def _window(self, code, places, n, i):
-        """Return a place: input i of window n."""
+        """Return the place of input i of window n."""
         at = code.scaled((n, self.inputs), (i, 1))
         return code.b.load(code.b.gep(places, [INDEX(0), at]), align=8)
 
@@ -50,7 +51,7 @@ class Convolution:
         across = next(n for n in (4, 2, 1) if samples % n == 0)
         places = self._table(code, self.windows)
         with code.times(groups) as g, code.times(samples // across) as s:
-            near = code.scaled((g, samples * lanes))
+            group_at = code.scaled((g, samples * lanes))
             own = code.scaled((g, samples * lanes), (s, across * lanes), (INDEX(0), 1))
             with cgutils.for_range(b, INDEX(len(self.windows))) as loop:
                 n = loop.index
@@ -58,14 +59,14 @@ class Convolution:
                     with code.times(count) as j:
                         sums = [code.constant(-0.0)] * (size * across)
                         if self.bias >= 0:
-                            at = code.scaled((near, 1), (j, size * step))
+                            at = code.scaled((group_at, 1), (j, size * step))
                             loaded = [code.load("values", self.bias + (first + r) * step, at) for r in range(size)]
                             sums = [value for value in loaded for _ in range(across)]
 
-                        def body(k, i, sums, n=n, j=j, first=first, size=size, own=own, near=near):
+                        def body(k, i, sums, n=n, j=j, first=first, size=size, own=own, group_at=group_at):
                             here = b.add(self._window(code, places, n, b.add(i, INDEX(k)) if i else INDEX(k)), own)
                             x = [code.load("values", m * lanes, here) for m in range(across)]
-                            at = code.scaled((near, 1), (j, size * self.inputs * step), (i, step))
+                            at = code.scaled((group_at, 1), (j, size * self.inputs * step), (i, step))
                             w = [
                                 code.load("values", self.weights + ((first + r) * self.inputs + k) * step, at)
                                 for r in range(size)
@@ -83,7 +84,7 @@ class Convolution:
                             code.store("values", value, place, target)
 
     def _weights_back(self, code):
-        """Add g_j x_i of every place, the last first, to each sample's adjoint of W_ji, and g_j to that of b_j."""
+        """Add g_j x_i to each sample's adjoint of W_ji, and g_j to that of b_j, from the last position to the first."""
         b, lanes = code.b, code.lanes.count
         groups, samples, _, step = self.extent
         places = self._table(code, reversed(self.windows))
@@ -122,7 +123,7 @@ class Convolution:
                 self._biases_back(code, own)
 
     def _biases_back(self, code, own):
-        """Add g_j of every place, the last first, to a sample's adjoint of b_j. own: how far the sample's moved."""
+        """Add g_j to a sample's adjoint of b_j, from the last position on. own: the sample's dynamic index."""
         b, step = code.b, self.extent.step
         for first, rows, count in tiles(self.outs, SUMS):
             with code.times(count) as j:
@@ -136,11 +137,11 @@ class Convolution:
                 code.store_all(where, left, code.fold(len(self.windows), start, body))
 
     def _before(self, code, place, at):
-        """Return the adjoint of a copy so far."""
+        """Return the adjoint of a weight or bias so far."""
         return code.constant(0.0) if self.fresh else code.load("adjoints", place, at)
 
     def _grads(self, code, first, size, n, k, left):
-        """Return g_j of some outputs, `k` and `n` places before the last; n may be None."""
+        """Return g_j of some outputs at the position k + n before the last; n is computed, or None for 0."""
         step = self.extent.step
         end = self.out + (len(self.windows) - 1) * self.outs * step
         at = code.scaled((left, 1), (n, -self.outs * step))

@@ -1,4 +1,4 @@
-"""Dense layers whose weights are parameters and whose inputs are none."""
+"""Dense layers whose weights are parameters, and whose inputs are not."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -7,6 +7,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+from simsa.kernels.arguments import INVERSE_SIZE, RADIUS, STEP_SIZE
 from simsa.kernels.lanes import _call
 from simsa.kernels.operations.shared import ASSIGN
 from simsa.kernels.printed.code import SUMS, Extent, operation, tiles
@@ -14,10 +15,11 @@ from simsa.kernels.rows import Row, received
 
 
 class Run(NamedTuple):
-    """A run of instructions of one operand on all outputs of a layer, or on what becomes all inputs of one.
+    """A run of instructions with one operand each, such as relus: on all outputs of a layer, or before all its inputs.
 
-    place: of the run's first output, if the layer is before it, or of its first operand, if the layer is behind it.
-    immediates: numbers. guarded: whether its gaps narrow the margin, which is asked before it only.
+    row: what they compute. place: of the first output, if the run is after the layer; of the first operand, if it is
+    before the layer. immediates: the numbers of the row. guarded: whether gaps narrow the margin; it is needed only if
+    the run is after the layer.
     """
 
     row: Row
@@ -30,10 +32,11 @@ class Run(NamedTuple):
 class Dense:
     """A dense layer.
 
-    extent: how registers lie. outs, inputs: their numbers. weights, bias: places of parameters, consecutive, in rows of
-    `inputs`; bias -1 if there is none. x, out: places of the inputs, which are no parameters, and of the outputs, each
-    consecutive. mode: how the inputs' adjoints receive. after: a run on the outputs. before: a run whose outputs are
-    the inputs.
+    extent: how registers lie. outs, inputs: the numbers of outputs and inputs. weights, bias: the places of the first
+    weight and the first bias; both are consecutive parameters, the weights in `outs` rows of `inputs`; bias -1 if there
+    is none. x, out: the places of the first input and output; both are consecutive registers, and no parameters. mode:
+    how the inputs' adjoints receive. after: the run on the outputs, if fused with the layer. before: the run that makes
+    the inputs, if fused with the layer.
     """
 
     extent: Extent
@@ -48,19 +51,20 @@ class Dense:
     before: Run | None = None
 
     def operations(self, rule):
-        """Return forward(values), finite(values), backward(values, adjoints, fresh) and masked, likewise.
+        """Return forward, finite, backward, masked, fused_backward and fused_forward, in this order.
 
-        Adjoints of parameters are added to, or written if `fresh`. backward is right only if finite(values) is true:
-        then an adjoint that received nothing, -0.0, adds zeros only. masked is right in any case, and slow.
+        forward(values) computes the outputs. finite(values) tells whether all inputs are finite. backward(values,
+        adjoints, fresh) passes the adjoints back if that is true: then an adjoint that received nothing, -0.0, adds
+        zeros only. masked, with the same arguments, is right in any case, and slow. The adjoints of parameters are
+        assigned if `fresh`, else added to.
 
-        And, for where no sample is tied, stepped(values, adjoints, pace, held, given) and ahead(values, margin).
-        stepped is backward for the inputs, takes the step of the layer's parameters as their gradient comes out, keeps
-        what they were in their adjoints, and tells whether all are in the ball; the inputs' adjoints are passed on
-        through `before`.
-        pace: lane vectors of the step size, the inverse of the minibatch's size and the radius, each for every group.
-        held, given: the state and the numbers of `rule`, a `Step`; if it is None, nothing takes steps, and stepped is
-        None.
-        ahead computes `after` as well, and tells whether all its values are finite; None if there is no such run.
+        The others are for where no sample is tied. fused_backward(values, adjoints, lane_numbers, held, given) passes
+        adjoints back to the inputs, and through the run before the layer; it takes the step of the layer's parameters
+        as soon as their gradient is complete, and tells whether all are in the ball. It leaves the parameters before
+        the step in their adjoints. lane_numbers: as in `Scratch`; the margin is not used. held, given: the state and
+        the numbers of the rule. rule: a `Step`, or None for an engine that takes no steps, where fused_backward is
+        None. fused_forward(values, margin) computes the outputs and the run after the layer, and tells whether all
+        values of that are finite; it is None if there is no such run.
         """
         return (
             operation(("values",), self._forward),
@@ -69,24 +73,26 @@ class Dense:
             operation(("values", "adjoints", "fresh"), self._masked),
             rule
             and operation(
-                ("values", "adjoints", "pace", "held", "given"), lambda code: self._stepped(code, rule), types.boolean
+                ("values", "adjoints", "lane_numbers", "held", "given"),
+                lambda code: self._fused_backward(code, rule),
+                types.boolean,
             ),
-            operation(("values", "margin"), self._ahead, types.boolean) if self.after else None,
+            operation(("values", "margin"), self._fused_forward, types.boolean) if self.after else None,
         )
 
     @property
     def _across(self):
-        """How many samples are computed together."""
+        """Return how many samples are computed at once."""
         return min(4, self.extent.samples)
 
     def _steps(self, code):
-        """Return how far it is to the next lane vector, weight in a row, row of weights, and group of samples."""
+        """Return the distances to the next lane vector, weight in a row, row of weights, and group of samples."""
         groups, samples, _, _ = self.extent
         lanes = code.lanes.count
         return lanes, groups * lanes, self.inputs * groups * lanes, samples * lanes
 
-    def _forward(self, code, endless=None):
-        """Compute the outputs; and the run on them, if there is room for the lanes in which one is not finite."""
+    def _forward(self, code, infinite=None):
+        """Compute the outputs; and the run after them, if `infinite` is given, as in `_pass_on`."""
         b, across, step = code.b, self._across, self.extent.step
         lanes, next_weight, next_row, next_group = self._steps(code)
         with code.times(self.extent.groups) as g:
@@ -120,24 +126,24 @@ class Dense:
                     sums = code.fold(self.inputs, start, body)
                     for place, value in zip(targets, sums, strict=True):
                         code.store("values", value, place, target)
-                    if endless is not None:
-                        self._pass_on(code, endless, [place - self.out for place in targets], target, own, sums)
+                    if infinite is not None:
+                        self._pass_on(code, infinite, [place - self.out for place in targets], target, own, sums)
 
-    def _pass_on(self, code, endless, targets, target, own, sums):
+    def _pass_on(self, code, infinite, targets, target, own, sums):
         """Compute the run on some outputs, and narrow the smallest gaps of their samples.
 
-        endless: room for the lanes in which a value is not finite. targets, target: where the outputs are, behind the
-        first. own: how far their samples have moved. sums: the outputs.
+        infinite: a variable, the lanes in which some value is not finite. targets, target: the distances of the outputs
+        from the first one, as numbers and a dynamic index. own: the dynamic index of their samples. sums: the outputs.
         """
         b, run = code.b, self.after
         texts = [code.text(run.row, run.immediates, [value]) for value in sums]
         values = [run.row.value(b, text) for text in texts]
-        found = b.load(endless)
+        found = b.load(infinite)
         for place, value in zip(targets, values, strict=True):
             code.store("values", value, run.place + place, target)
             size_of = _call(b, "fabs", value)
             found = b.or_(found, b.fcmp_unordered(">=", size_of, code.constant(float("inf"))))
-        b.store(found, endless)
+        b.store(found, infinite)
         for k in range(self._across if run.guarded else 0):
             least = code.load("margin", k * code.lanes.count, own)
             for text in texts[k :: self._across]:
@@ -145,16 +151,16 @@ class Dense:
                     least = code.smaller(gap, least)
             code.store("margin", least, k * code.lanes.count, own)
 
-    def _ahead(self, code):
+    def _fused_forward(self, code):
         b, lanes = code.b, code.lanes.count
         truth, bits = ir.VectorType(ir.IntType(1), lanes), ir.IntType(lanes)
-        endless = cgutils.alloca_once(b, truth)
-        b.store(ir.Constant(truth, [0] * lanes), endless)
-        self._forward(code, endless)
-        return b.icmp_unsigned("==", b.bitcast(b.load(endless), bits), bits(0))
+        infinite = cgutils.alloca_once(b, truth)
+        b.store(ir.Constant(truth, [0] * lanes), infinite)
+        self._forward(code, infinite)
+        return b.icmp_unsigned("==", b.bitcast(b.load(infinite), bits), bits(0))
 
     def _finite(self, code):
-        """Tell whether every input is finite in every lane: x times 0 is not 0 for the others."""
+        """Tell whether every input is finite in every lane: x times 0 is 0 for these, and NaN for others."""
         b, zero = code.b, code.constant(0.0)
         lanes = code.lanes.count
 
@@ -170,7 +176,7 @@ class Dense:
         return code.every(good)
 
     def _masked(self, code):
-        """Leave out what received nothing, lane by lane."""
+        """Pass the adjoints back with a mask for each, so that those that received nothing pass nothing."""
         b, zero, nothing = code.b, code.constant(0.0), code.constant(-0.0)
         lanes, next_weight, next_row, next_group = self._steps(code)
         groups, samples, _, step = self.extent
@@ -215,17 +221,17 @@ class Dense:
             if self.mode:
                 self._inputs_back(code, g)
 
-    def _stepped(self, code, rule):
+    def _fused_backward(self, code, rule):
         b = code.b
         lanes = code.lanes.count
-        # sizes are compared by the upper 32 bits of their numbers, as integers: cheaper, and NaN is the largest
+        # |x| is compared by its upper 32 bits, as integers, which is cheaper; NaN is larger than all numbers then.
         words = ir.VectorType(ir.IntType(32), 8)
         upper = range(8 // lanes - 1, 8, 8 // lanes)
         largest = cgutils.alloca_once(b, words)
         b.store(ir.Constant(words, [0] * 8), largest)
 
         def keep(values):
-            """Remember the largest of some values."""
+            """Keep the largest |value| so far."""
             top = b.load(largest)
             for n in range(0, len(values), 8 // lanes):
                 some = [b.bitcast(value, words) for value in values[n : n + 8 // lanes]]
@@ -240,7 +246,8 @@ class Dense:
 
         with code.times(self.extent.groups) as g:
             own = code.scaled((g, lanes))
-            rate, inverse = (code.load("pace", n * self.extent.groups * lanes, own) for n in range(2))
+            rows = (STEP_SIZE, INVERSE_SIZE)
+            rate, inverse = (code.load("lane_numbers", n * self.extent.groups * lanes, own) for n in rows)
             given = rule.given(code)
 
             def take(places, at, gradients):
@@ -262,13 +269,16 @@ class Dense:
             self._weights_back(code, g, take)
             if self.bias >= 0:
                 self._biases_back(code, g, take)
-        farthest = b.bitcast(code.load("pace", 2 * self.extent.groups * lanes), words)
+        farthest = b.bitcast(code.load("lane_numbers", RADIUS * self.extent.groups * lanes), words)
         picked = ir.Constant(words, [list(upper)[n % lanes] for n in range(8)])
-        near = b.icmp_signed("<", b.load(largest), b.shuffle_vector(farthest, farthest, picked))
-        return b.icmp_unsigned("==", b.bitcast(near, ir.IntType(8)), ir.IntType(8)(-1))
+        inside = b.icmp_signed("<", b.load(largest), b.shuffle_vector(farthest, farthest, picked))
+        return b.icmp_unsigned("==", b.bitcast(inside, ir.IntType(8)), ir.IntType(8)(-1))
 
     def _weights_back(self, code, g, take=None):
-        """Add g_j x_i of every sample, in order, to the adjoint of W_ji; or take(places, at, sums) from 0 on."""
+        """Add g_j x_i of every sample, in order, to the adjoint of W_ji.
+
+        take: if given, the sums begin with 0, and take(places, at, sums) is called with them.
+        """
         b, give = code.b, take or code.store_all
         lanes, next_weight, next_row, next_group = self._steps(code)
         _, samples, _, step = self.extent
@@ -309,7 +319,7 @@ class Dense:
                         give(where, at, sums)
 
     def _biases_back(self, code, g, take=None):
-        """Add g_j of every sample, in order, to the adjoint of b_j; or take(places, at, sums) from 0 on."""
+        """Add g_j of every sample, in order, to the adjoint of b_j. take: as in `_weights_back`."""
         b, give = code.b, take or code.store_all
         lanes, next_weight, _, next_group = self._steps(code)
         _, samples, _, step = self.extent
@@ -327,7 +337,10 @@ class Dense:
                 give(places_here, at, sums)
 
     def _inputs_back(self, code, g, run=None):
-        """Pass to x_i the sum over j of g_j W_ji, in the lanes where some g_j is given; on, through `run`, if any."""
+        """Pass the sum over j of g_j W_ji to x_i, in the lanes where some g_j has received.
+
+        run: if given, the run that makes the inputs; the sums are passed through it to its operands.
+        """
         b, across, step = code.b, self._across, self.extent.step
         lanes, next_weight, next_row, next_group = self._steps(code)
         nothing = code.constant(-0.0)
@@ -364,7 +377,7 @@ class Dense:
                     targets = [self.x + (first + r) * step + k * lanes for r in range(size) for k in range(across)]
                     sums = code.fold(self.outs, [code.constant(0.0)] * (size * across), body)
                     for n, (place, value) in enumerate(zip(targets, sums, strict=True)):
-                        # a sum that began with +0.0 is never -0.0
+                        # A sum that began with +0.0 is never -0.0.
                         amount = b.select(live[n % across], value, nothing)
                         if run:
                             operand = run.place + place - self.x

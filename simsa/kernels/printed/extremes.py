@@ -1,4 +1,4 @@
-"""Short maxima and minima."""
+"""Maxima and minima of few operands."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,11 @@ from simsa.kernels.rows import received
 
 @dataclass(frozen=True)
 class Extremes:
-    """Maxima (sign 1), or minima (sign -1), one after the other.
+    """A run of maxima (sign 1) or minima (sign -1).
 
-    extent: how registers lie. guarded: whether gaps narrow the margin. rule: which of equal operands receive. lines:
-    (out, operands, modes) of each, by places; the operands of one are different registers.
+    extent: how registers lie. guarded: whether gaps narrow the margin. rule: which of equal operands receive: SPLIT,
+    FIRST or LAST. lines: for each maximum its output, its operands, which are different registers, and their modes;
+    outputs and operands are places.
     """
 
     extent: Extent
@@ -33,7 +34,7 @@ class Extremes:
         )
 
     def _value(self, code, x):
-        """Return the best operand, the gap to the next one, and the lanes with NaN, whose numbers are of no use."""
+        """Return the best operand, the gap to the second best, and the lanes with a NaN, where both are meaningless."""
         b, better = code.b, ">" if self.sign > 0 else "<"
         top, second = x[0], code.constant(-self.sign * float("inf"))
         nan = b.fcmp_unordered("uno", x[0], x[-1])
@@ -68,10 +69,10 @@ class Extremes:
                 code.store("margin", least, 0, here)
 
     def _chosen(self, code, x, v):
-        """Return, for each operand, the lanes in which it receives, and the number of operands that do, if split."""
+        """Return for each operand the lanes in which it receives; and how many receive in each lane, if they share."""
         b = code.b
         if self.rule == FIRST:
-            # the value is the first of the best, or the first NaN, bit for bit
+            # The value is the first of the best operands, or the first NaN, bit for bit.
             word = ir.VectorType(ir.IntType(8 * code.bytes), code.lanes.count)
             same = [b.icmp_unsigned("==", b.bitcast(y, word), b.bitcast(v, word)) for y in x]
             return _first_of(b, same), None
@@ -106,7 +107,7 @@ class Extremes:
 
 
 def _first_of(b, masks):
-    """Keep, in each lane, the first mask that holds."""
+    """Return the masks, of which in each lane only the first that holds is kept."""
     kept, seen = [masks[0]], masks[0]
     for mask in masks[1:]:
         kept.append(b.and_(mask, b.not_(seen)))

@@ -1,20 +1,23 @@
-"""Instructions that are no rows of the table, with the methods of one (`rows.Row`): what they are made of is known.
+"""Instructions with any number of operands, with the methods that `rows.Row` has for rows of the table.
 
-Operands are named by their numbers.
+Shared arguments.
+b: the builder of LLVM instructions. text: has the operands by name, which are lane vectors. i: the number of an
+operand. grad: the adjoint of the output, a lane vector. weights, tied: of ties, of which these instructions have none.
 """
 
 from simsa.kernels.rows import received
 
 
 def _names(count):
-    """Return the names of operands."""
+    """Return the names of `count` operands, which are made of their numbers."""
     return tuple(f"operand{i}" for i in range(count))
 
 
 class Select:
     """A user's selection whose guards compare data and constants only.
 
-    table: rows (guards, piece); a guard is (position, relation, position), the last row has none. There are no ties.
+    count: the number of operands. table: rows (guards, piece); a guard is (operand, relation, operand), a piece is an
+    operand, all by number; the last row has no guards. There are no ties.
     """
 
     immediates, weights = (), 0
@@ -23,7 +26,7 @@ class Select:
         self.table, self.operands = table, _names(count)
 
     def value(self, b, text, tied=True):
-        """Return the value of the piece that the first row with true guards selects."""
+        """Return the value of the piece that the first row whose guards all hold selects."""
         value = text.names[self.operands[self.table[-1][1]]]
         for guards, piece in reversed(self.table[:-1]):
             value = b.select(self._holds(b, text, guards), text.names[self.operands[piece]], value)
@@ -38,7 +41,7 @@ class Select:
         return result
 
     def gaps(self, b, text):
-        """Return no gap: no guard depends on parameters."""
+        """Return no gaps, since no guard depends on parameters."""
         return []
 
     def passes(self, i):
@@ -56,7 +59,7 @@ class Select:
         return b.select(chosen, grad, text.constant(-0.0))
 
     def product(self, b, text, i, grad):
-        """Return what operand i gets."""
+        """Return what operand i receives."""
         return self.amount(b, text, (), i, grad)
 
 
@@ -73,19 +76,19 @@ class Sum:
         return _added(b, [text.names[name] for name in self.operands])
 
     def gaps(self, b, text):
-        """Return no gap: nothing is selected."""
+        """Return no gaps, since nothing is selected."""
         return []
 
     def passes(self, i):
-        """Tell that every operand receives."""
+        """Return True: every operand receives."""
         return True
 
     def amount(self, b, text, weights, i, grad, tied=True):
-        """Return the adjoint."""
+        """Return what operand i receives: the adjoint."""
         return grad
 
     def product(self, b, text, i, grad):
-        """Return what operand i gets."""
+        """Return what operand i receives."""
         return grad
 
 
@@ -103,11 +106,11 @@ class Dot:
         return _added(b, [b.fmul(x, y) for x, y in zip(values[:half], values[half:], strict=True)])
 
     def gaps(self, b, text):
-        """Return no gap: nothing is selected."""
+        """Return no gaps, since nothing is selected."""
         return []
 
     def passes(self, i):
-        """Tell that every operand receives."""
+        """Return True: every operand receives."""
         return True
 
     def amount(self, b, text, weights, i, grad, tied=True):

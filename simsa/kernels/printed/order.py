@@ -1,4 +1,4 @@
-"""Short sorts: neighbours are put in order by a fixed network of exchanges."""
+"""Sorts of few operands, by a fixed network that exchanges neighbours."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,12 +14,12 @@ from simsa.kernels.printed.code import Extent, operation
 
 @dataclass(frozen=True)
 class Sort:
-    """A sort, where no operand is NaN.
+    """A sort whose operands are not NaN.
 
-    Neighbours are put in order, the odd pairs and the even ones in turn, until all are in order: equal entries keep
-    theirs. extent: how registers lie. out: the place of the first output. operands: the places of different registers.
-    modes: how each receives. guarded: whether gaps narrow the margin. rule: which of equal entries comes first for the
-    adjoints, the first operand or, if they are turned round before, the last.
+    The network exchanges neighbours that are not in order, odd and even pairs in turn (odd-even transposition sort), so
+    that equal operands keep their order. extent: how registers lie. out: the place of the first output. operands: the
+    places of the operands, which are different registers. modes: how each receives. guarded: whether gaps narrow the
+    margin. rule: FIRST, if adjoints are passed as if equal operands kept their order; LAST, if they were reversed.
     """
 
     extent: Extent
@@ -30,7 +30,10 @@ class Sort:
     rule: int
 
     def operations(self):
-        """Return proper(values), and, where that is true, forward(values, margin) and backward(values, adjoints)."""
+        """Return proper(values), forward(values, margin) and backward(values, adjoints).
+
+        proper tells whether no operand is NaN; the others are right only then.
+        """
         return (
             operation(("values",), self._proper, types.boolean),
             operation(("values", "margin"), self._forward),
@@ -89,7 +92,7 @@ class Sort:
 
 
 def _swap(b, x, n):
-    """Put two neighbours in order; return where they were not."""
+    """Put x[n] and x[n + 1] in order in each lane; return the lanes in which they were exchanged."""
     left, right = x[n], x[n + 1]
     turned = b.fcmp_ordered("<", right, left)
     x[n], x[n + 1] = b.select(turned, right, left), b.select(turned, left, right)

@@ -1,4 +1,4 @@
-"""A step of a rule on one lane vector of a coordinate, printed where a walk takes steps by itself."""
+"""A step of a rule on one lane vector of a coordinate, as instructions, for walks that take steps themselves."""
 
 from typing import NamedTuple
 
@@ -6,10 +6,11 @@ from simsa.kernels.rows import _Text
 
 
 class Step(NamedTuple):
-    """A rule as `rules.Rule` has it.
+    """A rule, as `rules.Rule` has it.
 
-    state: the names of what a coordinate remembers. numbers: the names of the rule's numbers. steps: (name, expression)
-    of all that is computed in a step, in this order, the change of the coordinate last.
+    state: the names of the numbers that are kept for each coordinate from step to step. numbers: the names of the
+    rule's numbers. steps: (name, expression) of all that is computed in a step, in this order; the last is the change
+    of the coordinate.
     """
 
     state: tuple[str, ...]
@@ -21,9 +22,10 @@ class Step(NamedTuple):
         return [code.splat("given", n) for n in range(len(self.numbers))]
 
     def taken(self, code, x, gradient, rate, held, numbers):
-        """Return the next x and the next state, of lane vectors of x, the mean gradient, the step size and the state.
+        """Return the next x, and the list of the next numbers of the state, as lane vectors.
 
-        numbers: as `given` returns them.
+        code: the code under construction. x, gradient, rate: lane vectors of a coordinate, of the mean gradient and of
+        the step size. held: those of the state. numbers: as `given` returns them.
         """
         names = {"x": x, "g": gradient, "gamma": rate}
         names.update(zip(self.state, held, strict=True), **dict(zip(self.numbers, numbers, strict=True)))

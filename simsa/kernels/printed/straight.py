@@ -1,4 +1,4 @@
-"""Scalar instructions one after the other, and runs of one: what is made and used here stays in registers."""
+"""Sequences and runs of scalar instructions, whose intermediate values stay in registers of the processor."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,9 +15,9 @@ from simsa.kernels.rows import Row
 class Line(NamedTuple):
     """An instruction.
 
-    out, operands: places. modes: how each operand's adjoint receives. immediates: numbers, by the names that the row
-    has for them. number: where its tie weights begin. guarded: whether its gaps narrow the margin. adjoined: whether
-    adjoints are passed through it.
+    row: what it computes. out, operands: places. modes: how each operand's adjoint receives. immediates: the numbers
+    that the row has names for, in order. number: the index of its first tie weight. guarded: whether its gaps narrow
+    the margin. adjoined: whether adjoints are passed through it.
     """
 
     row: Row | Select | Sum | Dot
@@ -32,11 +32,12 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class Straight:
-    """Consecutive instructions, or a run.
+    """A sequence of instructions, or a run of like instructions.
 
-    extent: how registers lie. outs: how many outputs a run has, 1 if this is none. A run is one line: its outputs are
-    `outs` consecutive registers, and from one to the next its operands, all at different places, move by `strides`
-    registers. constants: values by place. output: the place of the tape's first output.
+    extent: how registers lie. outs: the number of instructions of a run, 1 for a sequence. constants: values by place.
+    output: the place of the tape's first output. lines: the instructions of the sequence, or the first one of the run,
+    whose operands are at different places. strides: by how many registers each operand of a run moves from one
+    instruction to the next; the output moves by one.
     """
 
     extent: Extent
@@ -49,9 +50,9 @@ class Straight:
     def operations(self):
         """Return forward(values, margin) and backward(values, adjoints, numbers).
 
-        And gradient(values, margin, adjoints, numbers, valid, fresh), both at once, nothing in memory between them,
-        where the instructions are the whole tape, and its only output is `output`. The adjoints of parameters are added
-        to, or written if `fresh`.
+        The third is gradient(values, margin, adjoints, numbers, valid, fresh), which is both walks in one, without
+        writing values to memory. It is right if the instructions are the whole tape, and `output` is its only output.
+        The adjoints of parameters are assigned if `fresh`, else added to.
         """
         return (
             operation(("values", "margin"), self._forward),
@@ -61,28 +62,29 @@ class Straight:
 
     @cached_property
     def kept(self):
-        """The lines that adjoints are passed through."""
+        """Return the lines that adjoints are passed through."""
         return [line for line in self.lines if line.adjoined]
 
     @cached_property
     def mixing(self):
-        """Those of them that mix pieces at a tie."""
+        """Return those of these lines that pass weighted pieces at a tie."""
         return [line for line in self.kept if line.row.weights]
 
     @cached_property
     def moves(self):
-        """By how many registers the operands of a run move, by place."""
+        """Return by how many registers the operands of a run move, by place; empty for a sequence."""
         return dict(zip(self.lines[0].operands, self.strides, strict=True)) if self.outs > 1 else {}
 
     @property
     def _inner(self):
-        """How many samples are walked together."""
+        """Return how many samples are computed in one iteration of the loop."""
         return self.extent.samples if self.outs > 1 else 1
 
     def _vectors(self, code, least=None, descending=False):
-        """Loop over the lane vectors; yield some, and where to keep the smallest gap of the trajectories of each.
+        """Loop over the lane vectors; yield several at a time, and for each a variable for its smallest gap.
 
-        Samples lie side by side, and those of a run come together: memory is walked from one end to the other.
+        least: these variables, or None if nothing is guarded. descending: whether a run is walked backwards. The
+        samples of a run are computed together, because they are adjacent in memory, which is then read in order.
         """
         lanes, b = code.lanes.count, code.b
         groups, samples, _, step = self.extent
@@ -106,13 +108,13 @@ class Straight:
                     code.store("margin", b.load(least[n]), n * lanes, here)
 
     def _smallest_gaps(self, code):
-        """Return room for the smallest gaps, a lane vector for each sample of a run; None if nothing is guarded."""
+        """Return variables for the smallest gaps, one for each sample of an iteration; None if nothing is guarded."""
         if not any(line.guarded for line in self.lines):
             return None
         return [cgutils.alloca_once(code.b, code.vector) for _ in range(self._inner)]
 
-    def _ahead(self, vector, smallest):
-        """Compute every line, and narrow the smallest gap."""
+    def _compute(self, vector, smallest):
+        """Compute every line for a lane vector, and narrow its smallest gap."""
         b = vector.code.b
         for line in self.lines:
             text = vector.text(line)
@@ -123,15 +125,16 @@ class Straight:
     def _forward(self, code):
         for some, smallest in self._vectors(code, self._smallest_gaps(code)):
             for vector, gap in zip(some, smallest, strict=True):
-                self._ahead(vector, gap)
+                self._compute(vector, gap)
                 for line in self.lines:
                     vector.store("values", vector.made[line.out], line.out)
 
     def _back(self, vector, weights, adjoints, whole, tied):
-        """Pass the adjoints back, and store those of other parts' registers; the whole tape has none but parameters.
+        """Pass the adjoints of a lane vector back, and store those that other parts of the tape read.
 
-        weights: the tie weights of each line that has some, by the first. tied: whether a row that mixes pieces may
-        hold.
+        weights: by `Line.number`, the tie weights of each line that has some. adjoints: by place, those that are known.
+        whole: whether this is the whole tape; then only parameters' adjoints are stored. tied: False if it is known
+        that no line is tied.
         """
         changed = []
         inside = {line.out for line in self.lines} if self.outs == 1 else set()
@@ -156,7 +159,11 @@ class Straight:
             vector.store("adjoints", adjoints[place], place)
 
     def _walk_back(self, code, some, starts, whole):
-        """Pass the adjoints of some vectors back; where no lane is tied, without the mixtures: ties are rare."""
+        """Pass the adjoints of some vectors back.
+
+        starts: for each vector, the adjoints that are known. If no lane is tied, as is usual, the code without tie
+        weights is taken.
+        """
         b = code.b
         if not self.mixing:
             for vector, start in zip(some, starts, strict=True):
@@ -175,7 +182,7 @@ class Straight:
                         self._back(vector.copy(), weights, dict(start), whole, mixes)
 
     def _tie_weights(self, code):
-        """Return the tie weights of each line that has some, by the first."""
+        """Return the tie weights of each line that has some, by `Line.number`."""
         return {
             line.number: [code.splat("numbers", line.number + n) for n in range(line.row.weights)]
             for line in self.mixing
@@ -188,17 +195,24 @@ class Straight:
     def _gradient(self, code):
         b = code.b
         for (vector,), (smallest,) in self._vectors(code, self._smallest_gaps(code)):
-            self._ahead(vector, smallest)
+            self._compute(vector, smallest)
             valid = b.fcmp_unordered("!=", code.load("valid", 0, vector.own(1)), code.constant(0.0))
             start = {self.output: b.select(valid, code.constant(1.0), code.constant(-0.0))}
             self._walk_back(code, [vector], [start], whole=True)
 
 
 class Vector:
-    """One lane vector of every register: loads and stores of it, and what has been loaded already."""
+    """One lane vector of every register: its loads and stores, and the values that have been loaded or computed.
+
+    made: these values, by place.
+    """
 
     def __init__(self, code, straight, shared, own, s=None, sample=0):
-        """shared, own: of the output's register; functions of how far a register moves with the run."""
+        """Begin with the constants.
+
+        shared, own: functions of a stride in registers, which return the dynamic index of a parameter and of another
+        register. s, sample: the sample is their sum; s is computed, or None for 0.
+        """
         self.code, self.straight = code, straight
         self.shared, self.own, self.s, self.sample = shared, own, s, sample
         self.made = {
@@ -206,38 +220,41 @@ class Vector:
         }
 
     def copy(self):
-        """Return one that knows what has been loaded so far, and forgets what is loaded from now on."""
+        """Return a copy, so that values that are loaded later in one branch of the code are not used in another."""
         other = Vector(self.code, self.straight, self.shared, self.own, self.s, self.sample)
         other.made = dict(self.made)
         return other
 
     def at(self, place):
-        """Return the address of a register."""
+        """Return the place and the dynamic index of the lane vector of a register."""
         stride = self.straight.moves.get(place, 1)
         if place < self.straight.extent.data_at:
             return place, self.shared(stride)
         return place + self.sample * self.code.lanes.count, self.own(stride)
 
     def load(self, name, place):
-        """Return what an array holds of a register."""
+        """Return the lane vector of the register at a place, from the array of this name."""
         return self.code.load(name, *self.at(place))
 
     def store(self, name, value, place):
-        """Write what an array holds of a register."""
+        """Write `value` as the lane vector of the register at `place`, to the array `name`."""
         self.code.store(name, value, *self.at(place))
 
     def value(self, place):
-        """Return the value of a register, from memory if it is not known."""
+        """Return the value of the register at a place, which is loaded if it is not known."""
         if place not in self.made:
             self.made[place] = self.load("values", place)
         return self.made[place]
 
     def text(self, line):
-        """Return what reads the texts of a line's row."""
+        """Return what makes instructions of the texts of a line's row."""
         return self.code.text(line.row, line.immediates, map(self.value, line.operands))
 
     def amounts(self, line, grad, weights, tied):
-        """Yield the number of each operand that receives, and what it gets. tied: as in `Row.amount`."""
+        """Yield the number of each operand of a line that receives, and what it receives.
+
+        grad: the adjoint of the line's output. weights, tied: as in `Row.amount`.
+        """
         text = self.text(line)
         text.names["v"] = self.value(line.out)
         for i, mode in enumerate(line.modes):

@@ -1,4 +1,4 @@
-"""Steps of a scalar program with parameters and state in registers, as long as no sample is tied."""
+"""A loop over several steps of a scalar program, whose parameters and state stay in registers of the processor."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+from simsa.kernels.arguments import INVERSE_SIZE, MARGIN, RADIUS
 from simsa.kernels.lanes import _broadcast, _call
 from simsa.kernels.printed.code import INDEX, operation
 from simsa.kernels.printed.step import Step
@@ -13,24 +14,24 @@ from simsa.kernels.printed.straight import Straight, Vector
 
 
 @dataclass(frozen=True)
-class March:
-    """The steps of a tape that is one sequence of instructions. step: the rule that takes them."""
+class StepLoop:
+    """A loop over the steps of a tape that is one sequence of instructions, `straight`. step: the rule."""
 
     straight: Straight
     step: Step
 
     def operation(self):
-        """Return march(values, numbers, valid, pace, held, gamma, given, begin, end).
+        """Return step_loop(values, numbers, valid, lane_numbers, held, gamma, given, begin, end).
 
-        It returns the first step that was not taken. pace: lane vectors of the step size, the inverse of the
-        minibatch's size, the radius, and the margin, each for every group. held, given: the state and the numbers of
-        the rule. gamma: the step size of every step. begin, end: the steps to take are begin, ..., end - 1.
+        It takes the steps begin, ..., end - 1 as long as no sample is tied and all points stay in the ball, and returns
+        the number of the first step that was not taken. lane_numbers: as in `Scratch`; INVERSE_SIZE and RADIUS are
+        read, and MARGIN is written. held, given: the state and the numbers of the rule. gamma: all step sizes.
         """
-        names = ("values", "numbers", "valid", "pace", "held", "gamma", "given", "begin", "end")
-        return operation(names, self._march, types.intp)
+        names = ("values", "numbers", "valid", "lane_numbers", "held", "gamma", "given", "begin", "end")
+        return operation(names, self._steps, types.intp)
 
-    def _march(self, code):
-        """Take steps while no sample is tied and all points stay in the ball; x and the state are in registers."""
+    def _steps(self, code):
+        """Make the loop twice: for samples that all count, and for others."""
         b, lanes = code.b, code.lanes.count
         groups, samples, _, _ = self.straight.extent
         at = [(g * samples + s) * lanes for g in range(groups) for s in range(samples)]
@@ -41,13 +42,13 @@ class March:
         result = cgutils.alloca_once(b, INDEX)
         with b.if_else(code.every(every)) as (all_valid, otherwise):
             with all_valid:
-                b.store(self._marched(code, None), result)
+                b.store(self._loop(code, None), result)
             with otherwise:
-                b.store(self._marched(code, counts), result)
+                b.store(self._loop(code, counts), result)
         return b.load(result)
 
-    def _marched(self, code, counts):
-        """March. counts: the lanes that are valid, for each group and sample; None if all are."""
+    def _loop(self, code, counts):
+        """Loop over steps. counts: the lanes that are valid, for each group and sample; None if all are."""
         b, lanes = code.b, code.lanes.count
         groups, _, data_at, _ = self.straight.extent
         across = groups * lanes
@@ -55,15 +56,19 @@ class March:
         points = range(data_at // across)
         places = [r * across + g * lanes for g in range(groups) for r in points]
         held_at = [n * data_at + place for n in range(len(self.step.state)) for place in places]
-        least_at = [3 * across + g * lanes for g in range(groups)]
-        inverse, farthest = ([code.load("pace", n * across + g * lanes) for g in range(groups)] for n in (1, 2))
-        # the arrays that the carried lane vectors come from and go to
-        homes = [("pace", i) for i in least_at] + [("values", i) for i in places] + [("held", i) for i in held_at]
+        least_at = [MARGIN * across + g * lanes for g in range(groups)]
+        inverse, farthest = (
+            [code.load("lane_numbers", n * across + g * lanes) for g in range(groups)] for n in (INVERSE_SIZE, RADIUS)
+        )
+        # The arrays and the places of the lane vectors that are loaded before the loop and stored after it.
+        homes = (
+            [("lane_numbers", i) for i in least_at] + [("values", i) for i in places] + [("held", i) for i in held_at]
+        )
         start, given = [begin, *(code.load(name, i) for name, i in homes)], self.step.given(code)
-        # as wide as numbers: masks of one bit a lane would be packed
+        # Masks have words as wide as numbers: LLVM would pack masks of one bit for each lane.
         truth = ir.VectorType(ir.IntType(8 * code.bytes), lanes)
 
-        before, loop = b.block, b.append_basic_block("march")
+        before, loop = b.block, b.append_basic_block("steps")
         go_on, done = b.append_basic_block("go_on"), b.append_basic_block("done")
         b.cbranch(b.icmp_signed("<", begin, end), loop, done)
         b.position_at_end(loop)
@@ -76,8 +81,8 @@ class March:
         carried = dict(zip(homes, old[1:], strict=True))
         for g in range(groups):
             x = {r * across: carried["values", r * across + g * lanes] for r in points}
-            least, sums, good = self._group(code, counts, g, carried["pace", least_at[g]], x, good)
-            carried["pace", least_at[g]] = least
+            least, sums, good = self._group(code, counts, g, carried["lane_numbers", least_at[g]], x, good)
+            carried["lane_numbers", least_at[g]] = least
             for place, total in sums.items():
                 at = place + g * lanes
                 own = [n * data_at + at for n in range(len(self.step.state))]
@@ -108,7 +113,7 @@ class March:
     def _group(self, code, counts, g, least, x, good):
         """Return the smallest gap so far, the gradient by place, and the lanes of `good` in which no sample is tied.
 
-        counts: as in `_marched`. g: the group. least: the smallest gap before. x: the parameters, by place. good: a
+        counts: as in `_loop`. g: the group. least: the smallest gap before. x: the parameters, by place. good: a
         mask as wide as numbers.
         """
         b, lanes, samples = code.b, code.lanes.count, self.straight.extent.samples
@@ -117,8 +122,8 @@ class March:
             shared, own = INDEX(g * lanes), INDEX(n * lanes)
             vector = Vector(code, self.straight, lambda stride, at=shared: at, lambda stride, at=own: at)
             vector.made.update(x)
-            smallest, proper = self._ahead(vector)
-            # a gap between equal infinities is NaN, which is no tie, but their pieces may be mixed
+            smallest, proper = self._compute(vector)
+            # A gap between equal infinities is NaN, which is no tie, but a row for ties may hold: end the loop as well.
             apart = [
                 b.fcmp_ordered(">", smallest, code.constant(0.0)),
                 b.fcmp_ordered("ord", proper, proper),
@@ -135,25 +140,25 @@ class March:
             self._back(vector, seed, sums)
         return least, sums, good
 
-    def _ahead(self, vector):
-        """Compute every line where no sample is tied; return the smallest gap, and a sum that is NaN if a gap is."""
+    def _compute(self, vector):
+        """Compute every line where no sample is tied; return the smallest gap, and a sum of the gaps, NaN if one is."""
         b, code = vector.code.b, vector.code
         smallest = proper = None
         for line in self.straight.lines:
             text = vector.text(line)
-            # the caller refuses ties of guarded and of adjoined lines; no one looks at the others, of data alone
+            # The caller ends the loop at ties of guarded or adjoined lines. The others depend on data alone.
             vector.made[line.out] = line.row.value(b, text, tied=not (line.guarded or line.adjoined))
             for gap in line.row.gaps(b, text) if line.guarded else ():
                 smallest = code.smaller(gap, smallest) if smallest else gap
                 proper = b.fadd(proper, gap) if proper else gap
-        endless = code.constant(float("inf"))
-        return smallest or endless, proper or endless
+        infinity = code.constant(float("inf"))
+        return smallest or infinity, proper or infinity
 
     def _back(self, vector, seed, sums):
-        """Add the gradient to the parameters' adjoints in `sums` where no sample is tied.
+        """Add the gradient to the parameters' adjoints in `sums`, by place. seed: the adjoint of the output.
 
-        Nothing is told from zero here. So what should have received nothing may be zero times infinity; that is NaN,
-        and goes the same way to the parameters, or to none.
+        Here 0 stands for an adjoint that has received nothing. Its product with an infinite partial is NaN. If this
+        reaches a parameter, the next point is not finite, and the loop ends before the step.
         """
         b, adjoints = vector.code.b, {self.straight.output: seed}
         for line in reversed(self.straight.kept):
