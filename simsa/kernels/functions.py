@@ -3,7 +3,7 @@
 Only + - * /, comparisons and operations on bits are used, each rounded as IEEE 754 says, so the results do not depend
 on the machine or its mathematical library. All arithmetic is in float64; a float32 is widened, and the result rounded.
 Special values are those of ISO C, Annex F. Every error is below one unit in the last place, of subnormal results too;
-`tests/test_functions.py` lists the largest ones found. In float32 they are below 0.501.
+`tests/kernels/test_functions.py` lists the largest ones found. In float32 they are below 0.501.
 
 Pairs. An error of one rounding must not be rounded again, so intermediate results that matter are unevaluated sums of
 two floats, made by the error-free transformations of Knuth, Dekker and Veltkamp (Muller et al., Handbook of
