@@ -17,7 +17,7 @@ sweep: $(VENV)/.run ## run the main job
 test: $(VENV)/.dev ## run the tests, on as many cores as there are (at most 4: each compiles kernels)
 	$(python) -m pytest -n auto --maxprocesses 4 $(ARGS)
 
-torture: $(VENV)/.dev ## the tests over generated programs, ten times as many as in the suite
+torture: $(VENV)/.dev ## the tests over generated programs, far more of them than in the suite
 	$(python) -m pytest -n auto -m torture --programs 2000 $(ARGS)
 
 lint: $(VENV)/.dev ## style, types, and who may import whom

@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option of the tests over generated programs."""
-    parser.addoption("--programs", type=int, default=200, help="programs of each kind in the tests marked torture")
+    parser.addoption("--programs", type=int, default=60, help="programs of each kind in the tests marked torture")
 
 
 @pytest.fixture(scope="session")

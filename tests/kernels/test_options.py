@@ -39,7 +39,6 @@ def run(text: str, plain: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-W", "error", "-c", text], env=environment, capture_output=True, text=True)
 
 
-@pytest.mark.slow
 def test_plain_numba_gives_the_same_bits() -> None:
     """The canary for another version of Numba: the functions whose internals are replaced are compiled and run."""
     plain, quick = run(PROGRAM, "1"), run(PROGRAM, "0")

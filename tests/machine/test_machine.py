@@ -95,7 +95,7 @@ def batch(draw: st.DrawFn, made: Program, count: int, finite: bool = False) -> t
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 def test_kernels_match_the_reference(request: pytest.FixtureRequest, precision: str) -> None:
     """Over generated programs: each row of the table has some in which every second node is of this row."""
-    count = request.config.getoption("--programs") // 20
+    count = max(10, request.config.getoption("--programs") // 20)
     opcodes, ties = set(), 0
 
     @settings(max_examples=count)
