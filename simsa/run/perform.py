@@ -50,9 +50,9 @@ def prepare(
 ) -> Prepared:
     """Return a scenario with its plan and engines.
 
-    workers: how many blocks are worked on at once; all usable cores if None. say: takes lines for the user. executor:
-    returns, of `workers`, what works on blocks; threads of this process if None. Raises SimsaError for a scenario that
-    cannot be run.
+    scenario: as `load` returns it. workers: how many blocks are worked on at once; all usable cores if None. say: takes
+    lines for the user. executor: returns, of `workers`, what works on blocks; threads of this process if None. Raises
+    SimsaError for a scenario that cannot be run.
     """
     from simsa.ensemble.drive import usable_cores
     from simsa.ensemble.executors import Threads
@@ -89,8 +89,9 @@ def announced(ready: Prepared, folder: Path) -> Iterator[str]:
 def opened(ready: Prepared, folder: Path, *, resume: bool, overwrite: bool) -> "tuple[Records, list[Block]]":
     """Return records in a folder, and the blocks that have still to be run.
 
-    resume: continue what is there, if anything is. overwrite: remove what is there. Raises RecordsError if something is
-    there and neither is said, or if it is of another scenario.
+    ready: as `prepare` returns it. folder: of the results. resume: continue what is there, if anything is. overwrite:
+    remove what is there. Raises RecordsError if something is there and neither is said, or if it is of another
+    scenario.
     """
     from simsa.ensemble import drive
     from simsa.records import read, write
@@ -111,7 +112,10 @@ def opened(ready: Prepared, folder: Path, *, resume: bool, overwrite: bool) -> "
 
 
 def performed(ready: Prepared, records: "Records", todo: "list[Block]", quiet: bool) -> "tuple[Outcome, float]":
-    """Run blocks and store them; return what was done, and the seconds that compiling took. quiet: no progress."""
+    """Run blocks and store them; return what was done, and the seconds that compiling took.
+
+    ready: as `prepare` returns it. records, todo: as `opened` returns them. quiet: no progress.
+    """
     from simsa.ensemble import drive
 
     compiling = drive.warm_up(ready.made, ready.engines, ready.say) if todo else 0.0
@@ -122,7 +126,10 @@ def performed(ready: Prepared, records: "Records", todo: "list[Block]", quiet: b
 
 
 def summarised(ready: Prepared, records: "Records", outcome: "Outcome", compiling: float) -> dict[str, Any]:
-    """Return the summary of records, and write it beside them. compiling: seconds, as `performed` returns them."""
+    """Return the summary of records, and write it beside them.
+
+    ready: as `prepare` returns it. records: of all blocks. outcome, compiling: as `performed` returns them.
+    """
     from simsa import analysis, questions
     from simsa.ensemble import drive
     from simsa.records import disk, read
@@ -157,8 +164,9 @@ def provenance(
 ) -> None:
     """Write where records come from: the scenario, and an entry for each run that added to them.
 
-    command: what was typed or called. file: the scenario file, beside which its data and modules lie; None if that is
-    the folder itself. put: what was put over the file, as `load` takes it. keep: whether earlier entries stay.
+    ready: as `prepare` returns it. folder: of the results. command: what was typed or called. file: the scenario file,
+    beside which its data and modules lie; None if that is the folder itself. put: what was put over the file, as `load`
+    takes it. keep: whether earlier entries stay.
     """
     from simsa.records import disk, layout
 

@@ -49,7 +49,11 @@ WHERE = "simsa.sweep"
 def scenario_files(
     what: Any, parameters: int | None, data: Any, columns: int | None, keywords: Mapping[str, Any]
 ) -> tuple[dict[str, str], Path | None]:
-    """Return the files that say a scenario, and the file that it was read from, if it was one."""
+    """Return the files that say a scenario, by name with their text, and the file that it was read from, if it was one.
+
+    what, parameters, data, columns, keywords: the arguments of `simsa.sweep` of these names; keywords are those of
+    `KEYWORDS`. Raises SimsaError for what is no scenario, in the words of the call.
+    """
     import tomli_w
 
     from simsa.scenario.load import tables, validated
