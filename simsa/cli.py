@@ -131,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     existing.add_argument("--resume", action="store_true", help="continue an interrupted run, if there is one")
     existing.add_argument("--overwrite", action="store_true", help="remove the results that are there")
     sweep.add_argument("--dry-run", action="store_true", help="say what would be done, and write nothing")
+    sweep.add_argument("--full", action="store_true", help="print the report with its details")
     sweep.add_argument("--quiet", action="store_true", help="nothing on stderr but warnings and errors")
     sweep.add_argument(
         "--set",
@@ -240,7 +241,7 @@ def _sweep(
             compiling = drive.warm_up(made, engines, say) if todo else 0.0
             outcome = drive.run(made, records, todo, engines=engines, executor=working, say=say, quiet=chosen.quiet)
             if not outcome.interrupted:
-                print(_report(found, made, records, outcome, compiling, workers, say, draw), flush=True)
+                print(_report(found, made, records, outcome, compiling, workers, say, draw, chosen.full), flush=True)
                 return DONE
     except KeyboardInterrupt:  # a second Ctrl-C, or one outside of the run
         pass
@@ -262,6 +263,7 @@ def _report(
     workers: int,
     say: "Say",
     draw: Callable[[], None] | None,
+    full: bool,
 ) -> str:
     """Write the summary, the figures, and the report as Markdown and HTML; return the report as text."""
     from simsa import analysis, questions, report
@@ -297,7 +299,7 @@ def _report(
     else:
         draw()
     report.save(summary, folder)
-    return report.text(summary, folder)
+    return report.text(summary, folder, full)
 
 
 def _announce(made: "Plan", cost: "Estimate", reasons: Sequence[str], folder: Path, workers: int, say: "Say") -> None:
