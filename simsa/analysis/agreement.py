@@ -24,22 +24,24 @@ def agreement(
     records, landings: of each cell. level: confidence of the interval, in (0, 1).
 
     Of the cells that differ along an axis alone, the first is compared with each other one. There is an entry for each
-    axis and two of its values, over all cells that have them: `axis` ("convention" or "precision"), `of` (the two
-    values), `cells` (comparisons of two cells), `trajectories` (run in both), and of these `differ` (some record is not
-    the same bits; None between precisions, where rounding makes every record differ), and by where they landed:
+    axis, two of its values and a value of the other axis, over all step scales: `axis` ("convention" or "precision"),
+    `of` (the two values), `beside` (the value of the other axis, along which cells share their random numbers and are
+    not added), `cells` (comparisons of two cells), `trajectories` (run in both), and of these `differ` (some record is
+    not the same bits; None between precisions, where rounding makes every record differ), and by where they landed:
     `both`, `only_first`, `only_second`, `neither`, or `unclassified` if that is not known in one of the cells.
     `probability` is that of landing in one of the two alone, averaged over the comparisons: estimate, low, high, bound,
     level and method. Those that are unclassified may be any of these. `c` has the step scales at which some trajectory
     landed in one alone.
     """
-    found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-    for axis in AXES:
+    found: dict[tuple[str, str, str, str], list[dict[str, Any]]] = {}
+    for axis, across in (AXES, AXES[::-1]):
         for first, *others in groups(records, axis):
             for other in others:
                 pair = (records[first], records[other])
                 one, two = (axes(cell)[axis] for cell in pair)
                 compared = _compared(axis, pair, (landings[first], landings[other]))
-                found.setdefault((axis, one, two), []).append({**compared, "c": axes(records[first])["c"]})
+                beside = axes(records[first])[across]
+                found.setdefault((axis, one, two, beside), []).append({**compared, "c": axes(records[first])["c"]})
     return [_together(*names, compared, level) for names, compared in found.items()]
 
 
@@ -48,13 +50,14 @@ COUNTS = ("trajectories", "both", "only_first", "only_second", "neither", "uncla
 
 
 def _together(
-    axis: str, first: str, second: str, compared: Sequence[Mapping[str, Any]], level: float
+    axis: str, first: str, second: str, beside: str, compared: Sequence[Mapping[str, Any]], level: float
 ) -> dict[str, Any]:
     """Return the entry of `agreement` for two values of an axis. compared: what was found at each pair of cells."""
     tally = joined(_one_alone(one) for one in compared)
     return {
         "axis": axis,
         "of": [first, second],
+        "beside": beside,
         "cells": len(compared),
         **{name: sum(one[name] for one in compared) for name in COUNTS},
         "differ": sum(one["differ"] for one in compared) if axis == "convention" else None,

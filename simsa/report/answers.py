@@ -74,7 +74,10 @@ def _landings(cells: Sequence[Cell]) -> str:
     several = "every step scale" if not rest else f"{len(where)} of {len(all_scales)} step scales"
     named = f"c = {scales(sorted(where))}" if len(where) <= FEW else f"c from {min(where):.6g} to {max(where):.6g}"
     each = [landed(cell).interval(1 - (1 - level) / len(cells)) for cell in hit]
-    said = f"Trajectories landed at {several}, {named}: P(landed) is {_range(each, level)}"
+    dry = [cell for cell in cells if cell["c"] in where and not landed(cell).hits]
+    many = len(hit) + len(dry)
+    but = f", but in {len(dry)} of {many} cells there ({families(dry)}) none is known to have landed" if dry else ""
+    said = f"Trajectories landed at {several}, {named}{but}: P(landed) is {_range(each, level)}"
     if undecided := sum(landed(cell).unknown for cell in cells):
         said += f"; of {undecided:,} trajectories it is not known whether they landed"
     said += _unclassified(cells)
@@ -206,34 +209,52 @@ def _compared(axis: str, summary: Summary) -> str:
             f"the convention does not matter here: all records of {total:,} pairs of {SHARED} are the same bits "
             f"({', '.join(names)})"
         )
-    most = max(mine, key=lambda one: (one["only_first"] + one["only_second"], one["differ"] or 0))
-    return _differing(axis, most, others=len(mine) - 1)
+    changed = [one for one in mine if one["only_first"] + one["only_second"]]
+    return _changed(axis, changed, len(mine)) if changed else _unchanged(axis, names, mine)
 
 
-def _differing(axis: str, one: Mapping[str, Any], others: int) -> str:
-    """Return how the landings of trajectories differ between two values of an axis.
+def _changed(axis: str, changed: Sequence[Mapping[str, Any]], comparisons: int) -> str:
+    """Return how the landings of trajectories differ between two values of an axis, those that differ most.
 
-    one: their entry in `summary["agreement"]`. others: how many entries there are besides, with fewer differences.
+    changed: the entries of `summary["agreement"]` with trajectories that landed in one cell alone. comparisons: how
+    many entries there are for the axis.
     """
-    first, second = one["of"]
-    changed, p = one["only_first"] + one["only_second"], one["probability"]
-    found = f"of {one['trajectories']:,} pairs of {SHARED} ({first}, {second}), "
-    if axis == "convention":
-        found += f"{one['differ']:,} differ in some record, and "
-    if changed:
-        limits = _span(p["low"], p["high"])
-        estimate = "" if p["estimate"] is None else f"{_chance(p['estimate'])}, "
-        found += (
-            f"{changed:,} landed in one alone ({estimate}{limits}): {one['only_first']:,} in {first}, "
-            f"{one['only_second']:,} in {second}, at c = {scales(one['c'])}"
-        )
-    else:
-        found += f"none is known to have landed in one alone (at most {_chance(p['bound'])})"
-    if one["unclassified"]:
-        found += f"; of {one['unclassified']:,} it is not known"
-    matters = "matters" if changed or one["differ"] else "changed no landing that is known"
-    more = f"; of {others} more comparisons none has more" if others else ""
-    return f"the {axis} {matters}: {found}{more}"
+    one = max(changed, key=lambda entry: entry["only_first"] + entry["only_second"])
+    (first, second), p = one["of"], one["probability"]
+    most = f"; of {comparisons} comparisons the one that differs most" if comparisons > 1 else ""
+    estimate = "" if p["estimate"] is None else f"{_chance(p['estimate'])}, "
+    alone = " for this comparison by itself" if comparisons > 1 else ""
+    return (
+        f"the {axis} matters: of {one['trajectories']:,} pairs of {SHARED} ({first}, {second}; {one['beside']}{most}), "
+        f"{_differing(axis, [one])}{one['only_first'] + one['only_second']:,} landed in one alone "
+        f"({estimate}{_span(p['low'], p['high'])}{alone}): {one['only_first']:,} in {first}, {one['only_second']:,} in "
+        f"{second}, at c = {scales(one['c'])}{_unknown([one])}"
+    )
+
+
+def _unchanged(axis: str, names: Sequence[str], entries: Sequence[Mapping[str, Any]]) -> str:
+    """Return that no trajectory is known to have landed under one value of an axis alone.
+
+    names: the values. entries: all of `summary["agreement"]` for the axis.
+    """
+    bound = max(one["probability"]["bound"] for one in entries)
+    total = sum(one["trajectories"] for one in entries)
+    each = f" in each of {len(entries)} comparisons" if len(entries) > 1 else ""
+    return (
+        f"the {axis} changed no landing that is known: of {total:,} pairs of {SHARED} ({', '.join(names)}), "
+        f"{_differing(axis, entries)}none landed in one alone (at most {_chance(bound)}{each}){_unknown(entries)}"
+    )
+
+
+def _differing(axis: str, entries: Sequence[Mapping[str, Any]]) -> str:
+    """Return how many trajectories differ in a record, for conventions; between precisions all do, and it is empty."""
+    return f"{sum(one['differ'] for one in entries):,} differ in some record, and " if axis == "convention" else ""
+
+
+def _unknown(entries: Sequence[Mapping[str, Any]]) -> str:
+    """Return of how many trajectories it is not known whether they landed in one cell alone; empty if of none."""
+    many = sum(one["unclassified"] for one in entries)
+    return f"; of {many:,} it is not known" if many else ""
 
 
 def _theorems(summary: Summary) -> Iterator[str]:

@@ -168,7 +168,8 @@ def axis(name, of, total, first=0, second=0, unknown=0, differ=None):
     p = Tally(total, (Stratum(total, total, first + second, unknown),)).interval()
     limits = {"estimate": p.estimate, "low": p.low, "high": p.high, "bound": p.bound, "level": p.level}
     return {
-        "axis": name, "of": list(of), "cells": 2, "trajectories": total, "both": 0, "only_first": first,
+        "axis": name, "of": list(of), "beside": {"convention": "float64", "precision": "tensorflow"}[name],
+        "cells": 2, "trajectories": total, "both": 0, "only_first": first,
         "only_second": second, "neither": total - first - second - unknown, "unclassified": unknown,
         "differ": differ, "probability": limits, "c": [0.1] if first + second else [],
     }  # fmt: skip
@@ -200,23 +201,30 @@ def test_a_convention_that_does_not_matter():
 def test_a_convention_that_matters():
     found = compared([axis("convention", ("tensorflow", "jax"), 192, first=3, second=9, differ=40)])
     p = Tally.of(12, 192).interval()
+    limits = f"{100 * p.low:.3g} to {100 * p.high:.3g} %"
     assert found == (
-        "The convention matters: of 192 pairs of trajectories with the same starts and minibatches (tensorflow, jax), "
-        f"40 differ in some record, and 12 landed in one alone (6.25 %, {100 * p.low:.3g} to {100 * p.high:.3g} %): 3 "
-        "in tensorflow, 9 in jax, at c = 0.1; one precision was run (float64)."
+        "The convention matters: of 192 pairs of trajectories with the same starts and minibatches (tensorflow, jax; "
+        f"float64), 40 differ in some record, and 12 landed in one alone (6.25 %, {limits}): 3 in tensorflow, 9 in "
+        "jax, at c = 0.1; one precision was run (float64)."
     )
     quiet = compared([axis("convention", ("tensorflow", "jax"), 192, differ=40, unknown=2)])
-    assert "40 differ in some record, and none is known to have landed in one alone (at most " in quiet
-    assert quiet.startswith("The convention matters: ") and "; of 2 it is not known; one precision" in quiet
+    assert quiet.startswith("The convention changed no landing that is known: of 192 pairs of trajectories with the")
+    assert "(tensorflow, jax), 40 differ in some record, and none landed in one alone (at most " in quiet
+    assert quiet.endswith("); of 2 it is not known; one precision was run (float64).")
+    several = [axis("convention", ("tensorflow", name), 192, second=k, differ=k) for name, k in (("b", 3), ("c", 9))]
+    found = compared(several)
+    assert "(tensorflow, c; float64; of 2 comparisons the one that differs most), 9 differ in some record, and" in found
+    assert " % for this comparison by itself): 0 in tensorflow, 9 in c, at c = 0.1; one precision" in found
 
 
 def test_exact_beside_float64():
     found = said(stored("mixed"))[1]
     assert found.startswith("The convention does not matter here: all records of 480 pairs of trajectories with the")
     assert (
-        "; the precision matters: of 480 pairs of trajectories with the same starts and minibatches (float64, " in found
+        "; the precision matters: of 240 pairs of trajectories with the same starts and minibatches (float64, " in found
     )
-    assert found.endswith("): 0 in float64, 8 in exact, at c = 0.333333; of 10 it is not known.")
+    assert "tensorflow; of 2 comparisons the one that differs most), 4 landed in one alone (" in found
+    assert found.endswith("): 0 in float64, 4 in exact, at c = 0.333333; of 5 it is not known.")
     same = compared([axis("precision", ("float64", "exact"), 192)])
     assert "; the precision changed no landing that is known: of 192 pairs" in same
 
@@ -250,7 +258,8 @@ def test_agreement_counts_trajectories_that_landed_in_one_cell_alone():
         landings(missed, missed),
     ]
     by_convention, by_precision = agreement(records, known)
-    assert by_convention["of"] == ["a", "b"] and by_convention["differ"] == 2, "0 and -0 are not the same bits"
+    assert by_convention["of"] == ["a", "b"] and by_convention["beside"] == "float64" and by_precision["beside"] == "a"
+    assert by_convention["differ"] == 2, "0 and -0 are not the same bits"
     counts = ("both", "only_first", "only_second", "neither", "unclassified", "trajectories")
     assert [by_convention[name] for name in counts] == [1, 0, 1, 2, 0, 4] and by_convention["c"] == [0.5]
     assert by_convention["probability"]["estimate"] == 0.25

