@@ -79,7 +79,7 @@ def _landings(cells: Sequence[Cell]) -> str:
     but = f", but in {len(dry)} of {many} cells there ({families(dry)}) none is known to have landed" if dry else ""
     said = f"Trajectories landed at {several}, {named}{but}: P(landed) is {_range(each, level)}"
     if undecided := sum(landed(cell).unknown for cell in cells):
-        said += f"; of {undecided:,} trajectories it is not known whether they landed"
+        said += f"; whether {undecided:,} more landed is not known"
     said += _unclassified(cells)
     if rest:
         bound, total = _bounded(rest)

@@ -48,8 +48,10 @@ th, td { padding: 0.2rem 0.45rem; white-space: nowrap; text-align: left; }
 .l { white-space: normal; min-width: 4rem; } .r { text-align: right; }
 th { white-space: normal; border-bottom: 2px solid var(--line); vertical-align: bottom; }
 td { border-bottom: 1px solid var(--line); }
-th button { all: unset; cursor: pointer; } th button:focus-visible { outline: 2px solid var(--link); }
-[aria-sort=ascending] button::after { content: " \\25b2"; } [aria-sort=descending] button::after { content: " \\25bc"; }
+th button { all: unset; cursor: pointer; position: relative; }
+th button::after { position: absolute; left: 100%; font-size: 0.7em; }
+th button:focus-visible { outline: 2px solid var(--link); }
+[aria-sort=ascending] button::after { content: "\\25b2"; } [aria-sort=descending] button::after { content: "\\25bc"; }
 tbody tr:nth-child(even) { background: var(--stripe); }
 figure { margin: 1.5rem 0; } figcaption { max-width: 48rem; color: var(--faint); font-size: 0.9rem; }
 img { display: block; max-width: min(100%, 56rem); height: auto; background: #ffffff; border-radius: 4px; }
@@ -181,8 +183,8 @@ def _figure(figure: Figure) -> str:
 
 
 def _inline(text: Text) -> str:
-    """Return a text within an element, its characters escaped."""
-    return "".join(map(_span, spans_of(text)))
+    """Return a text within an element, its characters escaped. No line begins with a percent sign."""
+    return "".join(map(_span, spans_of(text))).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _span(span: Span) -> str:

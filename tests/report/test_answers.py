@@ -145,8 +145,8 @@ def test_a_sample_without_landing_and_undecided_ones():
     assert first.startswith("No landing was found among 10 of 40 sensitive trajectories that were examined; of 2 of")
     first = said(stored("streaming"))[0]
     assert first == (
-        "Trajectories landed at every step scale, c = 0.3, 0.5: P(landed) is 13 to 41 % (all cells together 95 %); of "
-        "1,086 trajectories it is not known whether they landed."
+        "Trajectories landed at every step scale, c = 0.3, 0.5: P(landed) is 13 to 41 % (all cells together 95 %); "
+        "whether 1,086 more landed is not known."
     )
 
 

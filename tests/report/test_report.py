@@ -198,6 +198,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
+        data = data.replace("\N{NO-BREAK SPACE}", " ")
         if not {"style", "script"} & set(self.open):
             self.words.append(data)
         if {"th", "td"} & set(self.open):
