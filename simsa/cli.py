@@ -123,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     existing.add_argument("--resume", action="store_true", help="continue an interrupted run, if there is one")
     existing.add_argument("--overwrite", action="store_true", help="remove the results that are there")
     sweep.add_argument("--dry-run", action="store_true", help="say what would be done, and write nothing")
+    sweep.add_argument("--full", action="store_true", help="print the report with its details")
     sweep.add_argument("--quiet", action="store_true", help="nothing on stderr but warnings and errors")
     sweep.add_argument(
         "--set",
@@ -212,7 +213,7 @@ def _sweep(
             outcome, compiling = perform.performed(ready, records, todo, chosen.quiet)
             if not outcome.interrupted:
                 summary = perform.summarised(ready, records, outcome, compiling)
-                print(_report(summary, folder, draw), flush=True)
+                print(_report(summary, folder, draw, chosen.full), flush=True)
                 return DONE
         except KeyboardInterrupt:  # a second Ctrl-C, or one outside of the run
             pass
@@ -225,8 +226,11 @@ def _sweep(
     return INTERRUPTED
 
 
-def _report(summary: Mapping[str, Any], folder: Path, draw: Callable[[], None] | None) -> str:
-    """Write the figures, and the report as Markdown and HTML; return the report as text. draw: has figures drawn."""
+def _report(summary: Mapping[str, Any], folder: Path, draw: Callable[[], None] | None, full: bool) -> str:
+    """Write the figures, and the report as Markdown and HTML; return the report as text, with its details if `full`.
+
+    draw: has figures drawn.
+    """
     from simsa import report
 
     if draw is None:
@@ -236,4 +240,4 @@ def _report(summary: Mapping[str, Any], folder: Path, draw: Callable[[], None] |
     else:
         draw()
     report.save(summary, folder)
-    return report.text(summary, folder)
+    return report.text(summary, folder, full)

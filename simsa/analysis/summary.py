@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from simsa.analysis import continuity
+from simsa.analysis.agreement import agreement
 from simsa.analysis.claims import Claim, evaluate
 from simsa.analysis.estimates import (
     EPSILONS,
@@ -56,8 +57,9 @@ def summarise(
     that hold for all cells at once (Bonferroni). Further entries are `final` (`estimates.final_states`, and how many
     runs landed and settled), `first_passage`, `objective`, `observables`, `margin`, `codimension` (`scaling`),
     `tie_kinds` and, with a subject, `final_kinds` (`kinds`). The run has `pairs`, `same_bits` and `differences`
-    (comparisons of cells, `pairs`), `claims`, `bad_scales` (`scales`), `plane` (a map, if there are two parameters),
-    `verdicts`, and `hypotheses`: those recorded when the run was planned, and whether each f_i is continuous.
+    (comparisons of cells, `pairs`), `agreement` (of cells that share their random numbers), `claims`, `bad_scales`
+    (`scales`), `plane` (a map, if there are two parameters), `verdicts`, and `hypotheses`: those recorded when the run
+    was planned, and whether each f_i is continuous.
     """
     described: list[dict[str, Any]] = []
     tallies: list[dict[str, Tally | None]] = []
@@ -84,6 +86,7 @@ def summarise(
             "pairs": pairs(records, landings),
             "same_bits": same_bits(records),
             "differences": differences(records, header, level),
+            "agreement": agreement(records, landings, level),
             "bad_scales": bad,
             "plane": plane(records, subject, described, landings) if subject is not None else None,
             "claims": evaluate(claims, described, tallies, level),

@@ -169,13 +169,12 @@ def backward(code, shape, memory, finite_parameters, fresh):
 
 
 @walk
-def _tied_row(op, code, memory, k, n, g, s):
+def _tied_row(op, values, at, numbers, number, first, n, g, s):
     """Return in which lanes two sides of a guard of a row of the table are equal, a bit for each lane.
 
-    k, n: the line of the tape, and the instruction in its run. g, s: the group and the sample.
+    It is asked of every lane vector, and takes arrays: with the named tuples, a convolution took 8 % longer. number,
+    first, n: the line of the tape, and the instruction in its run. g, s: the group and the sample.
     """
-    values, at, numbers = memory.values, code.at, code.numbers  # noqa: F841 - for the generated cases
-    number, first = code.lines[k, NUMBER], code.lines[k, FIRST]  # noqa: F841
     if op < 0:
         return 0
     # <tied>
@@ -183,14 +182,11 @@ def _tied_row(op, code, memory, k, n, g, s):
 
 
 @walk
-def _row_difference(op, code, memory, differences, k, out, n, g, s):
+def _row_difference(op, values, adjoints, deltas, sizes, draws, at, modes, numbers, number, first, out, n, g, s):
     """Pass on the differences of one lane vector, at place `out`, of the output of a row of the table.
 
-    k, n: the line of the tape, and the instruction in its run. g, s: the group and the sample.
+    The arrays are those of `code`, `memory` and `differences`; the numbers are as in `_tied_row`.
     """
-    values, adjoints, at, modes, numbers = memory.values, memory.adjoints, code.at, code.modes, code.numbers  # noqa: F841
-    deltas, sizes, draws = differences.deltas, differences.sizes, differences.draws  # noqa: F841
-    number, first = code.lines[k, NUMBER], code.lines[k, FIRST]  # noqa: F841
     if op < 0:
         return
     # <difference>
@@ -199,22 +195,27 @@ def _row_difference(op, code, memory, differences, k, out, n, g, s):
 @walk
 def _rows_difference(op, code, shape, memory, differences, k):
     """Pass the differences through the run of rows of the table in line k, with random weights at its ties."""
-    pieces = PIECES[op]
-    lanes = width(memory.values)
+    pieces, step = PIECES[op], shape.step
+    values, adjoints, at, modes, numbers = memory.values, memory.adjoints, code.at, code.modes, code.numbers
+    deltas, sizes, draws = differences.deltas, differences.sizes, differences.draws
+    out, number, first, block = code.lines[k, OUT], code.lines[k, NUMBER], code.lines[k, FIRST], code.lines[k, DRAWS]
+    lanes = width(values)
     for n in range(code.lines[k, TIMES] - 1, -1, -1):
         for g in range(shape.groups):
             for s in range(shape.samples):
                 i = (g * shape.samples + s) * lanes
-                here = code.lines[k, OUT] + n * shape.step + i
-                tied = _tied_row(op, code, memory, k, n, g, s)
+                here = out + n * step + i
+                tied = _tied_row(op, values, at, numbers, number, first, n, g, s)
                 if tied and JUMPS[op]:
                     for lane in range(lanes):
                         if tied >> lane & 1 and memory.valid[i + lane] != 0.0:
                             differences.jumps[g * lanes + lane] = True
                 if tied:
-                    draw(differences, code.lines[k, DRAWS] + n * ((pieces + 3) // 4), pieces, g, s)
-                if tied or any_lane(~negative_zero(load(differences.deltas, here))):
-                    _row_difference(op, code, memory, differences, k, here, n, g, s)
+                    draw(differences, block + n * ((pieces + 3) // 4), pieces, g, s)
+                if tied or any_lane(~negative_zero(load(deltas, here))):
+                    _row_difference(
+                        op, values, adjoints, deltas, sizes, draws, at, modes, numbers, number, first, here, n, g, s
+                    )
 
 
 @walk

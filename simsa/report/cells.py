@@ -1,13 +1,14 @@
 """The sections with a table of cells: landings, final points, observables, and landings with and without rounding.
 
-`landings`, `final_points`, `observables`, `rounding` and `too_long` go from the summary of a run to a section, or to
-None if the run has nothing of the kind. Cells whose entries are all equal share one row.
+`landings`, `landing_words`, `final_points`, `observables`, `rounding` and `too_long` go from the summary of a run to a
+section, or to None if the run has nothing of the kind. Cells whose entries are all equal share one row.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from simsa.report.answers import RECORDS_ALONE
 from simsa.report.section import Block, Paragraph, Section, Summary, Table
 from simsa.report.words import Cell, ascending, differing, grouped, interval, percent, scale
 from simsa.vocabulary import PointKind, TieKind
@@ -22,21 +23,23 @@ Columns = dict[str, Callable[[Cell], str]]
 
 
 def landings(summary: Summary) -> Section:
-    """Return the table of landings of a summary, in the order of c, with notes to read it by.
-
-    The title of the section is that of the run.
-    """
-    cells = summary["cells"]
-    keys = differing(cells)
-    columns = _landing_columns(cells)
-    rows = grouped(ascending(cells), keys, columns)
+    """Return the table of landings of a summary, in the order of c."""
+    rows = _landing_rows(summary)
     shown = listed(rows)
-    header = ("c", *keys, *columns)
-    table = Table(header, tuple(row for row, _ in shown), "r" * len(header))
-    shared = [cells[0][key] for key in ("convention", "precision") if key not in keys]
-    title = ", ".join([summary["title"] or summary["scenario"], *shared, f"seed {summary['seed']}"])
     left_out = [cell for row in rows if row not in shown for cell in row[1]]
-    return Section(title, (table, *map(Paragraph, _notes(summary, left_out, merged=len(rows) < len(cells)))))
+    header = ("c", *differing(summary["cells"]), *_landing_columns(summary["cells"]))
+    blocks: list[Block] = [Table(header, tuple(row for row, _ in shown), "r" * len(header))]
+    if left_out:
+        rest = sum(cell["sensitive"] for cell in left_out)
+        more = f"{len(left_out)} more cells, with {rest} sensitive trajectories"
+        blocks.append(Paragraph(f"{more}, are not listed; summary.json has them."))
+    return Section("Cells", tuple(blocks))
+
+
+def landing_words(summary: Summary) -> Section:
+    """Return what the columns of the table of landings are."""
+    merged = len(_landing_rows(summary)) < len(summary["cells"])
+    return Section("Columns of the table of cells", tuple(map(Paragraph, _notes(summary, merged=merged))), detail=True)
 
 
 Row = tuple[tuple[str, ...], list[Cell]]
@@ -52,6 +55,12 @@ def listed(rows: Sequence[Row]) -> list[Row]:
     sensitive = [max(cell["sensitive"] for cell in cells) for _, cells in rows]
     order = sorted(range(len(rows)), key=lambda i: (-sensitive[i], -abs(i - middle)))
     return [rows[i] for i in sorted(order[:LISTED])]
+
+
+def _landing_rows(summary: Summary) -> list[Row]:
+    """Return all rows of the table of landings, in the order of c."""
+    cells = summary["cells"]
+    return grouped(ascending(cells), differing(cells), _landing_columns(cells))
 
 
 def _landing_columns(cells: Sequence[Cell]) -> Columns:
@@ -105,16 +114,13 @@ def _landed(found: Mapping[str, Any]) -> str:
     return f"{hits} to {hits + unknown}" if unknown else str(hits)
 
 
-def _notes(summary: Summary, left_out: Sequence[Cell], *, merged: bool) -> Iterator[str]:
+def _notes(summary: Summary, *, merged: bool) -> Iterator[str]:
     """Yield what has to be known to read the table of landings: a paragraph each.
 
-    left_out: the cells that have no row. merged: whether some cells share a row.
+    merged: whether some cells share a row.
     """
     cells = summary["cells"]
     level = percent(cells[0]["probability"]["landed"]["level"])
-    if left_out:
-        rest = sum(cell["sensitive"] for cell in left_out)
-        yield f"{len(left_out)} more cells, with {rest} sensitive trajectories, are not listed; summary.json has them."
     yield (
         "Tied: the trajectory met an exact tie. Sensitive: at a tie, the gradient of the minibatch depends on the "
         "choice. Landed: its first sensitive point is in C or Sing. P(landed) has an exact two-sided interval and, as "
@@ -125,19 +131,14 @@ def _notes(summary: Summary, left_out: Sequence[Cell], *, merged: bool) -> Itera
             "Examined: first sensitive points that were classified, all or a random sample. Harmless: AD returns the "
             "gradient there. Certified: the calculus proves the class."
         )
-    for why, concerned in _reasons(cells, "tie_kinds").items():
-        yield (
-            f"Sensitive points were not classified in {concerned} of {len(cells)} cells, because {why}: at most the "
-            "sensitive trajectories landed."
-        )
+    if any(cell["tie_kinds"]["why"] for cell in cells):
+        yield "Where sensitive points were not classified, at most the sensitive trajectories landed."
     yield from _undecided(cells)
-    yield from _same_bits(summary)
 
 
-def _reasons(cells: Sequence[Cell], found: str) -> dict[str, int]:
-    """Return in how many cells nothing was classified, by the reason. found: "tie_kinds" or "final_kinds"."""
-    none = {"why": "only the records were read, without the program and the data"}
-    reasons = Counter(cell.get(found, none)["why"] for cell in cells)
+def _reasons(cells: Sequence[Cell]) -> dict[str, int]:
+    """Return in how many cells no final point was classified, by the reason."""
+    reasons = Counter(cell["final_kinds"]["why"] if "final_kinds" in cell else RECORDS_ALONE for cell in cells)
     return {why: count for why, count in reasons.items() if why}
 
 
@@ -155,15 +156,6 @@ def _undecided(cells: Sequence[Cell]) -> Iterator[str]:
             f"Whether {many} of the examined trajectories landed is not known, and the intervals allow for both: "
             f"{', and '.join(why)}."
         )
-
-
-def _same_bits(summary: Summary) -> Iterator[str]:
-    """Yield in how many comparisons the records of all conventions are the same bits, if in any."""
-    found = summary.get("same_bits")
-    if found and found["same"]:
-        pairs = "all" if found["same"] == found["compared"] else f"{found['same']} of the {found['compared']}"
-        names = ", ".join(found["conventions"])
-        yield f"In {pairs} pairs of c and precision, the records are the same bits under all conventions ({names})."
 
 
 def final_points(summary: Summary) -> Section:
@@ -200,10 +192,11 @@ def final_points(summary: Summary) -> Section:
         )
     notes += [
         f"Final points were not examined in {concerned} of {len(cells)} cells, because {why}."
-        for why, concerned in _reasons(cells, "final_kinds").items()
+        for why, concerned in _reasons(cells).items()
+        if examined
     ]
     table = Table(header, tuple(row for row, _ in rows), "r" * len(header))
-    return Section("Final points", (table, *map(Paragraph, notes)))
+    return Section("Final points", (table, *map(Paragraph, notes)), detail=True)
 
 
 def observables(summary: Summary) -> Section | None:
@@ -224,7 +217,7 @@ def observables(summary: Summary) -> Section | None:
     blocks: list[Block] = [Table(header, tuple(rows), "r" * len(header))]
     if any("-" in row for row in rows):
         blocks.append(Paragraph("A median is '-' if more than half of the trajectories stopped early, or did not hit."))
-    return Section("Observables", tuple(blocks), heading="none")
+    return Section("Observables", tuple(blocks), heading="none", detail=True)
 
 
 def _observed(name: str, column: int) -> Callable[[Cell], str]:
@@ -274,7 +267,7 @@ def rounding(summary: Summary) -> Section | None:
         other = "the other " if landed else ""
         blocks.append(Paragraph(f"Nothing landed in {other}{rest} of {len(found)} comparisons."))
     title = "Landings in rational numbers and in floating point, from the same starts with the same minibatches"
-    return Section(title, tuple(blocks))
+    return Section(title, tuple(blocks), detail=True)
 
 
 def too_long(summary: Summary) -> Section | None:
@@ -287,4 +280,4 @@ def too_long(summary: Summary) -> Section | None:
         "Some exact trajectories stopped because their numbers had more than sgd.bits bits; what they would have met "
         f"later is not known: c = {', '.join(counts)}."
     )
-    return Section("Exact trajectories that stopped early", (Paragraph(text),), heading="none")
+    return Section("Exact trajectories that stopped early", (Paragraph(text),), heading="none", detail=True)

@@ -1,13 +1,14 @@
 """The sections on bad step scales, claims, verdicts, and how the hypotheses are met.
 
-`bad_scales`, `claims`, `verdicts` and `hypotheses` go from the summary of a run to a section, or to None.
+`matrix`, `bad_scales`, `claims`, `verdicts` and `hypotheses` go from the summary of a run to a section, or to None.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from simsa.errors import known
-from simsa.report.section import Bullets, Paragraph, Section, Summary
+from simsa.report.answers import scope
+from simsa.report.section import Bullets, Paragraph, Section, Summary, Table
 from simsa.report.words import event, families, grouped, interval, percent, scales
 from simsa.vocabulary import Met
 
@@ -32,7 +33,7 @@ def bad_scales(summary: Summary) -> Section | None:
             f"sweep: {bad['scales_in_all']}; cells at a bad scale: {scales(taken) if taken else 'none'}"
         )
         details = tuple(_there(bad))
-    return Section("Bad step scales", (Paragraph(text, details),), heading="run in")
+    return Section("Bad step scales", (Paragraph(text, details),), heading="run in", detail=True)
 
 
 def _there(bad: Mapping[str, Any]) -> Iterator[str]:
@@ -51,7 +52,10 @@ def _there(bad: Mapping[str, Any]) -> Iterator[str]:
 
 
 def claims(summary: Summary) -> Section | None:
-    """Return an item for each claim of a summary, with the cells in which it is rejected; None without claims."""
+    """Return an item for each claim of a summary, with the cells in which it is rejected; None without claims.
+
+    It is no detail if a claim is rejected.
+    """
     entries = summary.get("claims") or []
     if not entries:
         return None
@@ -60,7 +64,7 @@ def claims(summary: Summary) -> Section | None:
         by_claim.setdefault(entry["claim"], []).append(entry)
     items = tuple(_claim(summary, mine) for mine in by_claim.values())
     title = f"Claims, tested together (exact tests, Holm) at {percent(entries[0]['level'])}"
-    return Section(title, (Bullets(items),))
+    return Section(title, (Bullets(items),), detail=all(entry["holds"] is not False for entry in entries))
 
 
 def _claim(summary: Summary, entries: list[Mapping[str, Any]]) -> Paragraph:
@@ -80,27 +84,65 @@ def _claim(summary: Summary, entries: list[Mapping[str, Any]]) -> Paragraph:
     )
 
 
+Verdicts = list[Mapping[str, Any]]
+
+
+def _by_part(summary: Summary) -> dict[str, Verdicts]:
+    """Return the verdicts of a summary by the part of a theorem, with the step scales if these divide a part."""
+    scopes: dict[tuple[str, str], dict[str, Verdicts]] = {}
+    for one in summary["verdicts"]:
+        scopes.setdefault((one["theorem"], one["part"]), {}).setdefault(scope([one]), []).append(one)
+    return {
+        f"Theorem {theorem}, {part}{f' ({where})' if len(divided) > 1 else ''}": mine
+        for (theorem, part), divided in scopes.items()
+        for where, mine in divided.items()
+    }
+
+
+def matrix(summary: Summary) -> Section | None:
+    """Return the verdicts of a summary as a table: a row for each part, a column for each convention and precision.
+
+    Conventions and precisions with the same entries share a column. None if there are no verdicts.
+    """
+    rows = _by_part(summary)
+    columns: dict[tuple[str, ...], Verdicts] = {}
+    for family in dict.fromkeys((one["convention"], one["precision"]) for one in summary["verdicts"]):
+        found = [[one for one in mine if (one["convention"], one["precision"]) == family] for mine in rows.values()]
+        entries = tuple("; ".join(map(_entry, mine)) for mine in found)
+        columns.setdefault(entries, []).append({"convention": family[0], "precision": family[1]})
+    if not rows:
+        return None
+    header = ("", *map(families, columns.values()))
+    table = Table(header, tuple(zip(rows, *columns, strict=True)), "l" * len(header))
+    note = "In brackets: the hits, which are trajectories that are evidence against the part, and of how many."
+    return Section("Verdicts on the theorems of Bolte and Pauwels (2020)", (table, Paragraph(note)))
+
+
+def _entry(verdict: Mapping[str, Any]) -> str:
+    """Return a verdict with its number of hits, as in "consistent (0 of 120)"."""
+    if not verdict["examined"]:
+        return f"{verdict['verdict']} (not computed)"
+    of = "in a sample from" if "hypergeometric" in verdict["method"] else "of"
+    return f"{verdict['verdict']} ({verdict['hits']:,} {of} {verdict['trajectories']:,})"
+
+
 def verdicts(summary: Summary) -> Section | None:
-    """Return the verdicts of a summary; those with the same words about the same c share an item.
+    """Return what each verdict of a summary is from; those with the same words about the same c share an item.
 
     None if there are no verdicts.
     """
-    found: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    found: dict[tuple[str, ...], Verdicts] = {}
     for verdict in summary["verdicts"]:
         part = f"Theorem {verdict['theorem']}, {verdict['part']}"
-        found.setdefault((part, _cells(verdict), verdict["verdict"], verdict["words"]), []).append(verdict)
+        found.setdefault((part, _cells(verdict), verdict["words"]), []).append(verdict)
     if not found:
         return None
-    items = [
-        f"{part} ({which}; {families(alike)}): {verdict}. {words}"
-        for (part, which, verdict, words), alike in found.items()
-    ]
+    items = [f"{part} ({which}; {families(alike)}): {words}" for (part, which, words), alike in found.items()]
     note = (
         "Probabilities are means over the cells named, each with its exact two-sided interval, and after no hit with "
         f"the exact one-sided bound, at {percent(summary['verdicts'][0]['level'])}."
     )
-    title = "Verdicts on the theorems of Bolte and Pauwels (2020)"
-    return Section(title, (Paragraph(note), Bullets(tuple(map(Paragraph, items)))))
+    return Section("What the verdicts are from", (Paragraph(note), Bullets(tuple(map(Paragraph, items)))), detail=True)
 
 
 def _cells(verdict: Mapping[str, Any]) -> str:
@@ -131,7 +173,7 @@ def hypotheses(summary: Summary) -> Section | None:
     ]
     if plain:
         items.append(f"{Met.AS_STATED}: {'; '.join(plain)}")
-    return Section("Hypotheses", (Bullets(tuple(map(Paragraph, items))),)) if items else None
+    return Section("Hypotheses", (Bullets(tuple(map(Paragraph, items))),), detail=True) if items else None
 
 
 def _reasons(summary: Summary) -> dict[tuple[str, str], list[str]]:

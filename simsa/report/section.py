@@ -92,13 +92,15 @@ class Section:
     """A part of a report: its title, which begins with a capital letter, and its blocks in their order.
 
     The title of the first section is the title of the report. heading: how a terminal shows the title of a later
-    section: on a line of its own ("line"), in front of its first paragraph ("run in"), or not at all ("none"). Raises
-    SimsaError for another heading, or if "run in" has no paragraph to stand in front of.
+    section: on a line of its own ("line"), in front of its first paragraph ("run in"), or not at all ("none"). detail:
+    whether the section is left out of a terminal unless it is asked for, and folded on a page. Raises SimsaError for
+    another heading, or if "run in" has no paragraph to stand in front of.
     """
 
     title: str
     blocks: tuple[Block, ...]
     heading: Heading = "line"
+    detail: bool = False
 
     def __post_init__(self) -> None:
         known("heading", self.heading, ("line", "run in", "none"))

@@ -500,12 +500,16 @@ def test_three_conventions_with_the_same_bits_have_the_same_ends_and_say_so_once
     assert all(one == first for one in others)
     assert found["same_bits"] == {"compared": 1, "same": 1, "conventions": list(names)}
     text = " ".join(report.text(found, tmp_path).split())
-    assert text.count("In all pairs of c and precision, the records are the same bits under all conventions") == 1
-    assert text.count("Theorem 7, finite time") == 1 and "tensorflow, pytorch, jax; float64" in text
+    said = "all records of 600 pairs of trajectories with the same starts and minibatches are the same bits"
+    assert text.count(f"The convention does not matter here: {said} (tensorflow, pytorch, jax)") == 1
+    assert text.count("Theorem 7, finite time") == 2 and "tensorflow, pytorch, jax; float64" in text
     changed = records_of(cell, cell.assign_coords(convention="jax"))
     changed[1]["margin"] = changed[1]["margin"] * (1 + 2**-52)
     again = analysis.summarise(changed, HEADER, subject=subject)
     assert again["same_bits"]["same"] == 0 and "same bits" not in report.text(again, tmp_path)
+    (convention,) = again["agreement"]
+    assert (convention["axis"], convention["of"]) == ("convention", ["tensorflow", "jax"])
+    assert convention["differ"] == convention["trajectories"] == convention["neither"] == 300
 
 
 def test_how_many_are_examined_does_not_depend_on_the_answers():
@@ -807,13 +811,14 @@ def test_the_summary_and_its_text_have_everything(tmp_path):
     assert summary["final_kinds"]["kinds"]["artificial"]["count"] == 1
     assert summary["codimension"]["zeros"] == 0
     assert {v["part"] for v in found["verdicts"]} >= {LANDING, SELECTION, CLARKE}
-    printed = report.text(found, tmp_path)
+    printed = report.text(found, tmp_path, full=True)
     assert "- holds in 2 of 2 cells: P(artificial) = 1/4 (made so)" in printed
     assert "- REJECTED in 2 of 2 cells: P(landed) = 1 (a mistake)" in printed
     assert "  c = 0.25, 0.5; tensorflow; float64: found 0.25 (" in printed
     assert "harmless  C  Sing  certified" in printed and "critical  artificial  not converged" in printed
     assert "bad step scales: none predicted" in printed
-    assert "- Theorem 7, finite time (2 step scales c from 0.25 to 0.5; tensorflow; float64): hypothesis not" in printed
+    assert "- Theorem 7, finite time: hypothesis not met; Theorem 4, " in printed
+    assert "- Theorem 7, finite time (2 step scales c from 0.25 to 0.5; tensorflow; float64): Landed where" in printed
     assert printed.splitlines()[-1] == f"results: {tmp_path}"
 
 

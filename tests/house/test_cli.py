@@ -85,34 +85,39 @@ def summary_of(folder: Path) -> dict:
 
 def test_a_run_writes_everything_and_prints_a_table(here, capsys, monkeypatch):
     monkeypatch.setattr(plots, "save_all", SAVE_ALL)
-    assert sweep("--workers", 2) == 0
+    assert sweep("--workers", 2, "--full") == 0
     folder = here / "results" / "identity_trap"
     files = {path.name for path in folder.iterdir()}
     assert files >= FIGURES and "first_passage.png" not in files, "classify = 0: it is not known who landed"
     assert {name for name in files if name[-4:] not in (".png", ".pdf")} == {
-        "provenance.json", "records.zarr", "report.html", "report.md", "scenario.toml", "summary.json", "tasks"
+        "provenance.json", "records.zarr", "report.html", "report.md", "scenario.toml", "summary.csv",
+        "summary.json", "tasks",
     }  # fmt: skip
     assert (folder / "scenario.toml").read_bytes() == TRAP.read_bytes()
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert lines[0] == "A convex loss with a planted artificial critical point, tensorflow, float64, seed 7"
+    assert lines[1].startswith(
+        "- Whether trajectories landed is not known; sensitive points were not classified in 1 of"
+    )
+    at = lines.index("cells:")
     assert (
-        lines[1].split()
+        lines[at + 1].split()
         == ("c trajectories tied sensitive landed P(landed) 95 % interval at most unbounded not finite").split()
     )
-    assert lines[2].split() == "0.3 40 1 0 0 0 0 to 0.0881 0.0722 1 0".split()
-    assert lines[3].split() == "0.5 40 9 8 0 to 8 - 0 to 0.3565 0.332 1 0".split(), "classify = 0"
-    assert lines[4].startswith("Tied: the trajectory met an exact tie. Sensitive: at a tie, the gradient")
+    assert lines[at + 2].split() == "0.3 40 1 0 0 0 0 to 0.0881 0.0722 1 0".split()
+    assert lines[at + 3].split() == "0.5 40 9 8 0 to 8 - 0 to 0.3565 0.332 1 0".split(), "classify = 0"
+    words = lines.index("columns of the table of cells:")
+    assert lines[words + 1].startswith("Tied: the trajectory met an exact tie. Sensitive: at a tie, the gradient")
     said = " ".join(out.split())
-    assert "Sensitive points were not classified in 1 of 2 cells, because record.classify is 0: at most the" in said
+    assert said.count("ensitive points were not classified in 1 of 2 cells, because record.classify is 0; 8 were") == 1
+    assert "Points are classified without another run by --resume --set record.classify=100." in said
     assert any(line.startswith("bad step scales: ") for line in lines)
-    assert (
-        "- Theorem 7, finite time (2 step scales c from 0.3 to 0.5; tensorflow; float64): hypothesis not met." in said
-    )
+    assert "- Theorem 7, finite time: hypothesis not met; Theorem 4, limits are selection critical: " in said
     why = "x_0 is chosen, not drawn; finitely many points have measure zero"
     assert said.count(why) == 1 and f"- not met: almost all x_0 - {why}" in said and f"almost all x_0: {why}" in err
     assert lines[-1] == "results: results/identity_trap"
-    assert len({len(line) for line in lines[1:4]}) == 1, "columns are aligned"
+    assert len({len(line) for line in lines[at + 1 : at + 4]}) == 1, "columns are aligned"
     assert "identity_trap: 2 cells x 40 trajectories x 20 steps = 1.6e+03 traj-steps (1 parameters, 2 samples)" in err
     assert re.search(r"10 blocks on 2 threads, .* of records in results/identity_trap, roughly .*s\n", err)
     assert "stand-in engine, for tests\n" in err
@@ -171,10 +176,21 @@ def test_several_conventions_and_precisions_are_columns(here, capsys):
     assert sweep(*words) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "A convex loss with a planted artificial critical point, seed 7"
-    assert lines[1].split()[:3] == ["c", "convention", "precision"]
-    assert lines[2].split()[:5] == "0.3 tensorflow, jax float64, float32".split(), "they differ in nothing here"
+    at = lines.index("cells:")
+    assert lines[at + 1].split()[:3] == ["c", "convention", "precision"]
+    assert lines[at + 2].split()[:5] == "0.3 tensorflow, jax float64, float32".split(), "they differ in nothing here"
     data = read.open("results/identity_trap")
     assert data.sizes["cell"] == 8
+
+
+def test_details_are_printed_if_they_are_asked_for(here, capsys):
+    sweep("--quiet")
+    short = capsys.readouterr().out.splitlines()
+    sweep("--quiet", "--resume", "--full")
+    full = capsys.readouterr().out.splitlines()
+    assert short[-2:] == ["details: in report.html and report.md, or with --full", "results: results/identity_trap"]
+    assert full[: len(short) - 2] == short[:-2] and len(full) > len(short)
+    assert "hypotheses:" in full and "hypotheses:" not in short
 
 
 def test_the_script_is_the_same_command(here):

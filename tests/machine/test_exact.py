@@ -286,7 +286,7 @@ def test_the_report_compares_landings_and_names_what_is_cut_off(said, tmp_path):
     sweep(scenario, tmp_path)
     subject = questions.subject(resolve(scenario), planned(scenario))
     found = analysis.summarise(read.cells(tmp_path), read.attributes(tmp_path), subject=subject)
-    lines = report.text(found, tmp_path).splitlines()
+    lines = report.text(found, tmp_path, full=True).splitlines()
     at = lines.index(
         "landings in rational numbers and in floating point, from the same starts with the same minibatches:"
     )

@@ -40,9 +40,12 @@ def recorded(made: Plan, folder: Path, workers: int = 1, blocks: int | None = No
 
 
 def swept(file: Path | str, folder: Path | str, *changes: str) -> dict[str, Any]:
-    """Run a scenario file by the command line, with changes as `--set` takes them, and return the summary."""
+    """Run a scenario file by the command line, with changes as `--set` takes them, and return the summary.
+
+    The report is printed in full.
+    """
     words = [word for change in changes for word in ("--set", change)]
-    assert cli.main(["sweep", str(file), "--out", str(folder), "--quiet", *words]) == 0
+    assert cli.main(["sweep", str(file), "--out", str(folder), "--quiet", "--full", *words]) == 0
     summary: dict[str, Any] = json.loads((Path(folder) / "summary.json").read_text(encoding="utf-8"))
     return summary
 
