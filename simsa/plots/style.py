@@ -73,6 +73,16 @@ def save(figure: Figure, name: Path, fonts: int = TYPE_3) -> list[Path]:
     return [png, pdf]
 
 
+def save_as(figure: Figure, path: Path) -> None:
+    """Write a figure to a file in the format that its suffix names, without a date.
+
+    figure: the figure. path: the file, which ends in .pdf, .png or .svg.
+    """
+    dates = {".pdf": {"CreationDate": None}, ".png": {"Software": None}, ".svg": {"Date": None}}
+    with mpl.rc_context({**STYLE, "pdf.fonttype": TRUETYPE, "svg.hashsalt": path.stem}):
+        figure.savefig(path, metadata=dates[path.suffix])
+
+
 def height(width: float) -> float:
     """Return the height of a figure with one row of axes, in inches."""
     return 0.45 * width if width > NARROW else 0.8 * width
