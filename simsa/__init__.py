@@ -1,9 +1,9 @@
 """simsa: stochastic approximation with automatic differentiation, simulated and measured."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simsa import calculus
 from simsa.errors import SimsaError
 from simsa.machine.evaluator import Machine
 from simsa.primitives import Convention
@@ -40,19 +40,11 @@ from simsa.run import Run, load, normal, points, sweep, uniform
 if TYPE_CHECKING:
     import xarray
 
-    from simsa.calculus import Explanation
+    from simsa import calculus
     from simsa.ensemble.replay import Replay
 
 
-def _explained(found: "Explanation", **options: Any) -> Any:
-    """Draw an explanation; matplotlib is imported when something is drawn."""
-    from simsa.plots.at_point import explanation
-
-    return explanation(found, **options)
-
-
 Program.evaluator = Machine()
-calculus.Explanation.drawer = staticmethod(_explained)
 
 __version__ = "0.1.0"
 
@@ -152,6 +144,13 @@ def replay(results: str | Path, cell: int, trajectory: int, first: int = 0, last
     from simsa.ensemble.replay import replay
 
     return replay(results, cell, trajectory, first, last)
+
+
+def __getattr__(name: str) -> Any:
+    """Return `simsa.calculus`, which is imported when it is first asked for."""
+    if name == "calculus":
+        return import_module("simsa.calculus")
+    raise AttributeError(f"module 'simsa' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:

@@ -1,9 +1,9 @@
 """What automatic differentiation says at a point, and why, in sentences."""
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -42,9 +42,6 @@ class Explanation:
     selection: SetValue | None = field(repr=False)
     clarke: SetValue | None = field(repr=False)
     unlisted: str = field(default="", repr=False)
-
-    drawer: ClassVar[Callable[..., Any]]
-    """What `plot` calls; `simsa` binds it on import, because the calculus knows nothing of figures."""
 
     def __str__(self) -> str:
         return " ".join(self.sentences())
@@ -117,7 +114,8 @@ class Explanation:
         more, f along the direction that AD would step in, or along the first coordinate where AD returns 0. options:
         `width` of new axes in inches.
         """
-        return Explanation.drawer(self, ax=ax, **options)
+        # The calculus knows nothing of figures, and does not depend on them: they are found by name, when asked for.
+        return import_module("simsa.plots.at_point").explanation(self, ax=ax, **options)
 
 
 def explain(

@@ -11,6 +11,9 @@ from simsa.errors import SimsaError
 ENGINES: dict[str, Engine] = {one.name: one for one in (Reference(), Interpreter(), Specialised(), Exact())}
 """Every engine by its name."""
 
+COMPILED = 1.0
+"""Seconds up to which an engine is made ready without compiling: kernels are loaded from disk."""
+
 
 def cheapest(task: Task, work: Work) -> tuple[Engine, str]:
     """Return the engine that finishes first, compilation included, and the reason in a line.
@@ -23,7 +26,8 @@ def cheapest(task: Task, work: Work) -> tuple[Engine, str]:
         raise SimsaError("; ".join(f"{name}: {why}" for name, why in refusals.items()))
     best = min(costs, key=lambda name: costs[name])
     told = ", ".join(f"{name} {costs[name]:.2g} s" for name in sorted(costs, key=lambda name: costs[name]))
-    return ENGINES[best], f"{best} engine, done first ({told}, compilation included)" if len(costs) > 1 else best
+    compiling = ", compilation included" if any(ENGINES[name].preparing(task) > COMPILED for name in costs) else ""
+    return ENGINES[best], f"{best} engine, done first ({told}{compiling})" if len(costs) > 1 else best
 
 
 __all__ = ["ENGINES", "Draws", "Engine", "Exact", "Interpreter", "Reference", "Specialised", "Task", "Work", "cheapest"]

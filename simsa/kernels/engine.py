@@ -211,7 +211,7 @@ def _rows_difference(op, code, shape, memory, differences, k):
                         if tied >> lane & 1 and memory.valid[i + lane] != 0.0:
                             differences.jumps[g * lanes + lane] = True
                 if tied:
-                    draw(differences, block + n * ((pieces + 3) // 4), pieces, g, s)
+                    draw(differences.draws, differences.counter, block + n * ((pieces + 3) // 4), pieces, g, s)
                 if tied or any_lane(~negative_zero(load(deltas, here))):
                     _row_difference(
                         op, values, adjoints, deltas, sizes, draws, at, modes, numbers, number, first, here, n, g, s

@@ -31,9 +31,11 @@ MOST_SIGNS = 4
 
 
 @kernel
-def draw(differences, block, count, g, s):
-    """Write the random weights of `count` pieces, whose first block is `block`, for the lanes of group g, sample s."""
-    draws, counter = differences.draws, differences.counter
+def draw(draws, counter, block, count, g, s):
+    """Write the random weights of `count` pieces, whose first block is `block`, for the lanes of group g, sample s.
+
+    draws, counter: those of the differences.
+    """
     lanes = width(draws)
     start = (counter[PLACE] + s) * counter[BLOCKS] + block
     first = counter[TRAJECTORY] + g * lanes
@@ -83,7 +85,7 @@ def extremes_difference(code, shape, memory, differences, k):
                 here = out + n * shape.step + (g * shape.samples + s) * width(values)
                 entry = first + n * count
                 if _receives(values, adjoints, differences.deltas, at, entry, count, here, g, s):
-                    draw(differences, line[DRAWS] + n * ((count + 3) // 4), count, g, s)
+                    draw(differences.draws, differences.counter, line[DRAWS] + n * ((count + 3) // 4), count, g, s)
                     _extreme_difference(code, memory, differences, entry, count, here, rule, g, s)
 
 
@@ -145,7 +147,7 @@ def norm_difference(code, shape, memory, differences, k):
             v, a, d, size = load(values, here), load(adjoints, here), load(deltas, here), load(sizes, here)
             if not any_lane(~negative_zero(d) | ((~negative_zero(a)) & (v == zero))):
                 continue
-            draw(differences, line[DRAWS], count, g, s)
+            draw(differences.draws, differences.counter, line[DRAWS], count, g, s)
             for i in range(count):
                 if modes[first + i]:
                     address = place(at, first + i, g, s)
@@ -181,7 +183,7 @@ def sort_difference(code, shape, memory, differences, k):
                 if not (moved or (received and tied)):
                     continue
                 permutation(values, at, first, count, rule, g, s, lane, order)
-                draw(differences, line[DRAWS], 2 * count, g, s)
+                draw(differences.draws, differences.counter, line[DRAWS], 2 * count, g, s)
                 begin = 0
                 while begin < count:
                     end = begin + 1
@@ -253,7 +255,7 @@ def select_difference(code, shape, memory, differences, k):
                             differences.jumps[g * lanes + lane] = True
                 if negative_zero(d) and (negative_zero(a) or not several):
                     continue
-                draw(differences, line[DRAWS], count, g, s)
+                draw(differences.draws, differences.counter, line[DRAWS], count, g, s)
                 whole = draws.dtype.type(0.0)
                 for n in range(count):
                     if marks[n]:

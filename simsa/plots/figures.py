@@ -1,7 +1,7 @@
 """Every figure of a run, drawn from its summary (`simsa.analysis.summarise`) alone."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from simsa.plots.along import first_passage, objective
@@ -36,21 +36,24 @@ LIST = "figures.json"
 """The file that says of each figure what it shows, or why it is not there: the report reads it."""
 
 
-def save_all(summary: Summary, folder: Path) -> list[Path]:
+def save_all(summary: Summary, folder: Path, names: Collection[str] = FIGURES) -> list[Path]:
     """Write every figure that shows something to `folder` as PNG and PDF, the same bytes each time, and the list.
 
-    summary: of a run. folder: exists. Return the files of figures. Those of an earlier run that show nothing any more
-    are removed. The list, `figures.json`, has of each figure its caption, and why it is not there, empty if it is.
+    summary: of a run. folder: exists. names: of the figures that are wanted. Return the files of figures. Those of an
+    earlier run that show nothing any more are removed. The list, `figures.json`, has of each figure its caption, and
+    why it is not there, empty if it is.
     """
-    return [file for name in begin(summary, folder) for file in save(FIGURES[name](summary), folder / name)]
+    return [file for name in begin(summary, folder, names) for file in save(FIGURES[name](summary), folder / name)]
 
 
-def begin(summary: Summary, folder: Path) -> Iterable[str]:
+def begin(summary: Summary, folder: Path, names: Collection[str] = FIGURES) -> Iterable[str]:
     """Write the list of figures to `folder`, remove files of those with nothing to show, and return the others' names.
 
-    summary: of a run. folder: exists.
+    summary: of a run. folder: exists. names: of the figures that are wanted.
     """
-    nothing = {name: plot.nothing(summary) for name, plot in FIGURES.items()}
+    nothing = {
+        name: plot.nothing(summary) if name in names else "it was not asked for" for name, plot in FIGURES.items()
+    }
     for name in (name for name, why in nothing.items() if why):
         for suffix in (".png", ".pdf"):
             (folder / f"{name}{suffix}").unlink(missing_ok=True)

@@ -83,6 +83,16 @@ def save(figure: Figure, name: Path) -> list[Path]:
     return [png, pdf]
 
 
+def save_as(figure: Figure, path: Path) -> None:
+    """Write a figure to a file in the format that its suffix names, without a date.
+
+    figure: the figure. path: the file, which ends in .pdf, .png or .svg.
+    """
+    dates = {".pdf": {"CreationDate": None}, ".png": {"Software": None}, ".svg": {"Date": None}}
+    with mpl.rc_context({**STYLE, "pdf.fonttype": TRUETYPE, "svg.hashsalt": path.stem}):
+        figure.savefig(path, metadata=dates[path.suffix])
+
+
 def height(width: float, rows: int = 1) -> float:
     """Return the height of a figure with so many rows of axes, without its legend; `width` and height in inches."""
     return (0.45 * width if width > NARROW else 0.7 * width) * (0.5 + 0.5 * rows)

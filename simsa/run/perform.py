@@ -69,9 +69,11 @@ def prepare(
 def announced(ready: Prepared, folder: Path) -> Iterator[str]:
     """Yield what is going to be done, in lines. folder: of the results."""
     from simsa.ensemble.drive import duration
+    from simsa.scenario import remarks
 
     made, cost = ready.made, ready.made.estimate(ready.engines)
     layout, blocks = made.layout, len(made.layout.blocks)
+    yield from remarks(ready.found.scenario)
     samples = f"{len(made.rows)} samples{' of a stream for J' if made.descent.stream else ''}"
     yield (
         f"{layout.header['name']}: {len(layout.cells)} cells x {layout.trajectories} trajectories x "

@@ -93,7 +93,7 @@ def sweep(
     >>> run.cells[["c", "trajectories", "landed"]].to_dict("list")
     {'c': [0.3333333333333333, 0.5], 'trajectories': [8, 8], 'landed': [0, 0]}
     """
-    from simsa.scenario import load, warnings
+    from simsa.scenario import load, remarks, warnings
 
     if unknown := [word for word in keywords if word not in KEYWORDS]:
         from simsa.scenario.model import nearest
@@ -114,7 +114,7 @@ def sweep(
         scenario = load(folder / SCENARIO, origin=origin)
         say = _nothing if quiet else _tell
         ready = prepare(scenario, workers, say)
-        for line in warnings(scenario, len(ready.found.samples)):
+        for line in (*remarks(scenario), *warnings(scenario, len(ready.found.samples))):
             say(line)
         records, todo = opened(ready, folder, resume=resume, overwrite=overwrite)
         provenance(ready, folder, command="simsa.sweep(...)", file=origin, keep=resume)
@@ -234,9 +234,7 @@ class Run:
         not finite, settled; `landing_probability` with the ends of its interval; `objective`, the median of J at the
         end; `margin`, the smallest |guard| of any trajectory.
         """
-        import pandas
-
-        return pandas.DataFrame([_row(cell) for cell in self.summary["cells"]])
+        return cells_of(self.summary)
 
     @property
     def plot(self) -> Plots:
@@ -267,16 +265,19 @@ class Run:
         assert summary is not None
         return Run(path, self._ready, summary, None)
 
-    def extend(self, trajectories: int, out: str | Path | None = None, quiet: bool = False) -> "Run":
+    def extend(
+        self, trajectories: int, out: str | Path | None = None, quiet: bool = False, resume: bool = False
+    ) -> "Run":
         """Return a run with more trajectories in each cell: those that are there are kept, and not run again.
 
         trajectories: how many there are to be, at least as many as now. out: the folder of the results; a temporary one
-        if left out. quiet: no progress. The result is, bit for bit, what one run of so many would be.
+        if left out. quiet: no progress. resume: continue an extension that was interrupted in that folder. The result
+        is, bit for bit, what one run of so many would be.
         """
         import tomli_w
 
         from simsa.ensemble.replay import origin
-        from simsa.records import write
+        from simsa.records import read, write
         from simsa.scenario import load as load_scenario
         from simsa.scenario.load import tables
 
@@ -288,19 +289,24 @@ class Run:
         said.setdefault("sweep", {})["trajectories"] = trajectories
         said.setdefault("run", {})["block"] = min(layout.block, layout.trajectories)
         folder, scratch = _folder(out)
+        there = read.exists(folder)
+        if there and not resume:
+            raise RecordsError(
+                f"{folder} holds results already: continue them with resume=True, or choose another folder"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         for name in (PROGRAM, DATA):
             if (self.folder / name).exists():
                 shutil.copy(self.folder / name, folder)
         (folder / SCENARIO).write_text(tomli_w.dumps(said), encoding="utf-8")
         ready = prepare(load_scenario(folder / SCENARIO, origin=file), None, _nothing if quiet else _tell)
-        records, _ = opened(ready, folder, resume=False, overwrite=False)
-        there = write.Records.resume(self.folder, layout)
-        kept = records.adopt(there)
-        ready.say(f"{sum(block.count for block in kept)} trajectories are there already")
-        provenance(ready, folder, command="Run.extend(...)", file=file, keep=False)
-        done = set(kept)
-        return _finished(ready, records, [b for b in ready.made.layout.blocks if b not in done], quiet, scratch)
+        records, todo = opened(ready, folder, resume=resume, overwrite=False)
+        if not there:
+            kept = records.adopt(write.Records.resume(self.folder, layout))
+            ready.say(f"{sum(block.count for block in kept)} trajectories are there already")
+            todo = [block for block in todo if block not in set(kept)]
+        provenance(ready, folder, command="Run.extend(...)", file=file, keep=there)
+        return _finished(ready, records, todo, quiet, scratch)
 
     def report(self, file: str | Path = "report.html") -> Path:
         """Write the report of the run, with its figures, as one HTML file, and return its path."""
@@ -322,6 +328,13 @@ class Run:
         """Return the run for Jupyter."""
         title = self.summary["title"] or self.summary["scenario"]
         return f"<p><b>{escape(str(title))}</b></p>{self.cells.to_html(index=True, float_format='{:.6g}'.format)}"
+
+
+def cells_of(summary: Mapping[str, Any]) -> "pandas.DataFrame":
+    """Return the table `Run.cells` of a summary."""
+    import pandas
+
+    return pandas.DataFrame([_row(cell) for cell in summary["cells"]])
 
 
 def _row(cell: Mapping[str, Any]) -> dict[str, Any]:

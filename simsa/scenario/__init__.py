@@ -3,6 +3,6 @@
 from simsa.scenario.initial import Ingredients
 from simsa.scenario.load import load
 from simsa.scenario.model import Hypothesis
-from simsa.scenario.schema import Scenario, hypotheses, json_schema, rows, warnings
+from simsa.scenario.schema import Scenario, hypotheses, json_schema, remarks, rows, warnings
 
-__all__ = ["Hypothesis", "Ingredients", "Scenario", "hypotheses", "json_schema", "load", "rows", "warnings"]
+__all__ = ["Hypothesis", "Ingredients", "Scenario", "hypotheses", "json_schema", "load", "remarks", "rows", "warnings"]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from simsa.errors import DataError
-from simsa.scenario.model import Count, Items, Model, OneOf, nearest
+from simsa.scenario.model import Count, Items, Model, OneOf, nearest, such_as
 from simsa.scenario.reals import linear, uniforms
 from simsa.scenario.stream import Stream
 
@@ -44,7 +44,7 @@ class Columns(NamedTuple):
 class _Source(Model):
     """The keys that every source with rows has."""
 
-    limit: Count | None = None
+    limit: Annotated[Count | None, such_as(100)] = None
     """Keep only the first so many rows."""
     standardise: bool = False
     """Subtract from each feature its mean and divide by its standard deviation; the target stays as it is."""
@@ -87,12 +87,16 @@ def _digits() -> NDArray[np.float64]:
 
 
 class Csv(_Source):
-    """A file of comma-separated numbers, the names of its columns in the first line."""
+    """A file of numbers, the names of its columns in the first line.
+
+    Columns are separated by commas, or else by semicolons or tabs. If the first line has numbers only, it is a sample,
+    and the columns are column_0, column_1, ...
+    """
 
     source: Literal["csv"]
-    path: str
+    path: Annotated[str, such_as("data.csv")]
     """The file, relative to the scenario's folder."""
-    target: str | None = None
+    target: Annotated[str | None, such_as("price")] = None
     """The column that is put last; the other columns keep their order."""
 
     def read(self, scenario: Path, names: Sequence[str], seed: int) -> Columns:
@@ -102,34 +106,89 @@ class Csv(_Source):
         DataError, with file and line, if the file is missing, or a cell is not a finite number.
         """
         path = scenario.parent / self.path
-        try:
-            with path.open(newline="", encoding="utf-8-sig") as stream:
-                reader = csv.reader(stream)
-                header = [name.strip() for name in next(reader, [])]
-                if not header:
-                    raise DataError(f"{path}: the file is empty; expected names of columns in the first line")
+        found = layout(path)
+        header = found.names
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.reader(stream, delimiter=found.separator)
+            if found.named:
+                next(reader)
+            try:
                 table = [_numbers(path, reader.line_num, header, cells) for cells in reader if cells]
-        except FileNotFoundError:
-            raise DataError(f"{path}: no such file (data.path)") from None
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise DataError(f"{path}: cannot be read: {error}") from None
+            except (UnicodeDecodeError, csv.Error) as error:
+                raise DataError(f"{path}: cannot be read: {error}") from None
         if repeated := {name for name in header if header.count(name) > 1}:
             raise DataError(f"{path}:1: column '{min(repeated)}' stands there twice")
         if not table:
             raise DataError(f"{path}: no rows of data")
         rows = np.array(table)
         if self.target is None:
-            return Columns(tuple(header), rows, False)
+            return Columns(header, rows, False)
         last = _position(f"{path}:1", header, self.target, "data.target")
         order = [*(j for j in range(len(header)) if j != last), last]
         return Columns(tuple(header[j] for j in order), rows[:, order], True)
+
+    def remarks(self, scenario: Path) -> tuple[str, ...]:
+        """Return what is unusual about how the file is laid out, each in a line. scenario: as for `read`."""
+        path = scenario.parent / self.path
+        found = layout(path)
+        said = []
+        if found.separator != ",":
+            said.append(f"{path}: columns are separated by {SEPARATORS[found.separator]}")
+        if not found.named:
+            ends = ", ".join(dict.fromkeys((found.names[0], found.names[-1])))
+            said.append(f"{path}: no header: columns are {', ..., '.join(ends.split(', '))}")
+        return tuple(said)
+
+
+SEPARATORS = {",": "','", ";": "';'", "\t": "tabs"}
+"""What may separate the columns of a file, in the order in which it is looked for, and what it is called."""
+
+
+class CsvLayout(NamedTuple):
+    """How a file of numbers is laid out. separator: of columns. names: of columns. named: whether a line has them."""
+
+    separator: str
+    names: tuple[str, ...]
+    named: bool
+
+
+def layout(path: Path) -> CsvLayout:
+    """Return how a file of numbers is laid out, from its first line.
+
+    Raises DataError if the file is missing, empty, or cannot be read.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            first = stream.readline()
+            # a line of numbers with semicolons has decimal commas
+            decimal = ";" in first and re.fullmatch(r"[-+\d\s.,;eE]*", first)
+            separator = ";" if decimal else next((one for one in SEPARATORS if one in first), ",")
+            stream.seek(0)
+            header = [name.strip() for name in next(csv.reader(stream, delimiter=separator), [])]
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file (data.path)") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+    if not header:
+        raise DataError(f"{path}: the file is empty; expected names of columns in the first line")
+    named = not all(_is_number(name) for name in header)
+    return CsvLayout(separator, tuple(header) if named else _numbered(len(header)), named)
+
+
+def _is_number(cell: str) -> bool:
+    """Tell whether a cell is a number, also with a decimal comma."""
+    try:
+        float(cell.replace(",", "."))
+    except ValueError:
+        return False
+    return True
 
 
 class Inline(_Source):
     """Rows written in the scenario file, their columns named by `program.data`."""
 
     source: Literal["inline"]
-    rows: Annotated[Items[Annotated[Items[float], Field(min_length=1)]], Field(min_length=1)]
+    rows: Annotated[Items[Annotated[Items[float], Field(min_length=1)]], Field(min_length=1), such_as([[1.0], [2.0]])]
     """The samples, each a list of as many numbers as the program has data."""
 
     def read(self, scenario: Path, names: Sequence[str], seed: int) -> Columns:
@@ -149,9 +208,9 @@ class Uniform(_Source):
     """Synthetic rows: entries uniform on [low, high], drawn from the seed, the same on every machine."""
 
     source: Literal["uniform"]
-    count: Count
+    count: Annotated[Count, such_as(100)]
     """How many rows."""
-    columns: Count | None = None
+    columns: Annotated[Count | None, such_as(2)] = None
     """How many columns, where `program.data` does not name them."""
     low: float = 0.0
     """The lower end."""
@@ -236,7 +295,10 @@ def _numbers(path: Path, number: int, header: Sequence[str], cells: Sequence[str
         try:
             value = float(cell)
         except ValueError:
-            raise DataError(f"{path}:{number}: column '{name}': expected a number, got '{cell.strip()}'") from None
+            comma = "; decimals have a point" if _is_number(cell) else ""
+            raise DataError(
+                f"{path}:{number}: column '{name}': expected a number, got '{cell.strip()}'{comma}"
+            ) from None
         if not math.isfinite(value):
             raise DataError(f"{path}:{number}: column '{name}': expected a finite number, got {cell.strip()}")
         values.append(value)

@@ -15,7 +15,7 @@ from pydantic import Discriminator, Field, Tag, create_model, model_validator
 
 from simsa import laws
 from simsa.errors import ScenarioError
-from simsa.scenario.model import LONGEST_DRAW, Count, Items, Model, bounded, problem, spelling
+from simsa.scenario.model import LONGEST_DRAW, Count, Items, Model, bounded, inside, problem, spelling, such_as
 from simsa.scenario.reals import linear
 
 _GRID_LIMIT = 10**7
@@ -161,7 +161,7 @@ class Points(Model):
     """x_0 is one of the given points: trajectory t starts at point t mod m."""
 
     law: Literal["points"]
-    points: Annotated[Items[Annotated[Items[float], Field(min_length=1)]], Field(min_length=1)]
+    points: Annotated[Items[Annotated[Items[float], Field(min_length=1)]], Field(min_length=1), such_as([[0.0], [1.0]])]
     """The points, each a list of one number for each parameter."""
 
     @property
@@ -180,12 +180,12 @@ class Grid(Model):
     """x_0 is a point of a rectangular grid on [low, high], the last parameter running fastest."""
 
     law: Literal["grid"]
-    low: Number
+    low: Annotated[Number, such_as(-1.0)]
     """The lower corner, included: one number for all parameters, or a list with one for each."""
-    high: Number
+    high: Annotated[Number, such_as(1.0)]
     """The upper corner, included."""
     count: Annotated[
-        Annotated[Count, Tag("a number")] | Annotated[Items[Count], Tag("a list")], Discriminator(spelling)
+        Annotated[Count, Tag("a number")] | Annotated[Items[Count], Tag("a list")], Discriminator(spelling), such_as(5)
     ]
     """Points along each axis: one number for all parameters, or a list."""
 
@@ -298,7 +298,7 @@ class Added(Model):
 def _table(row: laws.Start) -> type[Added]:
     """Return the class of a row."""
     numbers: dict[str, Any] = {
-        name: (float, Field(description=f"{meaning}: from {low:g} to below {high:g}."))
+        name: (float, Field(description=f"{meaning}: from {low:g} to below {high:g}.", examples=[inside(low, high)]))
         for name, (low, high, meaning) in row.numbers.items()
     }
     fields: dict[str, Any] = {"law": (Literal[row.name], ...), **numbers}

@@ -5,12 +5,13 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from simsa.errors import ScenarioError
-from simsa.scenario.model import SPELLINGS, TAGS, OneOf, choices, nearest
+from simsa.scenario.keys import example, meant, names_of, tables_in
+from simsa.scenario.model import SPELLINGS, TAGS, choices
 from simsa.scenario.schema import Scenario
 
 Key = tuple[str | int, ...]
@@ -141,14 +142,14 @@ def _problems(
         got = _shown(item["input"])
         match item["type"]:
             case "extra_forbidden":
-                message = f"unknown key; {nearest(str(key[-1]), known)}"
+                message = f"unknown key; {meant(key, known)}"
                 mistyped |= {(*key[:-1], name) for name in known if message.endswith(f"did you mean '{name}'?")}
             case "missing":
                 message = f"missing ({(known[str(key[-1])].description or '').removesuffix('.')})"
             case "union_tag_not_found":
                 tag = context["discriminator"].strip("'")
                 key = (*key, tag)
-                message = f"missing; expected {choices(name for table in members for name in _names(table, tag))}"
+                message = f"missing; expected {choices(name for table in members for name in names_of(table, tag))}"
             case "union_tag_invalid" if " " in context["tag"]:
                 message = f"expected {_quoted(context['expected_tags'], ' or ')}, got {got}"
             case "union_tag_invalid":
@@ -160,6 +161,8 @@ def _problems(
                 key, message = (*key, *context["key"]), context["message"]
             case "too_short" if len(item["input"]) >= context["min_length"]:
                 continue  # pydantic counts items with mistakes as missing, and these have lines of their own
+            case "dict_type" | "model_type" | "model_attributes_type" if str(key[-1]) in known:
+                message = f"expected a table, such as {example(known[str(key[-1])])}, got {got}"
             case kind if kind in _EXPECTED:
                 context = {name: f"{v:g}" if isinstance(v, float) else v for name, v in context.items()}
                 message = f"expected {_EXPECTED[kind].format_map(context)}, got {got}"
@@ -194,28 +197,12 @@ def _walk(location: Sequence[str | int]) -> tuple[Key, list[type[BaseModel]], li
             key = (*key, part)
             continue
         if len(members) > 1:
-            members = [table for table in members if any(part in _names(table, tag) for tag in TAGS)]
+            members = [table for table in members if any(part in names_of(table, tag) for tag in TAGS)]
             continue
         key, holders = (*key, part), members
         fields = [table.model_fields[part] for table in holders if part in table.model_fields]
-        members = [table for field in fields for table in _tables(field.annotation)]
+        members = [table for field in fields for table in tables_in(field.annotation)]
     return key, holders, members
-
-
-def _tables(annotation: Any) -> list[type[BaseModel]]:
-    """Return the classes of tables in the annotation of a field."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [table for part in get_args(annotation) for table in _tables(part)]
-
-
-def _names(table: type[BaseModel], tag: str) -> list[str]:
-    """Return the values of the key `tag` (kind, source, law, family or name) that choose this class from a union."""
-    if tag not in table.model_fields:
-        return []
-    field = table.model_fields[tag]
-    listed = [name for one in field.metadata if isinstance(one, OneOf) for name in one.names]
-    return listed or [str(name) for name in get_args(field.annotation)]
 
 
 def _quoted(names: str, last: str | None = None) -> str:

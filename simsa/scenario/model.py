@@ -9,7 +9,16 @@ from fractions import Fraction
 from typing import Annotated, Any, TypeVar
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, GetCoreSchemaHandler, Tag
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    Tag,
+)
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from simsa.vocabulary import Asked, Met
@@ -19,8 +28,30 @@ T = TypeVar("T")
 Items = Annotated[tuple[T, ...], Field(strict=False)]
 """A TOML list as a tuple. The list itself is not strict, since pydantic's strict mode takes no list for a tuple."""
 
+
+def _integral(value: Any) -> Any:
+    """Return a float without a fractional part as the integer that it is, and anything else as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+INTEGRAL = BeforeValidator(_integral)
+"""Annotates an `int` that may be written as a number without a fractional part, such as 1e6."""
+
 Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1), INTEGRAL]
+Index = Annotated[int, Field(ge=0), INTEGRAL]
+Seed = Annotated[int, Field(ge=0, lt=2**64), INTEGRAL]
+
+
+def such_as(example: Any) -> Any:
+    """Return what annotates a key without a default with an example of its value, which messages and editors show."""
+    return Field(examples=[example])
+
+
+def inside(low: float, high: float) -> float:
+    """Return a number between two bounds, of which the upper one may be infinite, as an example."""
+    return (low + min(high, low + 1)) / 2
+
 
 TAGS = ("kind", "source", "law", "family", "name")
 """The keys whose value chooses one of several classes for a table."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Union
 from pydantic import Discriminator, Field, create_model, model_validator
 
 from simsa import rules
-from simsa.scenario.model import Model, NumberOrRatio, problem, rational
+from simsa.scenario.model import Model, NumberOrRatio, inside, problem, rational
 
 
 class Ruled(Model):
@@ -32,7 +32,10 @@ class Ruled(Model):
 def _table(row: rules.Rule) -> type[Ruled]:
     """Return the class for a row of `simsa.rules`."""
     numbers: dict[str, Any] = {
-        name: (NumberOrRatio, Field(description=f"{meaning}: from {low:g} to below {high:g}."))
+        name: (
+            NumberOrRatio,
+            Field(description=f"{meaning}: from {low:g} to below {high:g}.", examples=[inside(low, high)]),
+        )
         for name, (low, high, meaning) in row.numbers.items()
     }
     fields: dict[str, Any] = {"name": (Literal[row.name], Field(description="Which rule.")), **numbers}

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from simsa.scenario.model import Count, Model, OneOf, Positive, problem
+from simsa.scenario.model import Count, Model, OneOf, Positive, Seed, problem, such_as
 from simsa.scenario.reals import geometric, linear, uniforms
 
 LAWS: dict[str, tuple[Callable[[float, float, Fraction], float], bool]] = {
@@ -25,13 +25,13 @@ class Scales(Model):
     """A law for the step scales: `uniform` and `log_uniform` draw; `grid`, `linspace`, `geomspace` do not."""
 
     law: Annotated[str, OneOf(LAWS)]
-    low: Annotated[float, Field(ge=0)]
+    low: Annotated[float, Field(ge=0), such_as(0.1)]
     """The lower end; included if spaced, excluded if drawn (a scale is never 0)."""
-    high: Positive
+    high: Annotated[Positive, such_as(1.0)]
     """The upper end, included."""
-    count: Count
+    count: Annotated[Count, such_as(8)]
     """How many scales."""
-    seed: Annotated[int, Field(ge=0, lt=2**64)] | None = None
+    seed: Annotated[Seed | None, such_as(1)] = None
     """Of the draw; the scenario's own seed if left out."""
 
     @model_validator(mode="after")

@@ -18,23 +18,27 @@ from simsa.formats import EXACT, FLOAT64, FORMATS
 from simsa.rules import SGD
 from simsa.scenario.batch import PLAIN as PAPER
 from simsa.scenario.batch import Batch
-from simsa.scenario.data import Data, finish, select
+from simsa.scenario.data import Csv, Data, finish, select
 from simsa.scenario.initial import Initial, Normal
 from simsa.scenario.model import (
+    INTEGRAL,
     Count,
     Hypothesis,
     Idle,
+    Index,
     Items,
     Model,
     OneOf,
     Positive,
     PositiveRatio,
     Probability,
+    Seed,
     choices,
     idle,
     problem,
     rational,
     spelling,
+    such_as,
 )
 from simsa.scenario.rule import PLAIN, StepRule
 from simsa.scenario.scales import Scales
@@ -69,11 +73,11 @@ Convention = Annotated[
 class Header(Model):
     """The table [scenario]."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"), such_as("my_experiment")]
     """Names the folder of the results."""
     title: str = ""
     """One line, for figures and tables."""
-    seed: Annotated[int, Field(ge=0, lt=2**64)] = 0
+    seed: Seed = 0
     """Of every random number of the run."""
 
 
@@ -81,11 +85,11 @@ class Expression(Model):
     """A program written as a formula of named parameters and data."""
 
     kind: Literal["expression"]
-    parameters: Annotated[Items[Name], Field(min_length=1)]
+    parameters: Annotated[Items[Name], Field(min_length=1), such_as(["x"])]
     """Names of the parameters, which the gradient is taken for."""
     data: Items[Name] = ()
     """Names of the data columns the formula uses."""
-    expression: Annotated[str, Field(min_length=1)]
+    expression: Annotated[str, Field(min_length=1), such_as("abs(x)")]
     """The loss of one sample: relu(x), abs, maximum(x, y), where(x > 0, x, 0), exp, numbers, + - * / **."""
     convention: Convention = "tensorflow"
     """The derivative at ties: a framework's, or a table of your own."""
@@ -99,10 +103,10 @@ class Expression(Model):
 
 
 Option = Annotated[
-    Annotated[Annotated[int, Field(ge=0)], Tag("a number")]
+    Annotated[Index, Tag("a number")]
     | Annotated[str, Tag("a string")]
     | Annotated[bool, Tag("true or false")]
-    | Annotated[Items[Annotated[int, Field(ge=0)]], Tag("a list")],
+    | Annotated[Items[Index], Tag("a list")],
     Discriminator(spelling),
 ]
 LayerEntry = Annotated[
@@ -119,7 +123,7 @@ class Network(Model):
     """A network with a loss; a sample is the input, then the target."""
 
     kind: Literal["network"]
-    layers: Annotated[Items[LayerEntry], Field(min_length=2)]
+    layers: Annotated[Items[LayerEntry], Field(min_length=2), such_as([64, 32, 10])]
     """The input, a number of features or a shape; then units of a layer, or a table: { kind = "conv2d", ... }."""
     activation: str = "relu"
     """The primitive between layers."""
@@ -133,11 +137,11 @@ class Python(Model):
     """A program traced from a Python function of a vector of parameters, and one of data if there are any."""
 
     kind: Literal["python"]
-    target: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+    target: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"), such_as("my_module:loss")]
     """The function, as "module:function"; modules beside the scenario file are found."""
-    parameters: Count
+    parameters: Annotated[Count, such_as(2)]
     """How many parameters the function takes."""
-    data: Annotated[int, Field(ge=0)] = 0
+    data: Index = 0
     """How many data columns it takes."""
     convention: Convention = "tensorflow"
     """The derivative at ties: a framework's, or a table of your own."""
@@ -147,9 +151,9 @@ class Stored(Model):
     """A program that simsa has traced and written to a file, once for each tie convention."""
 
     kind: Literal["stored"]
-    file: Annotated[str, Field(min_length=1)]
+    file: Annotated[str, Field(min_length=1), such_as("program.json")]
     """The file, relative to the scenario's folder."""
-    data: Annotated[int, Field(ge=0)] = 0
+    data: Index = 0
     """How many data columns the program takes."""
     convention: Convention = "tensorflow"
     """The derivative at ties: of one of the conventions that the file has."""
@@ -158,17 +162,17 @@ class Stored(Model):
 class Sgd(Model):
     """The recursion x_{k+1} = x_k - c alpha_k grad f_{I_k}(x_k), or that of another rule."""
 
-    steps: Count
+    steps: Annotated[Count, such_as(1000)]
     """How many steps each trajectory takes."""
     batch: Batch = PAPER
     """The law of the minibatch I_k."""
-    step_size: StepSize
+    step_size: Annotated[StepSize, such_as({"family": "power", "exponent": 0.75})]
     """The family of alpha_k, before the scale c."""
     rule: Annotated[StepRule, Idle(lambda scenario, rule: rule == PLAIN)] = PLAIN
     """How a step is taken with the gradient and gamma_k = c alpha_k: stochastic gradient descent if left out."""
     radius: Positive = 1e6
     """A trajectory with a coordinate above this is unbounded, and stops."""
-    bits: Annotated[int, Field(ge=64), Idle(lambda scenario, bits: EXACT not in scenario.precisions)] = 4096
+    bits: Annotated[int, Field(ge=64), INTEGRAL, Idle(lambda scenario, bits: EXACT not in scenario.precisions)] = 4096
     """An exact trajectory stops when a coordinate's numerator or denominator has more bits."""
 
     @model_validator(mode="after")
@@ -186,11 +190,14 @@ class Sweep(Model):
         Annotated[Annotated[Items[PositiveRatio], Field(min_length=1)], Tag("a list")]
         | Annotated[Scales, Tag("a table")],
         Discriminator(spelling),
+        such_as([0.1, "1/3", 1]),
     ]
     """Step scales: a list of numbers or fractions such as "1/3", or a law that draws or spaces them."""
-    trajectories: Count
+    trajectories: Annotated[Count, such_as(1000)]
     """How many trajectories in each cell."""
-    convention: Annotated[Items[Convention], Field(min_length=1)] | None = None
+    convention: Annotated[
+        Annotated[Items[Convention], Field(min_length=1)] | None, such_as(["tensorflow", "pytorch"])
+    ] = None
     """Tie conventions to compare on the same random numbers, in place of the program's one."""
     precision: Annotated[Items[Annotated[str, OneOf(PRECISIONS)]], Field(min_length=1)] = (FLOAT64.name,)
     """What to compute with, on the same random numbers: "float64", "float32", "exact" (rational numbers, slow)."""
@@ -200,15 +207,15 @@ class Record(Model):
     """What is kept of each trajectory, besides its events and its end."""
 
     checkpoints: Annotated[
-        Annotated[Count, Tag("a number")] | Annotated[Items[Annotated[int, Field(ge=0)]], Tag("a list")],
+        Annotated[Count, Tag("a number")] | Annotated[Items[Index], Tag("a list")],
         Discriminator(spelling),
     ] = 11
     """Steps at which J is evaluated: how many, equally spaced, or a list of them."""
-    objective_trajectories: Annotated[int, Field(ge=0)] = 64
+    objective_trajectories: Index = 64
     """J is evaluated for the first so many trajectories of each cell; it costs n sample losses each time."""
     points: Literal["auto", "all", "none"] = "auto"
     """Whether final points and points of ties are kept; "auto" keeps them while they are small."""
-    classify: Annotated[int, Field(ge=0), Idle()] = 100
+    classify: Annotated[Index, Idle()] = 100
     """At most so many sensitive points, and so many final points, of each cell are classified afterwards; 0 for none.
     Equal ones are one."""
 
@@ -216,18 +223,20 @@ class Record(Model):
 class Claim(Model):
     """A known answer: the probability of an event in some cells. It is tested on the records, and changes none."""
 
-    event: str
+    event: Annotated[str, such_as("landed")]
     """What happens to a trajectory: landed, sensitive, tied, unbounded, not_finite, artificial, clarke, settled; or the
     name of an observable with `hit_below`, which it hits."""
-    c: Annotated[Items[PositiveRatio], Field(min_length=1)] | None = None
+    c: Annotated[Annotated[Items[PositiveRatio], Field(min_length=1)] | None, such_as(["1/3"])] = None
     """The step scales it is about, numbers or fractions such as "1/3"; all if left out."""
-    convention: Annotated[Items[Convention], Field(min_length=1)] | None = None
+    convention: Annotated[Annotated[Items[Convention], Field(min_length=1)] | None, such_as(["tensorflow"])] = None
     """The tie conventions it is about; all if left out."""
-    precision: Annotated[Items[Annotated[str, OneOf(PRECISIONS)]], Field(min_length=1)] | None = None
+    precision: Annotated[
+        Annotated[Items[Annotated[str, OneOf(PRECISIONS)]], Field(min_length=1)] | None, such_as(["exact"])
+    ] = None
     """The formats it is about; all if left out."""
-    probability: Probability
+    probability: Annotated[Probability, such_as("1/7")]
     """The known answer, a number or a fraction such as "1/7"."""
-    text: Annotated[str, Field(min_length=1)]
+    text: Annotated[str, Field(min_length=1), such_as("one of the seven minibatches has the mean 1/c")]
     """Where it comes from, in one line."""
 
     @model_validator(mode="after")
@@ -249,18 +258,18 @@ class Claim(Model):
 class Observe(Model):
     """A function of the parameters that is recorded of every trajectory at the checkpoints."""
 
-    name: Name
+    name: Annotated[Name, such_as("distance")]
     """Names it in the records and in the summary."""
-    expression: Annotated[str, Field(min_length=1)]
+    expression: Annotated[str, Field(min_length=1), such_as("abs(x)")]
     """A formula in the parameters: by their names for kind "expression", else x[0], x[1], ..., sum(x[2:5])."""
-    hit_below: float | None = None
+    hit_below: Annotated[float | None, such_as(1e-3)] = None
     """A trajectory has hit at its first checkpoint where the value is at most this; left out, hits are not recorded."""
 
 
 class Run(Model):
     """How the work is cut up; it changes no result, and is no part of the digest."""
 
-    block: Annotated[int, Field(ge=0)] = 0
+    block: Index = 0
     """Trajectories in one block of work; 0 chooses by the size of the program."""
     engine: Literal["auto", "reference", "interpreter", "specialised"] = "auto"
     """What runs the program. The reference is slow and needs no compilation, the interpreter is compiled once for all
@@ -441,6 +450,11 @@ def rows(scenario: Scenario) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     if batch.size > n and not batch.replace:
         raise ScenarioError(f"{scenario.path}: sgd.batch.size: {batch.size} samples asked for, there are {n}")
     return columns.names, columns.rows
+
+
+def remarks(scenario: Scenario) -> tuple[str, ...]:
+    """Return what is unusual about how the data of a scenario are laid out, each in a line."""
+    return scenario.data.remarks(scenario.path) if isinstance(scenario.data, Csv) else ()
 
 
 def json_schema() -> dict[str, object]:

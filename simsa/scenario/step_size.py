@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from simsa.scenario.model import Items, Model, Positive, PositiveRatio, rational
+from simsa.scenario.model import Items, Model, Positive, PositiveRatio, rational, such_as
 from simsa.scenario.reals import powers, rounded, shifted
 
 
@@ -20,7 +20,7 @@ class Power(Model):
     """alpha_k = (k + offset)^-exponent."""
 
     family: Literal["power"]
-    exponent: Positive
+    exponent: Annotated[Positive, such_as(0.75)]
     """The power a of (k + offset)^-a; the steps sum to infinity if a <= 1."""
     offset: Positive = 1.0
     """The k0 of (k + k0)^-a."""
@@ -53,7 +53,7 @@ class Log(Model):
     """alpha_k = 1 / log(k + offset)^exponent: the edge of what the theorems allow."""
 
     family: Literal["log"]
-    exponent: Positive
+    exponent: Annotated[Positive, such_as(0.75)]
     """The power b of 1/log(k + offset)^b; it is o(1/log k) if b > 1."""
     offset: Annotated[float, Field(gt=1)] = 3.0
     """Keeps the first logarithm positive."""
@@ -112,7 +112,7 @@ class Table(Model):
     """alpha_k = values[k], for as many steps as the run has."""
 
     family: Literal["table"]
-    values: Annotated[Items[PositiveRatio], Field(min_length=1)]
+    values: Annotated[Items[PositiveRatio], Field(min_length=1), such_as([1, "1/2", "1/3"])]
     """alpha_0, alpha_1, ...: at least as many as there are steps; numbers, or fractions such as "1/3"."""
 
     def alpha(self, steps: int) -> NDArray[np.float64]:

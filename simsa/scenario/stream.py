@@ -24,6 +24,7 @@ from simsa.scenario.model import (
     problem,
     rational,
     spelling,
+    such_as,
 )
 
 Number = Annotated[Annotated[float, Tag("a number")] | Annotated[Items[float], Tag("a list")], Discriminator(spelling)]
@@ -89,9 +90,13 @@ class MixtureSample(Model):
     """A sample is drawn from one of several laws, which is drawn first."""
 
     law: Literal["mixture"]
-    components: Annotated[Items[Annotated[NormalSample | BallSample, Field(discriminator="law")]], Field(min_length=1)]
+    components: Annotated[
+        Items[Annotated[NormalSample | BallSample, Field(discriminator="law")]],
+        Field(min_length=1),
+        such_as([{"law": "normal"}, {"law": "ball", "center": 2.0}]),
+    ]
     """The laws, each a table { law = "normal", ... } or { law = "ball", ... }."""
-    weights: Items[PositiveRatio] | None = None
+    weights: Annotated[Items[PositiveRatio] | None, such_as(["1/3", "2/3"])] = None
     """Numbers or fractions such as "1/3", one for each component, that need not sum to 1; all equal if left out."""
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from simsa.scenario import Scenario, load
-from simsa.scenario.load import _tables
+from simsa.scenario.keys import tables_in
 from simsa.scenario.model import Idle, Model
 
 TEXT = """
@@ -116,7 +116,7 @@ def reachable(table: type[Any]) -> set[type[Any]]:
     """Return a table of the schema and all tables below it."""
     found = {table}
     for field in table.model_fields.values():
-        for inner in _tables(field.annotation):
+        for inner in tables_in(field.annotation):
             found |= reachable(inner)
     return found
 

@@ -70,7 +70,8 @@ def test_no_name_of_a_primitive_is_tested_but_by_what_prints_kernels():
 
 MAY_IMPORT = {
     "__main__": {"cli"},
-    "cli": {"drawing", "ensemble", "errors", "plots", "records", "report", "run", "scenario"},
+    "cli": {"commands", "ensemble", "errors", "records", "report"},
+    "commands": {"drawing", "ensemble", "errors", "plots", "records", "report", "run", "scenario"},
     "run": {
         "analysis",
         "calculus",

@@ -168,8 +168,8 @@ BAD = {
     ),
     "fraction for an integer": (
         "steps = 10",
-        "steps = 10.0",
-        "x.toml:15: sgd.steps: expected an integer, got 10.0",
+        "steps = 10.5",
+        "x.toml:15: sgd.steps: expected an integer, got 10.5",
     ),
     "truth for an integer": (
         "steps = 10",
@@ -314,7 +314,8 @@ def test_every_mistake_is_reported_in_the_order_of_the_file(said):
 
 def test_a_scalar_where_a_table_belongs_is_refused(said):
     new = 'initial = "normal"\n' + GOOD.replace('[initial]\nlaw = "normal"\n', "")
-    assert refused(said, GOOD, new) == "x.toml:1: initial: expected a table, got 'normal'"
+    example = '{ law = "normal" }'
+    assert refused(said, GOOD, new) == f"x.toml:1: initial: expected a table, such as {example}, got 'normal'"
 
 
 @pytest.mark.parametrize(
