@@ -286,7 +286,7 @@ def test_what_cannot_be_drawn_is_one_line(here, results, capsys):
     assert "--out f.gif: expected a file that ends in .pdf, .png, .svg" in refused(
         capsys, "plot", results, "landing", "--out", "f.gif"
     )
-    assert "there is nothing to show in the figure 'plane'" in refused(capsys, "plot", results, "plane")
+    assert "plane: a map is drawn of programs of two parameters" in refused(capsys, "plot", results, "plane")
     assert typed("plot", results, "landing", "--width", "wide") == 2
     assert "expected a number of inches from 1 to 40, got 'wide'" in capsys.readouterr().err
 

@@ -90,7 +90,7 @@ def test_a_run_writes_everything_and_prints_a_table(here, capsys, monkeypatch):
     files = {path.name for path in folder.iterdir()}
     assert files >= FIGURES and "first_passage.png" not in files, "classify = 0: it is not known who landed"
     assert {name for name in files if name[-4:] not in (".png", ".pdf")} == {
-        "provenance.json", "records.zarr", "report.html", "report.md", "scenario.toml", "summary.csv",
+        "figures.json", "provenance.json", "records.zarr", "report.html", "report.md", "scenario.toml", "summary.csv",
         "summary.json", "tasks",
     }  # fmt: skip
     assert (folder / "scenario.toml").read_bytes() == TRAP.read_bytes()
@@ -224,7 +224,12 @@ def test_a_network_learns_digits_from_end_to_end(tmp_path, capsys):
     assert first["probability"]["landed"]["bound"] == pytest.approx(1 - 0.05 ** (1 / 96))
     medians = last["objective"]["quantiles"]["0.5"]
     assert medians[0] > 2.3 and medians[-1] < 0.9 * medians[0]
-    assert {path.name for path in (tmp_path / "out").iterdir()} >= FIGURES
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert files >= FIGURES - {"landing.png", "landing.pdf"}
+    assert (
+        "nothing is known to have landed"
+        in json.loads((tmp_path / "out" / "figures.json").read_text())["landing"]["nothing"]
+    )
 
 
 # ---------------------------------------------------------------- bad input
