@@ -15,7 +15,7 @@ from simsa import calculus
 from simsa.errors import SimsaError
 from simsa.plots import FIGURES
 from simsa.program.stored import described, stored
-from tests.support import SCENARIOS
+from tests.support import ROOT, SCENARIOS
 from tests.support.runs import contents
 
 ROWS = np.array([[1.0, 0.5], [-2.0, 1.0], [0.5, 0.25]])
@@ -259,3 +259,16 @@ def test_explanations_say_what_a_derivation_says(function, x, sentences):
 def test_names_that_a_user_needs_are_what_dir_lists():
     assert {"sweep", "load", "Run", "uniform", "calculus", "relu"} <= set(dir(simsa))
     assert not {"Any", "Path", "TYPE_CHECKING"} & set(dir(simsa))
+
+
+def test_the_notebook_of_the_readme_runs(tmp_path, monkeypatch):
+    """With fewer trajectories, and nothing compiled."""
+    monkeypatch.chdir(tmp_path)
+    first, second = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    small = (
+        second.replace("1000", "20").replace("5000", "30").replace('"jax"])', '"jax"], engine="reference", quiet=True)')
+    )
+    names: dict = {}
+    exec(first + small, names)
+    assert names["run"].cells["trajectories"].tolist() == [20] * 6
+    assert (tmp_path / "mine.html").exists() and (tmp_path / "results" / "mine" / "scenario.toml").exists()
