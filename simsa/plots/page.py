@@ -45,7 +45,7 @@ class Page:
     def grid(self, rows: int, columns: int, height: float, count: int | None = None, **options: Any) -> list[Axes]:
         """Return the axes of a grid, row by row.
 
-        height: of the figure, in inches, without its legend and its title. count: of the axes that are wanted; the
+        rows, columns: of the grid. height: of the figure, in inches, without its legend and its title. count: of the axes that are wanted; the
         others at the end are left out. options: those of matplotlib's `subplots`.
         """
         if self.own:
@@ -59,7 +59,10 @@ class Page:
         return axes[:wanted]
 
     def heading(self, ax: Axes, text: str, columns: int = 1) -> None:
-        """Set the title of axes that take one of so many columns; it has as many lines as it needs there."""
+        """Set the title of axes, broken into as many lines as it needs.
+
+        ax: the axes. text: the title. columns: of the grid in which the axes take one.
+        """
         ax.set_title(textwrap.fill(text, max(12, int((self.width / columns - 0.45) / (1.15 * LETTER)))))
 
     def label(self, axes: Sequence[Axes], columns: int, x: str, y: str) -> None:

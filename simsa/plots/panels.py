@@ -48,7 +48,7 @@ class Looks:
     def explain(self, page: Page, axes: Sequence[Axes], more: Mapping[float, str] | None = None) -> list[Line2D]:
         """Return the legend's entries for the styles; draw a bar of the scale beside the axes if there is one instead.
 
-        more: what the legend says of a value of c besides.
+        page: that of the axes. more: what the legend says of a value of c besides.
         """
         if self.separate:
             names = {c: f"c = {c:.4g}" + (f": {more[c]}" if more and c in more else "") for c in self.shown}

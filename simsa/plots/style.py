@@ -114,7 +114,7 @@ def key(i: int, name: str) -> Line2D:
 def scale_of_c(ax: Axes, c: Sequence[float], width: float) -> None:
     """Set the limits and the ticks of the axis of c, and make it logarithmic if c spans more than a decade.
 
-    width: of the figure, in inches.
+    ax: the axes. c: the step scales that are drawn. width: of the figure, in inches.
     """
     low, high = min(c), max(c)
     if high > 10 * low:

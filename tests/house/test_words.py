@@ -16,9 +16,6 @@ from tests.support import ROOT
 SIMSA = ROOT / "simsa"
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(SIMSA.rglob("*.py"))}
 
-INCOMPLETE = {"plots"}
-"""The rooms in which a parameter is still missing from a docstring. A room that is complete is taken off this list."""
-
 
 def room_of(path: Path) -> str:
     """Return the folder of a module in simsa, or its own name if it is in none."""
@@ -91,11 +88,4 @@ def unnamed(path: Path) -> Iterator[str]:
 @pytest.mark.parametrize("room", ROOMS)
 def test_every_parameter_of_a_public_function_with_more_than_two_is_named_in_its_docstring(room):
     found = [line for path in TREES if room_of(path) == room for line in unnamed(path)]
-    if room in INCOMPLETE:
-        assert found, f"{room} is complete: take it off INCOMPLETE"
-    else:
-        assert found == []
-
-
-def test_the_list_of_incomplete_rooms_has_rooms_only():
-    assert set(ROOMS) >= INCOMPLETE
+    assert found == []
