@@ -45,8 +45,8 @@ class Page:
     def grid(self, rows: int, columns: int, height: float, count: int | None = None, **options: Any) -> list[Axes]:
         """Return the axes of a grid, row by row.
 
-        rows, columns: of the grid. height: of the figure, in inches, without its legend and its title. count: of the axes that are wanted; the
-        others at the end are left out. options: those of matplotlib's `subplots`.
+        rows, columns: of the grid. height: of the figure, in inches, without its legend and its title. count: of the
+        axes that are wanted; the others at the end are left out. options: those of matplotlib's `subplots`.
         """
         if self.own:
             self.own.set_figheight(height)
