@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from simsa.analysis.intervals import LEVEL, Stratum, Tally
 from simsa.analysis.landings import Landing, Landings, joined
-from simsa.analysis.pairs import axes, groups
+from simsa.analysis.pairs import axes, groups, unlike
 from simsa.records.fields import FIELDS
 
 AXES = ("convention", "precision")
@@ -97,7 +97,6 @@ def _unlike(cells: tuple[Mapping[str, Any], Mapping[str, Any]]) -> Iterator[NDAr
     """Yield for each record that two cells have which trajectories do not have the same bits in both."""
     for name in (f.name for f in FIELDS):
         if name in cells[0] and name in cells[1]:
-            one, two = (np.ascontiguousarray(cell[name]) for cell in cells)
-            if one.size:
-                bits = (np.frombuffer(array.tobytes(), np.uint8).reshape(len(array), -1) for array in (one, two))
-                yield (next(bits) != next(bits)).any(axis=1)
+            found = unlike(cells[0][name], cells[1][name])
+            if found.size:
+                yield np.asarray(found.reshape(len(found), -1).any(axis=1))

@@ -84,11 +84,11 @@ def _differing(
 ) -> dict[str, Any]:
     """Return how many trajectories of two cells differ, and by which step J of them does."""
     run = (one["status"] != Status.NOT_RUN) & (other["status"] != Status.NOT_RUN)
-    unlike = np.zeros(run.size, dtype=np.bool_)
+    differing = np.zeros(run.size, dtype=np.bool_)
     for name in (f.name for f in FIELDS):
         if name in one and name in other and not (axis == "precision" and name in EVALUATED):
-            unlike |= _unlike(one[name], other[name]).reshape(run.size, -1).any(axis=1)
-    total, differ = int(np.count_nonzero(run)), int(np.count_nonzero(unlike & run))
+            differing |= unlike(one[name], other[name]).reshape(run.size, -1).any(axis=1)
+    total, differ = int(np.count_nonzero(run)), int(np.count_nonzero(differing & run))
     found: dict[str, Any] = {
         "trajectories": total,
         "differ": differ,
@@ -97,7 +97,7 @@ def _differing(
     }
     sampled = np.flatnonzero(run[: header.get("objective_trajectories", 0)])
     if "objective" in one and "objective" in other and sampled.size:
-        seen = np.logical_or.accumulate(_unlike(one["objective"][sampled], other["objective"][sampled]), axis=1)
+        seen = np.logical_or.accumulate(unlike(one["objective"][sampled], other["objective"][sampled]), axis=1)
         counts = np.count_nonzero(seen, axis=0).tolist()
         shares = [interval(count, sampled.size, level) for count in counts]
         found["first"] = {
@@ -108,7 +108,7 @@ def _differing(
     return found
 
 
-def _unlike(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.bool_]:
+def unlike(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.bool_]:
     """Tell which numbers of two arrays of one shape are not the same bits; nan is like nan."""
     a, b = np.asarray(one), np.asarray(other)
     if a.dtype.kind != "f":

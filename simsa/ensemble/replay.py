@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simsa import formats
 from simsa.engines import Draws, Engine, Exact, Reference, cheapest
 from simsa.ensemble.cost import work
 from simsa.ensemble.drive import completed
@@ -82,6 +83,8 @@ class Replay:
     @cached_property
     def walker(self) -> Walker:
         """Return the object that takes the steps, in the arithmetic of the cell."""
+        if self.cell.precision != EXACT:
+            formats.find(self.cell.precision)
         engine = Exact() if self.cell.precision == EXACT else Reference()
         return engine.walker(self.plan.task(self.cell))
 

@@ -346,7 +346,7 @@ for number, name in enumerate(cells):
     replay = simsa.replay(folder / "one", cell=number, trajectory=0)
     assert not replay.differences
     assert len(list(replay)) == 4
-    part = replay.part()
+    part = replay.divergence()
     assert (part is None) == (name not in ("float16", "half"))
     if part:
         assert part.k == 1 and part.value == 1 and part.exact == 1 + 2**-12 and part.rounding is not None
@@ -370,7 +370,6 @@ print("the same bits")
 """
 
 
-@pytest.mark.slow
 def test_a_format_is_added_from_outside_in_one_place(tmp_path: Path) -> None:
     """A row in a user's file: the scenario names it, the reference runs it, and reports and replays know it."""
     file = tmp_path / "eleven_bits.toml"
