@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simsa.errors import RecordsError
-
 if TYPE_CHECKING:
     from simsa.ensemble.executors import Executor
 
@@ -66,19 +64,6 @@ def number(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected an integer of at least 0, got '{text}'")
     return int(text)
-
-
-def summary_of(folder: Path) -> dict[str, Any]:
-    """Return the summary of the run in a folder. Raises RecordsError if there is none, and says what there is."""
-    from simsa.records import disk, read
-    from simsa.run.perform import SUMMARY
-
-    summary = disk.read_json(folder / SUMMARY)
-    if summary is None:
-        if not read.exists(folder):
-            raise RecordsError(f"{folder}: there are no results of a sweep")
-        raise RecordsError(f"{folder}: there is no summary; the run was not finished: continue it with --resume")
-    return summary
 
 
 def told(summary: Mapping[str, Any], folder: Path, draw: Callable[[], None] | None = None, full: bool = False) -> str:

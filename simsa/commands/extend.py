@@ -31,7 +31,9 @@ def add(commands: "Commands[Any]") -> None:
 
 def run(chosen: argparse.Namespace, call: Call) -> int:
     """Extend a run, and write and print the report of the whole; return the exit code."""
-    command.summary_of(chosen.results)
+    from simsa.run import perform
+
+    perform.summary_of(chosen.results)
     from simsa.records import read
     from simsa.run import load
 

@@ -37,7 +37,9 @@ def run(chosen: argparse.Namespace, call: Call) -> int:
     out: Path = chosen.out or Path(f"{chosen.figure}.png")
     if out.suffix not in SUFFIXES:
         raise SimsaError(f"--out {out}: expected a file that ends in {', '.join(SUFFIXES)}")
-    summary = command.summary_of(chosen.results)
+    from simsa.run import perform
+
+    summary = perform.summary_of(chosen.results)
     from simsa.plots import FIGURES
     from simsa.plots.style import save_as
     from simsa.scenario.model import nearest

@@ -23,7 +23,9 @@ def add(commands: "Commands[Any]") -> None:
 
 def run(chosen: argparse.Namespace, call: Call) -> int:
     """Print the report of a run; return the exit code."""
-    summary = command.summary_of(chosen.results)
+    from simsa.run import perform
+
+    summary = perform.summary_of(chosen.results)
     from simsa import report
 
     print(report.text(summary, chosen.results, chosen.full))

@@ -54,11 +54,11 @@ def run(chosen: argparse.Namespace, call: Call) -> int:
     folder: Path = chosen.out or Path("results") / scenario.scenario.name
     from simsa.run import perform
 
-    ready = perform.prepare(scenario, chosen.workers, _quiet if chosen.quiet else _say, call.executor)
+    ready = perform.prepare(scenario, chosen.workers, perform.quiet if chosen.quiet else perform.tell, call.executor)
     short = ready.seconds < SHORT
     if chosen.dry_run or not short:  # the report of a short run says the same in a moment
         for warning in warnings(scenario, len(ready.found.samples)):
-            _say(warning)
+            perform.tell(warning)
     for line in perform.announced(ready, folder):
         ready.say(line)
     if chosen.dry_run:
@@ -83,14 +83,3 @@ def run(chosen: argparse.Namespace, call: Call) -> int:
         file=sys.stderr,
     )
     return INTERRUPTED
-
-
-def _say(line: str) -> None:
-    """Print a line for the user, above the progress bar if there is one."""
-    from tqdm import tqdm
-
-    tqdm.write(line, file=sys.stderr)
-
-
-def _quiet(line: str) -> None:
-    """Say nothing; a function of the module, as work that is done in another process takes it along."""

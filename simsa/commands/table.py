@@ -30,7 +30,9 @@ def add(commands: "Commands[Any]") -> None:
 
 def run(chosen: argparse.Namespace, call: Call) -> int:
     """Print the cells of a run; return the exit code."""
-    summary = command.summary_of(chosen.results)
+    from simsa.run import perform
+
+    summary = perform.summary_of(chosen.results)
     from simsa.run.run import cells_of
     from simsa.scenario.model import nearest
 

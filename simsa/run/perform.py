@@ -1,13 +1,14 @@
 """From a scenario to its results, step by step: what the command line and Python do alike."""
 
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simsa.errors import SimsaError
+from simsa.errors import RecordsError, SimsaError
 
 if TYPE_CHECKING:
     from simsa.engines import Engine
@@ -21,6 +22,17 @@ if TYPE_CHECKING:
 
 SCENARIO, SUMMARY, PROVENANCE = "scenario.toml", "summary.json", "provenance.json"
 """The files in the folder of a run, besides its records, figures and report."""
+
+
+def tell(line: str) -> None:
+    """Print a line for the user on stderr, above the progress bar if there is one."""
+    from tqdm import tqdm
+
+    tqdm.write(line, file=sys.stderr)
+
+
+def quiet(line: str) -> None:
+    """Say nothing; a function of a module, as work that is done in another process takes it along."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +170,18 @@ def summarised(ready: Prepared, records: "Records", outcome: "Outcome", compilin
         timing=timing,
     )
     disk.write_json(folder / SUMMARY, summary)
+    return summary
+
+
+def summary_of(folder: Path) -> dict[str, Any]:
+    """Return the summary of the run in a folder. Raises RecordsError if there is none, and says what there is."""
+    from simsa.records import disk, read
+
+    summary = disk.read_json(folder / SUMMARY)
+    if summary is None:
+        if not read.exists(folder):
+            raise RecordsError(f"{folder}: there are no results of a sweep")
+        raise RecordsError(f"{folder}: there is no summary; the run was not finished: continue it with --resume")
     return summary
 
 

@@ -1,7 +1,6 @@
 """`sweep` runs a scenario from a notebook or a program; a `Run` is what came of it."""
 
 import shutil
-import sys
 import tempfile
 import weakref
 from collections.abc import Callable, Mapping
@@ -12,7 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from simsa.errors import RecordsError, ScenarioError
 from simsa.program import Program
-from simsa.run.perform import SCENARIO, SUMMARY, Prepared, opened, performed, prepare, provenance, summarised
+from simsa.run.perform import (
+    SCENARIO,
+    Prepared,
+    opened,
+    performed,
+    prepare,
+    provenance,
+    summarised,
+    summary_of,
+    tell,
+)
+from simsa.run.perform import quiet as silent
 from simsa.run.said import DATA, KEYWORDS, PROGRAM, WHERE, scenario_files
 from simsa.run.trajectory import Trajectory
 
@@ -112,7 +122,7 @@ def sweep(
         for name, text in files.items():
             (folder / name).write_text(text, encoding="utf-8")
         scenario = load(folder / SCENARIO, origin=origin)
-        say = _nothing if quiet else _tell
+        say = silent if quiet else tell
         ready = prepare(scenario, workers, say)
         for line in (*remarks(scenario), *warnings(scenario, len(ready.found.samples))):
             say(line)
@@ -149,31 +159,17 @@ def load(folder: str | Path) -> "Run":
     Raises RecordsError if there are none, or if the scenario, its data or its program are not theirs any more.
     """
     from simsa.ensemble.replay import planned
-    from simsa.records import disk
 
     path = Path(folder)
     found, made = planned(path)
-    summary = disk.read_json(path / SUMMARY)
-    if summary is None:
-        raise RecordsError(f"{path}: there is no summary; the run was not finished: continue it with --resume")
+    summary = summary_of(path)
     from simsa.ensemble.drive import usable_cores
     from simsa.ensemble.executors import Threads
     from simsa.ensemble.plan import choose
 
     workers = usable_cores()
     engines, reasons = choose(made, found.scenario.run.engine, workers)
-    return Run(path, Prepared(found, made, engines, reasons, Threads(workers), workers, _tell), summary, None)
-
-
-def _tell(line: str) -> None:
-    """Print a remark, above the progress bar if there is one."""
-    from tqdm.auto import tqdm
-
-    tqdm.write(line, file=sys.stderr)
-
-
-def _nothing(line: str) -> None:
-    """Say nothing."""
+    return Run(path, Prepared(found, made, engines, reasons, Threads(workers), workers, tell), summary, None)
 
 
 class Plots:
@@ -252,8 +248,6 @@ class Run:
 
         overwrite: replace what is in the folder. Raises RecordsError if there is something, and it is not said.
         """
-        from simsa.records import disk
-
         path = Path(folder)
         if path.exists() and any(path.iterdir()):
             if not overwrite:
@@ -261,9 +255,7 @@ class Run:
             shutil.rmtree(path)
         shutil.copytree(self.folder, path, dirs_exist_ok=True)
         self.report(path / "report.html")
-        summary = disk.read_json(path / SUMMARY)
-        assert summary is not None
-        return Run(path, self._ready, summary, None)
+        return Run(path, self._ready, summary_of(path), None)
 
     def extend(
         self, trajectories: int, out: str | Path | None = None, quiet: bool = False, resume: bool = False
@@ -299,7 +291,7 @@ class Run:
             if (self.folder / name).exists():
                 shutil.copy(self.folder / name, folder)
         (folder / SCENARIO).write_text(tomli_w.dumps(said), encoding="utf-8")
-        ready = prepare(load_scenario(folder / SCENARIO, origin=file), None, _nothing if quiet else _tell)
+        ready = prepare(load_scenario(folder / SCENARIO, origin=file), None, silent if quiet else tell)
         records, todo = opened(ready, folder, resume=resume, overwrite=False)
         if not there:
             kept = records.adopt(write.Records.resume(self.folder, layout))
