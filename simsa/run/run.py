@@ -226,11 +226,15 @@ class Run:
     def cells(self) -> "pandas.DataFrame":
         """Return a table with one row for each cell.
 
-        c, convention, precision, trajectories; how many landed, were sensitive, tied, left the ball (unbounded), were
-        not finite, settled; `landing_probability` with the ends of its interval; `objective`, the median of J at the
-        end; `margin`, the smallest |guard| of any trajectory.
+        c, convention, precision, and the setting if there are further axes; trajectories; how many landed, were
+        sensitive, tied, left the ball (unbounded), were not finite, settled; `landing_probability` with the ends of its
+        interval; `objective`, the median of J at the end; `margin`, the smallest |guard| of any trajectory.
         """
-        return cells_of(self.summary)
+        import pandas
+
+        from simsa.report.table import rows
+
+        return pandas.DataFrame(rows(self.summary))
 
     @property
     def plot(self) -> Plots:
@@ -320,30 +324,3 @@ class Run:
         """Return the run for Jupyter."""
         title = self.summary["title"] or self.summary["scenario"]
         return f"<p><b>{escape(str(title))}</b></p>{self.cells.to_html(index=True, float_format='{:.6g}'.format)}"
-
-
-def cells_of(summary: Mapping[str, Any]) -> "pandas.DataFrame":
-    """Return the table `Run.cells` of a summary."""
-    import pandas
-
-    return pandas.DataFrame([_row(cell) for cell in summary["cells"]])
-
-
-def _row(cell: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the row of a cell."""
-    landed, objective, margin = cell["probability"]["landed"], cell["objective"]["quantiles"], cell["codimension"]
-    median = next((row[-1] for q, row in objective.items() if float(q) == 0.5 and row), None)
-    return {
-        "c": cell["c"],
-        "convention": cell["convention"],
-        "precision": cell["precision"],
-        "trajectories": cell["trajectories"],
-        "landed": cell["landed"],
-        "landing_probability": landed["estimate"],
-        "low": landed["low"],
-        "high": landed["high"],
-        **{event: cell[event] for event in ("sensitive", "tied", "unbounded", "not_finite") if event in cell},
-        "settled": cell["final"]["settled"],
-        "objective": median,
-        "margin": margin.get("smallest"),
-    }

@@ -33,6 +33,7 @@ KEYWORDS: dict[str, tuple[str, ...]] = {
     "trajectories": ("sweep", "trajectories"),
     "conventions": ("sweep", "convention"),
     "precision": ("sweep", "precision"),
+    "axes": ("sweep", "axes"),
     "checkpoints": ("record", "checkpoints"),
     "classify": ("record", "classify"),
     "observe": ("observe",),

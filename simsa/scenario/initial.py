@@ -15,7 +15,7 @@ from pydantic import Discriminator, Field, Tag, create_model, model_validator
 
 from simsa import laws
 from simsa.errors import ScenarioError
-from simsa.scenario.model import LONGEST_DRAW, Count, Items, Model, bounded, inside, problem, spelling, such_as
+from simsa.scenario.model import LONGEST_DRAW, Count, Idle, Items, Model, bounded, inside, problem, spelling, such_as
 from simsa.scenario.reals import linear
 
 _GRID_LIMIT = 10**7
@@ -217,6 +217,8 @@ class _Network(Model):
     """The law of each weight; both have the same variance."""
     bias: Annotated[float, Field(ge=0)] = 0.0
     """The scale of the biases (standard deviation, or half the width); 0 starts them at 0."""
+    zero: Annotated[Items[Count], Idle(lambda scenario, zero: not zero), such_as([1])] = ()
+    """Layers whose weights and biases all start at 0: 1 is the first layer with parameters."""
 
     @model_validator(mode="after")
     def _bounded(self) -> "_Network":
@@ -230,6 +232,8 @@ class _Network(Model):
     @property
     def density(self) -> tuple[bool, str]:
         """Tell whether x_0 has a density (the theorems speak of almost all x_0), and why."""
+        if self.zero:
+            return False, f"layer {', '.join(map(str, self.zero))} starts at 0: not random"
         return (
             self.bias > 0,
             "weights and biases are drawn" if self.bias > 0 else "the biases start at 0: not random",
@@ -238,16 +242,21 @@ class _Network(Model):
     def ingredients(self, parameters: int, ranges: Sequence[ParameterRange] = ()) -> Ingredients:
         """Return the numbers that x_0 in R^p is drawn with.
 
-        Raises ScenarioError if the weights and biases in `ranges` are not all of the parameters.
+        Raises ScenarioError if the weights and biases in `ranges` are not all of the parameters, or if there is no
+        layer of a number in `zero`.
         """
         scale = np.full(parameters, np.nan)
+        layer = 0
         for part in ranges:
+            layer += part.kind == "weight"
             spread = self.bias
             if part.kind == "weight":
                 spread = math.sqrt(self.variance(part) * (3 if self.distribution == "uniform" else 1))
-            scale[part.start : part.stop] = spread
+            scale[part.start : part.stop] = 0.0 if layer in self.zero else spread
         if np.isnan(scale).any():
             raise ScenarioError("initial.law: this law is for networks, whose layers it scales by")
+        if late := [i for i in self.zero if i > layer]:
+            raise ScenarioError(f"initial.zero: the network has {layer} layers with parameters, got {late[0]}")
         return Ingredients(self.distribution, np.zeros(parameters), scale, _no_points(parameters))
 
 

@@ -3,10 +3,10 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -201,6 +201,13 @@ class Sweep(Model):
     """Tie conventions to compare on the same random numbers, in place of the program's one."""
     precision: Annotated[Items[Annotated[str, OneOf(PRECISIONS)]], Field(min_length=1)] = (FLOAT64.name,)
     """What to compute with, on the same random numbers: "float64", "float32", "exact" (rational numbers, slow)."""
+    axes: Annotated[
+        dict[str, Annotated[Items[Any], Field(min_length=1)]],
+        Idle(lambda scenario, axes: not axes),
+        Field(default_factory=dict, examples=[{"sgd.batch.size": [1, 8]}]),
+    ]
+    """Further axes, on the same random numbers: by the key of another table, its values. A value that is a table may
+    have a label, which names it."""
 
 
 class Record(Model):
@@ -234,6 +241,12 @@ class Claim(Model):
         Annotated[Items[Annotated[str, OneOf(PRECISIONS)]], Field(min_length=1)] | None, such_as(["exact"])
     ] = None
     """The formats it is about; all if left out."""
+    setting: Annotated[
+        Annotated[Items[str], Field(min_length=1)] | None,
+        Idle(),
+        such_as(["8"]),
+    ] = None
+    """The settings it is about, by their names; all if left out."""
     probability: Annotated[Probability, such_as("1/7")]
     """The known answer, a number or a fraction such as "1/7"."""
     text: Annotated[str, Field(min_length=1), such_as("one of the seven minibatches has the mean 1/c")]
@@ -301,6 +314,7 @@ class Scenario(Model):
     """How the work is cut up."""
 
     _path: Path = PrivateAttr(default=Path("scenario.toml"))
+    _settings: dict[str, "Scenario"] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _fits(self) -> "Scenario":
@@ -361,6 +375,14 @@ class Scenario(Model):
     def path(self) -> Path:
         """Return the scenario file, in whose folder data files and modules are looked for."""
         return self._path
+
+    @property
+    def settings(self) -> Mapping[str, "Scenario"]:
+        """Return a scenario for each setting by its name, in the order of their cells; without axes, itself by "".
+
+        A setting is a value of each of `sweep.axes`; its scenario has these values, and no axes.
+        """
+        return self._settings or {"": self}
 
     @property
     def conventions(self) -> tuple[primitives.Convention, ...]:
@@ -446,10 +468,15 @@ def rows(scenario: Scenario) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     n, d = columns.rows.shape
     if isinstance(program, Python | Stored) and d != program.data:
         raise DataError(f"{place}: expected {program.data} columns (program.data), got {d}")
-    batch = scenario.sgd.batch
-    if batch.size > n and not batch.replace:
-        raise ScenarioError(f"{scenario.path}: sgd.batch.size: {batch.size} samples asked for, there are {n}")
+    enough(scenario, n)
     return columns.names, columns.rows
+
+
+def enough(scenario: Scenario, n: int) -> None:
+    """Raise ScenarioError if a minibatch without replacement is larger than the number n of samples."""
+    batch = scenario.sgd.batch
+    if scenario.data is not None and not isinstance(scenario.data, Stream) and batch.size > n and not batch.replace:
+        raise ScenarioError(f"{scenario.path}: sgd.batch.size: {batch.size} samples asked for, there are {n}")
 
 
 def remarks(scenario: Scenario) -> tuple[str, ...]:

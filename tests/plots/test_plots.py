@@ -22,8 +22,8 @@ from PIL import Image
 import simsa
 from simsa import plots
 from simsa.analysis import clopper_pearson, codimension, interval, upper_bound
+from simsa.analysis.comparisons import comparisons
 from simsa.analysis.intervals import Stratum, Tally
-from simsa.analysis.pairs import differences
 from simsa.analysis.scaling import margin_curve
 from simsa.plots import style
 from simsa.plots.paper import paper_figure_1
@@ -161,11 +161,11 @@ CASES = {
     "untitled": summary_of([0.1, 0.2], [0, 4], title=""),
     "paired": {
         **summary_of([0.1, 0.5], [0, 300], ("tensorflow", "jax")),
-        "differences": compared([0.1, 0.5], [0, 40]) + compared([0.1, 0.5], [0, 0], ("tensorflow", "mine")),
+        "comparisons": compared([0.1, 0.5], [0, 40]) + compared([0.1, 0.5], [0, 0], ("tensorflow", "mine")),
     },
     "precise": {
         **with_precisions(summary_of([0.1, 0.5], [0, 300]), ("float32", "float64", "exact")),
-        "differences": compared([0.1, 0.5], [1000, 900], ("float32", "float64"), "precision")
+        "comparisons": compared([0.1, 0.5], [1000, 900], ("float32", "float64"), "precision")
         + compared([0.1, 0.5], [1000, 1000], ("float32", "exact"), "precision"),
     },
     "ladder of many": with_precisions(summary_of(np.linspace(0.1, 1, 12), [0] * 9 + [4, 5, 600]), ("float32", "exact")),
@@ -761,25 +761,26 @@ def test_trajectories_are_compared_bit_by_bit():
     one = recorded("tensorflow", "float64", [0.0, 1.0, 0.0, np.nan], J)
     two = recorded("jax", "float64", [0.0, 1.5, -0.0, 7.0], K)
     header = {"objective_trajectories": 2}
-    (found,) = differences([one, two], header)
+    known = Landings.of({**one, "sensitive_first": np.full(4, -1)})
+    (found,) = comparisons([one, two], [known] * 2, header)
     assert (found["axis"], found["of"], found["c"]) == ("convention", ["tensorflow", "jax"], 0.5)
     assert (found["trajectories"], found["differ"]) == (3, 2)
     assert found["probability"] == asdict(interval(2, 3))
     assert found["first"]["step"] == [0, 5, 9] and found["first"]["estimate"] == [0.0, 0.5, 0.5]
     assert found["first"]["trajectories"] == 2
     other = {**two, "convention": "tensorflow", "precision": "float32", "final": one["final"]}
-    (found,) = differences([one, other], header)
+    (found,) = comparisons([one, other], [known] * 2, header)
     assert found["axis"] == "precision" and found["differ"] == 0, "J alone differs, by its rounding"
-    assert differences([one, {**other, "convention": "mine"}], header) == [], "two axes differ"
-    assert differences([one], header) == []
+    assert comparisons([one, {**other, "convention": "mine"}], [known] * 2, header) == [], "two axes differ"
+    assert comparisons([one], [known], header) == []
 
 
 def test_comparisons_that_show_nothing_are_a_reason():
     summary = summary_of([0.1], [4], ("tensorflow", "jax"))
-    summary["differences"] = compared([0.1], [0])
+    summary["comparisons"] = compared([0.1], [0])
     with pytest.raises(plots.NothingToShow, match=r"no trajectory differs, .* tensorflow and jax, float64"):
         plots.differences(summary)
-    summary["differences"][0]["first"] |= {"trajectories": 0, "estimate": []}
+    summary["comparisons"][0]["first"] |= {"trajectories": 0, "estimate": []}
     with pytest.raises(plots.NothingToShow, match="J was not recorded"):
         plots.first_difference(summary)
 
