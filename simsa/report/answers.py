@@ -184,11 +184,11 @@ def _matters(summary: Summary) -> list[str]:
         return [f"Whether the convention or the precision matters was not asked: one of each was run ({one})."]
     if summary.get("comparisons") is None:
         return ["Whether the convention or the precision matters is not in this summary, which an older version wrote."]
-    said = [_compared(axis, summary) for axis in several]
-    said[-1] += "".join(
-        f"; one {axis} was run ({cells[0][axis]})" for axis in AXES if axis not in (*several, "setting")
+    plain = "; ".join(
+        _compared(axis, summary) if axis in several else f"one {axis} was run ({cells[0][axis]})" for axis in AXES[:2]
     )
-    return [f"{one[:1].upper()}{one[1:]}." for one in said]
+    further = [_compared(axis, summary) for axis in AXES[2:] if axis in several]
+    return [f"{one[:1].upper()}{one[1:]}." for one in (plain, *further)]
 
 
 def _called(axis: str, summary: Summary) -> str:

@@ -157,6 +157,7 @@ def _settings(
             for part in key[:-1]:
                 inner = inner.setdefault(part, {})
             inner[key[-1]] = {k: v for k, v in value.items() if k != LABEL} if isinstance(value, Mapping) else value
+            at_axes = {other: known for other, known in at_axes.items() if other[: len(key)] != key}
             at_axes[key], called[key] = place(name, i)
         try:
             made = Scenario.model_validate(varied)

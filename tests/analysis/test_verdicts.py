@@ -532,7 +532,7 @@ def test_nothing_is_classified_where_it_cannot_or_shall_not_be():
     assert "record.classify" in kinds.tie_kinds(cell, 0, subject_of(program, classify=0), 1)[0]["why"]
     assert "record.points" in kinds.tie_kinds(cell.drop_vars("sensitive_point"), 0, subject_of(program), 1)[0]["why"]
     rows = [[float(i)] for i in range(50_000)]
-    large = subject_of(simsa.trace(lambda x, s: s[0] * abs(x[0]), 1, 1), rows, minibatches=None)
+    large = subject_of(simsa.trace(lambda x, s: s[0] * abs(x[0]), 1, 1), rows, minibatches=None, classify=1)
     found, landings = kinds.tie_kinds(cell, 0, large, 1)
     assert "too large" in found["why"] and found["kinds"]["Sing"]["estimate"] is None
     assert landings.outcome.tolist() == [NOT_EXAMINED] and found["strata"] == [[1, 0, 0, 0]]

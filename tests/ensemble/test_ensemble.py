@@ -228,7 +228,8 @@ def test_compilation_is_announced_once_for_each_engine_that_needs_it():
     def stand_in(name, seconds):
         return SimpleNamespace(name=name, preparing=lambda task: seconds, prepare=lambda task: ready.append(name))
 
-    engines = {("tensorflow", "float64"): stand_in("slow", 45.0), ("tensorflow", "float32"): stand_in("quick", 0.2)}
+    slow, quick = stand_in("slow", 45.0), stand_in("quick", 0.2)
+    engines = {("tensorflow", "float64", ""): slow, ("tensorflow", "float32", ""): quick}
     said = []
     drive.warm_up(dataclasses.replace(PLAN, layout=layout), engines, said.append)
     assert said == [
