@@ -128,14 +128,14 @@ def sweep(
             say(line)
         records, todo = opened(ready, folder, resume=resume, overwrite=overwrite)
         provenance(ready, folder, command="simsa.sweep(...)", file=origin, keep=resume)
-        run = _finished(ready, records, todo, quiet, scratch)
+        run = finished(ready, records, todo, quiet, scratch)
     finally:
         if run is None and scratch is not None:
             shutil.rmtree(scratch, ignore_errors=True)
     return run
 
 
-def _finished(ready: Prepared, records: "Records", todo: "list[Block]", quiet: bool, scratch: Path | None) -> "Run":
+def finished(ready: Prepared, records: "Records", todo: "list[Block]", quiet: bool, scratch: Path | None) -> "Run":
     """Run what is left to run, and return the run. scratch: the temporary folder that goes with it, if it is one."""
     outcome, compiling = performed(ready, records, todo, quiet)
     if outcome.interrupted:
@@ -302,7 +302,7 @@ class Run:
             ready.say(f"{sum(block.count for block in kept)} trajectories are there already")
             todo = [block for block in todo if block not in set(kept)]
         provenance(ready, folder, command="Run.extend(...)", file=file, keep=there)
-        return _finished(ready, records, todo, quiet, scratch)
+        return finished(ready, records, todo, quiet, scratch)
 
     def report(self, file: str | Path = "report.html") -> Path:
         """Write the report of the run, with its figures, as one HTML file, and return its path."""

@@ -20,7 +20,7 @@ from tests.support.runs import contents
 
 SMALL = ["sweep.trajectories=12", "sgd.steps=4", "record.objective_trajectories=2", "run.engine=reference"]
 SMALL = [word for change in SMALL for word in ("--set", change)]
-NAMES = ["demo", "list", "new", "explain", "sweep", "report", "plot", "table", "extend", "replay"]
+NAMES = ["demo", "list", "new", "explain", "sweep", "report", "plot", "table", "extend", "merge", "replay"]
 
 
 def typed(*words):

@@ -18,9 +18,9 @@ seed = 7
 
 [program]
 kind = "expression"
-parameters = ["x", "y"]
+parameters = ["x", "y", "z"]
 data = ["s"]
-expression = "abs(x - s) + abs(y) + relu(x * y)"
+expression = "abs(x - s) + abs(y) + relu(x * y) + z * z"
 
 [data]
 source = "inline"
@@ -44,6 +44,7 @@ precision = ["float64", "float32"]
 [record]
 checkpoints = [0, 12]
 objective_trajectories = 20
+classify = 0
 
 [run]
 engine = "reference"
@@ -53,7 +54,7 @@ AXES = """
 [sweep.axes]
 initial = [
     { label = "random", law = "uniform", low = -1.0, high = 1.0 },
-    { label = "on the kink", law = "points", points = [[0.25, 0.0]] },
+    { label = "on the kink", law = "points", points = [[0.25, 0.0, 1.0]] },
 ]
 "sgd.batch.size" = [1, 2]
 """
@@ -64,6 +65,14 @@ def write(folder, text):
     file = folder / "axes.toml"
     file.write_text(text, encoding="utf-8")
     return file
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_figures():
+    """Let the runs of this file draw nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("simsa.plots.save_all", lambda summary, folder: [])
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +91,7 @@ def test_there_is_a_cell_for_each_combination_and_the_last_axis_varies_fastest(r
     assert [cell["precision"] for cell in summary["cells"][:4]] == ["float64", "float32"] * 2
 
 
-@pytest.mark.parametrize(("setting", "start", "size"), [("random / 2", None, 2), ("on the kink / 1", (0.25, 0.0), 1)])
+@pytest.mark.parametrize(("setting", "start", "size"), [("random / 2", None, 2), ("on the kink / 1", (0.25, 0.0, 1.0), 1)])
 def test_a_setting_has_the_bits_of_a_sweep_of_its_own(run, tmp_path, setting, start, size):
     folder, _ = run
     put = [f"sgd.batch.size={size}"]
