@@ -10,7 +10,6 @@ from simsa.ensemble.plan import Plan
 from simsa.ensemble.replay import drawing, path
 from simsa.ensemble.resolve import Resolved
 from simsa.machine import Descent
-from simsa.rules import SGD
 from simsa.scenario import Scenario
 from simsa.scenario.model import rational
 
@@ -50,7 +49,7 @@ def subject(found: Resolved, made: Plan) -> analysis.Subject:
         classify=found.scenario.record.classify,
         fresh=fresh if descent.stream else None,
         path=points,
-        sgd=descent.rule is SGD,
+        sgd=descent.rule.paper,
     )
 
 

@@ -129,8 +129,8 @@ def plan(found: Resolved) -> Plan:
         objective_trajectories=scenario.record.objective_trajectories,
         stream=found.stream,
         snapshots=bool(scenario.observe),
-        rule=scenario.sgd.rule.row,
-        numbers=scenario.sgd.rule.values,
+        rule=scenario.optimizer.rule,
+        numbers=scenario.optimizer.values(scenario.sgd.steps),
     )
     cells = tuple(
         Cell(scale, convention.label, precision)
@@ -190,9 +190,11 @@ def _finite(scenario: Scenario, tapes: Mapping[str, Tape], samples: NDArray[np.f
 
 
 def rational(scenario: Scenario, tape: Tape) -> ExactSteps:
-    """Return what exact cells need; raises ScenarioError or ProgramError if step sizes or tape are not rational."""
+    """Return what exact cells need; raises ScenarioError or ProgramError if rule, steps or tape are not rational."""
     if why := refusal(tape):
         raise ProgramError(f"{scenario.path}: program: {why}: it cannot be run in exact numbers")
+    if why := scenario.optimizer.irrational:
+        raise ScenarioError(f"{scenario.path}: optimizer.kind: {why}: it cannot be run in exact numbers")
     c, alpha = scenario.exact_steps()
     return ExactSteps(dict(zip(scenario.scales(), c, strict=True)), alpha, scenario.sgd.bits)
 

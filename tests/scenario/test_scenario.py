@@ -118,7 +118,7 @@ BAD = {
     "unknown key, nothing near": (
         "steps = 10",
         "steps = 10\nwheels = 4",
-        "x.toml:16: sgd.wheels: unknown key; expected 'steps', 'batch', 'step_size', 'rule', 'radius' or 'bits'",
+        "x.toml:16: sgd.wheels: unknown key; expected 'steps', 'batch', 'step_size', 'radius' or 'bits'",
     ),
     "key of another law": (
         'law = "fixed_size", size',
