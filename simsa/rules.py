@@ -24,8 +24,9 @@ and the mean f of the losses of the minibatch at x_k."""
 FUNCTIONS = {"abs": 1, "sign": 1, "sqrt": 1, "minimum": 2, "maximum": 2}
 """The functions that texts may call, and how many arguments each takes.
 
-sign(x) is 1 above 0, -1 below 0, and x itself at 0, -0 and NaN. minimum(a, b) is a if a < b, else b; maximum(a, b) is
-a if a > b, else b: both are b if the two are equal, also if their signs differ, and if one is NaN.
+sign(x) is 1 above 0, -1 below 0, and x itself at 0, -0 and NaN, where PyTorch's is 0. minimum(a, b) is a if a < b,
+else b; maximum(a, b) is a if a > b, else b: both are b if the two are equal, also if their signs differ, and if one is
+NaN.
 """
 
 TOTAL = "total"
@@ -272,6 +273,8 @@ HEAVY_BALL = Rule(
     """,
     state=("m",),
     numbers=_MOMENTUM,
+    known="limits are critical for conservative fields, and Clarke critical for almost all x_0 (Le, JOTA 201, 2024); "
+    "whether its conditions on steps and momentum hold here is not checked",
 )
 
 NESTEROV = Rule(
@@ -323,6 +326,7 @@ ADAM = Rule(
     """,
     state=("m", "v", "weight1", "weight2"),
     numbers={**_BETAS, **_eps(1e-8)},
+    known=f"{NO_THEOREM} with constant betas (Xiao, Hu, Liu and Toh, arXiv 2305.03938, have two time scales)",
 )
 
 ADAMW = Rule(
@@ -350,12 +354,14 @@ AMSGRAD = Rule(
     """,
     state=("m", "v", "weight1", "weight2", "largest"),
     numbers={**_BETAS, **_eps(1e-8)},
+    known=f"{NO_THEOREM} with constant betas (Xiao, Hu, Liu and Toh, arXiv 2305.03938, have two time scales)",
 )
 
 SIGNSGD = Rule(
     "signsgd",
     "signSGD (Bernstein et al., ICML 2018)",
     "change = gamma * sign(g)",
+    known=f"{NO_THEOREM}: with noise, or at kinks, limits need not be critical (Karimireddy et al., ICML 2019)",
 )
 
 EF_SIGNSGD = Rule(
@@ -383,6 +389,7 @@ INNA = Rule(
         "alpha": Range(0.0, math.inf, "the viscous damping", 0.5),
         "beta": Range(0.0, math.inf, "the Newtonian damping", 0.1, above=True),
     },
+    known="limits are critical for a conservative field, for gamma_k = o(1 / log k) of infinite sum (the same paper)",
 )
 
 TRUNCATED = Rule(

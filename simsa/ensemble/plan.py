@@ -143,7 +143,7 @@ def plan(found: Resolved) -> Plan:
     _finite(scenario, tapes, found.rows, descent)
     trajectories = scenario.sweep.trajectories
     points = scenario.record.points
-    kept = 2 * 8 * parameters * trajectories * len(cells)
+    kept = (2 + len(descent.rule.state)) * 8 * parameters * trajectories * len(cells)
     layout = Layout(
         cells=cells,
         trajectories=trajectories,
@@ -151,6 +151,7 @@ def plan(found: Resolved) -> Plan:
         checkpoints=tuple(checkpoints.tolist()),
         objective_trajectories=descent.objective_trajectories,
         observables=tuple((one.name, math.nan if one.hit_below is None else one.hit_below) for one in scenario.observe),
+        kept=descent.rule.state,
         parameters=parameters,
         block=1,  # until the work of a trajectory is known
         points=points == "all" or (points == "auto" and kept <= POINTS_LIMIT),

@@ -101,6 +101,7 @@ def test_every_engine_takes_the_steps_of_the_text(rule: Rule, numbers: tuple[Fra
             for key, value in walker.record(descent, 0.7 * descent.alpha, c=0.7, trajectory=t).items():
                 np.testing.assert_array_equal(found[key][t], np.asarray(value, found[key].dtype), f"{key} of {t}")
         progress = begin(tape, descent, c=0.7, first=0, count=8, precision=precision)
+        assert ("state" in found) is bool(rule.state), "the state at the end is recorded"
         for step in range(16):
             progress = advance(tape, ROWS, descent, progress, step, engine=engine)
         for key, values in records(descent, progress).items():
@@ -372,6 +373,9 @@ def test_a_sweep_with_heavy_ball_says_that_it_is_not_the_papers_recursion(tmp_pa
         "sweep.precision=['float64', 'float32', 'exact']",
     )  # fmt: skip
     summary = swept(SCENARIOS / "bad_step.toml", tmp_path, *changes)
+    kept = simsa.open_records(tmp_path)
+    assert kept.state.dims == ("cell", "trajectory", "kept", "parameter") and kept.kept.values.tolist() == ["m"]
+    assert kept.state.notnull().all() and (kept.state != 0).any()
     assert summary["bad_scales"]["why"] == "steps are not those of SGD"
     assert {one["verdict"] for one in summary["verdicts"]} == {"hypothesis not met"}
     reasons = [h for one in summary["verdicts"] for h in one["hypotheses"] if h["hypothesis"].endswith("recursion (8)")]
