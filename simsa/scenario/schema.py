@@ -410,10 +410,12 @@ class Scenario(Model):
         return tuple(map(rational, self.sweep.c)), alpha
 
     def alpha(self) -> NDArray[np.float64]:
-        """Return alpha_0 .. alpha_{steps-1}, shape (steps,); raises ScenarioError if one overflows."""
+        """Return alpha_0 .. alpha_{steps-1}, shape (steps,); raises ScenarioError if one overflows, or rounds to 0."""
         alpha = self.sgd.step_size.alpha(self.sgd.steps)
         if not np.isfinite(alpha).all():
             raise ScenarioError(f"{self.path}: sgd.step_size: alpha_{int(np.argmin(np.isfinite(alpha)))} is infinite")
+        if not alpha.all():
+            raise ScenarioError(f"{self.path}: sgd.step_size: alpha_{int(np.argmin(alpha != 0))} rounds to 0")
         return alpha
 
     def checkpoints(self) -> NDArray[np.int64]:

@@ -47,6 +47,8 @@ VARIANTS = [
         for name, row in RULES.items()
     ),
     ("sgd.step_size={family='constant'}", "initial={law='uniform'}"),
+    ("sgd.step_size={family='geometric', factor=0.5, every=2}",),
+    ("sgd.step_size={family='cosine', warmup=3}",),
     (f"sgd.step_size={{family='table', values={[0.5] * 10}}}", "initial={law='points', points=[[1.0]]}"),
     ("initial={law='grid', low=0.0, high=1.0, count=3}",),
     *(
