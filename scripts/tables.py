@@ -13,6 +13,7 @@ TABLES: dict[str, Callable[[], Iterator[str]]] = {
     "fields": fields.table,
     "formats": formats.table,
     "rules": rules.table,
+    "modifiers": rules.modifiers,
 }
 """What yields the lines of each table. It stands between `<!-- NAME -->` and `<!-- end of NAME -->`."""
 

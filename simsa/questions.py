@@ -11,7 +11,6 @@ from simsa.ensemble.plan import Plan
 from simsa.ensemble.replay import drawing, path, point
 from simsa.ensemble.resolve import Resolved
 from simsa.machine import Descent
-from simsa.rules import SGD
 from simsa.scenario import Scenario
 from simsa.scenario.model import rational
 
@@ -65,7 +64,7 @@ def _of_setting(found: Resolved, made: Plan, label: str) -> analysis.Subject:
         fresh=fresh if descent.stream else None,
         path=points,
         at=at,
-        sgd=descent.rule is SGD,
+        sgd=descent.rule.paper,
     )
 
 

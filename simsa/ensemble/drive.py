@@ -19,7 +19,7 @@ from simsa.ensemble.executors import Executor
 from simsa.ensemble.plan import Engines, Plan
 from simsa.machine import evaluator
 from simsa.records.fields import derived
-from simsa.records.layout import Block
+from simsa.records.layout import Block, Cell
 from simsa.records.write import Records
 
 SHORT = 1.0
@@ -89,7 +89,7 @@ class Job:
         values: Mapping[str, NDArray[Any]] = self.engines[cell.family].run(
             self.plan.task(cell), c=cell.scale, first=block.first, count=block.count, say=self.say
         )
-        values = completed(self.plan, values)
+        values = completed(self.plan, cell, values)
         seconds = time.perf_counter() - began
         self.records.write(block, values, seconds)
         return seconds
@@ -157,12 +157,19 @@ def run(
     return Outcome(steps, seconds, interrupted)
 
 
-def completed(plan: Plan, values: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def completed(plan: Plan, cell: Cell, values: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Return what an engine recorded of a block, and the fields that are computed from it.
 
-    plan: whose block it is. values: by the name of the field, each with the trajectory as its first axis.
+    plan: whose block it is. cell: of the block; what other optimizers of the sweep keep is NaN in its state. values: by
+    the name of the field, each with the trajectory as its first axis.
     """
     seen = observed(plan, values["snapshots"]) if plan.observables else {}
+    mine, names = plan.setting(cell).descent.rule.state, plan.layout.kept
+    if mine != names and "state" in values:
+        state = values["state"]
+        whole = np.full((len(state), len(names), *state.shape[2:]), np.nan)
+        whole[:, [names.index(name) for name in mine]] = state
+        values = {**values, "state": whole}
     return derived(plan.layout.fields, {**values, **seen})
 
 

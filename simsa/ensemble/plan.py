@@ -146,7 +146,8 @@ def plan(found: Resolved) -> Plan:
         raise ScenarioError(f"{scenario.path}: scenario.seed: two c have the same random numbers; choose another seed")
     trajectories = scenario.sweep.trajectories
     points = scenario.record.points
-    kept = 2 * 8 * parameters * trajectories * len(cells)
+    names = tuple(dict.fromkeys(name for one in settings.values() for name in one.descent.rule.state))
+    kept = (2 + len(names)) * 8 * parameters * trajectories * len(cells)
     layout = Layout(
         cells=cells,
         trajectories=trajectories,
@@ -154,6 +155,7 @@ def plan(found: Resolved) -> Plan:
         checkpoints=tuple(descent.checkpoints.tolist()),
         objective_trajectories=descent.objective_trajectories,
         observables=tuple((one.name, math.nan if one.hit_below is None else one.hit_below) for one in scenario.observe),
+        kept=names,
         parameters=parameters,
         block=1,  # until the work of a trajectory is known
         points=points == "all" or (points == "auto" and kept <= POINTS_LIMIT),
@@ -198,8 +200,8 @@ def _setting(found: Resolved) -> Setting:
         objective_trajectories=scenario.record.objective_trajectories,
         stream=found.stream,
         snapshots=bool(scenario.observe),
-        rule=scenario.sgd.rule.row,
-        numbers=scenario.sgd.rule.values,
+        rule=scenario.optimizer.rule,
+        numbers=scenario.optimizer.values(scenario.sgd.steps),
     )
     _finite(scenario, tapes, found.rows, descent)
     exact = rational(scenario, next(iter(tapes.values()))) if EXACT in scenario.precisions else None
@@ -227,9 +229,11 @@ def _finite(scenario: Scenario, tapes: Mapping[str, Tape], samples: NDArray[np.f
 
 
 def rational(scenario: Scenario, tape: Tape) -> ExactSteps:
-    """Return what exact cells need; raises ScenarioError or ProgramError if step sizes or tape are not rational."""
+    """Return what exact cells need; raises ScenarioError or ProgramError if rule, steps or tape are not rational."""
     if why := refusal(tape):
         raise ProgramError(f"{scenario.path}: program: {why}: it cannot be run in exact numbers")
+    if why := scenario.optimizer.irrational:
+        raise ScenarioError(f"{scenario.path}: optimizer.kind: {why}: it cannot be run in exact numbers")
     c, alpha = scenario.exact_steps()
     return ExactSteps(dict(zip(scenario.scales(), c, strict=True)), alpha, scenario.sgd.bits)
 

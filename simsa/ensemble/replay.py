@@ -282,7 +282,7 @@ def _changed(made: Plan, cell: Cell, **fields: Any) -> Plan:
 
 def _run(made: Plan, cell: Cell, trajectory: int) -> Mapping[str, NDArray[Any]]:
     """Return the records of one trajectory."""
-    return completed(made, _engine(made, cell).run(made.task(cell), c=cell.scale, first=trajectory, count=1))
+    return completed(made, cell, _engine(made, cell).run(made.task(cell), c=cell.scale, first=trajectory, count=1))
 
 
 def _engine(made: Plan, cell: Cell) -> Engine:

@@ -26,7 +26,7 @@ from simsa.machine.sensitivity import Draw, difference
 from simsa.machine.task import Descent, Scale
 from simsa.primitives.arithmetic import Arithmetic, Number, expression
 from simsa.records.status import Status
-from simsa.rules import CHANGE, SGD, Rule
+from simsa.rules import CHANGE, NEXT, SGD, Rule
 from simsa.tape import Tape
 
 FINISHED, UNBOUNDED, NOT_FINITE, TOO_LONG, _ = Status
@@ -46,12 +46,12 @@ class Tie:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One step x_{k+1} = x_k - change, in the numbers of the arithmetic it was computed in.
+    """One step x_{k+1} = x_k - change, or that of another rule, in the numbers of the arithmetic it was computed in.
 
     k: its number. x: x_k. minibatch: I_k, rows of `data` in the order drawn. data: the samples, in float64: all of the
     data set, or those that were streamed for this step. gradient: g_k, the mean of the selection gradients of the
     minibatch. gamma: the step size. held, kept: the state of the rule before and after the step, (p,) for each of its
-    names. change: what is subtracted from x_k; for SGD it is gamma_k g_k. following: x_{k+1}, or x_k if that is not
+    names. change: x_k - x_{k+1}, up to rounding; for SGD it is gamma_k g_k. following: x_{k+1}, or x_k if that is not
     finite. margin: the smallest |guard|. ties: of the minibatch, in order. sensitive: whether g_k depends on how these
     ties are decided (`machine.sensitivity`). status: after the step; the trajectory goes on if it is FINISHED.
     """
@@ -156,8 +156,8 @@ class Walker:
             sensitive = bool(ties) and self.sensitive(runs, words)
             gradient = [g / self.arithmetic.number(len(minibatch)) for g in total]
             held = self.rest() if held is None else held
-            kept, change = self.ruled(x, gradient, gamma, held)
-            following = [v - d for v, d in zip(x, change, strict=True)]
+            loss = self.loss(runs) if self.rule.uses_loss else None
+            kept, change, following = self.ruled(x, gradient, gamma, held, loss)
             status = FINISHED
             if any(v - v != 0 for v in following):
                 following, status = list(x), NOT_FINITE
@@ -188,22 +188,48 @@ class Walker:
         return [[self.arithmetic.number(0)] * self.tape.parameters for _ in self.rule.state]
 
     def ruled(
-        self, x: Sequence[Number], gradient: Sequence[Number], gamma: Number, held: Sequence[Sequence[Number]]
-    ) -> tuple[list[list[Number]], list[Number]]:
-        """Return the state of the rule after a step, and the change, both computed by the rule's expressions.
+        self,
+        x: Sequence[Number],
+        gradient: Sequence[Number],
+        gamma: Number,
+        held: Sequence[Sequence[Number]],
+        loss: Number = None,
+    ) -> tuple[list[list[Number]], list[Number], list[Number]]:
+        """Return the state of the rule after a step, the change, and the next point, computed by the rule's lines.
 
-        x, gradient: (p,). gamma: the step size. held: the state before, (p,) for each of its names.
+        x, gradient: (p,). gamma: the step size. held: the state before, (p,) for each of its names. loss: the mean of
+        the losses of the minibatch; None if the rule does not use it.
         """
         names = self.rule.arguments
-        after, change = [list(one) for one in held], []
-        for r, (v, g) in enumerate(zip(x, gradient, strict=True)):
-            found = dict(zip(names, [v, g, gamma, *(one[r] for one in held), *self.constants], strict=True))
+        every = [
+            dict(zip(names, [v, g, gamma, loss, *kept, *self.constants], strict=True))
+            for v, g, *kept in zip(x, gradient, *held, strict=True)
+        ]
+
+        def value(text: str, found: dict[str, Number]) -> Number:
+            """Return an expression in what has been computed of a coordinate."""
+            return expression(text, tuple(found), self.arithmetic)(*found.values())
+
+        for total in self.rule.totals:
+            added = self.arithmetic.number(0)
+            for found in (dict(one) for one in every):
+                for name, text in total.before:
+                    found[name] = value(text, found)
+                added = added + value(total.text, found)
+            for one in every:
+                one[total.name] = added
+        for found in every:
             for name, text in self.rule.steps:
-                found[name] = expression(text, names, self.arithmetic)(*(found[one] for one in names))
-            change.append(found[CHANGE])
-            for one, name in zip(after, self.rule.state, strict=True):
-                one[r] = found[name]
-        return after, change
+                found[name] = value(text, found)
+        after = [[found[name] for found in every] for name in self.rule.state]
+        return after, [found[CHANGE] for found in every], [found[NEXT] for found in every]
+
+    def loss(self, runs: Sequence[Execution]) -> Number:
+        """Return the mean of the losses of executions, added in their order."""
+        total = self.arithmetic.number(0)
+        for run in runs:
+            total = total + run.values[self.tape.outputs[0]]
+        return total / self.arithmetic.number(len(runs))
 
     def sum(self, runs: Sequence[Execution]) -> list[Number]:
         """Return the sum of the selection gradients of executions, in their order."""

@@ -56,6 +56,19 @@ def formula(text: str, row: "Primitive", arithmetic: Arithmetic) -> Callable[...
     return expression(text, (*OPERANDS, "v", *row.immediates), arithmetic)
 
 
+def _ordered(number: Callable[[Any], Number]) -> dict[str, Callable[..., Number]]:
+    """Return the functions that are defined by comparisons alone, in any number type, as `rules.FUNCTIONS` says them.
+
+    number: converts a Python number to the type.
+    """
+    return {
+        "abs": abs,
+        "sign": lambda x: number(1) if x > 0 else number(-1) if x < 0 else x,
+        "minimum": lambda a, b: a if a < b else b,
+        "maximum": lambda a, b: a if a > b else b,
+    }
+
+
 @cache
 def expression(text: str, names: tuple[str, ...], arithmetic: Arithmetic) -> Callable[..., Number]:
     """Return an expression as a Python function.
@@ -64,6 +77,9 @@ def expression(text: str, names: tuple[str, ...], arithmetic: Arithmetic) -> Cal
     arithmetic: the number type of arguments and result.
     """
     tree = ast.fix_missing_locations(_Adapted().visit(ast.parse(f"lambda {', '.join(names)}: {text}", mode="eval")))
-    space = {**arithmetic.functions, "_number": arithmetic.number, "_divide": arithmetic.divide}
+    space = {
+        **_ordered(arithmetic.number), **arithmetic.functions, "_number": arithmetic.number,
+        "_divide": arithmetic.divide,
+    }  # fmt: skip
     compiled: Callable[..., Number] = eval(compile(tree, text, "eval"), space)
     return compiled

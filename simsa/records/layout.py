@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.records.fields import CELL, CHECKPOINT, FIELDS, OBSERVABLE, PARAMETER, Field
+from simsa.records.fields import CELL, CHECKPOINT, FIELDS, KEPT, OBSERVABLE, PARAMETER, Field
 from simsa.vocabulary import Family
 
 FORMAT = 2
@@ -78,6 +78,7 @@ class Layout:
     scenario. header: name, title, seed and hypotheses, as JSON. objective_trajectories: of how many of the first
     trajectories of each cell J is evaluated. observables: name and `hit_below` of each function that is also recorded
     at the checkpoints; `hit_below` is NaN if hits are not recorded.
+    kept: the names of what the optimizer keeps for each parameter.
     """
 
     cells: tuple[Cell, ...]
@@ -92,12 +93,18 @@ class Layout:
     header: Mapping[str, Any] = field(default_factory=dict)
     objective_trajectories: int = 0
     observables: tuple[tuple[str, float], ...] = ()
+    kept: tuple[str, ...] = ()
 
     @property
     def fields(self) -> tuple[Field, ...]:
         """Return the fields that this sweep records."""
-        kept = {PARAMETER: self.points, CHECKPOINT: bool(self.checkpoints), OBSERVABLE: bool(self.observables)}
-        return tuple(f for f in FIELDS if all(kept[axis] for axis in f.axes))
+        has = {
+            PARAMETER: self.points,
+            CHECKPOINT: bool(self.checkpoints),
+            OBSERVABLE: bool(self.observables),
+            KEPT: bool(self.kept),
+        }
+        return tuple(f for f in FIELDS if all(has[axis] for axis in f.axes))
 
     @property
     def settings(self) -> bool:
@@ -120,6 +127,7 @@ class Layout:
             PARAMETER: self.parameters,
             CHECKPOINT: len(self.checkpoints),
             OBSERVABLE: len(self.observables),
+            KEPT: len(self.kept),
         }
         return (count, *(lengths[axis] for axis in f.axes))
 
@@ -147,6 +155,8 @@ class Layout:
             levels = np.array([level for _, level in self.observables])
             found.append((OBSERVABLE, OBSERVABLE, names, "function of the parameters", ""))
             found.append(("hit_below", OBSERVABLE, levels, "level that a hit is at or below; nan if none", ""))
+        if self.kept and self.points:
+            found.append((KEPT, KEPT, np.array(self.kept, dtype=text), "what the optimizer keeps", ""))
         return found
 
     @property

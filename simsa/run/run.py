@@ -73,8 +73,9 @@ def sweep(
     **keywords
         What the scenario says, each a key of the scenario file: `name`, `title`, `seed`; `steps`, `batch` (a number of
         samples, "full", "uniform_subset", or a table), `step_size` (a number, a function of k, a sequence, or a table),
-        `rule`, `radius`; `initial` (a law of `simsa.starts`, or points of shape (m, p)); `c`, `trajectories`,
-        `conventions`, `precision` (one or several); `checkpoints`, `classify`, `observe`, `claims`; `engine`, `block`.
+        `optimizer` (its kind, or a table), `radius`; `initial` (a law of `simsa.starts`, or points of shape (m, p));
+        `c`, `trajectories`, `conventions`, `precision` (one or several); `checkpoints`, `classify`, `observe`,
+        `claims`; `engine`, `block`.
 
     Returns
     -------
@@ -91,7 +92,7 @@ def sweep(
     Notes
     -----
     The step at k is x_{k+1} = x_k - c α_k g_k, where g_k is the mean selection gradient of the minibatch (recursion (8)
-    of Bolte and Pauwels, NeurIPS 2020), and α_k the step size.
+    of Bolte and Pauwels, NeurIPS 2020), and α_k the step size; unless `optimizer` names another rule.
 
     Examples
     --------

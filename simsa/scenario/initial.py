@@ -288,9 +288,9 @@ class Added(Model):
     @model_validator(mode="after")
     def _within(self) -> "Added":
         """Refuse numbers that are not where the law has them."""
-        for name, (low, high, _) in self.row.numbers.items():
-            if not low <= (got := getattr(self, name)) < high:
-                raise problem(f"expected a number from {low:g} to below {high:g}, got {got}", name)
+        for name, one in self.row.numbers.items():
+            if not one.has(got := getattr(self, name)):
+                raise problem(f"expected a number {one.words}, got {got}", name)
         return self
 
     @property
@@ -307,8 +307,8 @@ class Added(Model):
 def _table(row: laws.Start) -> type[Added]:
     """Return the class of a row."""
     numbers: dict[str, Any] = {
-        name: (float, Field(description=f"{meaning}: from {low:g} to below {high:g}.", examples=[inside(low, high)]))
-        for name, (low, high, meaning) in row.numbers.items()
+        name: (float, Field(description=f"{one.meaning}: {one.words}.", examples=[inside(one.low, one.high)]))
+        for name, one in row.numbers.items()
     }
     fields: dict[str, Any] = {"law": (Literal[row.name], ...), **numbers}
     made = create_model(row.name, __base__=Added, __doc__=row.textbook, **fields)

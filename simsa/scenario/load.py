@@ -139,7 +139,7 @@ def _settings(
         if name in ("c", "convention", "precision", "sgd.steps") or name.partition(".")[0] in FIXED:
             there = {"sgd.steps": "the records of all cells have the same steps"}
             why = there.get(name, f"write sweep.{name}" if "." not in name else "it is the same for all cells")
-            raise ScenarioError(f"{at}: {said}: expected a key of sgd, initial or program: {why}")
+            raise ScenarioError(f"{at}: {said}: expected a key of sgd, optimizer, initial or program: {why}")
         labels = [_label(value) for value in values]
         for i, label in enumerate(labels):
             if label in labels[:i]:

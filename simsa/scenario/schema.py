@@ -15,7 +15,6 @@ from pydantic import AfterValidator, Discriminator, Field, PrivateAttr, Tag, mod
 from simsa import primitives
 from simsa.errors import DataError, ProgramError, ScenarioError
 from simsa.formats import EXACT, FLOAT64, FORMATS
-from simsa.rules import SGD
 from simsa.scenario.batch import PLAIN as PAPER
 from simsa.scenario.batch import Batch
 from simsa.scenario.data import Csv, Data, finish, select
@@ -40,7 +39,7 @@ from simsa.scenario.model import (
     spelling,
     such_as,
 )
-from simsa.scenario.rule import PLAIN, StepRule
+from simsa.scenario.optimizer import PLAIN, AnyOptimizer
 from simsa.scenario.scales import Scales
 from simsa.scenario.step_size import StepSize, Table
 from simsa.scenario.stream import Stream
@@ -160,7 +159,7 @@ class Stored(Model):
 
 
 class Sgd(Model):
-    """The recursion x_{k+1} = x_k - c alpha_k grad f_{I_k}(x_k), or that of another rule."""
+    """The recursion x_{k+1} = x_k - c alpha_k grad f_{I_k}(x_k), unless [optimizer] names another rule."""
 
     steps: Annotated[Count, such_as(1000)]
     """How many steps each trajectory takes."""
@@ -168,12 +167,18 @@ class Sgd(Model):
     """The law of the minibatch I_k."""
     step_size: Annotated[StepSize, such_as({"family": "power", "exponent": 0.75})]
     """The family of alpha_k, before the scale c."""
-    rule: Annotated[StepRule, Idle(lambda scenario, rule: rule == PLAIN)] = PLAIN
-    """How a step is taken with the gradient and gamma_k = c alpha_k: stochastic gradient descent if left out."""
     radius: Positive = 1e6
     """A trajectory with a coordinate above this is unbounded, and stops."""
     bits: Annotated[int, Field(ge=64), INTEGRAL, Idle(lambda scenario, bits: EXACT not in scenario.precisions)] = 4096
     """An exact trajectory stops when a coordinate's numerator or denominator has more bits."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _moved(cls, said: Any) -> Any:
+        """Refuse the key that [optimizer] has replaced."""
+        if isinstance(said, dict) and "rule" in said:
+            raise problem("the table [optimizer] says how a step is taken; write optimizer.kind = ...", "rule")
+        return said
 
     @model_validator(mode="after")
     def _long_enough(self) -> "Sgd":
@@ -300,6 +305,8 @@ class Scenario(Model):
     """The samples; without data J is the program itself."""
     sgd: Sgd
     """The recursion: steps, minibatches, step sizes."""
+    optimizer: Annotated[AnyOptimizer, Idle(lambda scenario, optimizer: optimizer == PLAIN)] = PLAIN
+    """How a step is taken with gradient and step size; SGD if left out."""
     initial: Initial = Normal()
     """The law of x_0."""
     sweep: Sweep
@@ -345,6 +352,8 @@ class Scenario(Model):
             raise problem("expected at least one, for the observables to be taken at", "record", "checkpoints")
         if EXACT in self.precisions and isinstance(why := self.sgd.step_size.exact(1), str):
             raise problem(f"alpha_k = {why}, or leave out the precision 'exact'", "sgd", "step_size")
+        if EXACT in self.precisions and self.optimizer.irrational:
+            raise problem(f"{self.optimizer.irrational}; leave out the precision 'exact'", "optimizer", "kind")
         listed = self.record.checkpoints
         if isinstance(listed, tuple):
             if list(listed) != sorted(set(listed)):
@@ -423,10 +432,12 @@ class Scenario(Model):
         return tuple(map(rational, self.sweep.c)), alpha
 
     def alpha(self) -> NDArray[np.float64]:
-        """Return alpha_0 .. alpha_{steps-1}, shape (steps,); raises ScenarioError if one overflows."""
+        """Return alpha_0 .. alpha_{steps-1}, shape (steps,); raises ScenarioError if one overflows, or rounds to 0."""
         alpha = self.sgd.step_size.alpha(self.sgd.steps)
         if not np.isfinite(alpha).all():
             raise ScenarioError(f"{self.path}: sgd.step_size: alpha_{int(np.argmin(np.isfinite(alpha)))} is infinite")
+        if not alpha.all():
+            raise ScenarioError(f"{self.path}: sgd.step_size: alpha_{int(np.argmin(alpha != 0))} rounds to 0")
         return alpha
 
     def checkpoints(self) -> NDArray[np.int64]:
@@ -513,8 +524,8 @@ def hypotheses(scenario: Scenario, samples: int) -> tuple[Hypothesis, ...]:
         finite: tuple[Hypothesis, ...] = (Hypothesis("4 and 7", Asked.FINITE_SUM, Met.NOT_MET, why),)
     else:
         law, finite = batch.row.met(samples, batch.size, batch.replace), ()
-    if scenario.sgd.rule.row is not SGD:
-        why = f"steps are those of {scenario.sgd.rule.row.textbook}"
+    if not (rule := scenario.optimizer.rule).paper:
+        why = f"steps are those of {rule.textbook}: {rule.known}"
         finite = (*finite, Hypothesis("4 and 7", Asked.RECURSION, Met.NOT_MET, why))
     within, above = (tuple(c[chosen_c].tolist()) for chosen_c in (c <= 1, c > 1))
     many = f"{len(above)} of the {len(c)} step scales" if len(c) > 1 else "the step scale"

@@ -217,7 +217,7 @@ def test_a_key_is_explained(capsys):
         "  example: steps = 1000",
     ]
     assert typed("explain", "sgd.step_size.family") == 0
-    assert "  type: 'power', 'log', 'constant' or 'table'" in capsys.readouterr().out
+    assert "  type: 'power', 'log', 'constant', 'geometric', 'cosine' or 'table'" in capsys.readouterr().out
     assert typed("explain", "sgd.step_size") == 0
     assert "  sgd.step_size.exponent: " in capsys.readouterr().out
 

@@ -91,7 +91,9 @@ def test_there_is_a_cell_for_each_combination_and_the_last_axis_varies_fastest(r
     assert [cell["precision"] for cell in summary["cells"][:4]] == ["float64", "float32"] * 2
 
 
-@pytest.mark.parametrize(("setting", "start", "size"), [("random / 2", None, 2), ("on the kink / 1", (0.25, 0.0, 1.0), 1)])
+@pytest.mark.parametrize(
+    ("setting", "start", "size"), [("random / 2", None, 2), ("on the kink / 1", (0.25, 0.0, 1.0), 1)]
+)
 def test_a_setting_has_the_bits_of_a_sweep_of_its_own(run, tmp_path, setting, start, size):
     folder, _ = run
     put = [f"sgd.batch.size={size}"]
@@ -150,17 +152,17 @@ def test_without_axes_nothing_changes(tmp_path):
         (
             'precision = ["float32"]',
             45,
-            "sweep.axes.precision: expected a key of sgd, initial or program: write sweep.pr",
+            "sweep.axes.precision: expected a key of sgd, optimizer, initial or program: write sweep.pr",
         ),
         (
             '"sgd.steps" = [1, 2]',
             True,
-            "sweep.axes.sgd.steps: expected a key of sgd, initial or program: the records of",
+            "sweep.axes.sgd.steps: expected a key of sgd, optimizer, initial or program: the records of",
         ),
         (
             '"record.points" = ["all"]',
             True,
-            "sweep.axes.record.points: expected a key of sgd, initial or program: it is",
+            "sweep.axes.record.points: expected a key of sgd, optimizer, initial or program: it is",
         ),
         ('"sgd.batch.size" = [1, 0]', True, "sweep.axes.sgd.batch.size.1: expected a number >= 1, got 0"),
         ('"sgd.radis" = [1.0]', True, "sweep.axes.sgd.radis.0: unknown key; did you mean 'radius'?"),

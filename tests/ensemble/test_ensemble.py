@@ -286,7 +286,7 @@ def test_an_executor_is_added_from_outside_in_one_place(tmp_path, monkeypatch, e
     (tmp_path / "tiny.toml").write_text(TEXT + observe)
     small = ("sweep.trajectories=8", "sweep.c=[0.5]", "sweep.convention=['jax']", "record.classify=0")
     settings = (*small, "run.block=4", "run.engine='reference'")
-    heavy = ("sgd.rule={name='heavy_ball', beta=0.5}", "sgd.step_size={family='constant', value='1/4'}")
+    heavy = ("optimizer={kind='heavy_ball', momentum=0.5}", "sgd.step_size={family='constant', value='1/4'}")
     precisions = "sweep.precision=['float64', 'exact']"
     words = [part for setting in (*settings, precisions, *heavy) for part in ("--set", setting)]
     folders = tmp_path / "threads", tmp_path / "own"

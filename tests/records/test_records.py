@@ -91,7 +91,7 @@ def test_blocks_cover_every_trajectory_once():
 
 def test_users_see_names_units_and_coordinates(whole):
     data = read.open(whole / "records.zarr")
-    assert list(data) == [f.name for f in FIELDS if f.name not in ("observe", "hit")]
+    assert list(data) == [f.name for f in FIELDS if f.name not in ("observe", "hit", "state")]
     assert data.objective.dims == ("cell", "trajectory", "checkpoint")
     assert data.final.dims == ("cell", "trajectory", "parameter")
     assert data.sensitive_first.attrs == {
