@@ -165,10 +165,10 @@ def completed(plan: Plan, cell: Cell, values: Mapping[str, NDArray[Any]]) -> dic
     """
     seen = observed(plan, values["snapshots"]) if plan.observables else {}
     mine, names = plan.setting(cell).descent.rule.state, plan.layout.kept
-    if mine != names and "state" in values:
-        state = values["state"]
-        whole = np.full((len(state), len(names), *state.shape[2:]), np.nan)
-        whole[:, [names.index(name) for name in mine]] = state
+    if mine != names:
+        whole = np.full((len(values["status"]), len(names), plan.layout.parameters), np.nan)
+        if mine:
+            whole[:, [names.index(name) for name in mine]] = values["state"]
         values = {**values, "state": whole}
     return derived(plan.layout.fields, {**values, **seen})
 

@@ -205,3 +205,22 @@ def test_python_has_the_axes_too():
         quiet=True,
     )
     assert run.cells.setting[0] == "at 0" and run.cells.landed.tolist() == [10, 0]
+
+
+def test_optimizers_are_an_axis_and_keep_what_they_keep(tmp_path):
+    """Each has the bits of a sweep of its own; what another optimizer keeps is NaN in its records."""
+    ball = '{ kind = "heavy_ball", momentum = 0.5 }'
+    several = f'[sweep.axes]\noptimizer = [{{ kind = "sgd" }}, {{ kind = "adam", label = "Adam" }}, {ball}]\n'
+    summary = swept(write(tmp_path, TEXT + several), tmp_path / "out")
+    assert list(dict.fromkeys(cell["setting"] for cell in summary["cells"]))[1] == "Adam"
+    swept(write(tmp_path, TEXT), tmp_path / "adam", 'optimizer={ kind = "adam" }')
+    whole, alone = (simsa.open_records(tmp_path / name) for name in ("out", "adam"))
+    mine = np.flatnonzero(whole.setting.values == "Adam")
+    assert whole.final.values[mine].tobytes() == alone.final.values.tobytes()
+    kept = list(whole.kept.values)
+    assert whole.state.values[mine][:, :, [kept.index(name) for name in alone.kept.values]].tobytes() == (
+        alone.state.values.tobytes()
+    )
+    assert np.isnan(whole.state.values[np.flatnonzero(whole.setting.values == '{ kind = "sgd" }')]).all()
+    paper = {one["setting"]: one["verdict"] for one in summary["verdicts"] if one["part"] == "finite time"}
+    assert paper["Adam"] == "hypothesis not met"
