@@ -2,9 +2,9 @@
 
 import ast
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
 from typing import TYPE_CHECKING, Any
 
 from simsa.formats import Format
@@ -23,13 +23,34 @@ class Arithmetic:
     number: converts a Python number to the type. functions: the elementary functions, by the names that the table uses.
     divide: the quotient of two numbers. epsilon: the distance from 1 to the next larger number; 0 if the type does not
     round.
-    format: whose numbers they are; None if they are of no format of floating point.
+    format: whose numbers they are; None if they are of no format of floating point. sums: converts a number to the type
+    in which sums are accumulated; None if that is the type itself.
     """
 
     number: Callable[[Any], Number]
     functions: Mapping[str, Callable[..., Number]]
     divide: Callable[[Number, Number], Number] = operator.truediv
     format: Format | None = None
+    sums: Callable[[Any], Number] | None = None
+
+    def accumulate(self, terms: Iterable[tuple[Number, ...]]) -> Number:
+        """Return the sum of products, from left to right, rounded once if sums are accumulated in another type.
+
+        terms: the factors of each, one or two; at least one term.
+        """
+        if self.sums is None:
+            return reduce(operator.add, (reduce(operator.mul, factors) for factors in terms))
+        wide = (reduce(operator.mul, map(self.sums, factors)) for factors in terms)
+        return self.number(reduce(operator.add, wide))
+
+    def mean(self, values: Sequence[Number]) -> Number:
+        """Return the mean of numbers, added to 0 in their order, and rounded once if sums are of another type."""
+        wide = self.sums or self.number
+        total = wide(0)
+        for v in values:
+            total = total + (v if self.sums is None else wide(v))
+        mean = total / wide(len(values))
+        return mean if self.sums is None else self.number(mean)
 
 
 class _Adapted(ast.NodeTransformer):

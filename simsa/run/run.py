@@ -3,7 +3,8 @@
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property, partial
 from html import escape
 from pathlib import Path
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import pandas
     import xarray
 
+    from simsa.ensemble.resolve import Resolved
     from simsa.records.layout import Block
     from simsa.records.write import Records
     from simsa.scenario import Scenario
@@ -134,6 +136,24 @@ def sweep(
         if run is None and scratch is not None:
             shutil.rmtree(scratch, ignore_errors=True)
     return run
+
+
+@contextmanager
+def scenario_of(
+    what: Any, parameters: int | None = None, data: Any = None, columns: int | None = None, **keywords: Any
+) -> "Iterator[Resolved]":
+    """Yield the scenario that `sweep` would run, with all that it names.
+
+    what, parameters, data, columns, keywords: as for `sweep`.
+    """
+    from simsa.ensemble.resolve import resolve
+    from simsa.scenario import load
+
+    files, origin = scenario_files(what, parameters, data, columns, keywords)
+    with tempfile.TemporaryDirectory(prefix="simsa-") as folder:
+        for name, text in files.items():
+            (Path(folder) / name).write_text(text, encoding="utf-8")
+        yield resolve(load(Path(folder) / SCENARIO, origin=origin))
 
 
 def finished(ready: Prepared, records: "Records", todo: "list[Block]", quiet: bool, scratch: Path | None) -> "Run":

@@ -781,7 +781,7 @@ def test_where_the_grain_is_near_there_is_no_slope_and_never_a_negative_one():
 
 def test_unknown_formats_have_no_unit_of_rounding():
     with pytest.raises(SimsaError, match="unknown precision 'float16'"):
-        analysis.codimension([0.5] * 1000, "float16")
+        analysis.codimension([0.5] * 1000, "float12")
 
 
 def test_a_share_of_exact_ties_and_too_few_margins_are_said():

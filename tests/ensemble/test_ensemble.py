@@ -596,8 +596,8 @@ def test_an_engine_that_refuses_says_why(tmp_path):
         first, tape=assemble(simsa.trace(lambda x: sum(np.sin(k * x[0]) for k in range(500)), 1))
     )
     assert "at most 400 instructions, this one has" in ENGINES["specialised"].refuses(long)
-    with pytest.raises(SimsaError, match="unknown precision 'float16'; expected one of 'float64', 'float32'"):
-        cheapest(dataclasses.replace(first, precision="float16"), Work(1, 1, 1.0, 0.0))
+    with pytest.raises(SimsaError, match="unknown precision 'float12'; expected one of 'float64', 'float32'"):
+        cheapest(dataclasses.replace(first, precision="float12"), Work(1, 1, 1.0, 0.0))
 
 
 COUNTED = """

@@ -248,8 +248,8 @@ BAD = {
     ),
     "unknown precision": (
         "trajectories = 100",
-        'trajectories = 100\nprecision = ["float16"]',
-        "x.toml:25: sweep.precision.0: expected 'float64', 'float32' or 'exact', got 'float16'",
+        'trajectories = 100\nprecision = ["float12"]',
+        "x.toml:25: sweep.precision.0: expected 'float64', 'float32', 'float16', ",
     ),
     "a fraction that is none": (
         "0.5]",
