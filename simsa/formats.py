@@ -5,9 +5,10 @@ engines, the type in which samples are stored, the names in scenarios and the ta
 """
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -189,9 +190,28 @@ def add(row: Format) -> None:
 
 
 def find(name: str) -> Format:
-    """Return a row by its name; raises SimsaError, which lists the names, if there is none."""
+    """Return a format by its name, a row or one that `custom` makes; raises SimsaError if there is none."""
+    if made := re.fullmatch(r"e(\d+)m(\d+)(/e\1m\2)?", name):
+        return custom(int(made[2]) + 1, int(made[1]), "" if made[3] else FLOAT32.name)
     known("precision", name, FORMATS)
     return FORMATS[name]
+
+
+@cache
+def custom(significand: int, exponent: int, sums: str = FLOAT32.name) -> Format:
+    """Return the format with so many bits, of IEEE 754's kind: its exponents are symmetric, but for one.
+
+    significand: with the hidden bit, 2 to INNOCUOUS. exponent: 2 to 8. sums: the name of the format of sums, or "" for
+    its own. Its name is "e4m3" for 4 bits each, as the hidden bit is not stored, and "e4m3/e4m3" with its own sums.
+    Raises ValueError for other numbers of bits.
+    """
+    if not (2 <= significand <= INNOCUOUS and 2 <= exponent <= 8):
+        raise ValueError(
+            f"expected 2 to {INNOCUOUS} bits of significand and 2 to 8 of exponent, got {significand} and {exponent}"
+        )
+    name, emax = f"e{exponent}m{significand - 1}", 2 ** (exponent - 1) - 1
+    storage = np.float32 if significand <= FLOAT32.bits else np.float64
+    return Format(name if sums else f"{name}/{name}", significand, 1 - emax, emax, storage, sums=sums)
 
 
 def recorded(precision: str) -> Format:
@@ -199,8 +219,7 @@ def recorded(precision: str) -> Format:
 
     It is the precision's own; rational numbers are rounded to float64. Raises SimsaError for an unknown name.
     """
-    known("precision", precision, (*FORMATS, EXACT))
-    return FLOAT64 if precision == EXACT else FORMATS[precision]
+    return FLOAT64 if precision == EXACT else find(precision)
 
 
 def table() -> Iterator[str]:

@@ -95,7 +95,7 @@ def claims(scenario: Scenario) -> list[analysis.Claim]:
             probability_text=said.probability if isinstance(said.probability, str) else f"{said.probability:g}",
             c=said.scales(),
             convention=said.labels(),
-            precision=said.precision,
+            precision=said.precisions(),
             setting=said.setting,
         )
         for said in scenario.claim

@@ -27,6 +27,7 @@ _EXPECTED = {
     "greater_than_equal": "a number >= {ge}",
     "int_type": "an integer",
     "less_than": "a number < {lt}",
+    "less_than_equal": "a number <= {le}",
     "model_attributes_type": "a table",
     "model_type": "a table",
     "string_pattern_mismatch": "a string like {pattern}",

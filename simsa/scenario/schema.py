@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Discriminator, Field, PrivateAttr, Tag, mod
 
 from simsa import primitives
 from simsa.errors import DataError, ProgramError, ScenarioError
-from simsa.formats import EXACT, FLOAT64, FORMATS
+from simsa.formats import EXACT, FLOAT64, FORMATS, INNOCUOUS, custom
 from simsa.scenario.batch import PLAIN as PAPER
 from simsa.scenario.batch import Batch
 from simsa.scenario.data import Csv, Data, finish, select
@@ -188,6 +188,33 @@ class Sgd(Model):
         return self
 
 
+class Bits(Model):
+    """A floating-point format by its bits, of IEEE 754's kind, which the reference engine computes with."""
+
+    significand: Annotated[int, Field(ge=2, le=INNOCUOUS), INTEGRAL, such_as(4)]
+    """Bits of the significand, the hidden one included."""
+    exponent: Annotated[int, Field(ge=2, le=8), INTEGRAL, such_as(4)]
+    """Bits of the exponent."""
+    sums: Literal["float32", "own"] = "float32"
+    """The format in which sums and dot products are accumulated."""
+
+    @property
+    def name(self) -> str:
+        """Return the name of the format."""
+        return custom(self.significand, self.exponent, "" if self.sums == "own" else self.sums).name
+
+
+Precision = Annotated[
+    Annotated[str, OneOf(PRECISIONS), Tag("a string")] | Annotated[Bits, Tag("a table")], Discriminator(spelling)
+]
+"""A format by its name, the rational numbers, or a format by its bits."""
+
+
+def _names(listed: Sequence[str | Bits]) -> tuple[str, ...]:
+    """Return the names of formats."""
+    return tuple(one if isinstance(one, str) else one.name for one in listed)
+
+
 class Sweep(Model):
     """The axes of the experiment; a cell is one value of each."""
 
@@ -204,8 +231,9 @@ class Sweep(Model):
         Annotated[Items[Convention], Field(min_length=1)] | None, such_as(["tensorflow", "pytorch"])
     ] = None
     """Tie conventions to compare on the same random numbers, in place of the program's one."""
-    precision: Annotated[Items[Annotated[str, OneOf(PRECISIONS)]], Field(min_length=1)] = (FLOAT64.name,)
-    """What to compute with, on the same random numbers: "float64", "float32", "exact" (rational numbers, slow)."""
+    precision: Annotated[Items[Precision], Field(min_length=1)] = (FLOAT64.name,)
+    """What to compute with, on the same random numbers: "float64", "float32", "exact" (rational numbers, slow), a
+    format of 16 or 8 bits (slow), or a table with its bits."""
     axes: Annotated[
         dict[str, Annotated[Items[Any], Field(min_length=1)]],
         Idle(lambda scenario, axes: not axes),
@@ -242,9 +270,7 @@ class Claim(Model):
     """The step scales it is about, numbers or fractions such as "1/3"; all if left out."""
     convention: Annotated[Annotated[Items[Convention], Field(min_length=1)] | None, such_as(["tensorflow"])] = None
     """The tie conventions it is about; all if left out."""
-    precision: Annotated[
-        Annotated[Items[Annotated[str, OneOf(PRECISIONS)]], Field(min_length=1)] | None, such_as(["exact"])
-    ] = None
+    precision: Annotated[Annotated[Items[Precision], Field(min_length=1)] | None, such_as(["exact"])] = None
     """The formats it is about; all if left out."""
     setting: Annotated[
         Annotated[Items[str], Field(min_length=1)] | None,
@@ -267,6 +293,10 @@ class Claim(Model):
         """Return the labels of the claim's conventions, as cells have them; None for all conventions."""
         listed = self.convention
         return None if listed is None else tuple(primitives.convention(one).label for one in listed)
+
+    def precisions(self) -> tuple[str, ...] | None:
+        """Return the names of the claim's formats; None for all."""
+        return None if self.precision is None else _names(self.precision)
 
     def scales(self) -> tuple[float, ...] | None:
         """Return the claim's step scales in float64, as cells have them; None for all step scales."""
@@ -402,7 +432,7 @@ class Scenario(Model):
     @property
     def precisions(self) -> tuple[str, ...]:
         """Return the formats of the sweep, in the order of their cells."""
-        return self.sweep.precision
+        return _names(self.sweep.precision)
 
     def c_values(self) -> NDArray[np.float64]:
         """Return the distinct step scales c in float64, shape (number of them,), all > 0.

@@ -144,11 +144,11 @@ def test_random_weights_are_numbers_of_the_format(row: Format) -> None:
     ("changes", "message"),
     [
         ({"name": "exact"}, "expected an identifier other than 'exact'"),
-        ({"rounding": "stochastic"}, "float16: unknown rounding 'stochastic'; expected one of nearest_even"),
-        ({"bits": 1}, "float16: expected 2 to 53 bits"),
+        ({"rounding": "stochastic"}, "emulated: unknown rounding 'stochastic'; expected one of nearest_even"),
+        ({"bits": 1}, "emulated: expected 2 to 53 bits"),
         ({"emin": 0}, "emin <= -1"),
-        ({"bits": 12, "storage": np.float16}, "float16: float16 has not all of its numbers"),
-        ({"emin": -15, "storage": np.float16}, "float16: float16 has not all of its numbers"),
+        ({"bits": 12, "storage": np.float16}, "emulated: float16 has not all of its numbers"),
+        ({"emin": -15, "storage": np.float16}, "emulated: float16 has not all of its numbers"),
     ],
 )
 def test_rows_that_contradict_themselves_are_refused(changes: dict[str, Any], message: str) -> None:
@@ -269,7 +269,7 @@ def test_the_rounding_where_a_format_parts_from_the_rational_numbers_is_explaine
     beside = next(exact.walker(tape, rows, given, 4096).walk(given, [Fraction(1)] * 8, **begin))
     found = explain(walker, step, beside)
     assert found is not None and found.exact == Fraction(1 / 3)
-    name = {"half": "emulated"}.get(precision, precision)
+    name = {"half": "float16"}.get(precision, precision)
     assert found.operation == f"{1 / 3!r}, as a {name}" and found.rounded == formats.find(precision).round(1 / 3)
 
 
@@ -352,19 +352,19 @@ for number, name in enumerate(cells):
         assert part.k == 1 and part.value == 1 and part.exact == 1 + 2**-12 and part.rounding is not None
     assert main(["replay", str(folder / "one"), "--cell", str(number), "--trajectory", "0", "--exact"]) == 0
 
-wanted = ["sweep.precision=['float16', 'half']", "sweep.trajectories=60", "sweep.c=[1, '1/3']", "claim=[]"]
+wanted = ["sweep.precision=['emulated', 'half']", "sweep.trajectories=60", "sweep.c=[1, '1/3']", "claim=[]"]
 settings = [part for change in wanted for part in ("--set", change)]
 assert main(["sweep", str(random), "--out", str(folder / "two"), "--quiet", *settings]) == 0
 ours, theirs, *more = read.cells(folder / "two")
 assert bits(ours) == bits(theirs) and (ours["tie_count"] > 0).any()
 
-made = plan(resolve(load(file, ["sweep.precision=['float16']"])))
+made = plan(resolve(load(file, ["sweep.precision=['emulated']"])))
 assert [engine.name for engine in choose(made, "auto")[0].values()] == ["reference"]
 for engine in ("interpreter", "specialised"):
-    only = ["--set", f"run.engine='{engine}'", "--set", "sweep.precision=['float16']"]
+    only = ["--set", f"run.engine='{engine}'", "--set", "sweep.precision=['emulated']"]
     assert main(["sweep", str(file), "--out", str(folder / engine), "--quiet", *only]) != 0
 for change in ("initial.points=[[7e4]]", "sgd.step_size.value=1e9"):
-    only = ["--set", change, "--set", "sweep.precision=['float16']"]
+    only = ["--set", change, "--set", "sweep.precision=['emulated']"]
     assert main(["sweep", str(file), "--out", str(folder / "none"), "--quiet", *only]) != 0
 print("the same bits")
 """
@@ -382,8 +382,8 @@ def test_a_format_is_added_from_outside_in_one_place(tmp_path: Path) -> None:
     refused = [line for line in done.stderr.splitlines() if "does not run this program" in line]
     why = "it computes with float64 and float32 only, not with emulated"
     assert len(refused) == 2 and all(why in line for line in refused)
-    assert "initial: a point as far as 70000 is infinite in float16 (sweep.precision)" in done.stderr
-    assert "sweep.c: the step 732422 is infinite in float16 (sweep.precision)" in done.stderr
+    assert "initial: a point as far as 70000 is infinite in emulated (sweep.precision)" in done.stderr
+    assert "sweep.c: the step 732422 is infinite in emulated (sweep.precision)" in done.stderr
 
 
 def test_the_schema_and_the_docs_have_every_format() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import simsa
+from simsa import formats
 from simsa.formats import FORMATS
 from simsa.machine import Interpreter, arithmetic
 from simsa.tape import assemble
@@ -110,3 +111,17 @@ def test_a_network_runs_in_16_bits_and_conventions_part_there():
     )
     differ = {one["precision"]: one["differ"] for one in run.summary["comparisons"] if one["axis"] == "convention"}
     assert differ["float64"] == 0 < differ["bfloat16"]
+
+
+def test_a_format_by_its_bits_is_the_one_with_a_name():
+    given = {"parameters": 1, "c": [0.5], "steps": 6, "step_size": 1.0, "trajectories": 8, "engine": "reference"}
+    given |= {"initial": simsa.uniform(-1, 1), "classify": 0, "quiet": True}
+    bits = [{"significand": 4, "exponent": 4}, {"significand": 11, "exponent": 5, "sums": "own"}]
+    run = simsa.sweep(lambda x: np.abs(x[0] - 0.3) * x[0], precision=["float8_e4m3", "float16/float16", *bits], **given)
+    assert run.cells.precision.tolist() == ["float8_e4m3", "float16/float16", "e4m3", "e5m10/e5m10"]
+    final = run.records.final.values
+    assert np.array_equal(final[0], final[2]) and np.array_equal(final[1], final[3]) and (final[0] != final[1]).any()
+    with pytest.raises(simsa.SimsaError, match=r"precision\.0\.significand: expected a number <= 25, got 30"):
+        simsa.sweep(lambda x: x[0], precision=[{"significand": 30, "exponent": 5}], **given)
+    with pytest.raises(simsa.SimsaError, match="unknown precision 'e4q3'; expected one of 'float64', 'float32'"):
+        formats.find("e4q3")
