@@ -389,6 +389,49 @@ def test_a_sweep_with_heavy_ball_says_that_it_is_not_the_papers_recursion(tmp_pa
     assert part is not None and part.rounding is not None
 
 
+def test_conventions_are_told_apart_by_the_state_where_the_points_agree(tmp_path: Path, no_figures: None) -> None:
+    """At 0, the end of the box, relu(x) has the slope 0 or 1: x stays there, and the momentum is another one."""
+    (tmp_path / "box.toml").write_text(BOX, encoding="utf-8")
+    for kind, differ in (("sgd", 0), ("heavy_ball', momentum='1/2", 8)):
+        box = f"optimizer={{kind='{kind}', project={{box=[0.0, 1.0]}}}}"
+        summary = swept(tmp_path / "box.toml", tmp_path / kind[:3], box, "run.engine='reference'")
+        (found,) = summary["differences"]
+        assert (found["trajectories"], found["differ"]) == (8, differ)
+        assert summary["same_bits"]["same"] == (differ == 0)
+        assert (simsa.open_records(tmp_path / kind[:3]).final == 0).all()
+
+
+def test_an_average_changes_no_step() -> None:
+    tape = tape_of(simsa.trace(kinked, parameters=2, data=2))
+    plain = descend(tape, ROWS, case(SGD, ()), c=0.7, first=0, count=8)
+    average, numbers = numbered(modified(SGD, ["average"]), skipped=5)
+    found = descend(tape, ROWS, case(average, numbers), c=0.7, first=0, count=8)
+    assert all(found[key].tobytes() == plain[key].tobytes() for key in plain)
+    walker = Walker(tape, ROWS, KINDS["float64"])
+    steps = list(walker.walk(case(SGD, ()), 0.7 * case(SGD, ()).alpha, c=0.7, trajectory=3))
+    mean = np.mean([step.following for step in steps[5:]], axis=0)
+    np.testing.assert_allclose(found["state"][3, average.state.index("average")], mean, rtol=1e-14)
+
+
+BOX = """
+[scenario]
+name = "box"
+[program]
+kind = "expression"
+parameters = ["x"]
+expression = "relu(x)"
+[sgd]
+steps = 4
+step_size = { family = "constant", value = 0.5 }
+[initial]
+law = "points"
+points = [[0.0]]
+[sweep]
+c = [1.0]
+trajectories = 8
+convention = ["tensorflow", { base = "tensorflow", relu = 1.0 }]
+"""
+
 EXTENSION = """
 from simsa import rules
 from simsa.rules import Range, Rule
