@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 import simsa
 from simsa import rules
+from simsa.engines import Exact
+from simsa.engines.engine import Task
 from simsa.ensemble.plan import plan as planned
 from simsa.ensemble.plan import rational
 from simsa.ensemble.resolve import resolve
@@ -21,6 +23,8 @@ from simsa.errors import DataError, ScenarioError
 from simsa.formats import FORMATS
 from simsa.machine import Descent, Initial, Walker, arithmetic, descend, exact, tape_of
 from simsa.machine.launch import ENGINES, SPECIALISED, _arranged, advance, begin, records
+from simsa.machine.rounding import explain
+from simsa.machine.task import ExactSteps
 from simsa.rules import ADAM, HEAVY_BALL, RULES, SGD, TRUNCATED, Range, Rule, modified
 from simsa.scenario import load
 from tests.support import ROOT, SCENARIOS
@@ -218,6 +222,39 @@ def test_heavy_ball_is_what_it_is_over_the_rational_numbers(beta: Fraction, step
     gamma = [Fraction(1, 2)] * steps
     found = exact.descend(tape, np.zeros((1, 0)), descent, gamma=gamma, c=1, first=0, count=1, bits=4096)
     assert found["final"][0, 0] == float(by_hand([Fraction(1)] * steps, gamma, beta))
+
+
+RATIONAL = [
+    *((rule, numbers) for rule, numbers in CASES if not rule.irrational and rule is not TWO),
+    numbered(modified(RULES["inna"], ["weight_decay", "average"]), weight_decay="1/8", skipped=2),
+]
+"""Rules with numbers, without square roots; the digits of TWO grow too fast."""
+
+
+@pytest.mark.parametrize(("rule", "numbers"), RATIONAL, ids=lambda one: getattr(one, "name", ""))
+def test_rational_rules_take_steps_without_rounding(rule: Rule, numbers: tuple[Fraction, ...]) -> None:
+    """As float64 does, up to rounding; and the first rounding of a step is found."""
+    tape, descent = tape_of(simsa.trace(kinked, parameters=2, data=2)), case(rule, numbers, steps=3, alpha=np.ones(3))
+    gamma = [Fraction(7, 10 * (k + 1)) for k in range(3)]
+    plain = Walker(tape, ROWS, KINDS["float64"], rule=rule, constants=numbers)
+    rational = exact.walker(tape, ROWS, descent, 10**6)
+    for t in (1, 7):
+        floating = list(plain.walk(descent, [float(v) for v in gamma], c=0.7, trajectory=t))
+        unrounded = list(rational.walk(descent, gamma, c=0.7, trajectory=t))
+        for one, two in zip(floating, unrounded, strict=True):
+            assert all(isinstance(v, Fraction) for state in two.kept for v in (*state, *two.following))
+            np.testing.assert_allclose(np.array(one.following, float), np.array(two.following, float), atol=1e-9)
+            np.testing.assert_allclose(np.array(one.kept, float), np.array(two.kept, float), atol=1e-9)
+        assert explain(plain, floating[0], unrounded[0]) is not None or floating[0].following == unrounded[0].following
+
+
+def test_the_exact_engine_refuses_roots_by_name() -> None:
+    tape = tape_of(simsa.trace(kinked, parameters=2, data=2))
+    steps = ExactSteps({Fraction(1): Fraction(1)}, (Fraction(1),) * 15, 4096)
+    for rule, numbers in CASES:
+        why = Exact().refuses(Task(tape, ROWS, case(rule, numbers), "exact", steps))
+        assert why == (f"{rule.name} takes a square root, which is not rational" if rule.irrational else "")
+    assert {rule.name for rule, _ in CASES if not rule.irrational} >= {"sgd", "inna", "ef_signsgd", "truncated"}
 
 
 def test_without_memory_heavy_ball_is_sgd() -> None:
