@@ -178,6 +178,11 @@ class Rule(Lines):
         return frozenset().union(*(_names(text) & set(FUNCTIONS) for _, text in self.lines))
 
     @property
+    def irrational(self) -> str:
+        """Return why steps cannot be taken in rational numbers; empty if they can."""
+        return f"{self.name} takes a square root, which is not rational" if "sqrt" in self.functions else ""
+
+    @property
     def uses_loss(self) -> bool:
         """Tell whether a line uses f, the mean of the losses of the minibatch."""
         return any("f" in _names(text) for _, text in self.lines)

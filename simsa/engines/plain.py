@@ -92,7 +92,7 @@ class Exact(Plain):
         """Return why a task is refused; empty if it is not."""
         if task.precision != EXACT:
             return f"it computes with rational numbers only, not with {task.precision}"
-        return NO_STEPS if task.exact is None else exact.refusal(task.tape) or ""
+        return NO_STEPS if task.exact is None else exact.refusal(task.tape) or task.descent.rule.irrational
 
     def walker(self, task: Task) -> Walker:
         """Return the walker that takes the steps of a task."""

@@ -232,7 +232,7 @@ def rational(scenario: Scenario, tape: Tape) -> ExactSteps:
     """Return what exact cells need; raises ScenarioError or ProgramError if rule, steps or tape are not rational."""
     if why := refusal(tape):
         raise ProgramError(f"{scenario.path}: program: {why}: it cannot be run in exact numbers")
-    if why := scenario.optimizer.irrational:
+    if why := scenario.optimizer.rule.irrational:
         raise ScenarioError(f"{scenario.path}: optimizer.kind: {why}: it cannot be run in exact numbers")
     c, alpha = scenario.exact_steps()
     return ExactSteps(dict(zip(scenario.scales(), c, strict=True)), alpha, scenario.sgd.bits)

@@ -221,7 +221,7 @@ class Walker:
         x, gradient: (p,). gamma: the step size. held: the state before, (p,) for each of its names. loss: the mean of
         the losses of the minibatch; None if the rule does not use it.
         """
-        names = self.rule.arguments
+        names, steps = self.rule.arguments, self.rule.steps
         every = [
             dict(zip(names, [v, g, gamma, loss, *kept, *self.constants], strict=True))
             for v, g, *kept in zip(x, gradient, *held, strict=True)
@@ -240,7 +240,7 @@ class Walker:
             for one in every:
                 one[total.name] = added
         for found in every:
-            for name, text in self.rule.steps:
+            for name, text in steps:
                 found[name] = value(text, found)
         after = [[found[name] for found in every] for name in self.rule.state]
         return after, [found[CHANGE] for found in every], [found[NEXT] for found in every]

@@ -140,11 +140,6 @@ class Optimizer(Model):
             found["skipped"] = Fraction(steps - math.ceil(share * steps))
         return tuple(found[name] for name in self.rule.numbers)
 
-    @property
-    def irrational(self) -> str:
-        """Return why the steps cannot be taken in rational numbers; empty if they can."""
-        return f"{self.rule.name} takes a square root, which is not rational" if "sqrt" in self.rule.functions else ""
-
 
 def _listed(row: rules.Rule) -> dict[str, list[str]]:
     """Return the keys for the numbers of a rule, and the names of the numbers that each has."""

@@ -382,8 +382,8 @@ class Scenario(Model):
             raise problem("expected at least one, for the observables to be taken at", "record", "checkpoints")
         if EXACT in self.precisions and isinstance(why := self.sgd.step_size.exact(1), str):
             raise problem(f"alpha_k = {why}, or leave out the precision 'exact'", "sgd", "step_size")
-        if EXACT in self.precisions and self.optimizer.irrational:
-            raise problem(f"{self.optimizer.irrational}; leave out the precision 'exact'", "optimizer", "kind")
+        if EXACT in self.precisions and (why := self.optimizer.rule.irrational):
+            raise problem(f"{why}; leave out the precision 'exact'", "optimizer", "kind")
         listed = self.record.checkpoints
         if isinstance(listed, tuple):
             if list(listed) != sorted(set(listed)):

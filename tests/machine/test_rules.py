@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 import simsa
 from simsa import rules
+from simsa.engines import Exact
+from simsa.engines.engine import Task
 from simsa.ensemble.plan import plan as planned
 from simsa.ensemble.plan import rational
 from simsa.ensemble.resolve import resolve
@@ -21,6 +23,8 @@ from simsa.errors import DataError, ScenarioError
 from simsa.formats import FORMATS
 from simsa.machine import Descent, Initial, Walker, arithmetic, descend, exact, tape_of
 from simsa.machine.launch import ENGINES, SPECIALISED, _arranged, advance, begin, records
+from simsa.machine.rounding import explain
+from simsa.machine.task import ExactSteps
 from simsa.rules import ADAM, HEAVY_BALL, RULES, SGD, TRUNCATED, Range, Rule, modified
 from simsa.scenario import load
 from tests.support import ROOT, SCENARIOS
@@ -220,6 +224,39 @@ def test_heavy_ball_is_what_it_is_over_the_rational_numbers(beta: Fraction, step
     assert found["final"][0, 0] == float(by_hand([Fraction(1)] * steps, gamma, beta))
 
 
+RATIONAL = [
+    *((rule, numbers) for rule, numbers in CASES if not rule.irrational and rule is not TWO),
+    numbered(modified(RULES["inna"], ["weight_decay", "average"]), weight_decay="1/8", skipped=2),
+]
+"""Rules with numbers, without square roots; the digits of TWO grow too fast."""
+
+
+@pytest.mark.parametrize(("rule", "numbers"), RATIONAL, ids=lambda one: getattr(one, "name", ""))
+def test_rational_rules_take_steps_without_rounding(rule: Rule, numbers: tuple[Fraction, ...]) -> None:
+    """As float64 does, up to rounding; and the first rounding of a step is found."""
+    tape, descent = tape_of(simsa.trace(kinked, parameters=2, data=2)), case(rule, numbers, steps=3, alpha=np.ones(3))
+    gamma = [Fraction(7, 10 * (k + 1)) for k in range(3)]
+    plain = Walker(tape, ROWS, KINDS["float64"], rule=rule, constants=numbers)
+    rational = exact.walker(tape, ROWS, descent, 10**6)
+    for t in (1, 7):
+        floating = list(plain.walk(descent, [float(v) for v in gamma], c=0.7, trajectory=t))
+        unrounded = list(rational.walk(descent, gamma, c=0.7, trajectory=t))
+        for one, two in zip(floating, unrounded, strict=True):
+            assert all(isinstance(v, Fraction) for state in two.kept for v in (*state, *two.following))
+            np.testing.assert_allclose(np.array(one.following, float), np.array(two.following, float), atol=1e-9)
+            np.testing.assert_allclose(np.array(one.kept, float), np.array(two.kept, float), atol=1e-9)
+        assert explain(plain, floating[0], unrounded[0]) is not None or floating[0].following == unrounded[0].following
+
+
+def test_the_exact_engine_refuses_roots_by_name() -> None:
+    tape = tape_of(simsa.trace(kinked, parameters=2, data=2))
+    steps = ExactSteps({Fraction(1): Fraction(1)}, (Fraction(1),) * 15, 4096)
+    for rule, numbers in CASES:
+        why = Exact().refuses(Task(tape, ROWS, case(rule, numbers), "exact", steps))
+        assert why == (f"{rule.name} takes a square root, which is not rational" if rule.irrational else "")
+    assert {rule.name for rule, _ in CASES if not rule.irrational} >= {"sgd", "inna", "ef_signsgd", "truncated"}
+
+
 def test_without_memory_heavy_ball_is_sgd() -> None:
     tape = tape_of(simsa.trace(kinked, parameters=2, data=2))
     plain, other = (
@@ -388,6 +425,49 @@ def test_a_sweep_with_heavy_ball_says_that_it_is_not_the_papers_recursion(tmp_pa
     part = simsa.replay(tmp_path, cell=1, trajectory=7).divergence()
     assert part is not None and part.rounding is not None
 
+
+def test_conventions_are_told_apart_by_the_state_where_the_points_agree(tmp_path: Path, no_figures: None) -> None:
+    """At 0, the end of the box, relu(x) has the slope 0 or 1: x stays there, and the momentum is another one."""
+    (tmp_path / "box.toml").write_text(BOX, encoding="utf-8")
+    for kind, differ in (("sgd", 0), ("heavy_ball', momentum='1/2", 8)):
+        box = f"optimizer={{kind='{kind}', project={{box=[0.0, 1.0]}}}}"
+        summary = swept(tmp_path / "box.toml", tmp_path / kind[:3], box, "run.engine='reference'")
+        (found,) = summary["differences"]
+        assert (found["trajectories"], found["differ"]) == (8, differ)
+        assert summary["same_bits"]["same"] == (differ == 0)
+        assert (simsa.open_records(tmp_path / kind[:3]).final == 0).all()
+
+
+def test_an_average_changes_no_step() -> None:
+    tape = tape_of(simsa.trace(kinked, parameters=2, data=2))
+    plain = descend(tape, ROWS, case(SGD, ()), c=0.7, first=0, count=8)
+    average, numbers = numbered(modified(SGD, ["average"]), skipped=5)
+    found = descend(tape, ROWS, case(average, numbers), c=0.7, first=0, count=8)
+    assert all(found[key].tobytes() == plain[key].tobytes() for key in plain)
+    walker = Walker(tape, ROWS, KINDS["float64"])
+    steps = list(walker.walk(case(SGD, ()), 0.7 * case(SGD, ()).alpha, c=0.7, trajectory=3))
+    mean = np.mean([step.following for step in steps[5:]], axis=0)
+    np.testing.assert_allclose(found["state"][3, average.state.index("average")], mean, rtol=1e-14)
+
+
+BOX = """
+[scenario]
+name = "box"
+[program]
+kind = "expression"
+parameters = ["x"]
+expression = "relu(x)"
+[sgd]
+steps = 4
+step_size = { family = "constant", value = 0.5 }
+[initial]
+law = "points"
+points = [[0.0]]
+[sweep]
+c = [1.0]
+trajectories = 8
+convention = ["tensorflow", { base = "tensorflow", relu = 1.0 }]
+"""
 
 EXTENSION = """
 from simsa import rules
