@@ -1,4 +1,4 @@
-"""docs/calculus.md prints what it says."""
+"""docs/theory/calculus.md prints what it says."""
 
 import doctest
 import re
@@ -7,7 +7,7 @@ import numpy as np
 
 from tests.support import ROOT
 
-PAGE = ROOT / "docs" / "calculus.md"
+PAGE = ROOT / "docs" / "theory" / "calculus.md"
 
 
 def test_the_walk_through_the_paper_prints_what_it_says():
