@@ -1,4 +1,4 @@
-"""Run scenarios in full, those named after --only or all, and write docs/findings/results.md (`simsa.cli.catalogue`)."""
+"""Run every scenario, or those after --only, and write docs/findings/results.md: see `simsa.cli.catalogue`."""
 
 import sys
 from pathlib import Path
