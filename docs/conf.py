@@ -1,5 +1,6 @@
 """How Sphinx builds the manual: `make docs` writes it to build/docs."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ nb_execution_raise_on_error = True
 nb_ipywidgets_js: dict[str, Any] = {}
 
 # The gallery: every script is executed.
+suppress_warnings = ["config.cache"]  # the configuration has a function, below
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "_built/gallery",
@@ -50,6 +52,7 @@ sphinx_gallery_conf = {
     "only_warn_on_example_error": False,
     "download_all_examples": False,
     "show_signature": False,
+    "write_computation_times": False,
     "min_reported_time": 3600,
     "remove_config_comments": True,
     "within_subsection_order": "FileNameSortKey",
@@ -81,3 +84,15 @@ html_theme_options: dict[str, Any] = {
     "footer_end": [],
     "secondary_sidebar_items": ["page-toc"],
 }
+
+
+def bars(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Escape the vertical bars of |x| in docstrings, which reStructuredText would take for substitutions."""
+    for i, line in enumerate(lines):
+        if not line.lstrip().startswith((">>>", "...")):
+            lines[i] = re.sub(r"`[^`]*`|\|", lambda found: "\\|" if found[0] == "|" else found[0], line)
+
+
+def setup(app: Any) -> None:
+    """Connect what changes docstrings."""
+    app.connect("autodoc-process-docstring", bars, priority=900)

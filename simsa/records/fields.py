@@ -58,7 +58,7 @@ FIELDS = [
     ),
     Field(
         "sensitive_first", "int32", -1, (), "first step with a decisive tie; -1 if none", "step",
-        note="that gradient depends on how its ties are decided ([here](../theory/definitions.md#sensitive))",
+        note="the gradient there depends on how its ties are decided ([here](../theory/definitions.md#sensitive))",
     ),
     Field("margin", "float64", NAN, (), "smallest |guard| seen; inf if the program has no guard"),
     Field("movement", "float64", NAN, (), "largest change of a parameter in the last step"),
