@@ -8,7 +8,7 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from pictures import figures_of  # noqa: E402
+from pictures import InOrder, figures_of  # noqa: E402
 
 import simsa  # noqa: E402
 
@@ -55,20 +55,25 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
     "min_reported_time": 3600,
     "remove_config_comments": True,
-    "within_subsection_order": "FileNameSortKey",
+    "within_subsection_order": InOrder,
     "reset_modules": (),
 }
 
 # The reference. Docstrings are numpydoc's; single backticks stand for code.
 default_role = "code"
 autodoc_member_order = "bysource"
-autodoc_typehints = "signature"
-autodoc_type_aliases: dict[str, str] = {}
+autodoc_typehints = "none"  # docstrings say it, with shapes and ranges
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 python_use_unqualified_type_names = True
 add_module_names = False
 toc_object_entries = False
+
+ALONE = ["index", "start", "faq", "glossary", "reliability", "performance", "extend", "architecture", "contributing"]
+"""Pages without others below them, which need no list of those at the left."""
+
+WIDE = ["index", "reference/scenario", "reference/primitives", "reference/summary", "findings/results", "performance"]
+"""Pages of wide tables, which need the room at the right."""
 
 html_theme = "pydata_sphinx_theme"
 html_title = "simsa"
@@ -82,8 +87,10 @@ html_theme_options: dict[str, Any] = {
     "header_links_before_dropdown": 7,
     "footer_start": ["copyright"],
     "footer_end": [],
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"**": ["page-toc"], **{page: [] for page in WIDE}},
 }
+html_context = {"default_mode": "auto"}
+html_sidebars = {page: [] for page in ALONE}
 
 
 def bars(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:

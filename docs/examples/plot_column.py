@@ -18,7 +18,7 @@ def trap(x):
 run = simsa.sweep(
     trap, parameters=1, c=[0.25, 0.5, 0.75], steps=4, step_size=1,
     initial=simsa.points([[0.0], [0.5], [1.0], [1.5], [2.25]]), trajectories=100, quiet=True,
-)  # fmt: skip
+)
 column = run.plot.landing(width=3.4, title=False)
 
 # %%

@@ -16,5 +16,5 @@ def trap(x):
 run = simsa.sweep(
     trap, parameters=1, c=[0.25, 0.5], steps=6, step_size=1, initial=simsa.points([[0.0], [0.5], [1.0], [1.5]]),
     trajectories=100, title="The identity, a whole number of steps away from its trap", quiet=True,
-)  # fmt: skip
+)
 figure = run.plot.first_passage()

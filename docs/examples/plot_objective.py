@@ -17,5 +17,5 @@ def median(x, a):
 run = simsa.sweep(
     median, parameters=1, data=[[0], [1], [3]], c=[0.1, 0.3, 1], steps=60, step_size=lambda k: (k + 1) ** -0.75,
     initial=simsa.normal(2, 2), trajectories=40, checkpoints=20, title="The median of three numbers", quiet=True,
-)  # fmt: skip
+)
 figure = run.plot.objective()

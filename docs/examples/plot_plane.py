@@ -19,7 +19,7 @@ run = simsa.sweep(
     loss, parameters=2, data=[[1], [2], [4]], c=["1/4", 0.35], steps=2, step_size=lambda k: 2.0**-k,
     initial=simsa.uniform(0.5, 2), trajectories=60, title="A line of artificial critical points", precision="exact",
     quiet=True,
-)  # fmt: skip
+)
 figure = run.plot.plane()
 
 # %%

@@ -18,5 +18,5 @@ run = simsa.sweep(
     loss, parameters=1, data=[[1], [2], [4]], c=["1/3", "1/2"], steps=2, step_size=1, initial=simsa.uniform(1, 3),
     trajectories=150, precision=["float32", "float64", "exact"], title="Bad steps, with and without rounding",
     quiet=True,
-)  # fmt: skip
+)
 figure = run.plot.precisions()

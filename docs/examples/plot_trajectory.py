@@ -18,6 +18,6 @@ def loss(x, a):
 run = simsa.sweep(
     loss, parameters=2, data=[[0], [1], [3]], c=[0.5], steps=40, step_size=lambda k: (k + 1) ** -0.75,
     initial=simsa.normal(0, 2), trajectories=10, title="Two medians", quiet=True,
-)  # fmt: skip
+)
 axes = run.trajectory(cell=0, number=3).plot()
 figure = axes.figure

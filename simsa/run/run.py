@@ -73,8 +73,9 @@ def sweep(
     **keywords
         What the scenario says, each a key of the scenario file: `name`, `title`, `seed`; `steps`, `batch` (a number of
         samples, "full", "uniform_subset", or a table), `step_size` (a number, a function of k, a sequence, or a table),
-        `rule`, `radius`; `initial` (a law of `simsa.starts`, or points of shape (m, p)); `c`, `trajectories`,
-        `conventions`, `precision` (one or several); `checkpoints`, `classify`, `observe`, `claims`; `engine`, `block`.
+        `rule`, `radius`; `initial` (`uniform`, `normal` or `points` of simsa, a table, or points of shape (m, p)); `c`,
+        `trajectories`, `conventions`, `precision` (one or several); `checkpoints`, `classify`, `observe`, `claims`;
+        `engine`, `block`.
 
     Returns
     -------
