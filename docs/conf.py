@@ -72,7 +72,15 @@ toc_object_entries = False
 ALONE = ["index", "start", "faq", "glossary", "reliability", "performance", "extend", "architecture", "contributing"]
 """Pages without others below them, which need no list of those at the left."""
 
-WIDE = ["index", "reference/scenario", "reference/primitives", "reference/summary", "findings/results", "performance"]
+WIDE = [
+    "index",
+    "reference/scenario",
+    "reference/primitives",
+    "reference/summary",
+    "findings/index",
+    "findings/results",
+    "performance",
+]
 """Pages of wide tables, which need the room at the right."""
 
 html_theme = "pydata_sphinx_theme"
@@ -93,13 +101,14 @@ html_context = {"default_mode": "auto"}
 html_sidebars = {page: [] for page in ALONE}
 
 
-def bars(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Escape the vertical bars of |x| in docstrings, which reStructuredText would take for substitutions."""
+def plain(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Let docstrings stand in reStructuredText as they are: the bars of |x|, and a letter behind `code`."""
     for i, line in enumerate(lines):
         if not line.lstrip().startswith((">>>", "...")):
-            lines[i] = re.sub(r"`[^`]*`|\|", lambda found: "\\|" if found[0] == "|" else found[0], line)
+            bars = re.sub(r"`[^`]*`|\|", lambda found: "\\|" if found[0] == "|" else found[0], line)
+            lines[i] = re.sub(r"(?<!`)(`[^`]+`)(?=\w)", r"\1\\ ", bars)
 
 
 def setup(app: Any) -> None:
     """Connect what changes docstrings."""
-    app.connect("autodoc-process-docstring", bars, priority=900)
+    app.connect("autodoc-process-docstring", plain, priority=900)
