@@ -46,7 +46,7 @@ tables: $(VENV)/.run ## write the tables in docs/ that follow from rows of the p
 	$(python) scripts/tables.py
 
 docs: $(VENV)/.docs ## build the manual to build/docs: every example runs, and warnings are errors
-	$(python) -m sphinx -W --keep-going docs build/docs $(ARGS)
+	$(python) -m sphinx -W --keep-going -d build/doctrees docs build/docs $(ARGS)
 
 clean:
 	rm -rf $(VENV) build docs/_built .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
