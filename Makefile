@@ -9,7 +9,7 @@ ARGS ?=
 python := $(VENV)/bin/python
 pip := $(python) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: sweep test torture lint format bench catalogue figures schema tables clean
+.PHONY: sweep test torture lint format bench catalogue figures schema tables docs clean
 
 sweep: $(VENV)/.run ## run the main job
 	$(python) scripts/sweep.py $(SCENARIO) $(ARGS)
@@ -33,7 +33,7 @@ format: $(VENV)/.dev
 bench: $(VENV)/.bench ## simsa beside its peers, by hand
 	$(python) -m benchmarks $(ARGS)
 
-catalogue: $(VENV)/.run ## run every scenario, and write docs/results.md
+catalogue: $(VENV)/.run ## run every scenario, and write docs/findings/results.md
 	$(python) scripts/results.py $(ARGS)
 
 figures: $(VENV)/.run ## draw the figures of the README again
@@ -45,8 +45,11 @@ schema: $(VENV)/.run ## write the schema that editors check scenarios against
 tables: $(VENV)/.run ## write the tables in docs/ that follow from rows of the program
 	$(python) scripts/tables.py
 
+docs: $(VENV)/.docs ## build the manual to build/docs: every example runs, and warnings are errors
+	$(python) -m sphinx -W --keep-going -d build/doctrees docs build/docs $(ARGS)
+
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) build docs/_built .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 # Debian's python3 without python3-venv has no ensurepip: its own pip can still fill an empty environment.
 $(python):
@@ -63,6 +66,11 @@ $(VENV)/.run: pyproject.toml constraints.txt | $(python)
 $(VENV)/.bench: pyproject.toml constraints.txt | $(python)
 	@echo "installing simsa and the peers it is measured against (minutes)"
 	@$(pip) --editable '.[bench]'
+	@touch $@ $(VENV)/.run
+
+$(VENV)/.docs: pyproject.toml constraints.txt | $(python)
+	@echo "installing simsa with the tools of its manual (a minute)"
+	@$(pip) --editable '.[docs]'
 	@touch $@ $(VENV)/.run
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(python)

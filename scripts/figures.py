@@ -1,4 +1,4 @@
-"""Draw the figures of the README and of docs/figures.md again: `python scripts/figures.py all`, or the names of some.
+"""Draw the figures of the README and of docs/findings/ again: `python scripts/figures.py all`, or the names of some.
 
 Most come from a scenario: its sweep is run, or continued from its records under results/, and the figure is drawn from
 its summary to figures/ as PNG and PDF; the steps of a trajectory as a GIF, too. Those of the paper are drawn from

@@ -1,4 +1,4 @@
-"""Run every scenario in full, or those named after --only, and write docs/results.md: see `simsa.cli.catalogue`."""
+"""Run every scenario, or those after --only, and write docs/findings/results.md: see `simsa.cli.catalogue`."""
 
 import sys
 from pathlib import Path

@@ -6,12 +6,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from simsa import formats, rules
+from simsa.plots import figures
+from simsa.primitives import conventions
 from simsa.records import fields
+from simsa.scenario import keys
 
 DOCS = Path(__file__).parent.parent / "docs"
 TABLES: dict[str, Callable[[], Iterator[str]]] = {
     "fields": fields.table,
+    "figures": figures.table,
     "formats": formats.table,
+    "keys": keys.table,
+    "primitives": conventions.table,
     "rules": rules.table,
     "modifiers": rules.modifiers,
 }
@@ -30,7 +36,7 @@ def written(text: str) -> str:
 
 def main() -> int:
     """Write the documents again whose tables are stale, and say which; return the exit code."""
-    for path in sorted(DOCS.glob("*.md")):
+    for path in sorted(DOCS.rglob("*.md")):
         text = path.read_text(encoding="utf-8")
         if (now := written(text)) != text:
             path.write_text(now, encoding="utf-8")

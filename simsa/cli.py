@@ -53,7 +53,7 @@ def main(
 
 
 def catalogue(root: Path, arguments: Sequence[str] | None = None) -> int:
-    """Run every scenario in full, or those named after --only, and write docs/results.md from their summaries.
+    """Run every scenario in full, or those named after --only, and write docs/findings/results.md from their summaries.
 
     root: the folder with scenarios/, results/ and docs/. Runs under results/ are continued, and summarised again:
     claims may be new. The page is about every scenario; one without results, or with those of another version of its
@@ -61,9 +61,9 @@ def catalogue(root: Path, arguments: Sequence[str] | None = None) -> int:
     the exit code: 0 done, 1 a claim was rejected, 2 a scenario could not be run, 3 interrupted (the same line
     continues).
     """
-    page, results = root / "docs" / "results.md", root / "results"
+    page, results = root / "docs" / "findings" / "results.md", root / "results"
     files = {path.stem: path for path in sorted((root / "scenarios").glob("*.toml"))}
-    parser = argparse.ArgumentParser(description="run the catalogue of scenarios, and write docs/results.md")
+    parser = argparse.ArgumentParser(description="run the catalogue of scenarios, and write docs/findings/results.md")
     parser.add_argument("--only", nargs="*", default=files, choices=files, metavar="NAME", help="what to run")
     codes = [DONE]
     for name in parser.parse_args(arguments).only:

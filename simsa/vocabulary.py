@@ -111,7 +111,7 @@ class TieKind(Word):
 
 
 class Event(Word):
-    """What may happen to a trajectory, whose probability a claim may give; `docs/definitions.md` has each.
+    """What may happen to a trajectory, whose probability a claim may give; `docs/theory/definitions.md` has each.
 
     An observable that is hit is an event, too, and is called by the observable's name.
     """

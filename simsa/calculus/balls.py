@@ -31,9 +31,15 @@ ROUNDS = 300
 class Nearest:
     """The point of a set that is nearest to a vector w.
 
-    point: the point of the set, shape (p,). norm: |point - w|, which is an upper bound of the distance. low: a lower
-    bound of the distance, from a separating plane: <d, g - w> >= low for a unit vector d and all g of the set. Both
-    bounds hold up to rounding.
+    Attributes
+    ----------
+    point
+        The point of the set, shape (p,).
+    norm
+        |point - w|, which is an upper bound of the distance.
+    low
+        A lower bound of the distance, from a separating plane: <d, g - w> >= low for a unit vector d and all g of the
+        set. Both bounds hold up to rounding.
     """
 
     point: Array
@@ -45,7 +51,12 @@ class Nearest:
 class Body:
     """The set {center + M_1 u_1 + ... + M_m u_m : |u_j| <= 1}.
 
-    center: shape (p,). maps: the matrices M_j, each of shape (p, n_j).
+    Attributes
+    ----------
+    center
+        The center, shape (p,).
+    maps
+        The matrices M_j, each of shape (p, n_j).
     """
 
     center: Array
@@ -66,9 +77,15 @@ class Body:
 class RoundSet:
     """The convex hull of bodies.
 
-    bodies: at least one. certified: whether the hull is Clarke's subdifferential; if not, it contains it, and may be
-    larger.
+    Attributes
+    ----------
+    bodies
+        The bodies, at least one.
+    certified
+        Whether the hull is Clarke's subdifferential; if not, it contains it, and may be larger.
 
+    Examples
+    --------
     >>> ball = RoundSet((Body(np.array([3.0, 4.0]), (np.eye(2),)),), certified=True)
     >>> ball.nearest([0.0, 0.0]).norm, ball.nearest([3.0, 3.5]).norm
     (4.0, 0.0)

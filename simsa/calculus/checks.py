@@ -73,10 +73,22 @@ def forward_backward_gap(subject: Program | Objective, x: ArrayLike, data: Array
 class Comparison:
     """The comparison of two programs.
 
-    equal: whether their values agree at every point that was tried. value_gap: the largest relative difference of
-    values. value_point: where that is, shape (p,). points: the points at which their gradients differ, shape (k, p).
-    gradients: the two gradients at each of these, shape (k, 2, p). tried: the number of points that were tried. ties:
-    the number of those at which a program is tied.
+    Attributes
+    ----------
+    equal
+        Whether their values agree at every point that was tried.
+    value_gap
+        The largest relative difference of values.
+    value_point
+        Where that is, shape (p,).
+    points
+        The points at which their gradients differ, shape (k, p).
+    gradients
+        The two gradients at each of these, shape (k, 2, p).
+    tried
+        The number of points that were tried.
+    ties
+        The number of those at which a program is tied.
     """
 
     equal: bool
@@ -203,11 +215,20 @@ def _candidates(
 class GradientCheck:
     """AD compared with Clarke's subdifferential ∂^c f(x), and one-sided slopes along each coordinate axis.
 
-    gradient: the gradient of AD, shape (p,). left, right: the slopes -f'(x; -e_i) and f'(x; e_i), extrapolated from
-    difference quotients, shape (p,). error: estimated error bounds of the slopes, shape (p,). verdicts: for each
-    coordinate "smooth" (∂^c f(x) has one number there, and AD returns it), "kink" (it has several, and AD is in the
-    set), "outside" (it has several, and AD is not in the set), "wrong" (it has one number, and AD returns another) or
-    "undecided". why: why a coordinate is undecided; else empty.
+    Attributes
+    ----------
+    gradient
+        The gradient of AD, shape (p,).
+    left, right
+        The slopes -f'(x; -e_i) and f'(x; e_i), extrapolated from difference quotients, shape (p,).
+    error
+        Estimated error bounds of the slopes, shape (p,).
+    verdicts
+        For each coordinate "smooth" (∂^c f(x) has one number there, and AD returns it), "kink" (it has several, and AD
+        is in the set), "outside" (it has several, and AD is not in the set), "wrong" (it has one number, and AD returns
+        another) or "undecided".
+    why
+        Why a coordinate is undecided; else empty.
     """
 
     gradient: Array

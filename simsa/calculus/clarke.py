@@ -198,10 +198,19 @@ def _distinct(slopes: list[Derivative]) -> list[Derivative]:
 class Classification:
     """What a point is.
 
-    kind: "clarke" (0 ∈ ∂^c f), "artificial" (0 ∈ D_f, but 0 ∉ ∂^c f) or "regular" (neither). distance_selection,
-    distance_clarke: the distances of 0 from D_f and from ∂^c f. tie: None if nothing is tied; "harmless" if f is
-    differentiable and AD returns its gradient; "C" if f is differentiable and AD returns another vector; "Sing" if f is
-    not differentiable. certified: whether ∂^c f is proved. why: what is not proved; else empty.
+    Attributes
+    ----------
+    kind
+        "clarke" (0 ∈ ∂^c f), "artificial" (0 ∈ D_f, but 0 ∉ ∂^c f) or "regular" (neither).
+    distance_selection, distance_clarke
+        The distances of 0 from D_f and from ∂^c f.
+    tie
+        None if nothing is tied; "harmless" if f is differentiable and AD returns its gradient; "C" if f is
+        differentiable and AD returns another vector; "Sing" if f is not differentiable.
+    certified
+        Whether ∂^c f is proved.
+    why
+        What is not proved; else empty.
     """
 
     kind: PointKind
@@ -395,11 +404,20 @@ def _classify_round(objective: Objective, x: Array, tol: float, limit: int) -> C
 class Membership:
     """Whether a vector v is in Clarke's subdifferential, the hull of vertices g_i. As a bool it is `member`.
 
-    member: whether v is in the set; if exact arithmetic does not decide that, whether the distance is within the
-    tolerance. weights: λ with Σ λ_i g_i = v if v is in the set and the vertices were listed; else None. direction: w
-    with <w, g − v> > 0 for every g of the set if v is not in it; else None. distance: of v from the set. proof: "in" or
-    "out" in rational arithmetic on the vertices as computed, or "undecided". certified: whether the set is proved to be
-    Clarke's subdifferential.
+    Attributes
+    ----------
+    member
+        Whether v is in the set; if exact arithmetic does not decide that, whether the distance is within the tolerance.
+    weights
+        λ with Σ λ_i g_i = v if v is in the set and the vertices were listed; else None.
+    direction
+        w with <w, g − v> > 0 for every g of the set if v is not in it; else None.
+    distance
+        The distance of v from the set.
+    proof
+        "in" or "out" in rational arithmetic on the vertices as computed, or "undecided".
+    certified
+        Whether the set is proved to be Clarke's subdifferential.
     """
 
     member: bool
@@ -703,8 +721,20 @@ def _clarke_or_gradient(objective: Objective, x: Array) -> Array:
 class Goldstein:
     """The min-norm point of sampled gradients.
 
-    point: shape (p,). norm: of the point. radius: ε. samples: the number of random points. vertices: the gradients,
-    those at x first, shape (r, p). weights: of the vertices, shape (r,).
+    Attributes
+    ----------
+    point
+        The shortest vector in the hull of the gradients, shape (p,).
+    norm
+        Its Euclidean norm.
+    radius
+        The radius ε of the ball around x.
+    samples
+        The number of random points.
+    vertices
+        The gradients, those at x first, shape (r, p).
+    weights
+        The weights of the vertices that give the point, shape (r,).
     """
 
     point: Array

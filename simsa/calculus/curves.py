@@ -351,10 +351,19 @@ def _root(
 class Conservativity:
     """The integral of <v, γ'> along a curve, for v ∈ D_f(γ(t)), compared with f(γ(1)) − f(γ(0)).
 
-    residual: the largest absolute difference, over three choices of v: those with the least and the largest <v, γ'>,
-    and the gradient of AD. relative: the residual divided by the integral of |<v, γ'>| or by the increment, whichever
-    is larger. breakpoints: the t in (0, 1) at which a guard is 0. error: the estimated error of the quadrature.
-    increment: f(γ(1)) − f(γ(0)).
+    Attributes
+    ----------
+    residual
+        The largest absolute difference, over three choices of v: those with the least and the largest <v, γ'>, and the
+        gradient of AD.
+    relative
+        The residual divided by the integral of |<v, γ'>| or by the increment, whichever is larger.
+    breakpoints
+        The t in (0, 1) at which a guard is 0.
+    error
+        The estimated error of the quadrature.
+    increment
+        f(γ(1)) − f(γ(0)).
     """
 
     residual: float
@@ -467,10 +476,21 @@ def _integral(slope: Callable[[float], Array], a: float, b: float, tol: float, d
 class Counterexample:
     """A point at which a program is not continuous.
 
-    point: x, shape (p,). sample: the number of the term. node: the register of a selection that changes its piece.
-    pieces: those that it selects on one side of x, at x, and on the other side. values: of the output that jumps most:
-    its limit from one side, its value at x, and its limit from the other side. jump: the largest difference of values
-    of an output.
+    Attributes
+    ----------
+    point
+        x, shape (p,).
+    sample
+        The number of the term.
+    node
+        The register of a selection that changes its piece.
+    pieces
+        The pieces that it selects on one side of x, at x, and on the other side.
+    values
+        The values of the output that jumps most: its limit from one side, its value at x, and its limit from the
+        other side.
+    jump
+        The largest difference of values of an output.
     """
 
     point: Array
@@ -485,9 +505,18 @@ class Counterexample:
 class Continuity:
     """The result of a search for discontinuities.
 
-    counterexample: the first one that was found, or None. samples: the number of segments or points that were tried.
-    ties: the number of ties that were checked. nodes: the registers of the selections with a branch table that depends
-    on parameters. met: those of them that were tied at some point; the others were not tested.
+    Attributes
+    ----------
+    counterexample
+        The first one that was found, or None.
+    samples
+        The number of segments or points that were tried.
+    ties
+        The number of ties that were checked.
+    nodes
+        The registers of the selections with a branch table that depends on parameters.
+    met
+        Those of them that were tied at some point; the others were not tested.
     """
 
     counterexample: Counterexample | None

@@ -27,10 +27,24 @@ SHOWN = 6
 class Explanation:
     """What automatic differentiation says at a point, and why; printed, it is that in sentences.
 
-    subject: the program or the objective. x: the point, shape (p,). value: f(x). gradient: what AD returns, shape (p,).
-    tied: how many selections of each primitive are tied, over all samples. classification: what the point is.
-    selection, clarke: D_f(x) and Clarke's set; None if they are not polytopes, or too large to list (`unlisted` says
-    why).
+    Attributes
+    ----------
+    subject
+        The program or the objective.
+    x
+        The point, shape (p,).
+    value
+        f(x).
+    gradient
+        What AD returns, shape (p,).
+    tied
+        How many selections of each primitive are tied, over all samples.
+    classification
+        What the point is.
+    selection, clarke
+        D_f(x) and Clarke's set; None if they are not polytopes, or too large to list.
+    unlisted
+        Why they are None; else empty.
     """
 
     subject: Objective = field(repr=False)

@@ -15,10 +15,20 @@ Array = NDArray[np.float64]
 class MinNorm:
     """The point v of smallest Euclidean norm in conv(G), for a list G of r vertices g_i.
 
-    point: v = Σ λ_i g_i, shape (p,). norm: |v|. weights: λ, shape (r,), at least 0 with sum 1. gap: max(0, |v|² − min_i
-    <v, g_i>) / max_i |g_i|². It is 0 exactly if v is the min-norm point, and the error of |v| is at most sqrt(gap)
-    max_i |g_i|. contains: whether 0 is in conv(G), decided in rational arithmetic on the vertices as given: "in", "out"
-    or "undecided"; None if that was not asked for.
+    Attributes
+    ----------
+    point
+        v = Σ λ_i g_i, shape (p,).
+    norm
+        |v|.
+    weights
+        λ, shape (r,), at least 0 with sum 1.
+    gap
+        max(0, |v|² − min_i <v, g_i>) / max_i |g_i|². It is 0 exactly if v is the min-norm point, and the error of |v|
+        is at most sqrt(gap) max_i |g_i|.
+    contains
+        Whether 0 is in conv(G), decided in rational arithmetic on the vertices as given: "in", "out" or "undecided";
+        None if that was not asked for.
     """
 
     point: Array

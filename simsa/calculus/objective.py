@@ -23,8 +23,13 @@ Array = NDArray[np.float64]
 class Objective:
     """J = (1/n) Σ f_i, where f_i is the function of one program with row i of the data.
 
-    program: the program. rows: the data, shape (n, d), which `objective` checks. Sums run over the rows in order and
-    are then divided by n, as in the recursion.
+    Attributes
+    ----------
+    program
+        The program.
+    rows
+        The data, shape (n, d), which `objective` checks. Sums run over the rows in order and are then divided by n, as
+        in the recursion.
     """
 
     program: Program

@@ -32,10 +32,19 @@ LIMIT = 2**16
 class SetValue:
     """The convex hull of a finite set of gradients.
 
-    vertices: the distinct gradients, shape (r, p), or Jacobians, shape (r, q, p), if q > 1; they need not all be
-    extreme points. assignments: for each vertex a branch assignment with this gradient. closure: "full", "local",
-    "clarke" or "minkowski". certified: for Clarke's set, whether it is proved; False if points had to be sampled, or if
-    rounding left a question open. why: what is not proved; else empty.
+    Attributes
+    ----------
+    vertices
+        The distinct gradients, shape (r, p), or Jacobians, shape (r, q, p), if q > 1; they need not all be extreme
+        points.
+    assignments
+        For each vertex a branch assignment with this gradient.
+    closure
+        "full", "local", "clarke" or "minkowski".
+    certified
+        For Clarke's set, whether it is proved; False if points had to be sampled, or if rounding left a question open.
+    why
+        What is not proved; else empty.
     """
 
     vertices: Array

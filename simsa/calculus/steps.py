@@ -32,10 +32,26 @@ Brick = tuple[tuple[int, int, Any], ...]
 class BadStep:
     """A step size γ = 1/λ for which det(Id − γ ∇²f_I) = 0 on an open set, so that a step may map it to a null set.
 
-    step: 1/λ. eigenvalue: λ > 0. brick: the pieces that the selections of I take there. minibatch: the samples I.
-    mass: the share of the sampled points of the box that are in the brick with this eigenvalue. direction: a unit
-    eigenvector at one of these points, shape (p,). multiplicity: of λ at that point. point: that point, shape (p,).
-    points: the number of sampled points in the brick with this eigenvalue.
+    Attributes
+    ----------
+    step
+        1/λ.
+    eigenvalue
+        λ > 0.
+    brick
+        The pieces that the selections of I take there.
+    minibatch
+        The samples I.
+    mass
+        The share of the sampled points of the box that are in the brick with this eigenvalue.
+    direction
+        A unit eigenvector at one of these points, shape (p,).
+    multiplicity
+        The multiplicity of λ at that point.
+    point
+        That point, shape (p,).
+    points
+        The number of sampled points in the brick with this eigenvalue.
     """
 
     step: float

@@ -37,8 +37,16 @@ from simsa.tape import Tape
 class Divergence:
     """The first point x_k at which a floating-point trajectory differs from the exact one, and why.
 
-    k: from 0. coordinate: the first coordinate of x_k that differs. value, exact: of that coordinate. rounding: the
-    rounding that caused it; None if a selection chose another piece and no rounding was found that explains it.
+    Attributes
+    ----------
+    k
+        The step, from 0.
+    coordinate
+        The first coordinate of x_k that differs.
+    value, exact
+        The coordinate in floating point, and as a rational number.
+    rounding
+        The rounding that caused it; None if a selection chose another piece and no rounding was found that explains it.
     """
 
     k: int
@@ -52,10 +60,23 @@ class Divergence:
 class Replay:
     """A trajectory that can be computed again: iterating over it yields its `Step`s k, first <= k < last.
 
-    scenario, plan: of the sweep. cell: with c, convention and precision. trajectory: its number. parameters, columns:
-    the names of the parameters and of the data columns; empty if they have none. record: the recorded fields, as
-    computed now. differences: the names of the fields whose bits differ from the records on disk; it is empty, unless
-    the records are damaged or of another version.
+    Attributes
+    ----------
+    scenario, program, plan
+        The scenario of the sweep, the loss of one sample under the convention of the cell, and the plan.
+    cell
+        The cell, with c, convention and precision.
+    trajectory
+        The number of the trajectory in the cell.
+    first, last
+        The steps first <= k < last are yielded.
+    parameters, columns
+        The names of the parameters and of the data columns; empty if they have none.
+    record
+        The recorded fields, as computed now.
+    differences
+        The names of the fields whose bits differ from the records on disk; it is empty, unless the records are damaged
+        or of another version.
     """
 
     scenario: Scenario = field(repr=False)

@@ -1,7 +1,7 @@
 """Every figure of a run, drawn from its summary (`simsa.analysis.summarise`) alone."""
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from simsa.plots.along import first_passage, objective
@@ -62,3 +62,11 @@ def begin(summary: Summary, folder: Path, names: Collection[str] = FIGURES) -> I
     listed = {name: {"caption": plot.caption, "nothing": nothing[name]} for name, plot in FIGURES.items()}
     (folder / LIST).write_text(json.dumps(listed, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return [name for name, why in nothing.items() if not why]
+
+
+def table() -> Iterator[str]:
+    """Yield the lines of a Markdown table of the figures: name, and what it shows."""
+    yield "| file | what it shows |"
+    yield "|---|---|"
+    for name, plot in FIGURES.items():
+        yield f"| `{name}` | {plot.caption} |"

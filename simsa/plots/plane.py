@@ -184,9 +184,24 @@ def _step(k: int, path: Mapping[str, Any], found: Mapping[str, Any]) -> str:
 def animation(summary: Summary, file: Path, *, width: float = NARROW, title: bool = True) -> None:
     """Write the trajectory that `steps` shows as an animated GIF, a frame for each step, for teaching.
 
-    summary: of a run. file: ends in .gif; its folder exists. width: in inches. title: whether the title of the run
-    stands above. Of more than MOVING points, the first are shown and then ever fewer, to the last. The file is the
-    same bytes each time. Raises NothingToShow, with the reason, if there is no map or no step.
+    Of more than MOVING points, the first are shown and then ever fewer, to the last. The file is the same bytes each
+    time.
+
+    Parameters
+    ----------
+    summary
+        The summary of a run, as `Run.summary` has it.
+    file
+        The file, which ends in .gif; its folder exists.
+    width
+        The width of the figure in inches.
+    title
+        Whether the title of the run stands above.
+
+    Raises
+    ------
+    NothingToShow
+        If there is no map or no step, with the reason.
     """
     from matplotlib.animation import PillowWriter
 

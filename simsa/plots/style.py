@@ -78,7 +78,17 @@ STYLE: Any = {
 def save(figure: Figure, name: Path) -> list[Path]:
     """Write a figure as PNG and PDF, without dates, so that it is the same bytes each time; return the files.
 
-    figure: what a function of `simsa.plots` returned. name: the path without its suffix, in a folder that exists.
+    Parameters
+    ----------
+    figure
+        What a function of `simsa.plots` returned.
+    name
+        The path without its suffix, in a folder that exists.
+
+    Returns
+    -------
+    list of Path
+        The files.
     """
     png, pdf = (name.with_name(f"{name.name}{suffix}") for suffix in (".png", ".pdf"))
     figure.set_dpi(STYLE["savefig.dpi"])

@@ -5,12 +5,12 @@ different derivatives at 0. The measured values are in the rows of the table (`s
 looks them up.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from simsa.errors import ProgramError
 from simsa.primitives.primitive import Primitive
-from simsa.primitives.table import ROW
+from simsa.primitives.table import ROW, ROWS
 from simsa.primitives.texts import Weights
 
 FRAMEWORKS: dict[str, tuple[str, ...]] = {
@@ -137,3 +137,25 @@ def convention(value: "str | Mapping[str, str | float] | Convention") -> Convent
     if not isinstance(base, str):
         raise ProgramError(f"convention base must be a name, got {base!r}")
     return Convention(base, rest)
+
+
+def table() -> Iterator[str]:
+    """Yield the lines of a Markdown table of the primitives: name, function, pieces, and what spellings do at a tie."""
+    yield "| primitive | function | pieces | at a tie |"
+    yield "|---|---|---|---|"
+    for row in ROWS:
+        said: dict[str, list[str]] = {}
+        for spelling, weights in row.ties.items():
+            said.setdefault(_shown(row, weights), []).append(f"`{spelling}`")
+        ties = "; ".join(f"{weights}: {', '.join(spellings)}" for weights, spellings in said.items())
+        pieces = ", ".join(f"`{piece.value}`" for piece in row.pieces)
+        yield f"| `{row.name}` | {row.textbook} | {pieces} | {ties} |"
+
+
+def _shown(row: Primitive, weights: Weights | str) -> str:
+    """Return in words what a row does at a tie with these weights, or by this rule."""
+    if isinstance(weights, str):
+        return weights
+    if row.tie_rows:
+        return " and ".join(f"({', '.join(f'{w:g}' for w in one)})" for one in weights)
+    return f"{weights[0][0]:g}"

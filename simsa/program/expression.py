@@ -137,9 +137,9 @@ def expression(
 
     Notes
     -----
-    The language: numbers, pi, and inf to compare with or as a bound; + - * / **; comparisons, which may be chained and
-    joined by and, or, not or by & | ~, and which are 1 and 0 where a number is expected; `a if condition else b`; the
-    functions of `FUNCTIONS`; lists as arguments, with entries and slices of them.
+    The language: numbers, pi, and inf to compare with or as a bound; `+ - * / **`; comparisons, which may be chained
+    and joined by and, or, not or by `& | ~`, and which are 1 and 0 where a number is expected; `a if condition else b`;
+    the functions of `FUNCTIONS`; lists as arguments, with entries and slices of them.
 
     Examples
     --------

@@ -1,9 +1,9 @@
 """The fields of the records: one row each, which has everything that is known of the field.
 
 To record something more, add a row, with what computes it from the other records of a block (`of`). The arrays on disk,
-the attributes that say what they mean, the comparison of records, replays and the table in `docs/definitions.md` follow
-from the rows. Only what has to be watched at every step has no `of`: it is one of the entries of the state that the
-recursion keeps, in its definition (`machine.replay`) and in the kernels (`kernels.descent`).
+the attributes that say what they mean, the comparison of records, replays and the table in `docs/reference/records.md`
+follow from the rows. Only what has to be watched at every step has no `of`: it is one of the entries of the state that
+the recursion keeps, in its definition (`machine.replay`) and in the kernels (`kernels.descent`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -58,14 +58,14 @@ FIELDS = [
     ),
     Field(
         "sensitive_first", "int32", -1, (), "first step with a decisive tie; -1 if none", "step",
-        note="the gradient of that step depends on how its ties are decided (below)",
+        note="the gradient there depends on how its ties are decided ([here](../theory/definitions.md#sensitive))",
     ),
     Field("margin", "float64", NAN, (), "smallest |guard| seen; inf if the program has no guard"),
     Field("movement", "float64", NAN, (), "largest change of a parameter in the last step"),
     Field("objective", "float64", NAN, (CHECKPOINT,), "J before the step; nan where it was not evaluated"),
     Field(
         "observe", "float64", NAN, (CHECKPOINT, OBSERVABLE), "observables before the step; nan once a run stopped",
-        note="they are what the scenario's `observe` lists ([exact.md](exact.md))",
+        note="they are what the scenario's `observe` lists ([below](#observables))",
     ),
     Field("hit", "int32", -1, (OBSERVABLE,), "first checkpoint with observable <= hit_below; -1 if none", "step"),
     Field("final", "float64", NAN, (PARAMETER,), "parameters at the end"),

@@ -1,6 +1,6 @@
 """The sentences that a report begins with: what was found, and what to do next.
 
-`answers` goes from the summary of a run to at most MOST sentences. docs/report.md says what each means.
+`answers` goes from the summary of a run to at most MOST sentences. docs/reference/report.md says what each means.
 """
 
 import shlex

@@ -1,4 +1,4 @@
-"""The page docs/results.md: the known answers of all scenarios, and the verdicts on the theorems."""
+"""The page docs/findings/results.md: the known answers of all scenarios, and the verdicts on the theorems."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,8 +16,8 @@ from simsa.vocabulary import Event, Met, PointKind, Verdict, family, named
 
 HEAD = """\
 Every scenario of `scenarios/`, run in full. `make catalogue` writes this page from the records; it is not edited by
-hand. The comment at the top of each scenario derives its known answers; [definitions.md](definitions.md) defines the
-terms.\
+hand. The comment at the top of each scenario derives its known answers; [definitions](../theory/definitions.md) defines
+the terms.\
 """
 
 CLAIMS = """\
@@ -83,7 +83,7 @@ def sections(summaries: Mapping[str, Summary | str]) -> list[Section]:
     claims: list[Row] = []
     verdicts: list[Row] = []
     for name, summary in summaries.items():
-        link = (Link(name, f"../scenarios/{name}.toml"),)
+        link = (Link(name, f"../../scenarios/{name}.toml"),)
         if isinstance(summary, str):
             claims.append((link, summary, *[""] * 6))
         else:

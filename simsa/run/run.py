@@ -75,9 +75,9 @@ def sweep(
     **keywords
         What the scenario says, each a key of the scenario file: `name`, `title`, `seed`; `steps`, `batch` (a number of
         samples, "full", "uniform_subset", or a table), `step_size` (a number, a function of k, a sequence, or a table),
-        `optimizer` (its kind, or a table), `radius`; `initial` (a law of `simsa.starts`, or points of shape (m, p));
-        `c`, `trajectories`, `conventions`, `precision` (one or several); `checkpoints`, `classify`, `observe`,
-        `claims`; `engine`, `block`.
+        `optimizer` (its kind, or a table), `radius`; `initial` (`uniform`, `normal` or `points` of simsa, a table, or
+        points of shape (m, p)); `c`, `trajectories`, `conventions`, `precision` (one or several), `axes` (values by
+        key); `checkpoints`, `classify`, `observe`, `claims`; `engine`, `block`.
 
     Returns
     -------
@@ -177,7 +177,20 @@ def _folder(out: str | Path | None) -> tuple[Path, Path | None]:
 def load(folder: str | Path) -> "Run":
     """Return the run whose results lie in a folder: of `sweep`, of `Run.save`, or of the command line.
 
-    Raises RecordsError if there are none, or if the scenario, its data or its program are not theirs any more.
+    Parameters
+    ----------
+    folder
+        The folder of the results.
+
+    Returns
+    -------
+    Run
+        The results.
+
+    Raises
+    ------
+    RecordsError
+        If there are none, or if the scenario, its data or its program are not theirs any more.
     """
     from simsa.ensemble.replay import planned
 
@@ -214,10 +227,15 @@ class Plots:
 
 
 class Run:
-    """The results of a sweep, in a folder: shown, a table of the cells.
+    """The results of a sweep, in a folder: shown, a table of the cells. `sweep` and `load` return it.
 
-    folder: where records, summary and scenario lie; a temporary one goes when the run is not used any more, unless
-    `save` keeps it. summary: everything that tables and figures are made of, as `simsa.analysis.summarise` returns it.
+    Attributes
+    ----------
+    folder
+        Where records, summary and scenario lie; a temporary folder goes when the run is not used any more, unless
+        `save` keeps it.
+    summary
+        Everything that tables and figures are made of, as `simsa.analysis.summarise` returns it.
     """
 
     def __init__(self, folder: Path, ready: Prepared, summary: dict[str, Any], scratch: Path | None) -> None:
@@ -263,15 +281,48 @@ class Run:
         return Plots(self.summary)
 
     def trajectory(self, cell: int, number: int) -> "Trajectory":
-        """Return one trajectory again. cell: its row in `cells`. number: of the trajectory, from 0 on."""
+        """Return one trajectory again.
+
+        Parameters
+        ----------
+        cell
+            The number of its row in `cells`, from 0 on.
+        number
+            The number of the trajectory in the cell, from 0 on.
+
+        Returns
+        -------
+        simsa.run.Trajectory
+            Its points, its ties, and what AD says there.
+
+        Raises
+        ------
+        RecordsError
+            If there is no such cell or trajectory.
+        """
         from simsa.ensemble.replay import replay
 
         return Trajectory(replay(self.folder, cell, number))
 
     def save(self, folder: str | Path, overwrite: bool = False) -> "Run":
-        """Copy the results to a folder, with the scenario that says how to get them again, and return the run there.
+        """Copy the results to a folder, with the scenario that says how to get them again.
 
-        overwrite: replace what is in the folder. Raises RecordsError if there is something, and it is not said.
+        Parameters
+        ----------
+        folder
+            Where to; it is made if it is not there.
+        overwrite
+            Whether what is in the folder is replaced.
+
+        Returns
+        -------
+        Run
+            The run there, with `report.html` beside its records.
+
+        Raises
+        ------
+        RecordsError
+            If there is something in the folder, and `overwrite` is not said.
         """
         path = Path(folder)
         if path.exists() and any(path.iterdir()):
@@ -287,9 +338,28 @@ class Run:
     ) -> "Run":
         """Return a run with more trajectories in each cell: those that are there are kept, and not run again.
 
-        trajectories: how many there are to be, at least as many as now. out: the folder of the results; a temporary one
-        if left out. quiet: no progress. resume: continue an extension that was interrupted in that folder. The result
-        is, bit for bit, what one run of so many would be.
+        Parameters
+        ----------
+        trajectories
+            How many there are to be in each cell, at least as many as now.
+        out
+            The folder of the results; a temporary one if left out.
+        quiet
+            No progress and no remarks.
+        resume
+            Continue an extension that was interrupted in that folder.
+
+        Returns
+        -------
+        Run
+            Bit for bit what one run of so many would be.
+
+        Raises
+        ------
+        ScenarioError
+            If there are more trajectories already.
+        RecordsError
+            If the folder holds results already, and `resume` is not given.
         """
         import tomli_w
 
@@ -326,7 +396,18 @@ class Run:
         return finished(ready, records, todo, quiet, scratch)
 
     def report(self, file: str | Path = "report.html") -> Path:
-        """Write the report of the run, with its figures, as one HTML file, and return its path."""
+        """Write the report of the run, with its figures, as one HTML file.
+
+        Parameters
+        ----------
+        file
+            The file; one that is there is replaced.
+
+        Returns
+        -------
+        Path
+            The file.
+        """
         from simsa import plots, report
         from simsa.records.disk import write
         from simsa.report.figures import drawn

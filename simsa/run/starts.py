@@ -10,9 +10,19 @@ Numbers = float | Sequence[float]
 def uniform(low: Numbers, high: Numbers) -> dict[str, Any]:
     """Return the law of x_0 that is uniform on a box.
 
-    low, high: the corners of the box, one number for all parameters or a sequence of one for each. Equal ends fix a
-    coordinate.
+    Parameters
+    ----------
+    low, high
+        The corners of the box, one number for all parameters or a sequence of one for each, low <= high. Equal ends fix
+        a coordinate.
 
+    Returns
+    -------
+    dict
+        The table `[initial]` of a scenario.
+
+    Examples
+    --------
     >>> uniform(1, 3)
     {'law': 'uniform', 'low': 1, 'high': 3}
     """
@@ -22,9 +32,19 @@ def uniform(low: Numbers, high: Numbers) -> dict[str, Any]:
 def normal(center: Numbers = 0.0, scale: Numbers = 1.0) -> dict[str, Any]:
     """Return the law x_0 = center + scale z, with z standard normal.
 
-    center, scale: the mean and the standard deviation, one number for all parameters or a sequence of one for each. A
-    scale of 0 fixes a coordinate.
+    Parameters
+    ----------
+    center, scale
+        The mean and the standard deviation, at least 0: one number for all parameters or a sequence of one for each. A
+        scale of 0 fixes a coordinate.
 
+    Returns
+    -------
+    dict
+        The table `[initial]` of a scenario.
+
+    Examples
+    --------
     >>> normal(scale=[1.0, 0.0])
     {'law': 'normal', 'center': 0.0, 'scale': [1.0, 0.0]}
     """
@@ -34,8 +54,18 @@ def normal(center: Numbers = 0.0, scale: Numbers = 1.0) -> dict[str, Any]:
 def points(table: Any) -> dict[str, Any]:
     """Return the law of x_0 that takes given points: trajectory t starts at point t mod m.
 
-    table: array-like of shape (m, p).
+    Parameters
+    ----------
+    table
+        The points, array-like of shape (m, p), m >= 1.
 
+    Returns
+    -------
+    dict
+        The table `[initial]` of a scenario.
+
+    Examples
+    --------
     >>> points([[0.0, 1.0]])
     {'law': 'points', 'points': [[0.0, 1.0]]}
     """

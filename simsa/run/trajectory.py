@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """One trajectory of a run, walked again: the same bits as when it was recorded.
+    """One trajectory of a run, walked again: the same bits as when it was recorded. `Run.trajectory` returns it.
 
-    replay: its steps, one by one; iterating over it takes them in plain Python.
+    Attributes
+    ----------
+    replay
+        Its steps, one by one, as `simsa.replay` returns them; iterating over it takes them in plain Python.
     """
 
     replay: "Replay"
@@ -38,7 +41,15 @@ class Trajectory:
     def explain(self, k: int | None = None) -> "Explanation":
         """Return what automatic differentiation says at x_k for the minibatch of step k, and why.
 
-        k: the first step with a tie if left out, or the last one if there is none.
+        Parameters
+        ----------
+        k
+            The step; if left out, the first one with a tie, or the last one if there is none.
+
+        Returns
+        -------
+        simsa.calculus.Explanation
+            Printed, it is sentences.
         """
         from simsa import calculus
 
@@ -53,7 +64,17 @@ class Trajectory:
     def plot(self, ax: Any = None, **options: Any) -> Any:
         """Draw the trajectory: in the plane if there are two parameters, else its coordinates along the steps.
 
-        ax: matplotlib's axes; new ones if left out. options: `width` of new axes in inches. Returns the axes.
+        Parameters
+        ----------
+        ax
+            The axes of matplotlib to draw on; new ones if left out.
+        **options
+            `width`, in inches, of the figure of new axes.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            The axes; their figure is `.figure`.
         """
         from simsa.plots.at_point import trajectory
 

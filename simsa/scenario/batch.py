@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Union
 from pydantic import Field, create_model
 
 from simsa import laws
-from simsa.scenario.model import Count, Model, such_as
+from simsa.scenario.model import Count, Model, Unit, such_as
 
 
 class Drawn(Model):
@@ -25,7 +25,7 @@ class Whole(Drawn):
 class Sized(Drawn):
     """A law with a size."""
 
-    size: Annotated[Count, such_as(8)]
+    size: Annotated[Count, Unit("sample"), such_as(8)]
     """Samples in each minibatch."""
     replace: ClassVar[bool] = False
 
@@ -33,7 +33,7 @@ class Sized(Drawn):
 class Repeating(Drawn):
     """A law with a size, which may draw a sample twice."""
 
-    size: Annotated[Count, such_as(8)]
+    size: Annotated[Count, Unit("sample"), such_as(8)]
     """Samples in each minibatch."""
     replace: bool = False
     """Whether a sample may be drawn twice in one minibatch."""

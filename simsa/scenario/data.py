@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from simsa.errors import DataError
-from simsa.scenario.model import Count, Items, Model, OneOf, nearest, such_as
+from simsa.scenario.model import Count, Items, Model, OneOf, Unit, nearest, such_as
 from simsa.scenario.reals import linear, uniforms
 from simsa.scenario.stream import Stream
 
@@ -44,7 +44,7 @@ class Columns(NamedTuple):
 class _Source(Model):
     """The keys that every source with rows has."""
 
-    limit: Annotated[Count | None, such_as(100)] = None
+    limit: Annotated[Count | None, Unit("row"), such_as(100)] = None
     """Keep only the first so many rows."""
     standardise: bool = False
     """Subtract from each feature its mean and divide by its standard deviation; the target stays as it is."""
@@ -208,9 +208,9 @@ class Uniform(_Source):
     """Synthetic rows: entries uniform on [low, high], drawn from the seed, the same on every machine."""
 
     source: Literal["uniform"]
-    count: Annotated[Count, such_as(100)]
+    count: Annotated[Count, Unit("row"), such_as(100)]
     """How many rows."""
-    columns: Annotated[Count | None, such_as(2)] = None
+    columns: Annotated[Count | None, Unit("column"), such_as(2)] = None
     """How many columns, where `program.data` does not name them."""
     low: float = 0.0
     """The lower end."""

@@ -15,13 +15,27 @@ from pydantic import Discriminator, Field, Tag, create_model, model_validator
 
 from simsa import laws
 from simsa.errors import ScenarioError
-from simsa.scenario.model import LONGEST_DRAW, Count, Idle, Items, Model, bounded, inside, problem, spelling, such_as
+from simsa.scenario.model import (
+    LONGEST_DRAW,
+    Count,
+    Idle,
+    Items,
+    Model,
+    Unit,
+    bounded,
+    inside,
+    problem,
+    spelling,
+    such_as,
+)
 from simsa.scenario.reals import linear
 
 _GRID_LIMIT = 10**7
 
 
-Number = Annotated[Annotated[float, Tag("a number")] | Annotated[Items[float], Tag("a list")], Discriminator(spelling)]
+Number = Annotated[
+    Annotated[float, Tag("a number")] | Annotated[Items[float], Tag("a list")], Discriminator(spelling), Unit("x")
+]
 NonNegativeNumber = Annotated[
     Annotated[float, Field(ge=0), Tag("a number")] | Annotated[Items[Annotated[float, Field(ge=0)]], Tag("a list")],
     Discriminator(spelling),
@@ -161,7 +175,9 @@ class Points(Model):
     """x_0 is one of the given points: trajectory t starts at point t mod m."""
 
     law: Literal["points"]
-    points: Annotated[Items[Annotated[Items[float], Field(min_length=1)]], Field(min_length=1), such_as([[0.0], [1.0]])]
+    points: Annotated[
+        Items[Annotated[Items[float], Field(min_length=1)]], Field(min_length=1), Unit("x"), such_as([[0.0], [1.0]])
+    ]
     """The points, each a list of one number for each parameter."""
 
     @property
@@ -185,7 +201,10 @@ class Grid(Model):
     high: Annotated[Number, such_as(1.0)]
     """The upper corner, included."""
     count: Annotated[
-        Annotated[Count, Tag("a number")] | Annotated[Items[Count], Tag("a list")], Discriminator(spelling), such_as(5)
+        Annotated[Count, Tag("a number")] | Annotated[Items[Count], Tag("a list")],
+        Discriminator(spelling),
+        Unit("point"),
+        such_as(5),
     ]
     """Points along each axis: one number for all parameters, or a list."""
 

@@ -4,13 +4,13 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from simsa.errors import ScenarioError
-from simsa.scenario.model import TAGS, OneOf, choices, nearest
+from simsa.scenario.model import TAGS, Idle, OneOf, Unit, choices, nearest
 from simsa.scenario.schema import Scenario
 
 Place = tuple[type[BaseModel], FieldInfo]
@@ -66,6 +66,51 @@ def _ending(name: str) -> list[str]:
     return [key for key in keys() if key.rpartition(".")[2] == name]
 
 
+class Entry(NamedTuple):
+    """What the schema says of a key, in one of the classes of tables that have it, or in several that say the same.
+
+    which: for which value of its tag a table has the key, in words that follow its name; empty if every table has it.
+    meaning, type, default, example: in words and as TOML; there is no default for a key that chooses the class. unit:
+    of its numbers, empty if they have none.
+    """
+
+    which: str
+    meaning: str
+    type: str
+    default: str
+    example: str
+    unit: str
+
+
+def entries(key: str) -> list[Entry]:
+    """Return what the schema says of a key. key: one of `keys()`."""
+    places, name = keys()[key], key.rpartition(".")[2]
+    if tags := [one for table, _ in places if name in TAGS for one in names_of(table, name)]:
+        return [Entry("", "Chooses which keys the table has.", choices(tags), "", f"{name} = {toml(tags[0])}", "")]
+    found = []
+    for i, (table, field) in enumerate(places):
+        if any(repr(field) == repr(earlier) for _, earlier in places[:i]):
+            continue  # several tables have the same key
+        which = _which([owner for owner, other in places if repr(other) == repr(field)]) if len(places) > 1 else ""
+        kind = type_of(field.annotation, field.metadata)
+        unit = next((one.name for one in field.metadata if isinstance(one, Unit)), "")
+        said = f"{name} = {example(field)}"
+        found.append(Entry(which, _meaning(table, field), kind, _default(field), said, unit))
+    return found
+
+
+def counts(key: str) -> str:
+    """Return whether a key changes the records of a run: "yes", "no", or "unless neutral".
+
+    key: one of `keys()`. A key of a table that never does (`Idle`) does not either. "unless neutral" is said of a key
+    that some values of change nothing, such as an empty list.
+    """
+    parts = key.split(".")
+    above = [keys()[".".join(parts[: i + 1])] for i in range(len(parts))]
+    marks = [mark for places in above for _, field in places for mark in field.metadata if isinstance(mark, Idle)]
+    return "no" if any(mark.always for mark in marks) else "unless neutral" if marks else "yes"
+
+
 def explained(key: str) -> Iterator[str]:
     """Yield what the schema says of a key, in lines.
 
@@ -76,26 +121,46 @@ def explained(key: str) -> Iterator[str]:
     if places is None:
         raise ScenarioError(f"there is no key '{key}'; {meant(key.split('.')[-1:], keys())}")
     name = key.rpartition(".")[2]
-    if tags := [one for table, _ in places if name in TAGS for one in names_of(table, name)]:
-        yield f"{key}: Chooses which keys the table has."
-        yield f"  type: {choices(tags)}"
-        yield f"  example: {name} = {toml(tags[0])}"
-        yield from (f"  {name} = {toml(names_of(table, name)[0])}: {_first(table.__doc__)}" for table, _ in places)
-        return
-    for i, (table, field) in enumerate(places):
-        if any(repr(field) == repr(earlier) for _, earlier in places[:i]):
-            continue  # several tables have the same key
-        which = _which([owner for owner, other in places if repr(other) == repr(field)]) if len(places) > 1 else ""
-        yield f"{key}{which}: {_meaning(table, field)}"
-        yield f"  type: {type_of(field.annotation, field.metadata)}"
-        yield f"  default: {_default(field)}"
-        yield f"  example: {name} = {example(field)}"
+    for one in entries(key):
+        yield f"{key}{one.which}: {one.meaning}"
+        yield f"  type: {one.type}"
+        if one.default:
+            yield f"  default: {one.default}"
+        yield f"  example: {one.example}"
+        if not one.default:
+            yield from (f"  {name} = {toml(names_of(table, name)[0])}: {_first(table.__doc__)}" for table, _ in places)
+            return
     for table in dict.fromkeys(one for _, field in places for one in tables_in(field.annotation)):
         yield f"keys{_which([table])}: {_first(table.__doc__)}"
         for inner, field in table.model_fields.items():
             if not (inner in TAGS and names_of(table, inner)):
                 needed = "" if field.is_required() or default(field) is None else f" (default: {toml(default(field))})"
                 yield f"  {key}.{inner}: {_meaning(table, field)}{needed}"
+
+
+def table() -> Iterator[str]:
+    """Yield the lines of a Markdown section for each table of a scenario file, with a row for each key."""
+    for i, (name, field) in enumerate(Scenario.model_fields.items()):
+        whole = keys()[name][0]
+        listed = [key for key in keys() if key.startswith(f"{name}.")]
+        title = f"[[{name}]]" if _tables_of_a_list(field) else f"[{name}]"
+        yield from ([""] * (i > 0) + [f"## `{title}`", ""])
+        yield f"{_meaning(*whole)} {'Every scenario has it.' if field.is_required() else 'It may be left out.'}"
+        yield from ("", "| key | meaning | values | unit | default | example | changes records |")
+        yield "|---|---|---|---|---|---|---|"
+        for key in listed:
+            for one in entries(key):
+                cells = (one.meaning, one.type, one.unit, _code(one.default), _code(one.example), counts(key))
+                yield f"| `{key}`{one.which} | {' | '.join(cell.replace('|', BAR) for cell in cells)} |"
+
+
+BAR = "\\|"
+"""A vertical bar within a cell of a Markdown table."""
+
+
+def _code(text: str) -> str:
+    """Return a text of TOML as Markdown shows it, and words as they are."""
+    return text if not text or text.startswith("none, ") else f"`{text}`"
 
 
 def _which(tables: Sequence[type[BaseModel]]) -> str:

@@ -76,8 +76,19 @@ class Idle:
     A new key has a neutral value, `Idle(lambda scenario, value: value == NEUTRAL)`: older scenarios keep their digests.
     """
 
-    def __init__(self, when: Callable[[Any, Any], bool] = lambda scenario, value: True) -> None:
-        self.when = when
+    def __init__(self, when: Callable[[Any, Any], bool] | None = None) -> None:
+        self.always = when is None
+        self.when = when or (lambda scenario, value: True)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Annotates a key with the unit of its numbers, which the reference of the keys shows: Unit("step").
+
+    name: of the unit, in the singular; "x" stands for that of the parameters. A key without this mark has no unit.
+    """
+
+    name: str
 
 
 def idle(table: Model, scenario: Any) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from simsa.scenario.model import (
     PositiveRatio,
     Probability,
     Seed,
+    Unit,
     choices,
     idle,
     problem,
@@ -138,9 +139,9 @@ class Python(Model):
     kind: Literal["python"]
     target: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"), such_as("my_module:loss")]
     """The function, as "module:function"; modules beside the scenario file are found."""
-    parameters: Annotated[Count, such_as(2)]
+    parameters: Annotated[Count, Unit("parameter"), such_as(2)]
     """How many parameters the function takes."""
-    data: Index = 0
+    data: Annotated[Index, Unit("column")] = 0
     """How many data columns it takes."""
     convention: Convention = "tensorflow"
     """The derivative at ties: a framework's, or a table of your own."""
@@ -152,7 +153,7 @@ class Stored(Model):
     kind: Literal["stored"]
     file: Annotated[str, Field(min_length=1), such_as("program.json")]
     """The file, relative to the scenario's folder."""
-    data: Index = 0
+    data: Annotated[Index, Unit("column")] = 0
     """How many data columns the program takes."""
     convention: Convention = "tensorflow"
     """The derivative at ties: of one of the conventions that the file has."""
@@ -161,15 +162,17 @@ class Stored(Model):
 class Sgd(Model):
     """The recursion x_{k+1} = x_k - c alpha_k grad f_{I_k}(x_k), unless [optimizer] names another rule."""
 
-    steps: Annotated[Count, such_as(1000)]
+    steps: Annotated[Count, Unit("step"), such_as(1000)]
     """How many steps each trajectory takes."""
     batch: Batch = PAPER
     """The law of the minibatch I_k."""
     step_size: Annotated[StepSize, such_as({"family": "power", "exponent": 0.75})]
     """The family of alpha_k, before the scale c."""
-    radius: Positive = 1e6
+    radius: Annotated[Positive, Unit("x")] = 1e6
     """A trajectory with a coordinate above this is unbounded, and stops."""
-    bits: Annotated[int, Field(ge=64), INTEGRAL, Idle(lambda scenario, bits: EXACT not in scenario.precisions)] = 4096
+    bits: Annotated[
+        int, Field(ge=64), INTEGRAL, Unit("bit"), Idle(lambda scenario, bits: EXACT not in scenario.precisions)
+    ] = 4096
     """An exact trajectory stops when a coordinate's numerator or denominator has more bits."""
 
     @model_validator(mode="before")
@@ -225,7 +228,7 @@ class Sweep(Model):
         such_as([0.1, "1/3", 1]),
     ]
     """Step scales: a list of numbers or fractions such as "1/3", or a law that draws or spaces them."""
-    trajectories: Annotated[Count, such_as(1000)]
+    trajectories: Annotated[Count, Unit("trajectory"), such_as(1000)]
     """How many trajectories in each cell."""
     convention: Annotated[
         Annotated[Items[Convention], Field(min_length=1)] | None, such_as(["tensorflow", "pytorch"])
@@ -249,13 +252,14 @@ class Record(Model):
     checkpoints: Annotated[
         Annotated[Count, Tag("a number")] | Annotated[Items[Index], Tag("a list")],
         Discriminator(spelling),
+        Unit("step"),
     ] = 11
     """Steps at which J is evaluated: how many, equally spaced, or a list of them."""
-    objective_trajectories: Index = 64
+    objective_trajectories: Annotated[Index, Unit("trajectory")] = 64
     """J is evaluated for the first so many trajectories of each cell; it costs n sample losses each time."""
     points: Literal["auto", "all", "none"] = "auto"
     """Whether final points and points of ties are kept; "auto" keeps them while they are small."""
-    classify: Annotated[Index, Idle()] = 100
+    classify: Annotated[Index, Unit("point"), Idle()] = 100
     """At most so many sensitive points, and so many final points, of each cell are classified afterwards; 0 for none.
     Equal ones are one."""
 
@@ -317,7 +321,7 @@ class Observe(Model):
 class Run(Model):
     """How the work is cut up; it changes no result, and is no part of the digest."""
 
-    block: Index = 0
+    block: Annotated[Index, Unit("trajectory")] = 0
     """Trajectories in one block of work; 0 chooses by the size of the program."""
     engine: Literal["auto", "reference", "interpreter", "specialised"] = "auto"
     """What runs the program. The reference is slow and needs no compilation, the interpreter is compiled once for all

@@ -20,6 +20,7 @@ from simsa.scenario.model import (
     Model,
     Positive,
     PositiveRatio,
+    Unit,
     bounded,
     problem,
     rational,
@@ -130,7 +131,7 @@ class Stream(Model):
     source: Literal["stream"]
     sample: Sample
     """The law of a sample, on all the columns the program reads."""
-    evaluate: Count = 1000
+    evaluate: Annotated[Count, Unit("sample")] = 1000
     """J is estimated on so many samples, drawn once."""
 
 

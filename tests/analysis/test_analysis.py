@@ -96,7 +96,7 @@ def test_each_limit_covers_and_picking_one_by_the_data_does_not(trials):
     """Binomial sums. Coverage jumps where p passes a limit, so its least values are beside the limits.
 
     The control is the rule that quotes the bound after no hit and the interval after some: it covers with 92.5 % for 50
-    trials (0.92508), the least of all that were tried (docs/definitions.md); and never with less than 1 - 3d/2.
+    trials (0.92508), the least of all that were tried (docs/theory/definitions.md); and never with less than 1 - 3d/2.
     """
     hits = np.arange(trials + 1)
     found = [analysis.interval(int(k), trials) for k in hits]

@@ -77,7 +77,7 @@ def test_the_help_of_a_command_ends_with_an_example_of_it(capsys, name):
 
 
 def test_every_command_is_in_its_page_of_the_docs():
-    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
     assert [line.split()[1] for line in text.splitlines() if line.startswith("## ")] == [f"`{n}`" for n in NAMES]
 
 

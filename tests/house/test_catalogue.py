@@ -6,6 +6,7 @@ import shutil
 import tomllib
 from fractions import Fraction
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -16,6 +17,9 @@ from simsa.report import catalogue
 from simsa.scenario import Scenario, load
 from tests.support import SCENARIOS
 from tests.support.runs import swept
+
+PAGE = Path("docs/findings/results.md")
+"""The page that is written, in the folder with scenarios/ and results/."""
 
 
 class Small(NamedTuple):
@@ -158,19 +162,19 @@ def results(tmp_path, no_figures):
     text = (SCENARIOS / "streaming.toml").read_text(encoding="utf-8").replace("= 4000", "= 400")
     (tmp_path / "scenarios" / "streaming.toml").write_text(text, encoding="utf-8")
     shutil.copyfile(SCENARIOS / "bad_step.toml", tmp_path / "scenarios" / "bad_step.toml")
-    (tmp_path / "docs").mkdir()
+    (tmp_path / PAGE).parent.mkdir(parents=True)
     return partial(cli.catalogue, tmp_path)
 
 
 def test_the_page_of_the_results_is_made_from_records_and_invents_none(results, tmp_path, capsys):
     assert results(["--only", "streaming"]) == 0
     assert "bad_step: not run" in capsys.readouterr().err
-    text = (tmp_path / "docs" / "results.md").read_text(encoding="utf-8")
+    text = (tmp_path / PAGE).read_text(encoding="utf-8")
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| [")]
-    assert rows[0] == ["[bad_step](../scenarios/bad_step.toml)", "not run", *[""] * 6]
+    assert rows[0] == ["[bad_step](../../scenarios/bad_step.toml)", "not run", *[""] * 6]
     summary = json.loads((tmp_path / "results" / "streaming" / "summary.json").read_text(encoding="utf-8"))
     at = summary["claims"][0]
-    where = "[streaming](../scenarios/streaming.toml)"
+    where = "[streaming](../../scenarios/streaming.toml)"
     assert at["estimate"] is None, "two samples may cancel at 0, where others land later: what is recorded is harmless"
     interval = f"undecided ({at['low']:.4g} to {at['high']:.4g})"
     assert rows[1] == [where, at["text"], "landed", "0.5", "7/18", f"{at['hits']} of 400", interval, "holds"]
@@ -182,7 +186,7 @@ def test_the_page_of_the_results_is_made_from_records_and_invents_none(results, 
     assert all(row[6] == NOT_MET and "J is a finite sum" in row[7] for row in rows[3:])
     assert {row[4] for row in rows[4:]} == {"not computed"}, "too many branches of the estimate of J meet at 0"
     assert results(["--only"]) == 0, "nothing is run, and the page is written again"
-    assert (tmp_path / "docs" / "results.md").read_text(encoding="utf-8") == text, "the same records, the same page"
+    assert (tmp_path / PAGE).read_text(encoding="utf-8") == text, "the same records, the same page"
 
 
 def test_the_page_says_what_is_rejected_and_leaves_out_what_is_out_of_date(results, tmp_path):
@@ -190,11 +194,11 @@ def test_the_page_says_what_is_rejected_and_leaves_out_what_is_out_of_date(resul
     text = file.read_text(encoding="utf-8").replace("7/18", "1/2")
     file.write_text(text, encoding="utf-8")
     assert results(["--only", "streaming"]) == 1
-    assert "| rejected in 1 of 1 cells |" in (tmp_path / "docs" / "results.md").read_text(encoding="utf-8")
+    assert "| rejected in 1 of 1 cells |" in (tmp_path / PAGE).read_text(encoding="utf-8")
     for changed in (text.replace("1/2", "7/18"), text.replace("seed = 11", "seed = 12")):
         file.write_text(changed, encoding="utf-8")
         assert results(["--only"]) == 0
-        assert "| not run since the file changed |" in (tmp_path / "docs" / "results.md").read_text(encoding="utf-8")
+        assert "| not run since the file changed |" in (tmp_path / PAGE).read_text(encoding="utf-8")
     assert results(["--only", "streaming"]) == 2, "records of another seed are not continued"
 
 

@@ -387,6 +387,6 @@ def test_a_format_is_added_from_outside_in_one_place(tmp_path: Path) -> None:
 
 
 def test_the_schema_and_the_docs_have_every_format() -> None:
-    schema, page = ((ROOT / name).read_text() for name in ("schema/scenario.schema.json", "docs/definitions.md"))
+    schema, page = ((ROOT / name).read_text() for name in ("schema/scenario.schema.json", "docs/reference/formats.md"))
     assert all(f'"{name}"' in schema for name in FORMATS)
     assert all(line in page.splitlines() for line in formats.table()), "write it again: make tables"

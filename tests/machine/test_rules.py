@@ -514,7 +514,7 @@ def test_a_rule_is_added_from_outside_in_one_place(tmp_path: Path) -> None:
 
 def test_the_schema_and_the_docs_have_every_rule() -> None:
     schema = (ROOT / "schema" / "scenario.schema.json").read_text()
-    page = (ROOT / "docs" / "definitions.md").read_text()
+    page = (ROOT / "docs" / "reference" / "rules.md").read_text()
     assert all(f'"const": "{name}"' in schema for name in RULES)
     lines = [*rules.table(), *rules.modifiers()]
     assert all(line in page.splitlines() for line in lines), "write it again: make tables"

@@ -118,7 +118,7 @@ def test_an_unknown_status_is_refused_and_the_kernels_have_the_same_numbers():
 
 
 def test_the_documentation_lists_the_fields_as_the_rows_have_them():
-    text = (ROOT / "docs" / "definitions.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference" / "records.md").read_text(encoding="utf-8")
     assert all(line in text.splitlines() for line in table())
 
 
