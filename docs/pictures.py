@@ -51,5 +51,6 @@ ORDER = (
     "trajectory",
     "differences",
     "precisions",
+    "settings",
     "column",
 )

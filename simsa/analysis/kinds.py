@@ -136,7 +136,8 @@ class Subject:
     ) -> tuple[TieKind, bool]:
         """Return Sing if f_I is seen to have a kink at a point (`calculus.kinked`), and undecided if not; uncertified.
 
-        The arguments are those of `tie`. Results are kept, for all conventions, as these differ at ties alone.
+        objective: J of the cell. key: its convention, and the format of its samples. minibatch: I, as `drawn` returns
+        it. point: the bytes of x in float64. Results are kept, for all conventions, as these differ at ties alone.
         """
         question = (key[-1], minibatch, point)
         if question not in self._kinks:

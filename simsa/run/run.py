@@ -157,7 +157,11 @@ def scenario_of(
 
 
 def finished(ready: Prepared, records: "Records", todo: "list[Block]", quiet: bool, scratch: Path | None) -> "Run":
-    """Run what is left to run, and return the run. scratch: the temporary folder that goes with it, if it is one."""
+    """Run what is left to run, and return the run.
+
+    ready: the scenario, ready to be run. records, todo: as `opened` returns them. quiet: no progress. scratch: the
+    temporary folder that goes with the run, if it is one.
+    """
     outcome, compiling = performed(ready, records, todo, quiet)
     if outcome.interrupted:
         kept, blocks = len(records.finished()), len(ready.made.layout.blocks)
