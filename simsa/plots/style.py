@@ -130,7 +130,10 @@ def alike(cells: Cells, look: Callable[[Mapping[str, Any]], Any]) -> dict[str, l
     found: dict[str, list[list[Mapping[str, Any]]]] = {}
     for group in families(cells).values():
         found.setdefault(repr([(cell["c"], look(cell)) for cell in group]), []).append(group)
-    return {together(group[0] for group in groups): groups[0] for groups in found.values()}
+    return {
+        together(group[0] for group in groups) if len(groups) > 1 else named(groups[0][0]): groups[0]
+        for groups in found.values()
+    }
 
 
 def key(i: int, name: str) -> Line2D:

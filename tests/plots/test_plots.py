@@ -497,7 +497,7 @@ def test_each_family_has_landings_on_axes_of_its_own_at_their_c():
         if cell["convention"] == name
     ]
     figure = plots.landing({**summary, "cells": cells})
-    assert [ax.get_title("left") for ax in figure.axes] == [f"{n}; float64" for n in names]
+    assert [ax.get_title("left") for ax in figure.axes] == [f"{n}, float64" for n in names]
     for ax in figure.axes:
         at = sorted(line.get_xdata()[0] for line in ax.lines if line.get_marker() == "o")
         assert at == [0.1, 0.5, 5.0]
