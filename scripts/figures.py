@@ -11,6 +11,7 @@ from pathlib import Path
 
 from simsa import plots
 from simsa.cli import main
+from simsa.commands import demo
 from simsa.plots.paper import paper_figure_1
 
 ROOT = Path(__file__).parent.parent
@@ -24,9 +25,12 @@ FIGURES = {
     "steps": ("bad_step_2d", "steps"),
     "differences": ("bad_step", "differences"),
     "precisions": ("bad_step", "precisions"),
-    "digits": ("relu_net", "objective"),
+    "digits": ("relu_net", "settings"),
 }
 """Name in figures/: the scenario, and which of its figures."""
+
+DEMO = "demo"
+"""Name in figures/ of the figure that `simsa demo` draws."""
 
 OF_PROGRAMS = {"paper_figure_1": paper_figure_1}
 """Name in figures/: the function that draws it."""
@@ -37,10 +41,14 @@ def draw(name: str) -> int:
     if name in OF_PROGRAMS:
         plots.save(OF_PROGRAMS[name](), ROOT / "figures" / name)
         return 0
-    scenario, figure = FIGURES[name]
-    results = ROOT / "results" / scenario
-    again = ["--resume"] if results.exists() else []
-    code = main(["sweep", str(ROOT / "scenarios" / f"{scenario}.toml"), "--out", str(results), *again])
+    if name == DEMO:
+        results, figure = ROOT / "results" / DEMO, demo.FIGURE
+        code = main(["demo", "--out", str(results)])
+    else:
+        scenario, figure = FIGURES[name]
+        results = ROOT / "results" / scenario
+        again = ["--resume"] if results.exists() else []
+        code = main(["sweep", str(ROOT / "scenarios" / f"{scenario}.toml"), "--out", str(results), *again])
     if code == 0:
         summary = json.loads((results / "summary.json").read_text(encoding="utf-8"))
         plots.save(plots.FIGURES[figure](summary), ROOT / "figures" / name)
@@ -50,7 +58,7 @@ def draw(name: str) -> int:
 
 
 if __name__ == "__main__":
-    known = [*FIGURES, *OF_PROGRAMS]
+    known = [*FIGURES, DEMO, *OF_PROGRAMS]
     wanted = known if sys.argv[1:] in ([], ["all"]) else sys.argv[1:]
     if unknown := [name for name in wanted if name not in known]:
         print(f"unknown figure {', '.join(unknown)}; expected all, {', '.join(known)}", file=sys.stderr)

@@ -19,6 +19,7 @@ TABLES: dict[str, Callable[[], Iterator[str]]] = {
     "keys": keys.table,
     "primitives": conventions.table,
     "rules": rules.table,
+    "modifiers": rules.modifiers,
 }
 """What yields the lines of each table. It stands between `<!-- NAME -->` and `<!-- end of NAME -->`."""
 

@@ -35,7 +35,7 @@ from simsa.program.functions import (
     where,
     zero,
 )
-from simsa.run import Run, load, normal, points, sweep, uniform
+from simsa.run import Run, exhaustive, load, normal, points, sweep, uniform
 
 if TYPE_CHECKING:
     import xarray
@@ -62,6 +62,7 @@ __all__ = [
     "dense",
     "elu",
     "erf",
+    "exhaustive",
     "expression",
     "hardtanh",
     "hinge",

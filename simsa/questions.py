@@ -1,16 +1,16 @@
 """What the analysis needs besides the records, made from a scenario: J, the minibatches, and the known answers."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simsa import analysis, calculus
 from simsa.ensemble.plan import Plan
-from simsa.ensemble.replay import drawing, path
+from simsa.ensemble.replay import drawing, path, point
 from simsa.ensemble.resolve import Resolved
 from simsa.machine import Descent
-from simsa.rules import SGD
 from simsa.scenario import Scenario
 from simsa.scenario.model import rational
 
@@ -26,9 +26,19 @@ def subject(found: Resolved, made: Plan) -> analysis.Subject:
 
     found: the scenario with all that it names. made: its plan, from which the records were made.
     """
-    descent, rows, cells = made.descent, made.rows, made.layout.cells
+    by_setting = {label: _of_setting(one, made, label) for label, one in found.by_setting.items()}
+    return replace(next(iter(by_setting.values())), settings=by_setting)
 
-    draws = drawing(made)
+
+def _of_setting(found: Resolved, made: Plan, label: str) -> analysis.Subject:
+    """Return what the analysis needs to know of the cells of a setting.
+
+    found: the setting with all that it names. made: the plan of the sweep. label: the name of the setting.
+    """
+    setting, cells = made.settings[label], made.layout.cells
+    descent, rows = setting.descent, setting.rows
+    first = next(cell for cell in cells if cell.setting == label)
+    draws = drawing(made, first)
 
     def minibatch(cell: int, trajectory: int, step: int) -> Sequence[int]:
         return next(draws.minibatches(descent, len(rows), cells[cell].scale, trajectory, step))
@@ -39,8 +49,11 @@ def subject(found: Resolved, made: Plan) -> analysis.Subject:
     def points(cell: int, trajectory: int) -> NDArray[np.float64]:
         return path(made, cells[cell], trajectory, path_steps(descent.steps))
 
+    def at(cell: int, trajectory: int, step: int) -> NDArray[np.float64]:
+        return point(made, cells[cell], trajectory, step)
+
     count = min(STARTS, made.layout.trajectories)
-    starts = draws.initial_points(descent, cells[0].scale, 0, count, made.layout.parameters)
+    starts = draws.initial_points(descent, first.scale, 0, count, made.layout.parameters)
     return analysis.Subject(
         objectives={label: calculus.objective(made_of, rows) for label, made_of in found.programs.items()},
         minibatch=minibatch,
@@ -50,7 +63,8 @@ def subject(found: Resolved, made: Plan) -> analysis.Subject:
         classify=found.scenario.record.classify,
         fresh=fresh if descent.stream else None,
         path=points,
-        sgd=descent.rule is SGD,
+        at=at,
+        sgd=descent.rule.paper,
     )
 
 
@@ -81,7 +95,8 @@ def claims(scenario: Scenario) -> list[analysis.Claim]:
             probability_text=said.probability if isinstance(said.probability, str) else f"{said.probability:g}",
             c=said.scales(),
             convention=said.labels(),
-            precision=said.precision,
+            precision=said.precisions(),
+            setting=said.setting,
         )
         for said in scenario.claim
     ]

@@ -4,10 +4,44 @@ Each set is one enum, and the value of a member is the text that stands in JSON.
 because scenarios, the calculus, the analysis and the figures all use them and must not import each other for that.
 """
 
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import NoReturn
+from itertools import product
+from typing import Any, NoReturn
 
 from simsa.errors import SimsaError
+
+AXES = ("convention", "precision", "setting")
+"""The axes of a sweep besides c. A setting is a value of each of the axes that a scenario adds (`sweep.axes`)."""
+
+Family = tuple[str, ...]
+"""A value of each of AXES. Cells of one family differ in c alone; those of one c share their random numbers."""
+
+
+def family(entry: Mapping[str, Any]) -> Family:
+    """Return the family of a cell of a summary, or of anything else that has a value of each of AXES.
+
+    entry: without a setting, as older summaries are, it has the empty one.
+    """
+    return tuple(str(entry.get(axis, "")) for axis in AXES)
+
+
+def named(entry: Mapping[str, Any]) -> str:
+    """Return the name of the family of a cell: "tensorflow, float64", and the setting if there is one."""
+    return ", ".join(filter(None, family(entry)))
+
+
+def families(entries: Iterable[Mapping[str, Any]]) -> str:
+    """Return the names of the families of some cells: "tensorflow, jax; float64, exact" if these are all combinations.
+
+    entries: at least one. Otherwise each family is listed, as in "tensorflow, float64; jax, exact". What is empty in
+    all of them, such as a setting, is left out.
+    """
+    found = list(dict.fromkeys(map(family, entries)))
+    axes = [list(dict.fromkeys(axis)) for axis in zip(*found, strict=True)]
+    if set(product(*axes)) != set(found):
+        return "; ".join(", ".join(filter(None, one)) for one in found)
+    return "; ".join(", ".join(axis) for axis in axes if any(axis))
 
 
 class Word(StrEnum):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from simsa.analysis.intervals import LEVEL, Tally, holm
-from simsa.vocabulary import Event, PointKind
+from simsa.vocabulary import AXES, Event, PointKind
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Claim:
     """A known answer: the claim that `event` has `probability` in some cells.
 
     probability_text: the probability as it was written, such as "1/7". text: why the claim is true. c, convention,
-    precision: of the cells that the claim is about; None if it is about all of them.
+    precision, setting: of the cells that the claim is about; None if it is about all of them.
     """
 
     event: str
@@ -23,13 +23,12 @@ class Claim:
     c: tuple[float, ...] | None = None
     convention: tuple[str, ...] | None = None
     precision: tuple[str, ...] | None = None
+    setting: tuple[str, ...] | None = None
 
     def concerns(self, cell: Mapping[str, Any]) -> bool:
         """Tell whether the claim is about a cell."""
-        return all(
-            wanted is None or cell[key] in wanted
-            for key, wanted in (("c", self.c), ("convention", self.convention), ("precision", self.precision))
-        )
+        wanted = {key: getattr(self, key) for key in ("c", *AXES)}
+        return all(values is None or cell.get(key, "") in values for key, values in wanted.items())
 
 
 def evaluate(
@@ -67,7 +66,7 @@ def evaluate(
                 "claimed": claim.probability,
                 "claimed_text": claim.probability_text or f"{claim.probability:g}",
                 "cell": i,
-                **{key: None if i is None else cells[i][key] for key in ("c", "convention", "precision")},
+                **{key: None if i is None else cells[i].get(key, "") for key in ("c", *AXES)},
                 "trajectories": tally.total if tally else 0,
                 "hits": tally.hits if tally else 0,
                 "estimate": None, "low": 0.0, "high": 1.0, "bound": 1.0, "level": level,

@@ -1,6 +1,6 @@
 """Test whether each f_i is continuous, as Definition 3 demands, where AD depended on a tie, and where runs begin."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,16 +43,24 @@ def sensitive(cell: Mapping[str, Any], index: int, subject: Subject) -> list[Que
     return list(found)
 
 
-def tested(subject: Subject | None, questions: list[Question]) -> tuple[Met, str]:
+def together(found: Sequence[tuple[Met, str]]) -> tuple[Met, str]:
+    """Return how the hypothesis is met by several programs, and why: as by the one of which least is known.
+
+    found: what `tested` returns of each; empty if only the records are known.
+    """
+    order = (Met.NOT_MET, Met.OPEN, Met.AS_STATED)
+    if not found:
+        return Met.OPEN, "not tested: only the records were read"
+    return min(found, key=lambda one: order.index(one[0]))
+
+
+def tested(subject: Subject, questions: list[Question]) -> tuple[Met, str]:
     """Return how the hypothesis that each f_i is continuous is met, and why, in words.
 
     It is met if each selection of the program is a continuous row of the table. Otherwise `calculus.continuity_at`
     tests it at the points of `questions` and close to them, and `calculus.check_continuity` on segments of the box
-    around x_0. A jump breaks the hypothesis; without one it is open. subject: None if only the records are known; then
-    it is open.
+    around x_0. A jump breaks the hypothesis; without one it is open. subject: has the program.
     """
-    if subject is None:
-        return Met.OPEN, "not tested: only the records were read"
     whole = next(iter(subject.objectives.values()))
     if not jumps(whole.interpreter):
         return Met.AS_STATED, "the program selects with continuous functions of the table alone"

@@ -90,6 +90,26 @@ def interval(hits: int, trials: int, level: float = LEVEL) -> Interval:
     return Tally.of(hits, trials).interval(level)
 
 
+def median(values: ArrayLike, level: float = LEVEL) -> tuple[float | None, float | None, float | None]:
+    """Return the median of a sample, and an exact interval for that of its law: (median, low, high).
+
+    values: of independent draws from one law, which may have atoms; inf is allowed. level: in (0, 1), reached at least.
+    The interval is between two order statistics, by the binomial law of how many draws lie below the median
+    (Thompson, Annals of Mathematical Statistics 7, 1936); an end is None if there are too few draws for it, and all are
+    None without any. The median is a value of the sample.
+    """
+    from scipy.stats import binom
+
+    found = np.sort(np.asarray(values, np.float64))
+    n = found.size
+    if not n:
+        return None, None, None
+    below = int(binom.ppf((1 - level) / 2, n, 0.5))  # the largest r with P(B < r) <= (1 - level) / 2
+    low, high = (found[below - 1], found[n - below]) if below > 0 else (None, None)
+    middle = float(np.quantile(found, 0.5, method="inverted_cdf"))
+    return middle, None if low is None else float(low), None if high is None else float(high)
+
+
 class Stratum(NamedTuple):
     """A group of `size` trajectories, of which `examined` were drawn without replacement and examined.
 

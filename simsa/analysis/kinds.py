@@ -1,7 +1,7 @@
 """Classify first sensitive points and final points of trajectories with the calculus: all, or a random sample."""
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -27,6 +27,10 @@ DUAL = 40
 """Operations for each operand of a tape in one classification at a tie, which evaluates some branches, also in dual
 numbers: a measured average."""
 
+KINK, KINKS = 4, 2e7
+"""Operations for each operand of a tape in one test for a kink, which takes two executions in dual numbers; and most
+operations for these tests of a whole sweep: about ten seconds."""
+
 GRADIENTS = 2e9
 """Most operands that the kernels visit for the gradients near final points of a whole sweep: a few seconds."""
 
@@ -36,6 +40,9 @@ two."""
 
 ASSIGNMENTS = 256
 """Branch assignments at one point beyond which its kind is left undecided."""
+
+Ask = Callable[[calculus.Objective, tuple[str, str], tuple[Any, ...], bytes], tuple[TieKind, bool]]
+"""From J, its convention and format, a minibatch and a point to the kind of the tie, and whether it is certified."""
 
 REDRAWN = 100_000
 """Most minibatches of a whole sweep that are drawn again to count the distinct pairs of point and minibatch: a second
@@ -62,8 +69,10 @@ class Subject:
     holds the initial points. classify: the most sensitive points, and the most final points, of a cell that are
     classified; points that are equal, with equal minibatches, count once. fresh: if samples are streamed, the function
     (cell, trajectory, step) -> samples of that minibatch, shape (size, d); otherwise None. path: the function (cell,
-    trajectory) -> some points of the trajectory, shape (., p), from x_0 to its end; None if there is no plan. sgd:
-    whether steps are those of recursion (8).
+    trajectory) -> some points of the trajectory, shape (., p), from x_0 to its end; None if there is no plan. at: the
+    function (cell, trajectory, step k) -> x_k, shape (p,), or None. sgd: whether steps are those of recursion (8).
+    settings: the same for each setting of a sweep with further axes, by its name; the other fields are then those of
+    the first.
     """
 
     objectives: Mapping[str, calculus.Objective]
@@ -75,7 +84,19 @@ class Subject:
     fresh: Callable[[int, int, int], NDArray[np.float64]] | None = None
     path: Callable[[int, int], NDArray[np.float64]] | None = None
     sgd: bool = True
+    at: Callable[[int, int, int], NDArray[np.float64]] | None = None
+    settings: Mapping[str, "Subject"] = field(default_factory=dict)
     _ties: dict[Any, tuple[TieKind, bool]] = field(default_factory=dict)
+    _kinks: dict[Any, bool] = field(default_factory=dict)
+
+    @property
+    def parameters(self) -> int:
+        """Return p."""
+        return self.box[0].size
+
+    def of(self, cell: Mapping[str, Any]) -> "Subject":
+        """Return the subject of the setting of a cell. cell: its records, or its summary."""
+        return self.settings.get(str(np.asarray(cell["setting"])), self) if "setting" in cell else self
 
     def objective(self, cell: Mapping[str, Any]) -> calculus.Objective:
         """Return J of a cell, with the samples rounded to the precision of the cell."""
@@ -93,24 +114,41 @@ class Subject:
         return tuple(map(tuple, _held(self.fresh(index, trajectory, step), cell).tolist()))
 
     def tie(
-        self, objective: calculus.Objective, key: Hashable, minibatch: tuple[Any, ...], point: bytes
+        self, objective: calculus.Objective, key: tuple[str, str], minibatch: tuple[Any, ...], point: bytes
     ) -> tuple[TieKind, bool]:
         """Return the kind of the tie of f_I at a point, and whether it is certified. Results are kept.
 
-        objective: J of the cell. key: names the objective among those of the run. minibatch: I, as `drawn` returns it.
-        point: the bytes of x in float64.
+        objective: J of the cell. key: the convention of the objective, and the format of its samples. minibatch: I, as
+        `drawn` returns it. point: the bytes of x in float64.
         """
         question = (key, minibatch, point)
         if question not in self._ties:
+            mean = self._mean(objective, minibatch)
             try:
-                mean = (
-                    calculus.objective(objective.program, minibatch) if self.fresh else objective.minibatch(minibatch)
-                )
                 found = calculus.classify(mean, np.frombuffer(point), limit=ASSIGNMENTS)
                 self._ties[question] = (found.tie or TieKind.ROUNDING, found.certified)
             except ProgramError:  # more branches meet here than ASSIGNMENTS, or f_I cannot be classified
-                self._ties[question] = (TieKind.UNDECIDED, False)
+                self._ties[question] = self.kink(objective, key, minibatch, point)
         return self._ties[question]
+
+    def kink(
+        self, objective: calculus.Objective, key: tuple[str, str], minibatch: tuple[Any, ...], point: bytes
+    ) -> tuple[TieKind, bool]:
+        """Return Sing if f_I is seen to have a kink at a point (`calculus.kinked`), and undecided if not; uncertified.
+
+        The arguments are those of `tie`. Results are kept, for all conventions, as these differ at ties alone.
+        """
+        question = (key[-1], minibatch, point)
+        if question not in self._kinks:
+            try:
+                self._kinks[question] = calculus.kinked(self._mean(objective, minibatch), np.frombuffer(point))
+            except ProgramError:  # a derivative is not finite, or the program may jump
+                self._kinks[question] = False
+        return TieKind.SING if self._kinks[question] else TieKind.UNDECIDED, False
+
+    def _mean(self, objective: calculus.Objective, minibatch: tuple[Any, ...]) -> calculus.Objective:
+        """Return f_I. objective: J of the cell. minibatch: I, as `drawn` returns it."""
+        return calculus.objective(objective.program, minibatch) if self.fresh else objective.minibatch(minibatch)
 
 
 def _held(rows: NDArray[np.float64], cell: Mapping[str, Any]) -> NDArray[np.float64]:
@@ -133,10 +171,11 @@ def tie_kinds(
 
     Kinds are those of `TieKind`: harmless, C and Sing as in `calculus.classify`; rounding, if no guard is zero at the
     point, so that rounding in the cell made the tie; undecided, if too many branches meet there or f_I cannot be
-    classified. Probabilities are of "the first sensitive point is of this kind", among all trajectories. Points that
-    are equal, with equal minibatches, are classified once. If there are more distinct ones than `subject.classify`, or
-    than EFFORT allows, the trajectories of a random sample are examined. `certified` counts those of the `classified`
-    for which the calculus proves its answer.
+    classified. Where all of that is too much work, a point is Sing if f_I is seen to have a kink (`calculus.kinked`),
+    and else undecided. Probabilities are of "the first sensitive point is of this kind", among all trajectories. Points
+    that are equal, with equal minibatches, are classified once. If there are more distinct ones than
+    `subject.classify`, or than EFFORT allows, the trajectories of a random sample are examined. `certified` counts
+    those of the `classified` for which the calculus proves its answer.
 
     C and Sing are landings. A trajectory whose first sensitive point is neither may have landed later, where no point
     is recorded: whether it landed is undecided, unless it met no tie after that point; `later` counts these
@@ -150,10 +189,20 @@ def tie_kinds(
     found: list[TieKind] = []
     certified, later, examined = 0, 0, sensitive[:0]
     if subject is not None and sensitive.size:
-        allowed = _share(subject.classify, EFFORT, _cost_of_tie(subject, cell, index), cells)
-        why = _why_not(cell, "sensitive_point", subject.classify, allowed)
+        cost = _operands(subject, cell, index)
+        allowed = _share(subject.classify, EFFORT, DUAL * cost * (1 + subject.parameters / 100), cells)
+        kinks = not allowed
+        if kinks:  # Clarke's set is too much work, but a kink shows that the point is in Sing
+            allowed = _share(subject.classify, KINKS, KINK * cost, cells)
+        if "sensitive_point" not in cell and subject.at is not None:  # points are computed again, step by step
+            steps = int(landings.step.max())
+            allowed = min(allowed, _share(subject.classify, EFFORT, 3 * cost * steps, cells) if steps else allowed)
+            why = _why_not(cell, "", subject.classify, allowed)
+        else:
+            why = _why_not(cell, "sensitive_point", subject.classify, allowed)
         if not why:
-            examined, answers = _classified_ties(cell, index, subject, landings, allowed, REDRAWN // cells)
+            ask = subject.kink if kinks else subject.tie
+            examined, answers = _classified_ties(cell, index, subject, landings, allowed, REDRAWN // cells, ask)
             found, certified = [kind for kind, _ in answers], sum(proved for _, proved in answers)
             at = np.searchsorted(sensitive, examined)
             tied_later = _tied_later(cell, examined, landings.step[at])
@@ -169,17 +218,15 @@ def tie_kinds(
     return {**summary, "certified": certified, "later": later, "strata": strata}, landings
 
 
-def _cost_of_tie(subject: Subject, cell: Mapping[str, Any], index: int) -> float:
-    """Return roughly how many operations it takes to classify one sensitive point of a cell."""
+def _operands(subject: Subject, cell: Mapping[str, Any], index: int) -> float:
+    """Return how many operands an execution of f_I visits, for the first minibatch I of a cell."""
     objective = subject.objective(cell)
-    terms = max(map(len, subject.minibatches)) if subject.minibatches else len(objective.rows)
-    if subject.fresh:
-        terms = len(subject.minibatch(index, 0, 0))
-    return DUAL * terms * len(objective.interpreter.tape.operands) * (1 + objective.p / 100)
+    terms = max(map(len, subject.minibatches)) if subject.minibatches else len(subject.drawn(cell, index, 0, 0))
+    return terms * len(objective.interpreter.tape.operands)
 
 
 def _classified_ties(
-    cell: Mapping[str, Any], index: int, subject: Subject, landings: Landings, allowed: int, redrawn: int
+    cell: Mapping[str, Any], index: int, subject: Subject, landings: Landings, allowed: int, redrawn: int, ask: Ask
 ) -> tuple[NDArray[np.int64], list[tuple[TieKind, bool]]]:
     """Return which sensitive trajectories are examined, in ascending order, with the kind of each, certified or not.
 
@@ -188,28 +235,36 @@ def _classified_ties(
     `allowed` of them are drawn at random. How many are examined depends on the pairs of all of them, and on no answer,
     so each subset of that size is as likely.
     """
-    sensitive, points = landings.trajectory, np.asarray(cell["sensitive_point"]).astype(np.float64)
+    sensitive, kept = landings.trajectory, cell.get("sensitive_point")
+    points = None if kept is None else np.asarray(kept).astype(np.float64)
     possible = np.inf if subject.fresh or subject.minibatches is None else len(subject.minibatches)
-    distinct = len(np.unique(points[sensitive], axis=0)) if possible <= allowed else np.inf
-    if sensitive.size <= redrawn or possible * distinct <= allowed:
+    distinct = np.inf
+    if points is not None and possible <= allowed:
+        distinct = len(np.unique(points[sensitive], axis=0))
+    if points is None:
+        examined = _drawn(sensitive, allowed, cell)
+    elif sensitive.size <= redrawn or possible * distinct <= allowed:
         examined = sensitive if sensitive.size <= redrawn or possible == 1 else _drawn(sensitive, redrawn, cell)
     else:
         examined = _drawn(sensitive, allowed, cell)
     step = dict(zip(sensitive.tolist(), landings.step.tolist(), strict=True))
 
-    def pair(t: int) -> tuple[tuple[Any, ...], bytes]:
-        return subject.drawn(cell, index, t, step[t]), points[t].tobytes()
+    def point(t: int) -> bytes:
+        if points is not None:
+            return bytes(points[t].tobytes())
+        assert subject.at is not None
+        return np.asarray(subject.at(index, t, step[t]), np.float64).tobytes()
 
     if possible == 1:  # every step has the same minibatch
         whole = tuple(next(iter(subject.minibatches or ())))
-        pairs = {t: (whole, points[t].tobytes()) for t in examined.tolist()}
+        pairs = {t: (whole, point(t)) for t in examined.tolist()}
     else:
-        pairs = {t: pair(t) for t in examined.tolist()}
+        pairs = {t: (subject.drawn(cell, index, t, step[t]), point(t)) for t in examined.tolist()}
     if len(set(pairs.values())) > allowed:
         examined = _drawn(examined, allowed, cell)
     objective = subject.objective(cell)
     key = (str(np.asarray(cell["convention"])), recorded(_precision(cell)).name)  # the samples depend on the format
-    return examined, [subject.tie(objective, key, *pairs[t]) for t in examined.tolist()]
+    return examined, [ask(objective, key, *pairs[t]) for t in examined.tolist()]
 
 
 def _tied_later(cell: Mapping[str, Any], trajectories: NDArray[np.int64], step: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -332,8 +387,11 @@ def _share(limit: int, effort: float, cost: float, cells: int) -> int:
 
 
 def _why_not(cell: Mapping[str, Any], field_name: str, limit: int, allowed: int) -> str:
-    """Return why no point is classified; empty if some can be. field_name: of the field with the points."""
-    if field_name not in cell:
+    """Return why no point is classified; empty if some can be.
+
+    field_name: of the field with the points; empty if they need none.
+    """
+    if field_name and field_name not in cell:
         return "the points were not recorded (record.points)"
     if not limit:
         return "record.classify is 0"

@@ -1,17 +1,14 @@
-"""Compare cells with the same starts and minibatches: landings with and without rounding, and records by convention."""
+"""Landings with and without rounding, of cells with the same starts and minibatches; and which cells these are."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from simsa.analysis.intervals import LEVEL, interval
 from simsa.analysis.landings import Landing, Landings
 from simsa.formats import EXACT
-from simsa.records.fields import FIELDS
 from simsa.records.status import Status
+from simsa.vocabulary import AXES
 
 
 def pairs(records: Sequence[Mapping[str, Any]], landings: Sequence[Landings]) -> list[dict[str, Any]]:
@@ -31,102 +28,8 @@ def pairs(records: Sequence[Mapping[str, Any]], landings: Sequence[Landings]) ->
     return found
 
 
-def same_bits(records: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """Return in how many groups of cells that differ in convention alone all records are the same bits.
-
-    compared: the number of groups, one for each c and precision. same: the number of groups in which every field of
-    every trajectory is the same bits under all conventions. conventions: their labels. None if there is one convention.
-    """
-    compared = [group for group in groups(records, "convention") if len(group) > 1]
-    if not compared:
-        return None
-    same = [all(_same_records(records[group[0]], records[i]) for i in group[1:]) for group in compared]
-    return {
-        "compared": len(compared),
-        "same": sum(same),
-        "conventions": list(dict.fromkeys(axes(cell)["convention"] for cell in records)),
-    }
-
-
-def differences(
-    records: Sequence[Mapping[str, Any]], header: Mapping[str, Any], level: float = LEVEL
-) -> list[dict[str, Any]]:
-    """Return how many trajectories ever differ between cells that differ in convention alone, or in precision alone.
-
-    The first cell of a group is compared with each other one. axis: "convention" or "precision"; of: its two values;
-    c, and the other axis, which they share. trajectories: run in both. differ: those of which some record is not the
-    same bits; between precisions, some record but EVALUATED. probability: of that, with its exact interval. first: by
-    which step J is seen to differ, of the first `objective_trajectories` of the header, at the checkpoints at which J
-    was recorded: step, estimate, low and high (pointwise), and trajectories, 0 if J was not recorded. Points may differ
-    sooner than J is looked at, so the step is an upper bound.
-
-    records: of each cell, arrays by their names (`records.read.cells`). header: the attributes of the records. level:
-    of confidence, between 0 and 1.
-    """
-    found = []
-    for axis in ("convention", "precision"):
-        for first, *others in groups(records, axis):
-            for other in others:
-                one, two = dict(records[first]), dict(records[other])  # read once
-                shared = {name: value for name, value in axes(one).items() if name != axis}
-                of = [axes(cell)[axis] for cell in (one, two)]
-                found.append({"axis": axis, "of": of, **shared, **_differing(axis, one, two, header, level)})
-    return found
-
-
-EVALUATED = ("objective", "observe", "margin")
-"""Fields that are computed at the points of a trajectory: at equal points they may differ by the rounding of another
-precision."""
-
-
-def _differing(
-    axis: str, one: Mapping[str, Any], other: Mapping[str, Any], header: Mapping[str, Any], level: float
-) -> dict[str, Any]:
-    """Return how many trajectories of two cells differ, and by which step J of them does."""
-    run = (one["status"] != Status.NOT_RUN) & (other["status"] != Status.NOT_RUN)
-    differing = np.zeros(run.size, dtype=np.bool_)
-    for name in (f.name for f in FIELDS):
-        if name in one and name in other and not (axis == "precision" and name in EVALUATED):
-            differing |= unlike(one[name], other[name]).reshape(run.size, -1).any(axis=1)
-    total, differ = int(np.count_nonzero(run)), int(np.count_nonzero(differing & run))
-    found: dict[str, Any] = {
-        "trajectories": total,
-        "differ": differ,
-        "probability": asdict(interval(differ, total, level)),
-        "first": {"step": [], "estimate": [], "low": [], "high": [], "trajectories": 0},
-    }
-    sampled = np.flatnonzero(run[: header.get("objective_trajectories", 0)])
-    if "objective" in one and "objective" in other and sampled.size:
-        seen = np.logical_or.accumulate(unlike(one["objective"][sampled], other["objective"][sampled]), axis=1)
-        counts = np.count_nonzero(seen, axis=0).tolist()
-        shares = [interval(count, sampled.size, level) for count in counts]
-        found["first"] = {
-            "step": np.asarray(one["checkpoint"]).tolist(),
-            **{end: [getattr(share, end) for share in shares] for end in ("estimate", "low", "high")},
-            "trajectories": int(sampled.size),
-        }
-    return found
-
-
-def unlike(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.bool_]:
-    """Tell which numbers of two arrays of one shape are not the same bits; nan is like nan."""
-    a, b = np.asarray(one), np.asarray(other)
-    if a.dtype.kind != "f":
-        return np.asarray(a != b)
-    return np.asarray(((a != b) | (np.signbit(a) != np.signbit(b))) & ~(np.isnan(a) & np.isnan(b)))
-
-
-def _same_records(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Tell whether the records of two cells are the same bits."""
-    return all(
-        np.ascontiguousarray(one[name]).tobytes() == np.ascontiguousarray(other[name]).tobytes()
-        for name in (f.name for f in FIELDS)
-        if name in one
-    )
-
-
 def groups(records: Sequence[Mapping[str, Any]], axis: str) -> list[list[int]]:
-    """Return groups of cells that differ in one axis alone, "precision" or "convention", by their numbers."""
+    """Return groups of cells that differ in one axis alone, one of AXES, by their numbers."""
     found: dict[tuple[Any, ...], list[int]] = {}
     for i, cell in enumerate(records):
         found.setdefault(tuple(value for name, value in axes(cell).items() if name != axis), []).append(i)
@@ -134,12 +37,8 @@ def groups(records: Sequence[Mapping[str, Any]], axis: str) -> list[list[int]]:
 
 
 def axes(cell: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the step scale, convention and precision of a cell."""
-    return {
-        "c": float(cell["c"]),
-        "convention": str(np.asarray(cell["convention"])),
-        "precision": str(np.asarray(cell["precision"])),
-    }
+    """Return the step scale of a cell, and its value of each of AXES. cell: its records."""
+    return {"c": float(cell["c"]), **{axis: str(np.asarray(cell[axis])) if axis in cell else "" for axis in AXES}}
 
 
 def _compared(

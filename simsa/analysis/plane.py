@@ -12,7 +12,7 @@ from simsa.analysis.landings import Landing, Landings
 from simsa.calculus.curves import crossings
 from simsa.errors import ProgramError
 from simsa.formats import EXACT
-from simsa.vocabulary import PointKind, TieKind
+from simsa.vocabulary import PointKind, TieKind, family
 
 Array = NDArray[np.float64]
 
@@ -51,15 +51,15 @@ def plane(
     is nearest, each with c and `paths`: points, and whether the trajectory landed. Curves of ties are missed where no
     line of the grid meets them, or where they cross an edge of the grid twice.
     """
-    objective = next(iter(subject.objectives.values()))
+    chosen = _chosen(cells)
+    subject = subject.of(cells[chosen[0]])
+    objective = subject.objectives[cells[chosen[0]]["convention"]]
     if objective.p != 2 or subject.fresh or subject.path is None or not any(cell["trajectories"] for cell in cells):
         return None
     work = len(objective.rows) * len(objective.interpreter.tape.operands)
     lines = min(LINES, int((EFFORT / work) ** 0.5))
     if lines < FEWEST:
         return None
-    chosen = _chosen(cells)
-    objective = subject.objectives[cells[chosen[0]]["convention"]]
     drawn = [_drawn(records[i], i, subject, landings[i]) for i in chosen]
     low, high = _box([np.array(path["points"]) for entry in drawn for path in entry["paths"]])
     x, y = (np.linspace(low[j], high[j], lines) for j in (0, 1))
@@ -94,8 +94,8 @@ def _chosen(cells: Sequence[dict[str, Any]]) -> list[int]:
     """
     floating = [i for i, cell in enumerate(cells) if cell["precision"] != EXACT] or list(range(len(cells)))
     best = max(floating, key=lambda i: (cells[i]["landed"], -abs(i - len(cells) // 2)))
-    family = [i for i in floating if all(cells[i][key] == cells[best][key] for key in ("convention", "precision"))]
-    without = [i for i in family if not cells[i]["sensitive"] and i != best]
+    alike = [i for i in floating if family(cells[i]) == family(cells[best])]
+    without = [i for i in alike if not cells[i]["sensitive"] and i != best]
     if not cells[best]["landed"] or not without:
         return [best]
     return [best, min(without, key=lambda i: abs(cells[i]["c"] - cells[best]["c"]))]

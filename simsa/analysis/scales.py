@@ -10,6 +10,7 @@ from simsa import calculus
 from simsa.analysis.intervals import LEVEL
 from simsa.analysis.landings import joined, landed
 from simsa.errors import ProgramError
+from simsa.vocabulary import AXES, family
 
 if TYPE_CHECKING:
     from simsa.analysis.kinds import Subject
@@ -30,6 +31,43 @@ LISTED = 200
 def bad_scales(subject: "Subject", cells: Sequence[dict[str, Any]], level: float = LEVEL) -> dict[str, Any]:
     """Return the predicted bad scales, and the landing probability in cells at them and elsewhere.
 
+    subject, cells, level: as in `of_setting`, whose entries the result has. With several settings each has its own bad
+    scales; steps and scales of all are listed, equal ones once, and the box is that of the first.
+    """
+    by_setting: dict[str, list[int]] = {}
+    for i, cell in enumerate(cells):
+        by_setting.setdefault(cell.get("setting", ""), []).append(i)
+    found = []
+    for numbers in by_setting.values():
+        one = of_setting(subject.of(cells[numbers[0]]), [cells[i] for i in numbers], level)
+        for entry in (one, *one["scales"]):
+            entry["cells"] = [numbers[i] for i in entry["cells"]]
+        found.append(one)
+    return found[0] if len(found) == 1 else _merged(found)
+
+
+def _merged(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the bad scales of several settings together. found: those of each."""
+    steps = {f"{one['step']:.9g}": one for part in found for one in part["steps"]}
+    scales: dict[tuple[str, int], dict[str, Any]] = {}
+    for one in (one for part in found for one in part["scales"]):
+        kept = scales.setdefault((f"{one['c']:.9g}", one["step"]), {**one, "cells": []})
+        kept["cells"] = sorted({*kept["cells"], *one["cells"]})
+    return {
+        **found[0],
+        "computed": all(one["computed"] for one in found),
+        "why": next((one["why"] for one in found if one["why"]), ""),
+        "steps": sorted(steps.values(), key=lambda one: -float(one["step"])),
+        "scales": sorted(scales.values(), key=lambda one: (one["c"], one["step"])),
+        "scales_in_all": max(len(scales), *(one["scales_in_all"] for one in found)),
+        "cells": sorted(i for one in found for i in one["cells"]),
+        **{key: [entry for one in found for entry in one[key]] for key in ("at", "elsewhere")},
+    }
+
+
+def of_setting(subject: "Subject", cells: Sequence[dict[str, Any]], level: float = LEVEL) -> dict[str, Any]:
+    """Return the predicted bad scales of the cells of one setting, and the landing probability there and elsewhere.
+
     subject: the functions of the run, and the box in which Hessians are taken. cells: those of the summary. level:
     confidence of the intervals, in (0, 1).
 
@@ -38,7 +76,7 @@ def bad_scales(subject: "Subject", cells: Sequence[dict[str, Any]], level: float
     last: where the last step leads is not examined. `steps`: the bad steps. `scales`: the bad c between the least and
     the largest of the sweep, each with the first step k at which c alpha_k is bad, and the cells with that c; in long
     runs every c is close to a bad one. `at` and `elsewhere`: means over the cells at bad scales and over the others,
-    for each convention and precision. `computed` is False if the program is too large, and `why` has the reason. Bad
+    for each family of cells. `computed` is False if the program is too large, and `why` has the reason. Bad
     steps of a brick in which no sampled point lies are missed.
     """
     found, why = _bad_steps(subject)
@@ -106,19 +144,18 @@ def _bad_steps(subject: "Subject") -> tuple[list[dict[str, Any]], str]:
 
 
 def _pooled(cells: Sequence[dict[str, Any]], level: float) -> list[dict[str, Any]]:
-    """Return the landings of several cells together, in an entry for each convention and precision.
+    """Return the landings of several cells together, in an entry for each family of cells.
 
-    The interval is of the mean of the cells' probabilities. Cells that differ in convention or precision are not added,
-    because they share their random numbers and so are not independent.
+    The interval is of the mean of the cells' probabilities. Cells of different families are not added, because they
+    share their random numbers and so are not independent.
     """
     entries = []
-    for convention, precision in dict.fromkeys((cell["convention"], cell["precision"]) for cell in cells):
-        mine = [cell for cell in cells if (cell["convention"], cell["precision"]) == (convention, precision)]
+    for key in dict.fromkeys(map(family, cells)):
+        mine = [cell for cell in cells if family(cell) == key]
         tally = joined([landed(cell) for cell in mine])
         entries.append(
             {
-                "convention": convention,
-                "precision": precision,
+                **dict(zip(AXES, key, strict=True)),
                 "cells": len(mine),
                 "trajectories": tally.total,
                 "sensitive": sum(cell["sensitive"] for cell in mine),

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from simsa.analysis import continuity
-from simsa.analysis.agreement import agreement
 from simsa.analysis.claims import Claim, evaluate
+from simsa.analysis.comparisons import comparisons
 from simsa.analysis.estimates import (
     EPSILONS,
     QUANTILES,
@@ -23,7 +23,7 @@ from simsa.analysis.estimates import (
 from simsa.analysis.intervals import LEVEL, Tally
 from simsa.analysis.kinds import Subject, final_kinds, tie_kinds
 from simsa.analysis.landings import Landings
-from simsa.analysis.pairs import differences, pairs, same_bits
+from simsa.analysis.pairs import pairs
 from simsa.analysis.plane import plane
 from simsa.analysis.scales import bad_scales
 from simsa.analysis.scaling import codimension, margin_curve
@@ -50,30 +50,32 @@ def summarise(
     then nothing is classified. claims: to be tested. timing: copied into the summary. level: confidence of all
     intervals, in (0, 1).
 
-    Each of the `cells` has c, convention and precision; counts of trajectories, and of those that were tied, sensitive,
-    landed, unbounded or not finite; and `probability` of these events, each with estimate, low, high, bound, level and
-    method. Which trajectories landed is decided once, in `kinds.tie_kinds`; without a subject it is not known for the
-    sensitive ones. The interval of a cell holds for this cell; `simultaneous` has, for landings, two-sided intervals
-    that hold for all cells at once (Bonferroni). Further entries are `final` (`estimates.final_states`, and how many
-    runs landed and settled), `first_passage`, `objective`, `observables`, `margin`, `codimension` (`scaling`),
-    `tie_kinds` and, with a subject, `final_kinds` (`kinds`). The run has `pairs`, `same_bits` and `differences`
-    (comparisons of cells, `pairs`), `agreement` (of cells that share their random numbers), `claims`, `bad_scales`
-    (`scales`), `plane` (a map, if there are two parameters), `verdicts`, and `hypotheses`: those recorded when the run
-    was planned, and whether each f_i is continuous.
+    Each of the `cells` has c, convention, precision and setting (the values of `axes`, the further axes); counts of
+    trajectories, and of those that were tied, sensitive, landed, unbounded or not finite; and `probability` of these
+    events, each with estimate, low, high, bound, level and method. Which trajectories landed is decided once, in
+    `kinds.tie_kinds`; without a subject it is not known for the sensitive ones. The interval of a cell holds for this
+    cell; `simultaneous` has, for landings, two-sided intervals that hold for all cells at once (Bonferroni). Further
+    entries are `final` (`estimates.final_states`, and how many runs landed and settled), `first_passage`, `objective`,
+    `observables`, `margin`, `codimension` (`scaling`), `tie_kinds` and, with a subject, `final_kinds` (`kinds`). The
+    run has `pairs`, `same_bits` and `differences` (comparisons of cells, `pairs`), `agreement` (of cells that share
+    their random numbers), `claims`, `bad_scales` (`scales`), `plane` (a map, if there are two parameters), `verdicts`,
+    and `hypotheses`: those recorded when the run was planned, and whether each f_i is continuous.
     """
     described: list[dict[str, Any]] = []
     tallies: list[dict[str, Tally | None]] = []
     landings: list[Landings] = []
-    sensitive: list[continuity.Question] = []
+    tested: dict[int, tuple[Subject, list[continuity.Question]]] = {}
     for i, cell in enumerate(records):
         read = dict(cell)  # so that each field is read from the disk once
-        found, counted, landed = _cell(read, i, subject, header, level, len(records))
-        sensitive += [] if subject is None else continuity.sensitive(read, i, subject)
+        mine = None if subject is None else subject.of(read)
+        found, counted, landed = _cell(read, i, mine, header, level, len(records))
+        if mine is not None:
+            tested.setdefault(id(mine.objectives), (mine, []))[1].extend(continuity.sensitive(read, i, mine))
         described.append(found)
         tallies.append(counted)
         landings.append(landed)
     bad = bad_scales(subject, described, level) if subject is not None else None
-    state, why = continuity.tested(subject, sensitive)
+    state, why = continuity.together([continuity.tested(*one) for one in tested.values()])
     continuous = {"theorem": "4 and 7", "hypothesis": Asked.CONTINUOUS, "state": state, "why": why, "c": None}
     hypotheses = [*header.get("hypotheses", []), continuous]
     summary: dict[str, Any] = _strict(
@@ -82,11 +84,10 @@ def summarise(
             "title": header.get("title"),
             "digest": header["digest"],
             "seed": header.get("seed"),
+            "axes": header.get("axes", []),
             "cells": described,
             "pairs": pairs(records, landings),
-            "same_bits": same_bits(records),
-            "differences": differences(records, header, level),
-            "agreement": agreement(records, landings, level),
+            "comparisons": comparisons(records, landings, header, level),
             "bad_scales": bad,
             "plane": plane(records, subject, described, landings) if subject is not None else None,
             "claims": evaluate(claims, described, tallies, level),
@@ -136,6 +137,7 @@ def _cell(
         "c": float(cell["c"]),
         "convention": str(cell["convention"]),
         "precision": str(cell["precision"]),
+        "setting": str(cell["setting"]) if "setting" in cell else "",
         "steps": steps,
         **count,
         "landed": landed.hits,

@@ -10,7 +10,7 @@ from typing import Any
 from simsa.analysis.intervals import LEVEL, Interval, Stratum, Tally
 from simsa.analysis.landings import joined, landed
 from simsa.formats import EXACT
-from simsa.vocabulary import Asked, Met, PointKind, Verdict
+from simsa.vocabulary import AXES, Asked, Met, PointKind, Verdict, family
 
 BAD_STEP = "at predicted bad scales some c alpha_k is 1/lambda for a constant eigenvalue lambda"
 """Why a step is in F, the finite set of Theorem 7."""
@@ -26,15 +26,15 @@ def verdicts(
     bad: Mapping[str, Any] | None = None,
     level: float = LEVEL,
 ) -> list[dict[str, Any]]:
-    """Return the verdicts on Theorems 4 and 7, for each convention and precision of a run.
+    """Return the verdicts on Theorems 4 and 7, for each convention, precision and setting of a run.
 
     cells: those of the summary. hypotheses: those of the scenario. bad: the summary's `bad_scales`, or None. level:
     confidence of the intervals, in (0, 1).
 
-    Each verdict has theorem, part, verdict, words, convention, precision, c (the least and the largest), the number of
-    cells and trajectories, `hits` (the number of runs that are evidence against the part), estimate, low, high, bound,
-    level and method of their probability, averaged over the cells, and `hypotheses`: those that this part needs, each
-    with state and why. `words` name neither the cells nor the level, which stand beside them.
+    Each verdict has theorem, part, verdict, words, convention, precision, setting, c (the least and the largest), the
+    number of cells and trajectories, `hits` (the number of runs that are evidence against the part), estimate, low,
+    high, bound, level and method of their probability, averaged over the cells, and `hypotheses`: those that this part
+    needs, each with state and why. `words` name neither the cells nor the level, which stand beside them.
 
     Hypotheses are decided for each cell. Cells at predicted bad step scales have verdicts of their own. So do, for the
     parts on limits, cells with c above 1, and cells in which a run left the ball.
@@ -46,17 +46,19 @@ def verdicts(
     """
     at_bad = set(bad["cells"]) if bad else set()
     found = []
-    for key in dict.fromkeys((cell["convention"], cell["precision"]) for cell in cells):
-        group = [i for i, cell in enumerate(cells) if (cell["convention"], cell["precision"]) == key]
+    for key in dict.fromkeys(map(family, cells)):
+        group = [i for i, cell in enumerate(cells) if family(cell) == key]
         mine = [cells[i] for i in group]
+        setting = mine[0].get("setting", "")
+        stated = [one for one in hypotheses if one.get("setting", setting) == setting]
         good = [cells[i] for i in group if i not in at_bad]
         at_bad_steps = [cells[i] for i in group if i in at_bad]
         if good:
-            found.append(_finite_time(good, hypotheses, bad, level))
+            found.append(_finite_time(good, stated, bad, level))
         if at_bad_steps:
-            found.append(_bad_steps(at_bad_steps, hypotheses, level))
-        found += [_limits(part, hypotheses, level) for part in _by_hypotheses(mine)]
-        found += [_artificial(part, hypotheses, not good, level) for part in _by_hypotheses(good or at_bad_steps)]
+            found.append(_bad_steps(at_bad_steps, stated, level))
+        found += [_limits(part, stated, level) for part in _by_hypotheses(mine)]
+        found += [_artificial(part, stated, not good, level) for part in _by_hypotheses(good or at_bad_steps)]
     return found
 
 
@@ -246,8 +248,7 @@ def _verdict(
         "part": part,
         "verdict": verdict,
         "words": words,
-        "convention": cells[0]["convention"],
-        "precision": cells[0]["precision"],
+        **dict(zip(AXES, family(cells[0]), strict=True)),
         "c": [scales[0], scales[-1]],
         "cells": len(cells),
         "trajectories": total,

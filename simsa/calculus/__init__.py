@@ -22,6 +22,7 @@ from simsa.calculus.curves import (
 )
 from simsa.calculus.explain import Explanation, explain
 from simsa.calculus.hessian import hessian, hessian_vector
+from simsa.calculus.kinks import kinked
 from simsa.calculus.minnorm import MinNorm, min_norm_point
 from simsa.calculus.objective import Objective, objective
 from simsa.calculus.sets import SetValue, minkowski_sum, selection_operator
@@ -58,6 +59,7 @@ __all__ = [
     "hessian",
     "hessian_vector",
     "is_clarke",
+    "kinked",
     "lexicographic",
     "min_norm_point",
     "minkowski_sum",

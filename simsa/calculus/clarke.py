@@ -795,7 +795,7 @@ def _improved(region: Region, t: Array, reach: float) -> Array:
     for h in _guards_at(region, t):
         length = 0.0 if h.tangent is None else float(np.linalg.norm(h.tangent))
         if h.tangent is not None and 0 < length < np.inf and np.isfinite(h.value):
-            rows.append([*(-h.tangent / length), 1.0])
+            rows.append([*np.atleast_1d(-h.tangent / length), 1.0])
             values.append(h.value / length)
     if not rows or not np.abs(values).max():
         return t

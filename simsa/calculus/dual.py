@@ -16,14 +16,17 @@ from simsa.primitives import INNER, ROW
 from simsa.primitives.arithmetic import Arithmetic, formula
 from simsa.primitives.texts import FUNCTIONS, OPERANDS, STEP_FUNCTIONS
 
-Tangent = NDArray[np.float64] | None
+Tangent = NDArray[np.float64] | np.float64 | None
+
+ONE = 1.0
+"""The factor of a term that is added as it is, compared by identity."""
 
 
 class Dual:
     """A dual number.
 
-    value: float64. tangent: its derivatives along k directions, shape (k,); None if it depends on no parameter. curved:
-    whether it may be a function of the parameters that is not affine.
+    value: float64. tangent: its derivatives along k directions, shape (k,), or a number for one direction; None if it
+    depends on no parameter. curved: whether it may be a function of the parameters that is not affine.
     """
 
     __slots__ = ("curved", "tangent", "value")
@@ -37,23 +40,27 @@ class Dual:
         tangent: Tangent = None
         for factor, other in terms:
             if other.tangent is not None:
-                term = factor * other.tangent
+                term = other.tangent if factor is ONE else factor * other.tangent
                 tangent = term if tangent is None else tangent + term
                 curved = curved or other.curved
         return Dual(value, tangent, curved)
 
     def __add__(self, other: Any) -> "Dual":
         other = dual(other)
-        return self._linear(self.value + other.value, (1.0, self), (1.0, other))
+        if self.tangent is None and other.tangent is None:
+            return Dual(self.value + other.value)
+        return self._linear(self.value + other.value, (ONE, self), (ONE, other))
 
     def __sub__(self, other: Any) -> "Dual":
         other = dual(other)
         if self is other:
             return Dual(self.value - other.value)  # the difference is 0 everywhere, and not only at this point
-        return self._linear(self.value - other.value, (1.0, self), (-1.0, other))
+        return self._linear(self.value - other.value, (ONE, self), (-1.0, other))
 
     def __mul__(self, other: Any) -> "Dual":
         other = dual(other)
+        if self.tangent is None and other.tangent is None:
+            return Dual(self.value * other.value)
         both = self.tangent is not None and other.tangent is not None
         return self._linear(self.value * other.value, (other.value, self), (self.value, other), curved=both)
 
@@ -89,7 +96,7 @@ class Dual:
 
     def sign(self) -> int | None:
         """Return the sign of the value, or if that is 0 of the first tangent that is not 0; None for NaN."""
-        entries = (self.value, *(() if self.tangent is None else self.tangent))
+        entries = (self.value, *(() if self.tangent is None else np.atleast_1d(self.tangent)))
         first = next((v for v in entries if v != 0), 0.0)
         return int(np.sign(first)) if first == first else None
 
@@ -163,5 +170,8 @@ DUAL = Arithmetic(
 
 
 def seed(x: Sequence[float] | NDArray[np.float64], directions: NDArray[np.float64]) -> list[Dual]:
-    """Return the parameters x, shape (p,), as Duals whose tangents are the rows of directions, shape (p, k)."""
+    """Return the parameters x, shape (p,), as Duals whose tangents are the entries of directions.
+
+    directions: shape (p, k), or (p,) for one direction.
+    """
     return [Dual(value, tangent) for value, tangent in zip(x, np.asarray(directions, np.float64), strict=True)]

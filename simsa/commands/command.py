@@ -59,6 +59,14 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def shard(text: str) -> tuple[int, int]:
+    """Return (k, n) of "k/n", 1 <= k <= n; argparse turns the error into its message."""
+    k, slash, n = text.partition("/")
+    if not (slash and k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
+        raise argparse.ArgumentTypeError(f"expected a part such as 2/5, the second of five, got '{text}'")
+    return int(k), int(n)
+
+
 def number(text: str) -> int:
     """Return a number from 0 on; argparse turns the error into its message."""
     if not text.isdecimal():

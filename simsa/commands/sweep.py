@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from simsa.commands import command
-from simsa.commands.command import DONE, INTERRUPTED, Call, Commands, positive
+from simsa.commands.command import DONE, INTERRUPTED, Call, Commands, positive, shard
 from simsa.drawing import drawer
 
 SHORT = 10.0
@@ -29,6 +29,9 @@ def add(commands: "Commands[Any]") -> None:
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the results (default: results/NAME)")
     parser.add_argument("--workers", type=positive, metavar="N", help="threads (default: all usable cores)")
+    parser.add_argument(
+        "--shard", type=shard, metavar="K/N", help="run the K-th of N parts alone; `simsa merge` puts them together"
+    )
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--resume", action="store_true", help="continue an interrupted run, if there is one")
     existing.add_argument("--overwrite", action="store_true", help="remove the results that are there")
@@ -66,10 +69,21 @@ def run(chosen: argparse.Namespace, call: Call) -> int:
     drawing = drawer(folder, ready.workers) if call.apart and short and ready.workers > 1 else nullcontext()
     with drawing as draw:
         records, todo = perform.opened(ready, folder, resume=chosen.resume, overwrite=chosen.overwrite)
+        if chosen.shard is not None:
+            part, parts = chosen.shard
+            mine = set(records.layout.blocks[part - 1 :: parts])
+            todo = [block for block in todo if block in mine]
         (folder / perform.SCENARIO).write_bytes(file.read_bytes())
         perform.provenance(ready, folder, command=shlex.join(call.typed), file=file, put=chosen.set, keep=chosen.resume)
         try:
             outcome, compiling = perform.performed(ready, records, todo, chosen.quiet)
+            blocks = len(records.layout.blocks)
+            if not outcome.interrupted and len(records.finished()) < blocks:
+                print(
+                    f"part {part} of {parts} is done: {len(mine)} of {blocks} blocks are in {folder}; when all are: "
+                    f"simsa merge {folder} ... --out DIR"
+                )
+                return DONE
             if not outcome.interrupted:
                 summary = perform.summarised(ready, records, outcome, compiling)
                 print(command.told(summary, folder, draw, chosen.full), flush=True)

@@ -33,10 +33,12 @@ def run(chosen: argparse.Namespace, call: Call) -> int:
     from simsa.run import perform
 
     summary = perform.summary_of(chosen.results)
-    from simsa.run.run import cells_of
+    import pandas
+
+    from simsa.report.table import rows
     from simsa.scenario.model import nearest
 
-    cells = cells_of(summary)
+    cells = pandas.DataFrame(rows(summary))
     if chosen.columns is not None:
         names = [name.strip() for name in chosen.columns.split(",")]
         if unknown := [name for name in names if name not in cells]:

@@ -67,10 +67,9 @@ class Reference(Plain):
                 f"it computes with formats that NumPy has, and with others of at most {INNOCUOUS} bits within the "
                 f"range of float64, not with {row.name}"
             )
-        if row.sums not in ("", row.name):
-            return f"it accumulates sums in the format itself, and {row.name} asks for {row.sums}"
-        if (most := max(len(task.rows), task.descent.size)) > row.counts:
-            return f"it counts at most {row.counts} samples in {row.name}, there are {most}"
+        sums = formats.find(row.sums or row.name)
+        if (most := max(len(task.rows), task.descent.size)) > sums.counts:
+            return f"it counts at most {sums.counts} samples in {sums.name}, there are {most}"
         return ""
 
     def walker(self, task: Task) -> Walker:
@@ -93,7 +92,7 @@ class Exact(Plain):
         """Return why a task is refused; empty if it is not."""
         if task.precision != EXACT:
             return f"it computes with rational numbers only, not with {task.precision}"
-        return NO_STEPS if task.exact is None else exact.refusal(task.tape) or ""
+        return NO_STEPS if task.exact is None else exact.refusal(task.tape) or task.descent.rule.irrational
 
     def walker(self, task: Task) -> Walker:
         """Return the walker that takes the steps of a task."""

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from simsa.engines import Engine, Task, Work
-from simsa.machine.task import Descent
 from simsa.records.layout import Layout
 
 SHORTEST_BLOCK, LONGEST_BLOCK = 0.2, 2.0
@@ -44,15 +43,14 @@ class Estimate:
         return max(self.core_seconds / workers, self.alone_seconds)
 
 
-def estimate(layout: Layout, descent: Descent, n: int, runs: Iterable[tuple[Task, Engine]]) -> Estimate:
+def estimate(layout: Layout, runs: Iterable[tuple[Task, Engine]]) -> Estimate:
     """Return what the trajectories of a layout cost, once the engines are ready.
 
-    layout: of the records. descent: the recursion. n: the number of samples in J. runs: the task of each cell, and the
-    engine that runs it.
+    layout: of the records. runs: the task of each cell, and the engine that runs it.
     """
     seconds = one_core = flops = 0.0
-    each = work(layout, descent, n)
     for task, engine in runs:
+        each = work(layout, task)
         flops += (6 * each.gradients + 2 * each.values) * len(task.tape.operands)
         taken = engine.seconds(task, each)
         seconds += taken
@@ -61,12 +59,12 @@ def estimate(layout: Layout, descent: Descent, n: int, runs: Iterable[tuple[Task
     return Estimate(steps, flops, seconds, one_core, layout.bytes)
 
 
-def work(layout: Layout, descent: Descent, n: int, cells: int = 1, cores: int = 1) -> Work:
+def work(layout: Layout, task: Task, cells: int = 1, cores: int = 1) -> Work:
     """Return how much work some cells of a layout are.
 
-    layout: of the records. descent: the recursion. n: the number of samples in J. cells: how many. cores: how many
-    there are.
+    layout: of the records. task: of each of them. cells: how many. cores: how many there are.
     """
+    descent, n = task.descent, len(task.rows)
     trajectories = layout.trajectories * cells
     evaluated = min(descent.objective_trajectories, layout.trajectories) * cells
     gradients = trajectories * layout.steps * descent.batches.mean(n, descent.size)

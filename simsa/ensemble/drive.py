@@ -19,7 +19,7 @@ from simsa.ensemble.executors import Executor
 from simsa.ensemble.plan import Engines, Plan
 from simsa.machine import evaluator
 from simsa.records.fields import derived
-from simsa.records.layout import Block
+from simsa.records.layout import Block, Cell
 from simsa.records.write import Records
 
 SHORT = 1.0
@@ -52,10 +52,10 @@ def usable_cores() -> int:
 def warm_up(plan: Plan, engines: Engines, say: Say) -> float:
     """Make the engines ready for a plan, and return the seconds that this took.
 
-    engines: by convention and precision. say: takes a line if something has to be compiled.
+    engines: by convention, precision and setting. say: takes a line if something has to be compiled.
     """
     began = time.perf_counter()
-    for kind, cells in plan.kinds().items():
+    for kind, cells in plan.families().items():
         task, engine = plan.task(cells[0]), engines[kind]
         expected = engine.preparing(task)
         if expected > SHORT:
@@ -73,7 +73,7 @@ def warm_up(plan: Plan, engines: Engines, say: Say) -> float:
 class Job:
     """The work on a block of a plan: to compute and store it. It can be pickled, and be called in another process.
 
-    plan, records: of the sweep. engines: by convention and precision. say: takes a line if something has to be
+    plan, records: of the sweep. engines: by convention, precision and setting. say: takes a line if something has to be
     compiled; to be pickled, it has to be a function of a module.
     """
 
@@ -86,10 +86,10 @@ class Job:
         """Compute and store a block; return the seconds that computing it took."""
         cell = self.plan.layout.cells[block.cell]
         began = time.perf_counter()
-        values: Mapping[str, NDArray[Any]] = self.engines[cell.convention, cell.precision].run(
+        values: Mapping[str, NDArray[Any]] = self.engines[cell.family].run(
             self.plan.task(cell), c=cell.scale, first=block.first, count=block.count, say=self.say
         )
-        values = completed(self.plan, values)
+        values = completed(self.plan, cell, values)
         seconds = time.perf_counter() - began
         self.records.write(block, values, seconds)
         return seconds
@@ -123,10 +123,10 @@ def run(
 ) -> Outcome:
     """Run blocks of a plan and store them.
 
-    plan, records: of the sweep. executor: works on the blocks. say: takes lines for the user. engines: by convention
-    and precision; they have to be ready (`warm_up`). quiet: whether no progress is shown. After Ctrl-C the blocks in
-    flight are finished and stored, and the outcome is `interrupted`; a second Ctrl-C raises KeyboardInterrupt at once.
-    An error in a block is raised after the other blocks in flight are stored.
+    plan, records: of the sweep. executor: works on the blocks. say: takes lines for the user. engines: by convention,
+    precision and setting; they have to be ready (`warm_up`). quiet: whether no progress is shown. After Ctrl-C the
+    blocks in flight are finished and stored, and the outcome is `interrupted`; a second Ctrl-C raises KeyboardInterrupt
+    at once. An error in a block is raised after the other blocks in flight are stored.
     """
     layout = plan.layout
     todo = list(blocks)
@@ -157,12 +157,19 @@ def run(
     return Outcome(steps, seconds, interrupted)
 
 
-def completed(plan: Plan, values: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def completed(plan: Plan, cell: Cell, values: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Return what an engine recorded of a block, and the fields that are computed from it.
 
-    plan: whose block it is. values: by the name of the field, each with the trajectory as its first axis.
+    plan: whose block it is. cell: of the block; what other optimizers of the sweep keep is NaN in its state. values: by
+    the name of the field, each with the trajectory as its first axis.
     """
     seen = observed(plan, values["snapshots"]) if plan.observables else {}
+    mine, names = plan.setting(cell).descent.rule.state, plan.layout.kept
+    if mine != names:
+        whole = np.full((len(values["status"]), len(names), plan.layout.parameters), np.nan)
+        if mine:
+            whole[:, [names.index(name) for name in mine]] = values["state"]
+        values = {**values, "state": whole}
     return derived(plan.layout.fields, {**values, **seen})
 
 

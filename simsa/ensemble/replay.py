@@ -15,7 +15,7 @@ from simsa import formats
 from simsa.engines import Draws, Engine, Exact, Reference, cheapest
 from simsa.ensemble.cost import work
 from simsa.ensemble.drive import completed
-from simsa.ensemble.plan import Plan, plan, rational
+from simsa.ensemble.plan import Plan, Setting, plan, rational
 from simsa.ensemble.resolve import Resolved, resolve
 from simsa.errors import RecordsError
 from simsa.formats import EXACT
@@ -96,10 +96,15 @@ class Replay:
         """Return the number of steps that the trajectory took."""
         return int(self.record["stopped"])
 
+    @property
+    def _setting(self) -> Setting:
+        """Return what the cell has in common with the others of its setting."""
+        return self.plan.setting(self.cell)
+
     @cached_property
     def tape(self) -> Tape:
         """Return the tape of the cell."""
-        return self.plan.tapes[self.cell.convention]
+        return self._setting.tapes[self.cell.convention]
 
     @cached_property
     def walker(self) -> Walker:
@@ -112,7 +117,7 @@ class Replay:
     @cached_property
     def _rational(self) -> ExactSteps:
         """Return the exact step sizes; raises ScenarioError or ProgramError if there are none."""
-        return self.plan.exact or rational(self.scenario, self.tape)
+        return self._setting.exact or rational(self.scenario.settings[self.cell.setting], self.tape)
 
     def __iter__(self) -> Iterator[Step]:
         """Yield the steps in the precision of the cell, with the same bits as the kernels."""
@@ -130,7 +135,7 @@ class Replay:
         All steps before `first` are computed as well. Raises ScenarioError or ProgramError if the scenario is not
         rational.
         """
-        walker = exact.walker(self.tape, self.plan.rows, self.plan.descent, self._rational.bits)
+        walker = exact.walker(self.tape, self._setting.rows, self._setting.descent, self._rational.bits)
         return islice(self._walk(walker, self._rational.gamma(self.cell.scale)), self.first, self.last)
 
     def point(self, k: int) -> NDArray[Any]:
@@ -140,10 +145,7 @@ class Replay:
 
     def _progress(self, k: int) -> Progress:
         """Return the state of the trajectory of a floating-point cell before step k."""
-        made = replace(self.plan, descent=replace(self.plan.descent, objective_trajectories=0, snapshots=False))
-        task, engine = made.task(self.cell), _engine(made, self.cell)
-        start = engine.begin(task, c=self.cell.scale, first=self.trajectory, count=1)
-        return engine.advance(task, start, k)
+        return _before(self.plan, self.cell, self.trajectory, k)
 
     def divergence(self) -> Divergence | None:
         """Return where the trajectory first differs from the exact one, within its first `last` steps, and why.
@@ -155,7 +157,7 @@ class Replay:
             return None
         whole = replace(self, first=0)
         draws, p = _engine(self.plan, self.cell).draws, self.tape.parameters
-        begun = draws.initial_points(self.plan.descent, self.cell.scale, self.trajectory, 1, p)[0]
+        begun = draws.initial_points(self._setting.descent, self.cell.scale, self.trajectory, 1, p)[0]
         number = self.walker.arithmetic.number
         for j, v in enumerate(begun.tolist()):
             if not same(number(v), Fraction(v)):
@@ -170,11 +172,11 @@ class Replay:
     @property
     def _gamma(self) -> list[np.float64]:
         """Return the step sizes gamma_k of a floating-point cell."""
-        return list(self.cell.c * self.plan.descent.alpha)
+        return list(self.cell.c * self._setting.descent.alpha)
 
     def _walk(self, walker: Walker, gamma: Sequence[Number], **begin: Any) -> Iterator[Step]:
         """Yield the steps of the trajectory."""
-        return walker.walk(self.plan.descent, gamma, c=self.cell.scale, trajectory=self.trajectory, **begin)
+        return walker.walk(self._setting.descent, gamma, c=self.cell.scale, trajectory=self.trajectory, **begin)
 
 
 def replay(results: str | Path, cell: int, trajectory: int, first: int = 0, last: int | None = None) -> Replay:
@@ -208,7 +210,7 @@ def replay(results: str | Path, cell: int, trajectory: int, first: int = 0, last
         raise RecordsError(f"{folder}: trajectory {trajectory} of cell {cell} has the steps 0 to {stopped - 1}")
     return Replay(
         scenario=found.scenario,
-        program=found.programs[chosen.convention],
+        program=found.by_setting[chosen.setting].programs[chosen.convention],
         plan=made,
         cell=chosen,
         trajectory=trajectory,
@@ -261,26 +263,51 @@ def path(made: Plan, cell: Cell, trajectory: int, checkpoints: NDArray[np.int64]
 
     made: the plan. cell: of it. trajectory: the number. checkpoints: steps in ascending order.
     """
-    descent = replace(made.descent, checkpoints=checkpoints, objective_trajectories=0, snapshots=True)
-    found = _run(replace(made, descent=descent, observables=()), cell, trajectory)
+    kept = _changed(made, cell, checkpoints=checkpoints, objective_trajectories=0, snapshots=True)
+    found = _run(replace(kept, observables=()), cell, trajectory)
     return np.asarray(found["snapshots"][0], np.float64)
 
 
-def drawing(made: Plan) -> Draws:
+def point(made: Plan, cell: Cell, trajectory: int, k: int) -> NDArray[np.float64]:
+    """Return x_k of a trajectory, or the last point before it stopped, shape (p,).
+
+    made: the plan. cell: of it, in floating point or exact; exact points are rounded to float64. trajectory: the
+    number. k: at least 0. Only the steps before k are taken.
+    """
+    return np.array([float(v) for v in _before(made, cell, trajectory, k).state.x[0]])
+
+
+def _before(made: Plan, cell: Cell, trajectory: int, k: int) -> Progress:
+    """Return the state of a trajectory before step k."""
+    alone = _changed(made, cell, objective_trajectories=0, snapshots=False)
+    task, engine = alone.task(cell), _engine(alone, cell)
+    return engine.advance(task, engine.begin(task, c=cell.scale, first=trajectory, count=1), k)
+
+
+def drawing(made: Plan, cell: Cell) -> Draws:
     """Return the module that draws random numbers of a plan outside of its run.
 
-    It is that of the engine that finishes the plan first; the numbers do not depend on it.
+    made: the plan. cell: of it. It is the module of the engine that would run all cells first, if they were like this
+    one; the numbers do not depend on it.
     """
-    task, cells = made.task(made.layout.cells[0]), len(made.layout.cells)
-    return cheapest(task, work(made.layout, made.descent, len(made.rows), cells))[0].draws
+    task, cells = made.task(cell), len(made.layout.cells)
+    return cheapest(task, work(made.layout, task, cells))[0].draws
+
+
+def _changed(made: Plan, cell: Cell, **fields: Any) -> Plan:
+    """Return a plan in which fields of the recursion of a cell have other values."""
+    setting = made.setting(cell)
+    changed = replace(setting, descent=replace(setting.descent, **fields))
+    return replace(made, settings={**made.settings, cell.setting: changed})
 
 
 def _run(made: Plan, cell: Cell, trajectory: int) -> Mapping[str, NDArray[Any]]:
     """Return the records of one trajectory."""
-    return completed(made, _engine(made, cell).run(made.task(cell), c=cell.scale, first=trajectory, count=1))
+    return completed(made, cell, _engine(made, cell).run(made.task(cell), c=cell.scale, first=trajectory, count=1))
 
 
 def _engine(made: Plan, cell: Cell) -> Engine:
     """Return the engine that finishes one trajectory of a cell first, compilation included."""
     layout = replace(made.layout, trajectories=1)
-    return cheapest(made.task(cell), work(layout, made.descent, len(made.rows)))[0]
+    task = made.task(cell)
+    return cheapest(task, work(layout, task))[0]

@@ -4,7 +4,7 @@ The plan and the report are functions of the result, and read nothing again.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from simsa.machine.task import Initial, Stream
 from simsa.program import Program, build, expression
 from simsa.program.build import import_target
 from simsa.scenario import Scenario, rows
-from simsa.scenario.schema import Expression, Python, Stored
+from simsa.scenario.schema import Expression, Python, Stored, enough
 from simsa.scenario.stream import Stream as Streamed
 
 
@@ -27,7 +27,7 @@ class Resolved:
     names of the data columns. samples: as they were read, shape (n, d), where n = 0 if samples are streamed. rows: the
     samples over which J is the mean, shape (n, d); if samples are streamed, those on which it is estimated. initial:
     the law of x_0. stream: the law of streamed samples, or None. observables: the functions of the parameters that are
-    recorded.
+    recorded. settings: the same of each setting by its name, if the sweep has further axes.
     """
 
     scenario: Scenario
@@ -38,6 +38,12 @@ class Resolved:
     initial: Initial = field(repr=False)
     stream: Stream | None = field(repr=False)
     observables: tuple[Program, ...] = field(repr=False)
+    settings: Mapping[str, "Resolved"] = field(repr=False, default_factory=dict)
+
+    @property
+    def by_setting(self) -> Mapping[str, "Resolved"]:
+        """Return what each setting names, by its name, in the order of their cells; without axes, itself by ""."""
+        return self.settings or {"": self}
 
     @property
     def program(self) -> Program:
@@ -51,9 +57,38 @@ def resolve(scenario: Scenario) -> Resolved:
     Raises ScenarioError, DataError or ProgramError, with the scenario's file in front, if data cannot be read, if the
     program cannot be made, or if they do not fit together.
     """
-    programs = losses(scenario)
+    whole = _resolved(scenario)
+    if not scenario.sweep.axes:
+        return whole
+    settings = {label: _resolved(one, whole) for label, one in scenario.settings.items()}
+    for label, one in settings.items():
+        if one.program.p != whole.program.p:
+            raise ProgramError(
+                f"{scenario.path}: sweep.axes: all cells have the same number of parameters: the program has "
+                f"{whole.program.p}, at '{label}' it has {one.program.p}"
+            )
+    return replace(whole, settings=settings)
+
+
+def _resolved(scenario: Scenario, whole: Resolved | None = None) -> Resolved:
+    """Return a scenario without its axes, with all that it names.
+
+    whole: of the same sweep, of which nothing is read again: the data are the same, and the program if it is said
+    alike.
+    """
+    if whole is not None and (scenario.program, scenario.conventions) == (
+        whole.scenario.program,
+        whole.scenario.conventions,
+    ):
+        programs = whole.programs
+    else:
+        programs = losses(scenario)
     some = next(iter(programs.values()))
-    columns, samples = rows(scenario)
+    if whole is None:
+        columns, samples = rows(scenario)
+    else:
+        columns, samples = whole.columns, whole.samples
+        enough(scenario, len(samples))
     stream, used = None, samples
     if isinstance(scenario.data, Streamed):
         stream = Stream(*scenario.data.sample.mixture(some.data, f"{scenario.path}: data.sample"))

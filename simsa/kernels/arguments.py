@@ -126,7 +126,9 @@ class Recursion(NamedTuple):
     gamma: (steps,), the step sizes c alpha_k. radius: a trajectory that leaves |x|_inf <= radius stops. epsilon: the
     distance from 1 to the next number of `kind`. roundings: the largest number of roundings that follow each other in a
     backward walk. blocks: of random weights for the ties of one sample. checkpoints: the steps, in ascending order,
-    before which J is recorded, for trajectories with numbers below `observed`. numbers: those of the rule.
+    before which J is recorded, for trajectories with numbers below `observed`. numbers: those of the rule. losses:
+    whether the rule uses the mean of the losses of the minibatch; then the walks leave the value of every register in
+    memory.
     """
 
     gamma: NDArray[np.float64]
@@ -137,6 +139,7 @@ class Recursion(NamedTuple):
     checkpoints: NDArray[np.int64]
     observed: int
     numbers: NDArray[np.float64]
+    losses: bool
 
 
 class Memory(NamedTuple):
@@ -181,9 +184,9 @@ class Scratch(NamedTuple):
     tied: (across,), whether a guard of this step is 0. lane_numbers: (4 * across,), whose rows are STEP_SIZE, ...,
     MARGIN. moved: (across,), the largest change of a parameter in the last step. binary: (groups,), whether the sizes
     of all minibatches of a group are powers of two. previous: (p * across,), the parameters before the step. held:
-    (s * p * across,), the state of the rule. total: (across,), the sum in J. index: (step,), the samples that J is
-    computed of. u, v, fresh: for drawing a streamed sample. convention: (size,), the adjoints of the convention in the
-    walk `sensitive`. differences: what that walk writes.
+    (s * p * across,), the state of the rule. total: (across,), the sum in J, or that of the losses of a minibatch.
+    index: (step,), the samples that J is computed of. u, v, fresh: for drawing a streamed sample. convention: (size,),
+    the adjoints of the convention in the walk `sensitive`. differences: what that walk writes.
     """
 
     drawn: NDArray[np.int64]

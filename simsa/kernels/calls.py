@@ -35,6 +35,7 @@ def signature(name, kind):
                 memory(kind),
                 *(numbers,) * 5,
                 flags,
+                numbers,
                 floats,
                 types.float64,
                 types.float64,

@@ -193,6 +193,20 @@ def _objective(walks, code, shape, samples, memory, scratch):
 
 
 @part
+def _add_losses(code, shape, memory, scratch, b):
+    """Add the losses of the samples b, b + 1, ... of each lane's minibatch to `scratch.total`; it begins with b = 0."""
+    lanes = width(memory.values)
+    if b == 0:
+        scratch.total[:] = 0.0
+    for g in range(shape.groups):
+        total = load(scratch.total, g * lanes)
+        for s in range(shape.samples):
+            i = (g * shape.samples + s) * lanes
+            total = select(load(memory.valid, i) != 0.0, total + load(memory.values, code.seeds[0] + i), total)
+        store(scratch.total, g * lanes, total)
+
+
+@part
 def _record(state, shape, memory, scratch, base, occupied, check, observed):
     """Record checkpoint number `check` of trajectories that run: J of the first `observed` lanes, and the points."""
     across = scratch.sizes.shape[0]
@@ -305,6 +319,10 @@ def _retire(state, shape, recursion, memory, scratch, base, t, k):
         i = r * across + t
         state.x[base + t, r] = values[i] if reached == reached else scratch.previous[i]
         values[i] = 0.0
+        for n in range(state.held.shape[1]):
+            h = n * shape.parameters * across + i
+            state.held[base + t, n, r] = scratch.held[h]
+            scratch.held[h] = 0.0
     return True
 
 
@@ -357,8 +375,9 @@ def descend(walks, code, shape, constants, samples, recursion, state, memory, sc
     steps. `constants` and the other arguments are read only.
 
     A step of SGD is x - gamma_k (sum of the selection gradients of the minibatch, in the order drawn) / |I_k|; other
-    rules use the same mean. A trajectory that leaves the ball |x|_inf <= radius stops there. One whose next point is
-    not finite stops before it, so that the parameters of running trajectories are finite.
+    rules use the same mean, and perhaps that of the losses. A trajectory that leaves the ball |x|_inf <= radius stops
+    there. One whose next point is not finite stops before it, so that the parameters of running trajectories are
+    finite.
 
     If a trajectory that has not been sensitive has a tie, the walk `sensitive` walks back with random weights
     (`kernels.sensitivity`). The step is sensitive if some entry of the gradient changes by more than rounding explains:
@@ -450,6 +469,8 @@ def descend(walks, code, shape, constants, samples, recursion, state, memory, sc
                         call_forward(walks.forward, (code, shape, memory))
                         seed(memory.adjoints, code.seeds, code.clear, 0, memory.valid, shape.step)
                         call_backward(walks.backward, (code, shape, memory, 1, fresh))
+                    if recursion.losses:
+                        _add_losses(code, shape, memory, scratch, b)
                 any_tie, undecided_part = _watch(state, shape, memory, scratch, base, k, b, not any_tied)
                 any_tied = any_tied or any_tie
                 undecided = undecided or undecided_part
@@ -469,8 +490,8 @@ def descend(walks, code, shape, constants, samples, recursion, state, memory, sc
             for g in range(groups):
                 if outcome == 0 and call_update(walks.update, (
                     shape, memory, scratch.previous, scratch.held, scratch.float_sizes, scratch.lane_numbers,
-                    scratch.moved, scratch.binary, recursion.numbers, recursion.gamma[k], recursion.radius, g,
-                    walks.assigns, k == steps - 1,
+                    scratch.moved, scratch.binary, scratch.total, recursion.numbers, recursion.gamma[k],
+                    recursion.radius, g, walks.assigns, k == steps - 1,
                 )):  # fmt: skip
                     continue
                 for t in range(g * lanes, min(occupied, g * lanes + lanes)):

@@ -29,7 +29,9 @@ Branch = namedtuple("Branch", "guards piece between")
 """A row of a branch table: its guards, and the piece that it selects, or the pieces between which it is tied."""
 
 _RELATIONS = {ast.Lt: "<", ast.LtE: "<=", ast.Eq: "==", ast.GtE: ">=", ast.Gt: ">"}
-_INTRINSICS = {"sqrt": "sqrt", "floor": "floor", "round_even": "rint"}
+_INTRINSICS = {"sqrt": "sqrt", "floor": "floor", "round_even": "rint", "abs": "fabs"}
+_CHOSEN = {"minimum": "<", "maximum": ">"}
+"""The functions of texts that are their first argument if it is so related to the second, and else the second."""
 _ARITHMETIC = {ast.Add: "fadd", ast.Sub: "fsub", ast.Mult: "fmul", ast.Div: "fdiv"}
 
 
@@ -67,6 +69,12 @@ class _Text:
             return b.fcmp_unordered("uno", args[0], args[0])
         if node.func.id in _INTRINSICS:
             return _call(b, _INTRINSICS[node.func.id], *args)
+        if node.func.id in _CHOSEN:
+            return b.select(b.fcmp_ordered(_CHOSEN[node.func.id], *args), *args)
+        if node.func.id == "sign":
+            (x,), zero = args, self.constant(0.0)
+            below = b.select(b.fcmp_ordered("<", x, zero), self.constant(-1.0), x)
+            return b.select(b.fcmp_ordered(">", x, zero), self.constant(1.0), below)
         kind = self.context.typing_context.resolve_value_type(getattr(functions, node.func.id))
         call = kind.get_call_type(self.context.typing_context, (self.fe,) * len(args), {})
         return self.context.get_function(kind, call)(b, args)

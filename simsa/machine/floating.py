@@ -10,7 +10,7 @@ from functools import cache
 from numbers import Real
 from typing import Any, ClassVar
 
-from simsa.formats import Format
+from simsa.formats import Format, find
 from simsa.machine.elementary import functions
 from simsa.primitives.arithmetic import Arithmetic, Number
 
@@ -23,7 +23,8 @@ def arithmetic(row: Format) -> Arithmetic:
     number: Callable[[Any], Number] = row.storage
     if not row.native:
         number = type(row.name, (Rounded,), {"format": row, "__slots__": ()})
-    return Arithmetic(number, functions(row, number), format=row)
+    sums = arithmetic(find(row.sums)).number if row.sums not in ("", row.name) else None
+    return Arithmetic(number, functions(row, number), format=row, sums=sums)
 
 
 class Rounded:

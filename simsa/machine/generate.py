@@ -20,7 +20,7 @@ from types import ModuleType
 
 from simsa.kernels.options import PLAIN
 from simsa.primitives import OPCODE, ROWS, Primitive
-from simsa.rules import CHANGE, Rule
+from simsa.rules import CHANGE, NEXT, Rule
 
 KERNELS = Path(__file__).parent.parent / "kernels"
 
@@ -124,25 +124,53 @@ def rule_package(rule: Rule) -> ModuleType:
 
 
 def rule_text(rule: Rule) -> str:
-    """Return the text of a rule's steps: the template, with the expressions of the rule printed into it."""
-    lines = [*(f"{name} = {text}" for name, text in rule.steps), f"return {', '.join([*rule.state, CHANGE])}"]
+    """Return the text of a rule's steps: the template, with the lines of the rule printed into it.
+
+    A line that adds up over the coordinates is a loop over them, which computes the lines above it again.
+    """
     held = {f"held{n}": f"{n} * shape.parameters * across + i" for n in range(len(rule.state))}
     numbers = [f"splat(values, numbers[{n}])" for n in range(len(rule.numbers))]
-    step = [
+    names = [total.name for total in rule.totals]
+    given = ["before", "gradient", "rate", "loss", *held, *numbers]
+    loads = [
+        "before = load(values, i)",
+        "gradient = load(adjoints, i) * inverse if exact else load(adjoints, i) / size",
         *(f"{name} = load(held, {place})" for name, place in held.items()),
-        f"{', '.join([*held, CHANGE])} = _change({', '.join(['before', 'gradient', 'rate', *held, *numbers])})",
+    ]
+    functions, loops = [], []
+    for n, total in enumerate(rule.totals):
+        lines = [*(f"{name} = {text}" for name, text in total.before), f"return {total.text}"]
+        functions.append(_function(f"_term{n}", [*rule.arguments, *names[:n]], lines))
+        called = f"_term{n}({', '.join([*given, *(f'total{m}' for m in range(n))])})"
+        body = [*loads, f"total{n} = total{n} + splat(values, {called})"]
+        loops += [f"total{n} = splat(values, 0.0)", f"for i in {_COORDINATES}:", *(f"    {line}" for line in body)]
+    lines = [*(f"{name} = {text}" for name, text in rule.steps), f"return {', '.join([*rule.state, CHANGE, NEXT])}"]
+    functions.append(_function("_change", [*rule.arguments, *names], lines))
+    called = f"_change({', '.join([*given, *(f'total{n}' for n in range(len(names)))])})"
+    step = [
+        *loads,
+        f"{', '.join([*held, 'change', 'x'])} = {called}",
         *(f"store(held, {place}, {name})" for name, place in held.items()),
     ]
     text = (KERNELS / "rule.py").read_text(encoding="utf-8")
     for marker, replacement in (
-        ("def _change():", f"def _change({', '.join(rule.arguments)}):"),
-        ("    # <change>", textwrap.indent("\n".join(lines), " " * 4)),
+        ("# <functions>", "\n\n".join(functions)),
+        ("    # <totals>", textwrap.indent("\n".join(loops) or "pass", " " * 4)),
         ("        # <step>", textwrap.indent("\n".join(step), " " * 8)),
     ):
         if text.count(marker) != 1:
             raise AssertionError(f"rule.py must hold the marker '{marker.strip()}' once")
         text = text.replace(marker, replacement)
     return text
+
+
+_COORDINATES = "range(g * lanes, shape.parameters * across, across)"
+"""The places of the coordinates of a group."""
+
+
+def _function(name: str, arguments: list[str], lines: list[str]) -> str:
+    """Return the text of a function that is compiled as a part of the walk."""
+    return f"@part\ndef {name}({', '.join(arguments)}):\n{textwrap.indent(chr(10).join(lines), ' ' * 4)}\n"
 
 
 def engine_package(engine: str) -> ModuleType:

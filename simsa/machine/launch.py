@@ -150,7 +150,7 @@ def advance(
     recursion = Recursion(
         float(progress.c) * descent.alpha, row.at_most(descent.radius), row.epsilon, tape.roundings,
         int(tape.draws[-1]), np.array(descent.checkpoints, np.int64), descent.objective_trajectories,
-        np.array(list(map(float, descent.numbers))),
+        np.array(list(map(float, descent.numbers))), descent.rule.uses_loss,
     )  # fmt: skip
 
     def run(sensitive: int) -> State | None:

@@ -60,18 +60,18 @@ def records(descent: Descent, progress: Progress) -> dict[str, NDArray[Any]]:
 
     Each has the trajectory as its first axis: status (`records.status`), stopped (step), tie_first, tie_count,
     tie_sample (row of the data; if streamed, place in the minibatch), sensitive_first, sensitive_point (count, p),
-    margin, final (count, p), objective (count, checkpoints), movement (of the last step, if the trajectory finished),
-    and snapshots (count, checkpoints, p), if `descent.snapshots`. Where there is no such step, its number is -1, and
+    margin, final (count, p), state (count, s, p), if the rule keeps s numbers for each parameter, objective (count,
+    checkpoints), movement (of the last step, if the trajectory finished), and snapshots (count, checkpoints, p), if
+    `descent.snapshots`. Where there is no such step, its number is -1, and
     its point or number is NaN. Rational numbers are rounded to float64.
     """
     found = progress.state._asdict()
-    x = found.pop("x")
-    del found["held"]
+    x, held = found.pop("x"), found.pop("held")
     if x.dtype == object:
-        x = np.array([[nearest(v) for v in row] for row in x]).reshape(x.shape)
+        x, held = (np.array(list(map(nearest, values.flat)), np.float64).reshape(values.shape) for values in (x, held))
     if not descent.snapshots:
         del found["snapshots"]
-    return {**found, "final": x}
+    return {**found, "final": x, **({"state": held} if descent.rule.state else {})}
 
 
 def nearest(number: Any) -> float:

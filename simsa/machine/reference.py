@@ -126,11 +126,14 @@ class Interpreter:
             if not line[FLAGS] & ADJOINED or not any(live[out : out + line[OUTS]]):
                 continue
             for column, r, mode in zip(self.columns(k, execution), self.reads[k], self.modes[k], strict=True):
-                passed = [
-                    operation.passed(call, adjoints[out + j], d, decision) for j, d in column if mode and live[out + j]
-                ]
-                if passed:
-                    adjoints[r], live[r] = adjoints[r] + total([zero, *passed]), True
+                reached = [(adjoints[out + j], d) for j, d in column if mode and live[out + j]]
+                if reached:
+                    passed = (
+                        self.arithmetic.accumulate([(zero,), *reached])
+                        if operation.linear
+                        else total([zero, *(operation.passed(call, a, d, decision) for a, d in reached)])
+                    )
+                    adjoints[r], live[r] = adjoints[r] + passed, True
         return adjoints, live
 
     def forward(self, execution: Execution, direction: Sequence[Any]) -> list[Number]:

@@ -18,19 +18,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simsa import formats
 from simsa.kernels.state import State
 from simsa.machine import draws
+from simsa.machine.floating import Rounded
 from simsa.machine.progress import Progress, begun, nearest, records
 from simsa.machine.reference import FLOAT64, Execution, Interpreter
 from simsa.machine.sensitivity import Draw, difference
 from simsa.machine.task import Descent, Scale
 from simsa.primitives.arithmetic import Arithmetic, Number, expression
 from simsa.records.status import Status
-from simsa.rules import CHANGE, SGD, Rule
+from simsa.rules import CHANGE, NEXT, SGD, Rule
 from simsa.tape import Tape
 
 FINISHED, UNBOUNDED, NOT_FINITE, TOO_LONG, _ = Status
 """The status of a trajectory: in the ball, out of it, at a NaN or infinity, or at numbers that are too long."""
+
+
+def _in_float64(decision: Any) -> Any:
+    """Return a decision with its weights, if it has some, in float64."""
+    if isinstance(decision, tuple):
+        return tuple(map(_in_float64, decision))
+    return np.float64(decision) if isinstance(decision, np.floating | Rounded) else decision
 
 
 @dataclass(frozen=True)
@@ -46,12 +55,12 @@ class Tie:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One step x_{k+1} = x_k - change, in the numbers of the arithmetic it was computed in.
+    """One step x_{k+1} = x_k - change, or that of another rule, in the numbers of the arithmetic it was computed in.
 
     k: its number. x: x_k. minibatch: I_k, rows of `data` in the order drawn. data: the samples, in float64: all of the
     data set, or those that were streamed for this step. gradient: g_k, the mean of the selection gradients of the
     minibatch. gamma: the step size. held, kept: the state of the rule before and after the step, (p,) for each of its
-    names. change: what is subtracted from x_k; for SGD it is gamma_k g_k. following: x_{k+1}, or x_k if that is not
+    names. change: x_k - x_{k+1}, up to rounding; for SGD it is gamma_k g_k. following: x_{k+1}, or x_k if that is not
     finite. margin: the smallest |guard|. ties: of the minibatch, in order. sensitive: whether g_k depends on how these
     ties are decided (`machine.sensitivity`). status: after the step; the trajectory goes on if it is FINISHED.
     """
@@ -98,6 +107,8 @@ class Walker:
         self.constants = [arithmetic.number(float(v) if arithmetic.format else v) for v in constants]
         self.rows = self.numbers(rows)
         self.interpreter = Interpreter(tape, arithmetic)
+        few = arithmetic.format is not None and arithmetic.format.bits < formats.FLOAT32.bits
+        self.judge = Interpreter(tape, FLOAT64) if few else self.interpreter
 
     def numbers(self, rows: NDArray[np.float64]) -> list[list[Number]]:
         """Return samples in the arithmetic."""
@@ -108,22 +119,33 @@ class Walker:
 
         words: the random words for each place in the minibatch. In floating point an entry of the difference counts
         only if rounding does not explain it: if it is larger than the sum of its absolute contributions, times epsilon,
-        times the largest number of roundings that follow each other.
+        times the largest number of roundings that follow each other. In a format of fewer bits than float32 the
+        difference is computed in float64, at the same decisions and ties: its own rounding could explain any.
         """
-        entries, sizes = ([self.arithmetic.number(0)] * self.tape.parameters for _ in range(2))
+        arithmetic = self.judge.arithmetic
+        entries, sizes = ([arithmetic.number(0)] * self.tape.parameters for _ in range(2))
         for place, run in enumerate(runs):
-            found = difference(self.interpreter, run, words(place))
+            found = difference(self.judge, self._judged(run), words(place))
             if found.jumps:
                 return True
             entries = [a + b for a, b in zip(entries, found.entries, strict=True)]
             sizes = [a + b for a, b in zip(sizes, found.sizes, strict=True)]
-        if self.arithmetic.format is None:
+        if arithmetic.format is None:
             return any(delta != 0 for delta in entries)
-        bound = (self.tape.roundings + len(runs)) * self.arithmetic.format.epsilon
+        bound = (self.tape.roundings + len(runs)) * arithmetic.format.epsilon
         return any(
             delta != 0 and not (size - size == 0 and abs(float(delta)) <= bound * float(size))
             for delta, size in zip(entries, sizes, strict=True)
         )
+
+    def _judged(self, run: Execution) -> Execution:
+        """Return an execution in the arithmetic in which ties are judged, at the same point and decisions."""
+        if self.judge is self.interpreter:
+            return run
+        inputs = [float(v) for v in run.values[: self.tape.parameters + self.tape.data]]
+        decisions = {k: _in_float64(decision) for k, decision in run.decisions.items()}
+        at = inputs[: self.tape.parameters], inputs[self.tape.parameters :]
+        return replace(self.judge.run(*at, decisions), margins=run.margins)
 
     def step(
         self,
@@ -146,7 +168,7 @@ class Walker:
         limit = self.arithmetic.format.at_most(radius) if self.arithmetic.format else radius
         with np.errstate(all="ignore"):
             runs = [self.interpreter.run(x, rows[i]) for i in minibatch]
-            total = self.sum(runs)
+            gradient = self.mean(runs)
             ties = [
                 Tie(i, instruction)
                 for i, run in zip(minibatch, runs, strict=True)
@@ -154,10 +176,9 @@ class Walker:
                 if margin == 0
             ]
             sensitive = bool(ties) and self.sensitive(runs, words)
-            gradient = [g / self.arithmetic.number(len(minibatch)) for g in total]
             held = self.rest() if held is None else held
-            kept, change = self.ruled(x, gradient, gamma, held)
-            following = [v - d for v, d in zip(x, change, strict=True)]
+            loss = self.loss(runs) if self.rule.uses_loss else None
+            kept, change, following = self.ruled(x, gradient, gamma, held, loss)
             status = FINISHED
             if any(v - v != 0 for v in following):
                 following, status = list(x), NOT_FINITE
@@ -188,37 +209,57 @@ class Walker:
         return [[self.arithmetic.number(0)] * self.tape.parameters for _ in self.rule.state]
 
     def ruled(
-        self, x: Sequence[Number], gradient: Sequence[Number], gamma: Number, held: Sequence[Sequence[Number]]
-    ) -> tuple[list[list[Number]], list[Number]]:
-        """Return the state of the rule after a step, and the change, both computed by the rule's expressions.
+        self,
+        x: Sequence[Number],
+        gradient: Sequence[Number],
+        gamma: Number,
+        held: Sequence[Sequence[Number]],
+        loss: Number = None,
+    ) -> tuple[list[list[Number]], list[Number], list[Number]]:
+        """Return the state of the rule after a step, the change, and the next point, computed by the rule's lines.
 
-        x, gradient: (p,). gamma: the step size. held: the state before, (p,) for each of its names.
+        x, gradient: (p,). gamma: the step size. held: the state before, (p,) for each of its names. loss: the mean of
+        the losses of the minibatch; None if the rule does not use it.
         """
-        names = self.rule.arguments
-        after, change = [list(one) for one in held], []
-        for r, (v, g) in enumerate(zip(x, gradient, strict=True)):
-            found = dict(zip(names, [v, g, gamma, *(one[r] for one in held), *self.constants], strict=True))
-            for name, text in self.rule.steps:
-                found[name] = expression(text, names, self.arithmetic)(*(found[one] for one in names))
-            change.append(found[CHANGE])
-            for one, name in zip(after, self.rule.state, strict=True):
-                one[r] = found[name]
-        return after, change
+        names, steps = self.rule.arguments, self.rule.steps
+        every = [
+            dict(zip(names, [v, g, gamma, loss, *kept, *self.constants], strict=True))
+            for v, g, *kept in zip(x, gradient, *held, strict=True)
+        ]
 
-    def sum(self, runs: Sequence[Execution]) -> list[Number]:
-        """Return the sum of the selection gradients of executions, in their order."""
-        total = [self.arithmetic.number(0)] * self.tape.parameters
-        for run in runs:
-            total = [a + b for a, b in zip(total, self.interpreter.backward(run), strict=True)]
-        return total
+        def value(text: str, found: dict[str, Number]) -> Number:
+            """Return an expression in what has been computed of a coordinate."""
+            return expression(text, tuple(found), self.arithmetic)(*found.values())
+
+        for total in self.rule.totals:
+            added = self.arithmetic.number(0)
+            for found in (dict(one) for one in every):
+                for name, text in total.before:
+                    found[name] = value(text, found)
+                added = added + value(total.text, found)
+            for one in every:
+                one[total.name] = added
+        for found in every:
+            for name, text in steps:
+                found[name] = value(text, found)
+        after = [[found[name] for found in every] for name in self.rule.state]
+        return after, [found[CHANGE] for found in every], [found[NEXT] for found in every]
+
+    def loss(self, runs: Sequence[Execution]) -> Number:
+        """Return the mean of the losses of executions, added in their order."""
+        return self.arithmetic.mean([run.values[self.tape.outputs[0]] for run in runs])
+
+    def mean(self, runs: Sequence[Execution]) -> list[Number]:
+        """Return the mean of the selection gradients of executions, (p,), added in their order."""
+        columns = zip(*(self.interpreter.backward(run) for run in runs), strict=True)
+        return [self.arithmetic.mean(column) for column in columns]
 
     def objective(self, x: Sequence[Number]) -> Number:
         """Return J(x), the mean over all samples of the data set in their order."""
         with np.errstate(all="ignore"):
-            total = self.arithmetic.number(0)
-            for row in self.rows:
-                total = total + self.interpreter.run(x, row).values[self.tape.outputs[0]]
-            return total / self.arithmetic.number(len(self.rows))
+            return self.arithmetic.mean(
+                [self.interpreter.run(x, row).values[self.tape.outputs[0]] for row in self.rows]
+            )
 
     def walk(
         self,

@@ -171,19 +171,21 @@ def _shadowed(both: Walker, step: Step, rate: Shadow, held: list[list[Shadow]]) 
     """
     interpreter, number = both.interpreter, both.arithmetic.number
     x = [number(v) for v in step.x]
-    total = [number(0)] * both.tape.parameters
+    total, runs = [number(0)] * both.tape.parameters, []
     for i, row in zip(step.minibatch, both.numbers(step.data[list(step.minibatch)]), strict=True):
         run = interpreter.run(x, row)
+        runs.append(run)
         for register, value in enumerate(run.values):
             _placed([value], f"sample {i}, the value of r{register}")
         gradient = _placed(interpreter.backward(run), f"sample {i}, the backward sweep")
         total = _placed([a + b for a, b in zip(total, gradient, strict=True)], "the sum over the minibatch")
+    loss = _placed([both.loss(runs)], "the mean of the losses")[0] if both.rule.uses_loss else None
     mean = _placed([g / number(len(step.minibatch)) for g in total], "the mean over the minibatch")
-    kept, change = both.ruled(x, mean, rate, held)
+    kept, change, following = both.ruled(x, mean, rate, held, loss)
     for name, values in zip(both.rule.state, kept, strict=True):
         _placed(values, f"the state {name} of the rule")
     _placed(change, "the step size times the gradient" if both.rule is SGD else "the change")
-    return _placed([v - d for v, d in zip(x, change, strict=True)], "x_k minus the change")
+    return _placed(following, "x_k minus the change")
 
 
 def _placed(values: list[Any], place: str) -> list[Any]:

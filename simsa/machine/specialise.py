@@ -118,7 +118,8 @@ def step_loop(code, memory, lane_numbers, held, gamma, given, begin, end):
 def engine_text(layout: Layout, rule: Rule | None) -> str:
     """Return the text of the engine of a tape in a layout. rule: that of the steps; None if the engine takes none."""
     parts = list(parts_of(layout))
-    taken = f"Step({rule.state!r}, {tuple(rule.numbers)!r}, {rule.steps!r})" if rule else None
+    inside = rule is not None and rule.separable  # a walk can take the step, coordinate by coordinate
+    taken = f"Step({rule.state!r}, {tuple(rule.numbers)!r}, {rule.steps!r})" if rule and inside else None
     lines = [_HEAD, f"RULE = {taken}"]
     for op in sorted(set(layout.code[:, OP].tolist())):
         row = ROWS[op]
@@ -130,16 +131,17 @@ def engine_text(layout: Layout, rule: Rule | None) -> str:
     lines += [part.made for part in parts if part.made]
     forward = "\n".join(part.forward for part in parts if part.forward) or "pass"
     backward = "\n".join(part.backward for part in reversed(parts) if part.backward) or "pass"
-    whole = parts[0].gradient if len(parts) == 1 else ""
-    written = assigns(layout)
+    straight = parts[0].gradient if len(parts) == 1 else ""
+    whole = "" if rule and rule.uses_loss else straight  # it leaves no losses in memory
+    written = assigns(layout) and whole == straight  # the walk `backward` of a straight tape assigns nothing
     sizes = {"step": layout.step, "groups": layout.groups, "samples": layout.samples}
     lines.append(f"ASSIGNS, KEEPS = {written}, {not whole}")
     lines.append(_TAIL.format(forward=indent(forward, "    "), backward=indent(backward, "    "), **sizes))
     if whole:
         lines.append(_GRADIENT.format(gradient=whole))
-    if rule and whole and layout.groups * layout.samples * len(layout.code) <= LONGEST:
+    if inside and whole and layout.groups * layout.samples * len(layout.code) <= LONGEST:
         lines.append(_STEP_LOOP.format(straight="straight1"))
-    if rule and written and not whole:
+    if inside and written and not whole:
         fused_forward = [part.forward if part.fused_forward is None else part.fused_forward for part in parts]
         fused_backward = [
             part.backward if part.fused_backward is None else part.fused_backward for part in reversed(parts)

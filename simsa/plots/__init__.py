@@ -11,6 +11,7 @@ from simsa.plots.margins import codimension, margins
 from simsa.plots.page import NothingToShow
 from simsa.plots.pairs import differences, first_difference, precisions
 from simsa.plots.plane import animation, plane, steps
+from simsa.plots.settings import settings
 from simsa.plots.style import save
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "precisions",
     "save",
     "save_all",
+    "settings",
     "steps",
     "zero_hits",
 ]

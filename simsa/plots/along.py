@@ -9,6 +9,7 @@ from matplotlib.patches import Patch
 from simsa.plots.page import Page, plot
 from simsa.plots.panels import Panels
 from simsa.plots.style import Summary, families, floats, number
+from simsa.vocabulary import named
 
 BANDS = 12
 """Up to so many curves of J get a band; those of landing probabilities only while they have a style each."""
@@ -82,7 +83,7 @@ def _unseen(summary: Summary, top: float) -> Iterator[str]:
             why = f"half of the trajectories, or more, have stopped by step {step[stopped[0]]}"
         else:
             continue
-        name = f"{cell['c']:.4g}" + (f" ({cell['convention']}, {cell['precision']})" if many else "")
+        name = f"{cell['c']:.4g}" + (f" ({named(cell)})" if many else "")
         reasons.setdefault(why, []).append(name)
     for why, names in reasons.items():
         yield f"c = {', '.join(names)}: {why}" if len(names) <= 4 else f"{len(names)} cells: {why}"

@@ -10,7 +10,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from simsa.plots.page import Page, plot
 from simsa.plots.style import BLUE, VERMILION, Cells, Summary, families, height
-from simsa.vocabulary import PointKind
+from simsa.vocabulary import PointKind, named
 
 LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
     "": ("not classified", {"color": "0.6", "marker": "."}),
@@ -186,7 +186,7 @@ def _planes(cells: Cells, page: Page) -> set[str]:
     for ax, i in zip(axes, chosen, strict=True):
         points = _points(cells[i])
         _scatter(ax, [at[0] for at in points["at"]], [at[1] for at in points["at"]], points)
-        text = f"c = {cells[i]['c']:.4g}" + (f", {cells[i]['convention']}, {cells[i]['precision']}" * many)
+        text = f"c = {cells[i]['c']:.4g}" + (f", {named(cells[i])}" * many)
         page.heading(ax, text, columns)
         ax.locator_params(nbins=4)
     names = _points(cells[0])["axes"]

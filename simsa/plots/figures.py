@@ -11,11 +11,13 @@ from simsa.plots.margins import codimension, margins
 from simsa.plots.page import Plot
 from simsa.plots.pairs import differences, first_difference, precisions
 from simsa.plots.plane import plane, steps
+from simsa.plots.settings import settings
 from simsa.plots.style import Summary, save
 
 FIGURES: dict[str, Plot] = {
     plot.name: plot
     for plot in (
+        settings,
         landing,
         zero_hits,
         first_passage,

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 
 from simsa.plots.page import Page, plot
-from simsa.plots.style import BLACK, BLUE, MARKERS, Cells, Summary, families, height, number, scale_of_c
+from simsa.plots.style import BLACK, BLUE, MARKERS, Cells, Summary, alike, families, height, number, scale_of_c
 from simsa.vocabulary import PointKind
 
 CROWDED = 60
@@ -47,12 +47,14 @@ def _one_bound(summary: Summary) -> str:
 def landing(summary: Summary, page: Page) -> None:
     """Draw the probability of landing against c, with the exact interval of each cell, above each other by family.
 
+    Families with the same points share axes.
+
     A filled marker is an estimate with its two-sided interval. An open marker with an arrow is the one-sided upper
     bound of a cell in which nothing is known to have landed. Points are not joined: the probability may be positive at
     single values of c. Ticks along the top are the predicted bad scales of Theorem 7; a dashed line goes down from
     those that the sweep took.
     """
-    groups = families(summary["cells"])
+    groups = alike(summary["cells"], lambda cell: (cell["trajectories"], cell["landed"], cell["probability"]["landed"]))
     crowded = max(map(len, groups.values())) > CROWDED
     look = {**POINT, "markersize": 2} if crowded else POINT
     low = 0.7 if max(map(len, groups.values())) <= FEW else 1.0

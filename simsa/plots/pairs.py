@@ -9,13 +9,14 @@ from matplotlib.lines import Line2D
 from simsa.plots.page import Page, plot
 from simsa.plots.panels import Looks, Panels
 from simsa.plots.style import BLACK, Cells, Summary, families, floats, height, number, scale_of_c
+from simsa.vocabulary import AXES, named
 
 
 def _pairs(summary: Summary) -> list[dict[str, Any]]:
     """Return the comparisons of a run as if each were a cell: of one c, and named by what is compared."""
     found = []
-    for one in summary.get("differences") or []:
-        names = {axis: one[axis] for axis in ("convention", "precision") if axis in one}
+    for one in summary.get("comparisons") or []:
+        names = {axis: one[axis] for axis in AXES if axis in one}
         found.append({**one, **names, one["axis"]: f"{one['of'][0]} and {one['of'][1]}"})
     return found
 
@@ -163,21 +164,21 @@ def _quantities(summary: Summary) -> list[str]:
 def precisions(summary: Summary, page: Page) -> None:
     """Draw the probability of landing, if something landed, and the last median of J against the precision.
 
-    A line joins the cells of one c and one convention, which have the same starts and minibatches. Precisions stand in
-    the order of the scenario. Landings have their exact two-sided intervals; where the estimate is not known, because
-    some points are undecided, the middle of the interval stands.
+    A line joins the cells of one c, convention and setting, which have the same starts and minibatches. Precisions
+    stand in the order of the scenario. Landings have their exact two-sided intervals; where the estimate is not known,
+    because some points are undecided, the middle of the interval stands.
     """
     cells, wanted = summary["cells"], _quantities(summary)
     rungs = list(dict.fromkeys(cell["precision"] for cell in cells))
-    conventions = list(dict.fromkeys(cell["convention"] for cell in cells))
-    panels = [(quantity, convention) for convention in conventions for quantity in wanted]
+    groups = families([{**cell, "precision": ""} for cell in cells])
+    panels = [(quantity, name) for name in groups for quantity in wanted]
     columns = len(wanted) if page.wide else 1
     rows = len(panels) // columns
     axes = page.grid(rows, columns, height(page.width, rows))
     looks = Looks(*[sorted({cell["c"] for cell in cells})] * 2)
-    for ax, (quantity, convention) in zip(axes, panels, strict=True):
+    for ax, (quantity, name) in zip(axes, panels, strict=True):
         for i, c in enumerate(looks.shown):
-            mine = [cell for cell in cells if (cell["c"], cell["convention"]) == (c, convention)]
+            mine = [cell for cell in cells if cell["c"] == c and named({**cell, "precision": ""}) == name]
             at = np.array([rungs.index(cell["precision"]) for cell in mine], np.float64)
             if quantity == LANDED:
                 if not any(cell["landed"] for cell in mine):
@@ -193,8 +194,8 @@ def precisions(summary: Summary, page: Page) -> None:
         ax.set_ylabel(quantity)
         if quantity == LANDED:
             ax.set_ylim(bottom=0)
-        if len(conventions) > 1:
-            page.heading(ax, convention, columns)
+        if len(groups) > 1:
+            page.heading(ax, name, columns)
     ended = sum(_last(cell) is None for cell in cells) if END in wanted else 0
     notes = [f"{ended} of {len(cells)} cells have no median: half of their trajectories stopped."] * bool(ended)
     never = [c for c in looks.shown if not any(cell["landed"] for cell in cells if cell["c"] == c)]

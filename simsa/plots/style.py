@@ -4,7 +4,7 @@ A figure is legible without colour: series differ in marker and line style too, 
 light. Drawing uses matplotlib's object interface, so nothing here opens windows or changes global settings.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,11 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 from numpy.typing import NDArray
+
+from simsa.vocabulary import families as together
+from simsa.vocabulary import named
 
 Summary = Mapping[str, Any]
 Cells = Sequence[Mapping[str, Any]]
@@ -41,6 +44,9 @@ LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), 
 
 SHADES = ListedColormap(mpl.colormaps["cividis"](np.linspace(0, 0.88, 256)))
 """Dark to light, by lightness alone, without the yellow that white paper swallows."""
+
+FEW = 6
+"""Step scales up to which a logarithmic axis names each of them."""
 
 TRUETYPE = 42
 """Fonts in a PDF or PostScript file: journals take TrueType, and refuse Type 3, which is matplotlib's default."""
@@ -112,8 +118,19 @@ def families(cells: Cells) -> dict[str, list[Mapping[str, Any]]]:
     """Return the cells that differ in c only, by the name of what they share."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for cell in cells:
-        found.setdefault(f"{cell['convention']}, {cell['precision']}", []).append(cell)
+        found.setdefault(named(cell), []).append(cell)
     return found
+
+
+def alike(cells: Cells, look: Callable[[Mapping[str, Any]], Any]) -> dict[str, list[Mapping[str, Any]]]:
+    """Return the cells of one family for each set of families that look alike, by the names of all of these.
+
+    cells: of a run. look: from a cell to what is drawn of it.
+    """
+    found: dict[str, list[list[Mapping[str, Any]]]] = {}
+    for group in families(cells).values():
+        found.setdefault(repr([(cell["c"], look(cell)) for cell in group]), []).append(group)
+    return {together(group[0] for group in groups): groups[0] for groups in found.values()}
 
 
 def key(i: int, name: str) -> Line2D:
@@ -131,6 +148,10 @@ def scale_of_c(ax: Axes, c: Sequence[float], width: float) -> None:
         ax.set_xscale("log")
         room = (high / low) ** 0.06
         ax.set_xlim(low / room, high * room)
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        named = sorted(set(c))
+        if len(named) <= FEW and high < 1000 * low:
+            ax.set_xticks(named, [f"{one:.3g}" for one in named])
     else:
         room = 0.06 * (high - low) or 0.5 * high
         ax.set_xlim(low - room, high + room)

@@ -2,9 +2,9 @@
 
 import ast
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
 from typing import TYPE_CHECKING, Any
 
 from simsa.formats import Format
@@ -23,13 +23,34 @@ class Arithmetic:
     number: converts a Python number to the type. functions: the elementary functions, by the names that the table uses.
     divide: the quotient of two numbers. epsilon: the distance from 1 to the next larger number; 0 if the type does not
     round.
-    format: whose numbers they are; None if they are of no format of floating point.
+    format: whose numbers they are; None if they are of no format of floating point. sums: converts a number to the type
+    in which sums are accumulated; None if that is the type itself.
     """
 
     number: Callable[[Any], Number]
     functions: Mapping[str, Callable[..., Number]]
     divide: Callable[[Number, Number], Number] = operator.truediv
     format: Format | None = None
+    sums: Callable[[Any], Number] | None = None
+
+    def accumulate(self, terms: Iterable[tuple[Number, ...]]) -> Number:
+        """Return the sum of products, from left to right, rounded once if sums are accumulated in another type.
+
+        terms: the factors of each, one or two; at least one term.
+        """
+        if self.sums is None:
+            return reduce(operator.add, (reduce(operator.mul, factors) for factors in terms))
+        wide = (reduce(operator.mul, map(self.sums, factors)) for factors in terms)
+        return self.number(reduce(operator.add, wide))
+
+    def mean(self, values: Sequence[Number]) -> Number:
+        """Return the mean of numbers, added to 0 in their order, and rounded once if sums are of another type."""
+        wide = self.sums or self.number
+        total = wide(0)
+        for v in values:
+            total = total + (v if self.sums is None else wide(v))
+        mean = total / wide(len(values))
+        return mean if self.sums is None else self.number(mean)
 
 
 class _Adapted(ast.NodeTransformer):
@@ -56,6 +77,19 @@ def formula(text: str, row: "Primitive", arithmetic: Arithmetic) -> Callable[...
     return expression(text, (*OPERANDS, "v", *row.immediates), arithmetic)
 
 
+def _ordered(number: Callable[[Any], Number]) -> dict[str, Callable[..., Number]]:
+    """Return the functions that are defined by comparisons alone, in any number type, as `rules.FUNCTIONS` says them.
+
+    number: converts a Python number to the type.
+    """
+    return {
+        "abs": abs,
+        "sign": lambda x: number(1) if x > 0 else number(-1) if x < 0 else x,
+        "minimum": lambda a, b: a if a < b else b,
+        "maximum": lambda a, b: a if a > b else b,
+    }
+
+
 @cache
 def expression(text: str, names: tuple[str, ...], arithmetic: Arithmetic) -> Callable[..., Number]:
     """Return an expression as a Python function.
@@ -64,6 +98,9 @@ def expression(text: str, names: tuple[str, ...], arithmetic: Arithmetic) -> Cal
     arithmetic: the number type of arguments and result.
     """
     tree = ast.fix_missing_locations(_Adapted().visit(ast.parse(f"lambda {', '.join(names)}: {text}", mode="eval")))
-    space = {**arithmetic.functions, "_number": arithmetic.number, "_divide": arithmetic.divide}
+    space = {
+        **_ordered(arithmetic.number), **arithmetic.functions, "_number": arithmetic.number,
+        "_divide": arithmetic.divide,
+    }  # fmt: skip
     compiled: Callable[..., Number] = eval(compile(tree, text, "eval"), space)
     return compiled

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from simsa.records.status import Status
 
 CELL, TRAJECTORY = "cell", "trajectory"
-PARAMETER, CHECKPOINT, OBSERVABLE = "parameter", "checkpoint", "observable"
+PARAMETER, CHECKPOINT, OBSERVABLE, KEPT = "parameter", "checkpoint", "observable", "kept"
 """The names of the axes of the records."""
 
 NAN = float("nan")
@@ -69,6 +69,10 @@ FIELDS = [
     ),
     Field("hit", "int32", -1, (OBSERVABLE,), "first checkpoint with observable <= hit_below; -1 if none", "step"),
     Field("final", "float64", NAN, (PARAMETER,), "parameters at the end"),
+    Field(
+        "state", "float64", NAN, (KEPT, PARAMETER), "state of the optimizer at the end",
+        note="of rules that keep one, such as a momentum or an average of the iterates",
+    ),
     Field(
         "sensitive_point", "float64", NAN, (PARAMETER,), "parameters at the first tie; nan if none",
         note="the tie of step `sensitive_first`",

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.records.fields import CELL, CHECKPOINT, FIELDS, OBSERVABLE, PARAMETER, Field
+from simsa.records.fields import CELL, CHECKPOINT, FIELDS, KEPT, OBSERVABLE, PARAMETER, Field
+from simsa.vocabulary import Family
 
 FORMAT = 2
 """Version of the format of records; records of other versions are refused."""
@@ -26,19 +27,27 @@ LIBRARIES = ("simsa", "numpy", "numba", "llvmlite", "scipy", "zarr", "xarray")
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of the sweep: one step scale, convention and precision.
+    """A cell of the sweep: a value of each axis.
 
     scale: c as it was written. The random numbers are a function of it, so that cells with the same c share them.
+    convention: its label. precision: the name of the format. setting: the names of the values of further axes; empty
+    without them.
     """
 
     scale: Fraction
     convention: str
     precision: str
+    setting: str = ""
 
     @property
     def c(self) -> float:
         """Return the step scale rounded to the nearest float64."""
         return float(self.scale)
+
+    @property
+    def family(self) -> Family:
+        """Return the convention, precision and setting. Cells that agree in these are run by one engine."""
+        return self.convention, self.precision, self.setting
 
 
 @dataclass(frozen=True, order=True)
@@ -65,10 +74,11 @@ class Layout:
 
     cells: in order. trajectories: in each cell. steps: of each run. checkpoints: the steps before which J is recorded.
     parameters: p. block: trajectories in a block; the last block of a cell may be shorter. points: whether the fields
-    `final` and `sensitive_point` are recorded. last_alpha: alpha_k of the last step. digest: of the scenario. header:
-    name, title, seed and hypotheses, as JSON. objective_trajectories: of how many of the first trajectories of each
-    cell J is evaluated. observables: name and `hit_below` of each function that is also recorded at the checkpoints;
-    `hit_below` is NaN if hits are not recorded.
+    `final` and `sensitive_point` are recorded. last_alpha: alpha_k of the last step, by setting. digest: of the
+    scenario. header: name, title, seed and hypotheses, as JSON. objective_trajectories: of how many of the first
+    trajectories of each cell J is evaluated. observables: name and `hit_below` of each function that is also recorded
+    at the checkpoints; `hit_below` is NaN if hits are not recorded.
+    kept: the names of what the optimizer keeps for each parameter.
     """
 
     cells: tuple[Cell, ...]
@@ -78,17 +88,28 @@ class Layout:
     parameters: int
     block: int
     points: bool
-    last_alpha: float
+    last_alpha: Mapping[str, float]
     digest: str
     header: Mapping[str, Any] = field(default_factory=dict)
     objective_trajectories: int = 0
     observables: tuple[tuple[str, float], ...] = ()
+    kept: tuple[str, ...] = ()
 
     @property
     def fields(self) -> tuple[Field, ...]:
         """Return the fields that this sweep records."""
-        kept = {PARAMETER: self.points, CHECKPOINT: bool(self.checkpoints), OBSERVABLE: bool(self.observables)}
-        return tuple(f for f in FIELDS if all(kept[axis] for axis in f.axes))
+        has = {
+            PARAMETER: self.points,
+            CHECKPOINT: bool(self.checkpoints),
+            OBSERVABLE: bool(self.observables),
+            KEPT: bool(self.kept),
+        }
+        return tuple(f for f in FIELDS if all(has[axis] for axis in f.axes))
+
+    @property
+    def settings(self) -> bool:
+        """Tell whether the sweep has further axes than c, convention and precision."""
+        return any(cell.setting for cell in self.cells)
 
     @property
     def blocks(self) -> list[Block]:
@@ -106,6 +127,7 @@ class Layout:
             PARAMETER: self.parameters,
             CHECKPOINT: len(self.checkpoints),
             OBSERVABLE: len(self.observables),
+            KEPT: len(self.kept),
         }
         return (count, *(lengths[axis] for axis in f.axes))
 
@@ -116,13 +138,16 @@ class Layout:
         cells, checkpoints = self.cells, np.array(self.checkpoints, dtype=np.int64)
         conventions = np.array([cell.convention for cell in cells], dtype=text)
         precisions = np.array([cell.precision for cell in cells], dtype=text)
-        last = np.array([cell.c * self.last_alpha for cell in cells])
+        last = np.array([cell.c * self.last_alpha[cell.setting] for cell in cells])
         found = [
             ("c", CELL, np.array([cell.c for cell in cells]), "step scale c", "1"),
             ("convention", CELL, conventions, "tie convention", ""),
             ("precision", CELL, precisions, "number format", ""),
             ("last_step_size", CELL, last, "step size c alpha_k of the last step", "1"),
         ]
+        if self.settings:
+            settings = np.array([cell.setting for cell in cells], dtype=text)
+            found.append(("setting", CELL, settings, "values of the further axes", ""))
         if checkpoints.size:
             found.append((CHECKPOINT, CHECKPOINT, checkpoints, "step before which J is taken", "step"))
         if self.observables:
@@ -130,6 +155,8 @@ class Layout:
             levels = np.array([level for _, level in self.observables])
             found.append((OBSERVABLE, OBSERVABLE, names, "function of the parameters", ""))
             found.append(("hit_below", OBSERVABLE, levels, "level that a hit is at or below; nan if none", ""))
+        if self.kept and self.points:
+            found.append((KEPT, KEPT, np.array(self.kept, dtype=text), "what the optimizer keeps", ""))
         return found
 
     @property
@@ -166,7 +193,9 @@ class Layout:
             "block": self.block,
             "arrays": self.arrays,
             **self.header,
-            "coordinates": "c convention precision last_step_size" + " hit_below" * bool(self.observables),
+            "coordinates": "c convention precision last_step_size"
+            + " setting" * self.settings
+            + " hit_below" * bool(self.observables),
         }
 
 

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
+from simsa.analysis.comparisons import together
 from simsa.analysis.intervals import Interval, Tally, upper_bound
 from simsa.analysis.landings import joined, landed
 from simsa.report.section import Code, Span, Summary, Text
-from simsa.report.words import FEW, Cell, ascending, event, families, percent, scales
-from simsa.vocabulary import PointKind, TieKind
+from simsa.report.words import FEW, Cell, ascending, differing, event, percent, scales
+from simsa.vocabulary import AXES, Family, PointKind, TieKind, families, family, named
 
 MOST = 6
 """Most sentences."""
@@ -29,9 +30,6 @@ SUGGESTED = 4
 LARGEST, EQUAL = 1000, 1e-12
 """A step scale is taken for a fraction with a denominator up to LARGEST if they differ by no more than EQUAL of it: it
 comes from computed eigenvalues, and is rounded."""
-
-Family = tuple[str, str]
-"""A convention and a precision. Cells of different families share their starts and minibatches."""
 
 RECORDS_ALONE = "only the records were read, without the program and the data"
 """Why nothing is classified in a summary that was made without a subject."""
@@ -50,7 +48,7 @@ def answers(summary: Summary) -> list[Text]:
         return ["No trajectory was run, so nothing is known."]
     found: list[Text] = [
         _landings(summary["cells"]),
-        _matters(summary),
+        *_matters(summary),
         *_theorems(summary),
         _final_points(summary["cells"]),
         *_rejected(summary),
@@ -131,16 +129,17 @@ def _bounded(cells: Sequence[Cell]) -> tuple[str, str]:
     tallies = list(_by_family(cells).values())
     bound = max(tally.interval(_level(cells)).bound for tally in tallies)
     totals = sorted({tally.total for tally in tallies})
-    each = " of each convention and precision" if len(tallies) > 1 else ""
+    settings = ", precision and setting" if differing(cells, ("setting",)) else " and precision"
+    each = f" of each convention{settings}" if len(tallies) > 1 else ""
     return _chance(bound), f"{f'{totals[0]:,} to ' * (len(totals) > 1)}{totals[-1]:,} trajectories{each}"
 
 
 def _by_family(cells: Sequence[Cell]) -> dict[Family, Tally]:
-    """Return the tally of landings in the cells of each convention and precision."""
+    """Return the tally of landings in the cells of each family."""
     found: dict[Family, list[Cell]] = {}
     for cell in cells:
-        found.setdefault((cell["convention"], cell["precision"]), []).append(cell)
-    return {family: joined(map(landed, mine)) for family, mine in found.items()}
+        found.setdefault(family(cell), []).append(cell)
+    return {key: joined(map(landed, mine)) for key, mine in found.items()}
 
 
 def _range(intervals: Sequence[Interval], level: float) -> str:
@@ -176,47 +175,68 @@ def _level(cells: Sequence[Cell]) -> float:
 # ---------------------------------------------------------------- conventions, precisions, theorems
 
 
-def _matters(summary: Summary) -> str:
-    """Return whether the convention and the precision matter, by trajectories with the same starts and minibatches."""
-    alone = [axis for axis in ("convention", "precision") if len({cell[axis] for cell in summary["cells"]}) == 1]
-    if len(alone) == 2:
-        cell = summary["cells"][0]
-        return (
-            "Whether the convention or the precision matters was not asked: one of each was run "
-            f"({cell['convention']}, {cell['precision']})."
-        )
-    if summary.get("agreement") is None:
-        return "Whether the convention or the precision matters is not in this summary, which an older version wrote."
-    said = [
-        _alone(axis, summary) if axis in alone else _compared(axis, summary) for axis in ("convention", "precision")
-    ]
-    first, second = said
-    return f"{first[:1].upper()}{first[1:]}; {second}."
+def _matters(summary: Summary) -> list[str]:
+    """Return which of the axes besides c matter, by trajectories with the same starts and minibatches."""
+    cells = summary["cells"]
+    several = differing(cells)
+    if not several:
+        one = named(cells[0])
+        return [f"Whether the convention or the precision matters was not asked: one of each was run ({one})."]
+    if summary.get("comparisons") is None:
+        return ["Whether the convention or the precision matters is not in this summary, which an older version wrote."]
+    plain = "; ".join(
+        _compared(axis, summary) if axis in several else f"one {axis} was run ({cells[0][axis]})" for axis in AXES[:2]
+    )
+    further = [_compared(axis, summary) for axis in AXES[2:] if axis in several]
+    return [f"{one[:1].upper()}{one[1:]}." for one in (plain, *further)]
 
 
-def _alone(axis: str, summary: Summary) -> str:
-    """Return that one value of an axis was run."""
-    return f"one {axis} was run ({summary['cells'][0][axis]})"
+def _called(axis: str, summary: Summary) -> str:
+    """Return what an axis is called: settings by the keys of the scenario that they are values of."""
+    return f"setting of {' and '.join(summary['axes'])}" if axis == "setting" else axis
 
 
 def _compared(axis: str, summary: Summary) -> str:
-    """Return whether an axis matters, "convention" or "precision", of which several values were run."""
-    mine = [one for one in summary["agreement"] if one["axis"] == axis]
+    """Return whether an axis matters of which several values were run."""
+    mine = together([one for one in summary["comparisons"] if one["axis"] == axis], _level(summary["cells"]))
     names = list(dict.fromkeys(name for one in mine for name in one["of"]))
-    if axis == "convention" and not any(one["differ"] for one in mine):
+    called = _called(axis, summary)
+    if axis != "precision" and not any(one["differ"] for one in mine):
         total = sum(one["trajectories"] for one in mine)
         return (
-            f"the convention does not matter here: all records of {total:,} pairs of {SHARED} are the same bits "
+            f"the {called} does not matter here: all records of {total:,} pairs of {SHARED} are the same bits "
             f"({', '.join(names)})"
         )
     changed = [one for one in mine if one["only_first"] + one["only_second"]]
-    return _changed(axis, changed, len(mine)) if changed else _unchanged(axis, names, mine)
+    said = _changed(called, changed, len(mine)) if changed else _unchanged(called, names, mine)
+    return f"{said}{_objectives(mine)}"
+
+
+def _objectives(entries: Sequence[Mapping[str, Any]]) -> str:
+    """Return where J at the end differs most between two cells, if the interval of some difference is away from 0.
+
+    entries: what `together` returns.
+    """
+    pairs = [(entry, one) for entry in entries for one in entry["comparisons"] if one["objective"]["low"] is not None]
+    apart = [(entry, one) for entry, one in pairs if one["objective"]["low"] > 0 or one["objective"]["high"] < 0]
+    if not apart:
+        return ""
+    entry, one = max(apart, key=lambda pair: abs(float(pair[1]["objective"]["median"])))
+    (first, second), found = one["of"], one["objective"]
+    low, high = sorted((abs(found["low"]), abs(found["high"])))
+    way = "lower" if found["median"] < 0 else "higher"
+    where = f"; {entry['beside']}" if len(entries) > 1 else ""
+    return (
+        f"; J at the end differs most at c = {one['c']:.4g}{where}: {found['of'][0]:.3g} in {first}, "
+        f"{found['of'][1]:.3g} in {second} (medians), {way} by {abs(found['median']):.3g} ({low:.3g} to {high:.3g}) in "
+        f"pairs"
+    )
 
 
 def _changed(axis: str, changed: Sequence[Mapping[str, Any]], comparisons: int) -> str:
     """Return how the landings of trajectories differ between two values of an axis, those that differ most.
 
-    changed: the entries of `summary["agreement"]` with trajectories that landed in one cell alone. comparisons: how
+    changed: the entries of `together` with trajectories that landed in one cell alone. comparisons: how
     many entries there are for the axis.
     """
     one = max(changed, key=lambda entry: entry["only_first"] + entry["only_second"])
@@ -226,7 +246,7 @@ def _changed(axis: str, changed: Sequence[Mapping[str, Any]], comparisons: int) 
     alone = " for this comparison by itself" if comparisons > 1 else ""
     return (
         f"the {axis} matters: of {one['trajectories']:,} pairs of {SHARED} ({first}, {second}; {one['beside']}{most}), "
-        f"{_differing(axis, [one])}{one['only_first'] + one['only_second']:,} landed in one alone "
+        f"{_differing([one])}{one['only_first'] + one['only_second']:,} landed in one alone "
         f"({estimate}{_span(p['low'], p['high'])}{alone}): {one['only_first']:,} in {first}, {one['only_second']:,} in "
         f"{second}, at c = {scales(one['c'])}{_unknown([one])}"
     )
@@ -235,20 +255,22 @@ def _changed(axis: str, changed: Sequence[Mapping[str, Any]], comparisons: int) 
 def _unchanged(axis: str, names: Sequence[str], entries: Sequence[Mapping[str, Any]]) -> str:
     """Return that no trajectory is known to have landed under one value of an axis alone.
 
-    names: the values. entries: all of `summary["agreement"]` for the axis.
+    names: the values. entries: all that `together` returns for the axis.
     """
     bound = max(one["probability"]["bound"] for one in entries)
     total = sum(one["trajectories"] for one in entries)
     each = f" in each of {len(entries)} comparisons" if len(entries) > 1 else ""
     return (
         f"the {axis} changed no landing that is known: of {total:,} pairs of {SHARED} ({', '.join(names)}), "
-        f"{_differing(axis, entries)}none landed in one alone (at most {_chance(bound)}{each}){_unknown(entries)}"
+        f"{_differing(entries)}none landed in one alone (at most {_chance(bound)}{each}){_unknown(entries)}"
     )
 
 
-def _differing(axis: str, entries: Sequence[Mapping[str, Any]]) -> str:
-    """Return how many trajectories differ in a record, for conventions; between precisions all do, and it is empty."""
-    return f"{sum(one['differ'] for one in entries):,} differ in some record, and " if axis == "convention" else ""
+def _differing(entries: Sequence[Mapping[str, Any]]) -> str:
+    """Return how many trajectories differ in a record; empty between precisions, where nearly all do."""
+    if entries[0]["axis"] == "precision":
+        return ""
+    return f"{sum(one['differ'] for one in entries):,} differ in some record, and "
 
 
 def _unknown(entries: Sequence[Mapping[str, Any]]) -> str:

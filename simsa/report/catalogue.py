@@ -12,7 +12,7 @@ from simsa.records.disk import read_json
 from simsa.report.section import Link, Paragraph, Section, Summary, Table, Text, marked
 from simsa.report.words import event, scales
 from simsa.scenario import load
-from simsa.vocabulary import Event, Met, PointKind, Verdict
+from simsa.vocabulary import Event, Met, PointKind, Verdict, family, named
 
 HEAD = """\
 Every scenario of `scenarios/`, run in full. `make catalogue` writes this page from the records; it is not edited by
@@ -144,10 +144,10 @@ def judged(summary: Summary) -> Iterator[tuple[str, ...]]:
 
     Raises SimsaError if a verdict is none of REASONS.
     """
-    several = {(one["convention"], one["precision"]) for one in summary["verdicts"]}
+    several = set(map(family, summary["verdicts"]))
     for one in summary["verdicts"]:
         known("verdict", one["verdict"], REASONS)
-        where = f", {one['convention']}, {one['precision']}" if len(several) > 1 else ""
+        where = f", {named(one)}" if len(several) > 1 else ""
         sampled = "hypergeometric" in one["method"]
         of = "in a sample of" if sampled else "of"
         yield (

@@ -259,7 +259,7 @@ def rounding(summary: Summary) -> Section | None:
     landed = [pair for pair in found if any(pair[key] for key in PAIRED if key != "neither")]
     blocks: list[Block] = []
     if landed:
-        keys = (*differing(found, ("convention",)), "precision")
+        keys = (*differing(found, ("convention", "setting")), "precision")
         rows = grouped(landed, keys, {name: _counted(key) for key, name in PAIRED.items()})
         header = ("c", *keys, *PAIRED.values())
         blocks.append(Table(header, tuple(row for row, _ in rows), "r" * len(header)))

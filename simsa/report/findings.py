@@ -9,8 +9,8 @@ from typing import Any
 from simsa.errors import known
 from simsa.report.answers import scope
 from simsa.report.section import Bullets, Paragraph, Section, Summary, Table
-from simsa.report.words import event, families, grouped, interval, percent, scales
-from simsa.vocabulary import Met
+from simsa.report.words import differing, event, grouped, interval, percent, scales
+from simsa.vocabulary import AXES, Met, families, family
 
 STATES = (Met.NOT_MET, Met.OPEN, Met.COVERED, Met.AS_STATED)
 """How a hypothesis can be met, in the order in which they are listed."""
@@ -37,7 +37,7 @@ def bad_scales(summary: Summary) -> Section | None:
 
 
 def _there(bad: Mapping[str, Any]) -> Iterator[str]:
-    """Yield how many landed at bad scales and elsewhere, for each convention and precision; equal ones share a line.
+    """Yield how many landed at bad scales and elsewhere, for each family of cells; equal ones share a line.
 
     bad: the `bad_scales` of a summary.
     """
@@ -77,10 +77,11 @@ def _claim(summary: Summary, entries: list[Mapping[str, Any]]) -> Paragraph:
     first = entries[0]
     state = "REJECTED" if rejected else "holds" if tested else first["method"]
     where = f" in {len(rejected or tested)} of {len(entries)} cells" if len(entries) > 1 else ""
-    rows = grouped(rejected, ("convention", "precision"), {"found": interval})
+    keys = ("convention", "precision", *differing(entries, ("setting",)))
+    rows = grouped(rejected, keys, {"found": interval})
     return Paragraph(
         f"{state}{where}: P({event(summary, first)}) = {first['claimed_text']} ({first['text']})",
-        tuple(f"c = {c}; {convention}; {precision}: found {found}" for (c, convention, precision, found), _ in rows),
+        tuple(f"c = {'; '.join(where)}: found {found}" for (*where, found), _ in rows),
     )
 
 
@@ -100,16 +101,16 @@ def _by_part(summary: Summary) -> dict[str, Verdicts]:
 
 
 def matrix(summary: Summary) -> Section | None:
-    """Return the verdicts of a summary as a table: a row for each part, a column for each convention and precision.
+    """Return the verdicts of a summary as a table: a row for each part, a column for each family of cells.
 
-    Conventions and precisions with the same entries share a column. None if there are no verdicts.
+    Families with the same entries share a column. None if there are no verdicts.
     """
     rows = _by_part(summary)
     columns: dict[tuple[str, ...], Verdicts] = {}
-    for family in dict.fromkeys((one["convention"], one["precision"]) for one in summary["verdicts"]):
-        found = [[one for one in mine if (one["convention"], one["precision"]) == family] for mine in rows.values()]
+    for key in dict.fromkeys(map(family, summary["verdicts"])):
+        found = [[one for one in mine if family(one) == key] for mine in rows.values()]
         entries = tuple("; ".join(map(_entry, mine)) for mine in found)
-        columns.setdefault(entries, []).append({"convention": family[0], "precision": family[1]})
+        columns.setdefault(entries, []).append(dict(zip(AXES, key, strict=True)))
     if not rows:
         return None
     header = ("", *map(families, columns.values()))

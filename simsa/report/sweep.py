@@ -9,12 +9,13 @@ from simsa.report.answers import answers
 from simsa.report.figures import drawn
 from simsa.report.section import Block, Bullets, Paragraph, Section, Summary
 from simsa.report.words import differing
+from simsa.vocabulary import AXES
 
 
 def first(summary: Summary) -> Section:
     """Return the first section: what the run was, and the answers that it gives."""
-    alone = [key for key in ("convention", "precision") if not differing(summary["cells"], (key,))]
-    shared = [summary["cells"][0][key] for key in alone]
+    alone = [key for key in AXES if not differing(summary["cells"], (key,))]
+    shared = [one for one in (summary["cells"][0].get(key) for key in alone) if one]
     title = ", ".join([summary["title"] or summary["scenario"], *shared, f"seed {summary['seed']}"])
     return Section(title, (Bullets(tuple(map(Paragraph, answers(summary)))),))
 

@@ -12,6 +12,7 @@ COLUMNS: dict[str, Callable[[Cell], Any]] = {
     "c": lambda cell: cell["c"],
     "convention": lambda cell: cell["convention"],
     "precision": lambda cell: cell["precision"],
+    "setting": lambda cell: cell.get("setting", ""),
     "trajectories": lambda cell: cell["trajectories"],
     "landed": lambda cell: cell["landed"],
     "landing_probability": lambda cell: cell["probability"]["landed"]["estimate"],
@@ -28,15 +29,22 @@ COLUMNS: dict[str, Callable[[Cell], Any]] = {
 """The columns by their names: functions from a cell to its number or word, or to None where there is none."""
 
 
+def rows(summary: Summary) -> list[dict[str, Any]]:
+    """Return the entries of COLUMNS of each cell of a summary, by their names; `setting` only if there are settings."""
+    left_out = () if any(cell.get("setting") for cell in summary["cells"]) else ("setting",)
+    columns = {name: entry for name, entry in COLUMNS.items() if name not in left_out}
+    return [{name: entry(cell) for name, entry in columns.items()} for cell in summary["cells"]]
+
+
 def csv(summary: Summary) -> str:
     """Return the cells of a summary as comma-separated values (RFC 4180): a line of names, and a line for each cell.
 
     Numbers are written in full, as `repr` writes them; an entry is empty where there is no number.
     """
-    text = io.StringIO()
-    lines = writer.writer(text, lineterminator="\n")
-    lines.writerow(COLUMNS)
-    lines.writerows([entry(cell) for entry in COLUMNS.values()] for cell in summary["cells"])
+    text, found = io.StringIO(), rows(summary)
+    lines = writer.DictWriter(text, found[0], lineterminator="\n")
+    lines.writeheader()
+    lines.writerows(found)
     return text.getvalue()
 
 

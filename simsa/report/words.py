@@ -5,6 +5,7 @@ from itertools import product
 from typing import Any
 
 from simsa.report.section import Summary
+from simsa.vocabulary import AXES
 
 Cell = Mapping[str, Any]
 """A cell of a summary."""
@@ -51,24 +52,14 @@ def event(summary: Summary, entry: Mapping[str, Any]) -> str:
     return entry["event"] if hit is None else f"{entry['event']} <= {hit['below']:g}"
 
 
-def differing(entries: Sequence[Mapping[str, Any]], keys: Sequence[str] = ("convention", "precision")) -> list[str]:
+def differing(entries: Sequence[Mapping[str, Any]], keys: Sequence[str] = AXES) -> list[str]:
     """Return the keys that have more than one value among the entries: the others need no column."""
-    return [key for key in keys if len({entry[key] for entry in entries}) > 1]
+    return [key for key in keys if len({entry.get(key, "") for entry in entries}) > 1]
 
 
 def ascending(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return cells, or comparisons of cells, in the order of c."""
     return sorted(entries, key=lambda entry: float(entry["c"]))
-
-
-def families(entries: Sequence[Mapping[str, Any]]) -> str:
-    """Return the conventions and precisions of some entries: "tensorflow, jax; float64, exact" if these are all pairs.
-
-    Otherwise each pair is listed, as in "tensorflow, float64; jax, exact".
-    """
-    pairs = [(entry["convention"], entry["precision"]) for entry in entries]
-    axes = [list(dict.fromkeys(axis)) for axis in zip(*pairs, strict=True)]
-    return "; ".join(map(", ".join, axes if set(product(*axes)) == set(pairs) else dict.fromkeys(pairs)))
 
 
 def grouped(
@@ -88,7 +79,7 @@ def grouped(
     for entries, alike in equal.items():
         by_key: dict[tuple[str, ...], list[int]] = {}
         for i in alike:
-            by_key.setdefault(tuple(cells[i][key] for key in keys), []).append(i)
+            by_key.setdefault(tuple(cells[i].get(key, "") for key in keys), []).append(i)
         by_scales: dict[tuple[float, ...], list[tuple[str, ...]]] = {}
         for values, some in by_key.items():
             by_scales.setdefault(tuple(cells[i]["c"] for i in some), []).append(values)

@@ -4,8 +4,9 @@ Whatever a sweep is made of, a function or a file, it is a scenario file in the 
 run. The command line does the same steps (`perform`).
 """
 
+from simsa.run.exhaustive import exhaustive
 from simsa.run.run import Run, load, sweep
 from simsa.run.starts import normal, points, uniform
 from simsa.run.trajectory import Trajectory
 
-__all__ = ["Run", "Trajectory", "load", "normal", "points", "sweep", "uniform"]
+__all__ = ["Run", "Trajectory", "exhaustive", "load", "normal", "points", "sweep", "uniform"]

@@ -3,7 +3,7 @@
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 from simsa.errors import RecordsError, SimsaError
 
 if TYPE_CHECKING:
-    from simsa.engines import Engine
     from simsa.ensemble.drive import Outcome, Say
     from simsa.ensemble.executors import Executor
-    from simsa.ensemble.plan import Plan
+    from simsa.ensemble.plan import Engines, Plan
     from simsa.ensemble.resolve import Resolved
     from simsa.records.layout import Block
     from simsa.records.write import Records
@@ -39,13 +38,13 @@ def quiet(line: str) -> None:
 class Prepared:
     """A scenario that is ready to be run.
 
-    found: with all that it names. made: its plan. engines: by convention and precision; reasons: why, in lines.
-    executor: works on blocks, `workers` at a time. say: takes lines for the user.
+    found: with all that it names. made: its plan. engines: by convention, precision and setting; reasons: why, in
+    lines. executor: works on blocks, `workers` at a time. say: takes lines for the user.
     """
 
     found: "Resolved"
     made: "Plan"
-    engines: "Mapping[tuple[str, str], Engine]"
+    engines: "Engines"
     reasons: tuple[str, ...]
     executor: "Executor"
     workers: int
@@ -86,7 +85,8 @@ def announced(ready: Prepared, folder: Path) -> Iterator[str]:
     made, cost = ready.made, ready.made.estimate(ready.engines)
     layout, blocks = made.layout, len(made.layout.blocks)
     yield from remarks(ready.found.scenario)
-    samples = f"{len(made.rows)} samples{' of a stream for J' if made.descent.stream else ''}"
+    found = ready.found
+    samples = f"{len(found.rows)} samples{' of a stream for J' if found.stream else ''}"
     yield (
         f"{layout.header['name']}: {len(layout.cells)} cells x {layout.trajectories} trajectories x "
         f"{layout.steps} steps = {cost.traj_steps:.3g} traj-steps "

@@ -3,7 +3,8 @@
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property, partial
 from html import escape
 from pathlib import Path
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import pandas
     import xarray
 
+    from simsa.ensemble.resolve import Resolved
     from simsa.records.layout import Block
     from simsa.records.write import Records
     from simsa.scenario import Scenario
@@ -73,9 +75,9 @@ def sweep(
     **keywords
         What the scenario says, each a key of the scenario file: `name`, `title`, `seed`; `steps`, `batch` (a number of
         samples, "full", "uniform_subset", or a table), `step_size` (a number, a function of k, a sequence, or a table),
-        `rule`, `radius`; `initial` (`uniform`, `normal` or `points` of simsa, a table, or points of shape (m, p)); `c`,
-        `trajectories`, `conventions`, `precision` (one or several); `checkpoints`, `classify`, `observe`, `claims`;
-        `engine`, `block`.
+        `optimizer` (its kind, or a table), `radius`; `initial` (`uniform`, `normal` or `points` of simsa, a table, or
+        points of shape (m, p)); `c`, `trajectories`, `conventions`, `precision` (one or several), `axes` (values by
+        key); `checkpoints`, `classify`, `observe`, `claims`; `engine`, `block`.
 
     Returns
     -------
@@ -92,7 +94,7 @@ def sweep(
     Notes
     -----
     The step at k is x_{k+1} = x_k - c α_k g_k, where g_k is the mean selection gradient of the minibatch (recursion (8)
-    of Bolte and Pauwels, NeurIPS 2020), and α_k the step size.
+    of Bolte and Pauwels, NeurIPS 2020), and α_k the step size; unless `optimizer` names another rule.
 
     Examples
     --------
@@ -129,14 +131,32 @@ def sweep(
             say(line)
         records, todo = opened(ready, folder, resume=resume, overwrite=overwrite)
         provenance(ready, folder, command="simsa.sweep(...)", file=origin, keep=resume)
-        run = _finished(ready, records, todo, quiet, scratch)
+        run = finished(ready, records, todo, quiet, scratch)
     finally:
         if run is None and scratch is not None:
             shutil.rmtree(scratch, ignore_errors=True)
     return run
 
 
-def _finished(ready: Prepared, records: "Records", todo: "list[Block]", quiet: bool, scratch: Path | None) -> "Run":
+@contextmanager
+def scenario_of(
+    what: Any, parameters: int | None = None, data: Any = None, columns: int | None = None, **keywords: Any
+) -> "Iterator[Resolved]":
+    """Yield the scenario that `sweep` would run, with all that it names.
+
+    what, parameters, data, columns, keywords: as for `sweep`.
+    """
+    from simsa.ensemble.resolve import resolve
+    from simsa.scenario import load
+
+    files, origin = scenario_files(what, parameters, data, columns, keywords)
+    with tempfile.TemporaryDirectory(prefix="simsa-") as folder:
+        for name, text in files.items():
+            (Path(folder) / name).write_text(text, encoding="utf-8")
+        yield resolve(load(Path(folder) / SCENARIO, origin=origin))
+
+
+def finished(ready: Prepared, records: "Records", todo: "list[Block]", quiet: bool, scratch: Path | None) -> "Run":
     """Run what is left to run, and return the run. scratch: the temporary folder that goes with it, if it is one."""
     outcome, compiling = performed(ready, records, todo, quiet)
     if outcome.interrupted:
@@ -245,11 +265,15 @@ class Run:
     def cells(self) -> "pandas.DataFrame":
         """Return a table with one row for each cell.
 
-        c, convention, precision, trajectories; how many landed, were sensitive, tied, left the ball (unbounded), were
-        not finite, settled; `landing_probability` with the ends of its interval; `objective`, the median of J at the
-        end; `margin`, the smallest |guard| of any trajectory.
+        c, convention, precision, and the setting if there are further axes; trajectories; how many landed, were
+        sensitive, tied, left the ball (unbounded), were not finite, settled; `landing_probability` with the ends of its
+        interval; `objective`, the median of J at the end; `margin`, the smallest |guard| of any trajectory.
         """
-        return cells_of(self.summary)
+        import pandas
+
+        from simsa.report.table import rows
+
+        return pandas.DataFrame(rows(self.summary))
 
     @property
     def plot(self) -> Plots:
@@ -369,7 +393,7 @@ class Run:
             ready.say(f"{sum(block.count for block in kept)} trajectories are there already")
             todo = [block for block in todo if block not in set(kept)]
         provenance(ready, folder, command="Run.extend(...)", file=file, keep=there)
-        return _finished(ready, records, todo, quiet, scratch)
+        return finished(ready, records, todo, quiet, scratch)
 
     def report(self, file: str | Path = "report.html") -> Path:
         """Write the report of the run, with its figures, as one HTML file.
@@ -402,30 +426,3 @@ class Run:
         """Return the run for Jupyter."""
         title = self.summary["title"] or self.summary["scenario"]
         return f"<p><b>{escape(str(title))}</b></p>{self.cells.to_html(index=True, float_format='{:.6g}'.format)}"
-
-
-def cells_of(summary: Mapping[str, Any]) -> "pandas.DataFrame":
-    """Return the table `Run.cells` of a summary."""
-    import pandas
-
-    return pandas.DataFrame([_row(cell) for cell in summary["cells"]])
-
-
-def _row(cell: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the row of a cell."""
-    landed, objective, margin = cell["probability"]["landed"], cell["objective"]["quantiles"], cell["codimension"]
-    median = next((row[-1] for q, row in objective.items() if float(q) == 0.5 and row), None)
-    return {
-        "c": cell["c"],
-        "convention": cell["convention"],
-        "precision": cell["precision"],
-        "trajectories": cell["trajectories"],
-        "landed": cell["landed"],
-        "landing_probability": landed["estimate"],
-        "low": landed["low"],
-        "high": landed["high"],
-        **{event: cell[event] for event in ("sensitive", "tied", "unbounded", "not_finite") if event in cell},
-        "settled": cell["final"]["settled"],
-        "objective": median,
-        "margin": margin.get("smallest"),
-    }

@@ -26,13 +26,14 @@ KEYWORDS: dict[str, tuple[str, ...]] = {
     "steps": ("sgd", "steps"),
     "batch": ("sgd", "batch"),
     "step_size": ("sgd", "step_size"),
-    "rule": ("sgd", "rule"),
+    "optimizer": ("optimizer",),
     "radius": ("sgd", "radius"),
     "initial": ("initial",),
     "c": ("sweep", "c"),
     "trajectories": ("sweep", "trajectories"),
     "conventions": ("sweep", "convention"),
     "precision": ("sweep", "precision"),
+    "axes": ("sweep", "axes"),
     "checkpoints": ("record", "checkpoints"),
     "classify": ("record", "classify"),
     "observe": ("observe",),
@@ -101,8 +102,8 @@ def _value(word: str, value: Any, keywords: Mapping[str, Any]) -> Any:
         return plain if isinstance(plain, dict) else {"family": "constant", "value": plain}
     if word == "batch" and not isinstance(plain, dict):
         return {"law": plain} if isinstance(plain, str) else {"law": "fixed_size", "size": plain}
-    if word == "rule" and isinstance(plain, str):
-        return {"name": plain}
+    if word == "optimizer" and isinstance(plain, str):
+        return {"kind": plain}
     if word == "initial" and isinstance(plain, list):
         return {"law": "points", "points": plain}
     if word in ("c", "conventions", "precision") and not isinstance(plain, list):

@@ -15,7 +15,19 @@ from pydantic import Discriminator, Field, Tag, create_model, model_validator
 
 from simsa import laws
 from simsa.errors import ScenarioError
-from simsa.scenario.model import LONGEST_DRAW, Count, Items, Model, Unit, bounded, inside, problem, spelling, such_as
+from simsa.scenario.model import (
+    LONGEST_DRAW,
+    Count,
+    Idle,
+    Items,
+    Model,
+    Unit,
+    bounded,
+    inside,
+    problem,
+    spelling,
+    such_as,
+)
 from simsa.scenario.reals import linear
 
 _GRID_LIMIT = 10**7
@@ -224,6 +236,8 @@ class _Network(Model):
     """The law of each weight; both have the same variance."""
     bias: Annotated[float, Field(ge=0)] = 0.0
     """The scale of the biases (standard deviation, or half the width); 0 starts them at 0."""
+    zero: Annotated[Items[Count], Idle(lambda scenario, zero: not zero), such_as([1])] = ()
+    """Layers whose weights and biases all start at 0: 1 is the first layer with parameters."""
 
     @model_validator(mode="after")
     def _bounded(self) -> "_Network":
@@ -237,6 +251,8 @@ class _Network(Model):
     @property
     def density(self) -> tuple[bool, str]:
         """Tell whether x_0 has a density (the theorems speak of almost all x_0), and why."""
+        if self.zero:
+            return False, f"layer {', '.join(map(str, self.zero))} starts at 0: not random"
         return (
             self.bias > 0,
             "weights and biases are drawn" if self.bias > 0 else "the biases start at 0: not random",
@@ -245,16 +261,21 @@ class _Network(Model):
     def ingredients(self, parameters: int, ranges: Sequence[ParameterRange] = ()) -> Ingredients:
         """Return the numbers that x_0 in R^p is drawn with.
 
-        Raises ScenarioError if the weights and biases in `ranges` are not all of the parameters.
+        Raises ScenarioError if the weights and biases in `ranges` are not all of the parameters, or if there is no
+        layer of a number in `zero`.
         """
         scale = np.full(parameters, np.nan)
+        layer = 0
         for part in ranges:
+            layer += part.kind == "weight"
             spread = self.bias
             if part.kind == "weight":
                 spread = math.sqrt(self.variance(part) * (3 if self.distribution == "uniform" else 1))
-            scale[part.start : part.stop] = spread
+            scale[part.start : part.stop] = 0.0 if layer in self.zero else spread
         if np.isnan(scale).any():
             raise ScenarioError("initial.law: this law is for networks, whose layers it scales by")
+        if late := [i for i in self.zero if i > layer]:
+            raise ScenarioError(f"initial.zero: the network has {layer} layers with parameters, got {late[0]}")
         return Ingredients(self.distribution, np.zeros(parameters), scale, _no_points(parameters))
 
 
@@ -286,9 +307,9 @@ class Added(Model):
     @model_validator(mode="after")
     def _within(self) -> "Added":
         """Refuse numbers that are not where the law has them."""
-        for name, (low, high, _) in self.row.numbers.items():
-            if not low <= (got := getattr(self, name)) < high:
-                raise problem(f"expected a number from {low:g} to below {high:g}, got {got}", name)
+        for name, one in self.row.numbers.items():
+            if not one.has(got := getattr(self, name)):
+                raise problem(f"expected a number {one.words}, got {got}", name)
         return self
 
     @property
@@ -305,8 +326,8 @@ class Added(Model):
 def _table(row: laws.Start) -> type[Added]:
     """Return the class of a row."""
     numbers: dict[str, Any] = {
-        name: (float, Field(description=f"{meaning}: from {low:g} to below {high:g}.", examples=[inside(low, high)]))
-        for name, (low, high, meaning) in row.numbers.items()
+        name: (float, Field(description=f"{one.meaning}: {one.words}.", examples=[inside(one.low, one.high)]))
+        for name, one in row.numbers.items()
     }
     fields: dict[str, Any] = {"law": (Literal[row.name], ...), **numbers}
     made = create_model(row.name, __base__=Added, __doc__=row.textbook, **fields)

@@ -134,7 +134,7 @@ def explained(key: str) -> Iterator[str]:
         yield f"keys{_which([table])}: {_first(table.__doc__)}"
         for inner, field in table.model_fields.items():
             if not (inner in TAGS and names_of(table, inner)):
-                needed = "" if field.is_required() or field.default is None else f" (default: {toml(field.default)})"
+                needed = "" if field.is_required() or default(field) is None else f" (default: {toml(default(field))})"
                 yield f"  {key}.{inner}: {_meaning(table, field)}{needed}"
 
 
@@ -183,7 +183,12 @@ def _default(field: FieldInfo) -> str:
     """Return the default of a key."""
     if field.is_required():
         return "none, the key is needed"
-    return "none, the key may be left out" if field.default is None else toml(field.default)
+    return "none, the key may be left out" if default(field) is None else toml(default(field))
+
+
+def default(field: FieldInfo) -> Any:
+    """Return the default of a key that has one."""
+    return field.get_default(call_default_factory=True)
 
 
 def type_of(annotation: Any, metadata: Sequence[Any] = ()) -> str:
@@ -222,8 +227,8 @@ def _example(field: FieldInfo) -> Any:
     """Return an example of a key's value."""
     if field.examples:
         return field.examples[0]
-    if not field.is_required() and field.default is not None and not _tables_of_a_list(field):
-        return field.default
+    if not field.is_required() and default(field) is not None and not _tables_of_a_list(field):
+        return default(field)
     if inner := tables_in(field.annotation):
         some = {name: _example(one) for name, one in inner[0].model_fields.items() if one.is_required()}
         return [some] if _tables_of_a_list(field) else some
@@ -242,7 +247,7 @@ def toml(value: Any) -> str:
         case BaseModel():
             fields = type(value).model_fields
             said = {name: getattr(value, name) for name in fields}
-            return toml({n: one for n, one in said.items() if n in TAGS or one != fields[n].default})
+            return toml({n: one for n, one in said.items() if n in TAGS or one != default(fields[n])})
         case dict():
             return f"{{ {', '.join(f'{name} = {toml(one)}' for name, one in value.items())} }}" if value else "{}"
         case list() | tuple():

@@ -2,7 +2,9 @@
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from itertools import product
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -10,8 +12,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from simsa.errors import ScenarioError
-from simsa.scenario.keys import example, meant, names_of, tables_in
-from simsa.scenario.model import SPELLINGS, TAGS, choices
+from simsa.scenario.keys import example, meant, names_of, tables_in, toml
+from simsa.scenario.model import SPELLINGS, TAGS, choices, nearest
 from simsa.scenario.schema import Scenario
 
 Key = tuple[str | int, ...]
@@ -25,6 +27,7 @@ _EXPECTED = {
     "greater_than_equal": "a number >= {ge}",
     "int_type": "an integer",
     "less_than": "a number < {lt}",
+    "less_than_equal": "a number <= {le}",
     "model_attributes_type": "a table",
     "model_type": "a table",
     "string_pattern_mismatch": "a string like {pattern}",
@@ -47,16 +50,11 @@ def load(path: str | Path, overrides: Sequence[str] = (), origin: str | Path | N
     path = Path(path)
     text, table = _read(path)
     replaced = {_override(table, override): f"--set {override}" for override in overrides}
-    try:
-        scenario = Scenario.model_validate(table)
-    except ValidationError as error:
-        places = {key: (line, f"{path}:{line}") for key, line in _lines(text).items()}
-        for key, place in replaced.items():
-            places = {other: known for other, known in places.items() if other[: len(key)] != key}
-            places[key] = (0, place)
-        raise ScenarioError("\n".join(_problems(error, places, path))) from None
-    scenario._path = path if origin is None else Path(origin)
-    return scenario
+    places = {key: (line, f"{path}:{line}") for key, line in _lines(text).items()}
+    for key, place in replaced.items():
+        places = {other: known for other, known in places.items() if other[: len(key)] != key}
+        places[key] = (0, place)
+    return _made(table, path if origin is None else Path(origin), places, path, {})
 
 
 def tables(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -89,10 +87,96 @@ def validated(said: Mapping[str, Any], where: str, names: Mapping[Key, str]) -> 
     said: what `tomllib` would return of the file. where: stands in front of each line of an error, as a file and its
     line do. names: by key, what a user calls it. Raises ScenarioError, as `load` does.
     """
+    return _made(said, Path(where), {}, where, names)
+
+
+Places = Mapping[Key, tuple[int, str]]
+"""Line and place of each key of a file."""
+
+
+def _made(
+    table: Mapping[str, Any], file: Path, places: Places, where: str | Path, names: Mapping[Key, str]
+) -> Scenario:
+    """Return the scenario that nested tables say, with a scenario for each of its settings.
+
+    file: in whose folder data and modules are looked for. places: of each key. where: the place of other keys. names:
+    by key, what a user calls it. Raises ScenarioError, with one line for each mistake.
+    """
     try:
-        return Scenario.model_validate(said)
+        scenario = Scenario.model_validate(table)
     except ValidationError as error:
-        raise ScenarioError("\n".join(_problems(error, {}, where, names))) from None
+        raise ScenarioError("\n".join(_problems(error, places, where, names))) from None
+    scenario._path = file
+    if scenario.sweep.axes:
+        scenario._settings = dict(_settings(table, file, places, where, names))
+    for i, claim in enumerate(scenario.claim):
+        for j, name in enumerate(claim.setting or ()):
+            if name not in scenario.settings:
+                key = ("claim", i, "setting", j)
+                (_, at), said = _place(key, places, where), _called(key, names)
+                raise ScenarioError(f"{at}: {said}: {nearest(name, scenario.settings)}, got '{name}'")
+    return scenario
+
+
+FIXED = ("scenario", "sweep", "record", "observe", "claim", "run", "data")
+"""The tables that have no axes: what they say holds for all cells."""
+
+
+def _settings(
+    table: Mapping[str, Any], file: Path, places: Places, where: str | Path, names: Mapping[Key, str]
+) -> Iterator[tuple[str, Scenario]]:
+    """Yield the name of each setting of nested tables with axes, and its scenario; the last axis varies fastest.
+
+    The arguments are those of `_made`.
+    """
+    axes: Mapping[str, Sequence[Any]] = table["sweep"]["axes"]
+
+    def place(*key: str | int) -> tuple[tuple[int, str], str]:
+        whole = ("sweep", "axes", *key)
+        return _place(whole, places, where), _called(whole, names)
+
+    for name, values in axes.items():
+        (_, at), said = place(name)
+        if name in ("c", "convention", "precision", "sgd.steps") or name.partition(".")[0] in FIXED:
+            there = {"sgd.steps": "the records of all cells have the same steps"}
+            why = there.get(name, f"write sweep.{name}" if "." not in name else "it is the same for all cells")
+            raise ScenarioError(f"{at}: {said}: expected a key of sgd, optimizer, initial or program: {why}")
+        labels = [_label(value) for value in values]
+        for i, label in enumerate(labels):
+            if label in labels[:i]:
+                (_, at), said = place(name, i)
+                raise ScenarioError(f"{at}: {said}: expected distinct names, numbers {labels.index(label)} and {i} are "
+                                    f"'{label}'")  # fmt: skip
+    for chosen in product(*(range(len(values)) for values in axes.values())):
+        varied: dict[str, Any] = deepcopy(dict(table))
+        del varied["sweep"]["axes"]
+        at_axes, called, labels = dict(places), dict(names), []
+        for (name, values), i in zip(axes.items(), chosen, strict=True):
+            value, key = values[i], tuple(name.split("."))
+            labels.append(_label(value))
+            inner = varied
+            for part in key[:-1]:
+                inner = inner.setdefault(part, {})
+            inner[key[-1]] = {k: v for k, v in value.items() if k != LABEL} if isinstance(value, Mapping) else value
+            at_axes = {other: known for other, known in at_axes.items() if other[: len(key)] != key}
+            at_axes[key], called[key] = place(name, i)
+        try:
+            made = Scenario.model_validate(varied)
+        except ValidationError as error:
+            raise ScenarioError("\n".join(_problems(error, at_axes, where, called))) from None
+        made._path = file
+        yield " / ".join(labels), made
+
+
+LABEL = "label"
+"""The key that names a value of an axis that is a table."""
+
+
+def _label(value: Any) -> str:
+    """Return the name of a value of an axis: its label, if it is a table with one, else how TOML has it."""
+    if isinstance(value, Mapping) and LABEL in value:
+        return str(value[LABEL])
+    return value if isinstance(value, str) else toml(value)
 
 
 def _syntax(path: Path, message: str) -> str:

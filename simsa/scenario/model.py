@@ -49,7 +49,8 @@ def such_as(example: Any) -> Any:
 
 
 def inside(low: float, high: float) -> float:
-    """Return a number between two bounds, of which the upper one may be infinite, as an example."""
+    """Return a number between two bounds, which may be infinite, as an example."""
+    low = max(low, min(high, 0.0) - 1.0)
     return (low + min(high, low + 1)) / 2
 
 

@@ -61,6 +61,74 @@ def power(x: Decimal, exponent: float) -> float:
     return rounded(lambda context: context.power(x, Decimal(exponent)))
 
 
+def integer_power(base: Fraction, n: int) -> float:
+    """Return base**n, correctly rounded. base: above 0. n: at least 0."""
+
+    def value(context: Context) -> Decimal:
+        wider = Context(prec=context.prec + len(str(n)))
+        return wider.power(wider.divide(Decimal(base.numerator), Decimal(base.denominator)), n)
+
+    return rounded(value) if n else 1.0
+
+
+def squared_cosines(count: int, low: float) -> NDArray[np.float64]:
+    """Return low + (1 - low) cos(t_k)^2 for t_k = pi k / (2 count), k < count, correctly rounded, shape (count,).
+
+    count: how many. low: at least 0 and below 1. The cosines to DIGITS digits are those of sums of angles.
+    """
+    bottom = Decimal(low)
+
+    def mixed(square: Decimal, context: Context) -> Decimal:
+        return context.add(bottom, context.multiply(context.subtract(1, bottom), square))
+
+    def value(k: int, context: Context) -> Decimal:
+        wider = _wider(context)
+        cosine = _cosine_sine(wider.divide(wider.multiply(_pi(wider), k), 2 * count), wider)[0]
+        return mixed(wider.multiply(cosine, cosine), wider)
+
+    wider = _wider(Context(prec=DIGITS))
+    c, s = _cosine_sine(wider.divide(_pi(wider), 2 * count), wider)
+    x, y, out = Decimal(1), Decimal(0), np.empty(count)
+    for k in range(count):
+        first = mixed(wider.multiply(x, x), wider)
+        out[k] = rounded(lambda context, k=k: value(k, context), first)  # type: ignore[misc]
+        x, y = (
+            wider.subtract(wider.multiply(x, c), wider.multiply(y, s)),
+            wider.add(wider.multiply(y, c), wider.multiply(x, s)),
+        )
+    return out
+
+
+def _wider(context: Context) -> Context:
+    """Return a context with digits to spare for cosines near 0, and for sums of up to 10^9 rounding errors."""
+    return Context(prec=context.prec + 30)
+
+
+def _pi(context: Context) -> Decimal:
+    """Return pi = 16 arctan(1/5) - 4 arctan(1/239) (Machin), to about the precision of a context."""
+    scale = 10 ** (context.prec + 5)
+
+    def arctangent(n: int) -> int:
+        term, total, k = scale // n, 0, 0
+        while term:
+            total += (-1) ** k * (term // (2 * k + 1))
+            term //= n * n
+            k += 1
+        return total
+
+    return context.divide(Decimal(16 * arctangent(5) - 4 * arctangent(239)), Decimal(scale))
+
+
+def _cosine_sine(x: Decimal, context: Context) -> tuple[Decimal, Decimal]:
+    """Return the cosine and the sine of 0 <= x < pi / 2, with an error of about 10^(1 - precision)."""
+    sums, term, n = [Decimal(0), Decimal(0)], Decimal(1), 0
+    while term and context.add(1, abs(term)) != 1:
+        sums[n % 2] = context.add(sums[n % 2], term if n % 4 < 2 else -term)
+        n += 1
+        term = context.divide(context.multiply(term, x), n)
+    return sums[0], sums[1]
+
+
 def powers(start: float, count: int, exponent: float) -> NDArray[np.float64]:
     """Return (start + k)**exponent for k = 0, ..., count - 1, correctly rounded, shape (count,).
 

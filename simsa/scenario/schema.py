@@ -3,10 +3,10 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,7 @@ from pydantic import AfterValidator, Discriminator, Field, PrivateAttr, Tag, mod
 
 from simsa import primitives
 from simsa.errors import DataError, ProgramError, ScenarioError
-from simsa.formats import EXACT, FLOAT64, FORMATS
-from simsa.rules import SGD
+from simsa.formats import EXACT, FLOAT64, FORMATS, INNOCUOUS, custom
 from simsa.scenario.batch import PLAIN as PAPER
 from simsa.scenario.batch import Batch
 from simsa.scenario.data import Csv, Data, finish, select
@@ -41,7 +40,7 @@ from simsa.scenario.model import (
     spelling,
     such_as,
 )
-from simsa.scenario.rule import PLAIN, StepRule
+from simsa.scenario.optimizer import PLAIN, AnyOptimizer
 from simsa.scenario.scales import Scales
 from simsa.scenario.step_size import StepSize, Table
 from simsa.scenario.stream import Stream
@@ -161,7 +160,7 @@ class Stored(Model):
 
 
 class Sgd(Model):
-    """The recursion x_{k+1} = x_k - c alpha_k grad f_{I_k}(x_k), or that of another rule."""
+    """The recursion x_{k+1} = x_k - c alpha_k grad f_{I_k}(x_k), unless [optimizer] names another rule."""
 
     steps: Annotated[Count, Unit("step"), such_as(1000)]
     """How many steps each trajectory takes."""
@@ -169,8 +168,6 @@ class Sgd(Model):
     """The law of the minibatch I_k."""
     step_size: Annotated[StepSize, such_as({"family": "power", "exponent": 0.75})]
     """The family of alpha_k, before the scale c."""
-    rule: Annotated[StepRule, Idle(lambda scenario, rule: rule == PLAIN)] = PLAIN
-    """How a step is taken with the gradient and gamma_k = c alpha_k: stochastic gradient descent if left out."""
     radius: Annotated[Positive, Unit("x")] = 1e6
     """A trajectory with a coordinate above this is unbounded, and stops."""
     bits: Annotated[
@@ -178,12 +175,47 @@ class Sgd(Model):
     ] = 4096
     """An exact trajectory stops when a coordinate's numerator or denominator has more bits."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _moved(cls, said: Any) -> Any:
+        """Refuse the key that [optimizer] has replaced."""
+        if isinstance(said, dict) and "rule" in said:
+            raise problem("the table [optimizer] says how a step is taken; write optimizer.kind = ...", "rule")
+        return said
+
     @model_validator(mode="after")
     def _long_enough(self) -> "Sgd":
         if isinstance(self.step_size, Table) and len(self.step_size.values) < self.steps:
             got = len(self.step_size.values)
             raise problem(f"expected at least {self.steps} values (sgd.steps), got {got}", "step_size", "values")
         return self
+
+
+class Bits(Model):
+    """A floating-point format by its bits, of IEEE 754's kind, which the reference engine computes with."""
+
+    significand: Annotated[int, Field(ge=2, le=INNOCUOUS), INTEGRAL, such_as(4)]
+    """Bits of the significand, the hidden one included."""
+    exponent: Annotated[int, Field(ge=2, le=8), INTEGRAL, such_as(4)]
+    """Bits of the exponent."""
+    sums: Literal["float32", "own"] = "float32"
+    """The format in which sums and dot products are accumulated."""
+
+    @property
+    def name(self) -> str:
+        """Return the name of the format."""
+        return custom(self.significand, self.exponent, "" if self.sums == "own" else self.sums).name
+
+
+Precision = Annotated[
+    Annotated[str, OneOf(PRECISIONS), Tag("a string")] | Annotated[Bits, Tag("a table")], Discriminator(spelling)
+]
+"""A format by its name, the rational numbers, or a format by its bits."""
+
+
+def _names(listed: Sequence[str | Bits]) -> tuple[str, ...]:
+    """Return the names of formats."""
+    return tuple(one if isinstance(one, str) else one.name for one in listed)
 
 
 class Sweep(Model):
@@ -202,8 +234,16 @@ class Sweep(Model):
         Annotated[Items[Convention], Field(min_length=1)] | None, such_as(["tensorflow", "pytorch"])
     ] = None
     """Tie conventions to compare on the same random numbers, in place of the program's one."""
-    precision: Annotated[Items[Annotated[str, OneOf(PRECISIONS)]], Field(min_length=1)] = (FLOAT64.name,)
-    """What to compute with, on the same random numbers: "float64", "float32", "exact" (rational numbers, slow)."""
+    precision: Annotated[Items[Precision], Field(min_length=1)] = (FLOAT64.name,)
+    """What to compute with, on the same random numbers: "float64", "float32", "exact" (rational numbers, slow), a
+    format of 16 or 8 bits (slow), or a table with its bits."""
+    axes: Annotated[
+        dict[str, Annotated[Items[Any], Field(min_length=1)]],
+        Idle(lambda scenario, axes: not axes),
+        Field(default_factory=dict, examples=[{"sgd.batch.size": [1, 8]}]),
+    ]
+    """Further axes, on the same random numbers: by the key of another table, its values. A value that is a table may
+    have a label, which names it."""
 
 
 class Record(Model):
@@ -234,10 +274,14 @@ class Claim(Model):
     """The step scales it is about, numbers or fractions such as "1/3"; all if left out."""
     convention: Annotated[Annotated[Items[Convention], Field(min_length=1)] | None, such_as(["tensorflow"])] = None
     """The tie conventions it is about; all if left out."""
-    precision: Annotated[
-        Annotated[Items[Annotated[str, OneOf(PRECISIONS)]], Field(min_length=1)] | None, such_as(["exact"])
-    ] = None
+    precision: Annotated[Annotated[Items[Precision], Field(min_length=1)] | None, such_as(["exact"])] = None
     """The formats it is about; all if left out."""
+    setting: Annotated[
+        Annotated[Items[str], Field(min_length=1)] | None,
+        Idle(),
+        such_as(["8"]),
+    ] = None
+    """The settings it is about, by their names; all if left out."""
     probability: Annotated[Probability, such_as("1/7")]
     """The known answer, a number or a fraction such as "1/7"."""
     text: Annotated[str, Field(min_length=1), such_as("one of the seven minibatches has the mean 1/c")]
@@ -253,6 +297,10 @@ class Claim(Model):
         """Return the labels of the claim's conventions, as cells have them; None for all conventions."""
         listed = self.convention
         return None if listed is None else tuple(primitives.convention(one).label for one in listed)
+
+    def precisions(self) -> tuple[str, ...] | None:
+        """Return the names of the claim's formats; None for all."""
+        return None if self.precision is None else _names(self.precision)
 
     def scales(self) -> tuple[float, ...] | None:
         """Return the claim's step scales in float64, as cells have them; None for all step scales."""
@@ -291,6 +339,8 @@ class Scenario(Model):
     """The samples; without data J is the program itself."""
     sgd: Sgd
     """The recursion: steps, minibatches, step sizes."""
+    optimizer: Annotated[AnyOptimizer, Idle(lambda scenario, optimizer: optimizer == PLAIN)] = PLAIN
+    """How a step is taken with gradient and step size; SGD if left out."""
     initial: Initial = Normal()
     """The law of x_0."""
     sweep: Sweep
@@ -305,6 +355,7 @@ class Scenario(Model):
     """How the work is cut up."""
 
     _path: Path = PrivateAttr(default=Path("scenario.toml"))
+    _settings: dict[str, "Scenario"] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _fits(self) -> "Scenario":
@@ -335,6 +386,8 @@ class Scenario(Model):
             raise problem("expected at least one, for the observables to be taken at", "record", "checkpoints")
         if EXACT in self.precisions and isinstance(why := self.sgd.step_size.exact(1), str):
             raise problem(f"alpha_k = {why}, or leave out the precision 'exact'", "sgd", "step_size")
+        if EXACT in self.precisions and (why := self.optimizer.rule.irrational):
+            raise problem(f"{why}; leave out the precision 'exact'", "optimizer", "kind")
         listed = self.record.checkpoints
         if isinstance(listed, tuple):
             if list(listed) != sorted(set(listed)):
@@ -367,6 +420,14 @@ class Scenario(Model):
         return self._path
 
     @property
+    def settings(self) -> Mapping[str, "Scenario"]:
+        """Return a scenario for each setting by its name, in the order of their cells; without axes, itself by "".
+
+        A setting is a value of each of `sweep.axes`; its scenario has these values, and no axes.
+        """
+        return self._settings or {"": self}
+
+    @property
     def conventions(self) -> tuple[primitives.Convention, ...]:
         """Return the tie conventions of the sweep, in the order of their cells."""
         listed = (self.program.convention,) if self.sweep.convention is None else self.sweep.convention
@@ -375,7 +436,7 @@ class Scenario(Model):
     @property
     def precisions(self) -> tuple[str, ...]:
         """Return the formats of the sweep, in the order of their cells."""
-        return self.sweep.precision
+        return _names(self.sweep.precision)
 
     def c_values(self) -> NDArray[np.float64]:
         """Return the distinct step scales c in float64, shape (number of them,), all > 0.
@@ -405,10 +466,12 @@ class Scenario(Model):
         return tuple(map(rational, self.sweep.c)), alpha
 
     def alpha(self) -> NDArray[np.float64]:
-        """Return alpha_0 .. alpha_{steps-1}, shape (steps,); raises ScenarioError if one overflows."""
+        """Return alpha_0 .. alpha_{steps-1}, shape (steps,); raises ScenarioError if one overflows, or rounds to 0."""
         alpha = self.sgd.step_size.alpha(self.sgd.steps)
         if not np.isfinite(alpha).all():
             raise ScenarioError(f"{self.path}: sgd.step_size: alpha_{int(np.argmin(np.isfinite(alpha)))} is infinite")
+        if not alpha.all():
+            raise ScenarioError(f"{self.path}: sgd.step_size: alpha_{int(np.argmin(alpha != 0))} rounds to 0")
         return alpha
 
     def checkpoints(self) -> NDArray[np.int64]:
@@ -450,10 +513,15 @@ def rows(scenario: Scenario) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     n, d = columns.rows.shape
     if isinstance(program, Python | Stored) and d != program.data:
         raise DataError(f"{place}: expected {program.data} columns (program.data), got {d}")
-    batch = scenario.sgd.batch
-    if batch.size > n and not batch.replace:
-        raise ScenarioError(f"{scenario.path}: sgd.batch.size: {batch.size} samples asked for, there are {n}")
+    enough(scenario, n)
     return columns.names, columns.rows
+
+
+def enough(scenario: Scenario, n: int) -> None:
+    """Raise ScenarioError if a minibatch without replacement is larger than the number n of samples."""
+    batch = scenario.sgd.batch
+    if scenario.data is not None and not isinstance(scenario.data, Stream) and batch.size > n and not batch.replace:
+        raise ScenarioError(f"{scenario.path}: sgd.batch.size: {batch.size} samples asked for, there are {n}")
 
 
 def remarks(scenario: Scenario) -> tuple[str, ...]:
@@ -490,8 +558,8 @@ def hypotheses(scenario: Scenario, samples: int) -> tuple[Hypothesis, ...]:
         finite: tuple[Hypothesis, ...] = (Hypothesis("4 and 7", Asked.FINITE_SUM, Met.NOT_MET, why),)
     else:
         law, finite = batch.row.met(samples, batch.size, batch.replace), ()
-    if scenario.sgd.rule.row is not SGD:
-        why = f"steps are those of {scenario.sgd.rule.row.textbook}"
+    if not (rule := scenario.optimizer.rule).paper:
+        why = f"steps are those of {rule.textbook}: {rule.known}"
         finite = (*finite, Hypothesis("4 and 7", Asked.RECURSION, Met.NOT_MET, why))
     within, above = (tuple(c[chosen_c].tolist()) for chosen_c in (c <= 1, c > 1))
     many = f"{len(above)} of the {len(c)} step scales" if len(c) > 1 else "the step scale"

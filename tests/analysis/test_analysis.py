@@ -200,10 +200,14 @@ def test_counts_leave_out_what_has_not_run():
 def test_unknown_states_and_precisions_fall_into_no_default():
     with pytest.raises(RecordsError, match=r"unknown status 7; expected one of 0 \(finished\), 1 \(left the ball\)"):
         analysis.counts(cell_of(status=[Status.FINISHED, 7]))
-    cell = cell_of(status=[Status.FINISHED]).assign_coords(precision="float16")
-    with pytest.raises(SimsaError, match="unknown precision 'float16'; expected one of 'float64', 'float32', 'exact'"):
+    cell = cell_of(status=[Status.FINISHED]).assign_coords(precision="float12")
+    with pytest.raises(
+        SimsaError, match="unknown precision 'float12'; expected one of 'float64', 'float32', 'float16'"
+    ):
         analysis.summarise(records_of(cell), HEADER)
-    with pytest.raises(SimsaError, match="unknown precision 'float16'; expected one of 'float64', 'float32', 'exact'"):
+    with pytest.raises(
+        SimsaError, match="unknown precision 'float12'; expected one of 'float64', 'float32', 'float16'"
+    ):
         kink().objective(cell)
 
 

@@ -20,7 +20,7 @@ from tests.support.runs import contents
 
 SMALL = ["sweep.trajectories=12", "sgd.steps=4", "record.objective_trajectories=2", "run.engine=reference"]
 SMALL = [word for change in SMALL for word in ("--set", change)]
-NAMES = ["demo", "list", "new", "explain", "sweep", "report", "plot", "table", "extend", "replay"]
+NAMES = ["demo", "list", "new", "explain", "sweep", "report", "plot", "table", "extend", "merge", "replay"]
 
 
 def typed(*words):
@@ -217,7 +217,7 @@ def test_a_key_is_explained(capsys):
         "  example: steps = 1000",
     ]
     assert typed("explain", "sgd.step_size.family") == 0
-    assert "  type: 'power', 'log', 'constant' or 'table'" in capsys.readouterr().out
+    assert "  type: 'power', 'log', 'constant', 'geometric', 'cosine' or 'table'" in capsys.readouterr().out
     assert typed("explain", "sgd.step_size") == 0
     assert "  sgd.step_size.exponent: " in capsys.readouterr().out
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from simsa.rules import RULES
 from simsa.scenario import Scenario, load
 from simsa.scenario.keys import tables_in
 from simsa.scenario.model import Idle, Model
@@ -39,8 +40,15 @@ VARIANTS = [
     (OBSERVE, CLAIM, "sweep.precision=['exact']"),
     ("run={block=4}", "sweep.c={law='uniform', low=0.0, high=1.0, count=4}", "sweep.convention=['jax']"),
     *((f"sgd.batch={said}",) for said in ("{law='full'}", "{law='fixed_size',size=1}", "{law='reshuffled',size=1}")),
-    ("sgd.step_size={family='log', exponent=2.0}", "sgd.rule={name='heavy_ball', beta=0.5}"),
+    ("sgd.step_size={family='log', exponent=2.0}", "optimizer={kind='sgd', clip={norm=1.0}, average={tail=0.5}}"),
+    ("optimizer={kind='sgd', clip={value=1.0}, project={box=[-1.0, 1.0]}, average='uniform'}",),
+    *(
+        (f"optimizer={{kind='{name}', project={{ball=1.0}}{', momentum=0.5' * ('momentum' in row.numbers)}}}",)
+        for name, row in RULES.items()
+    ),
     ("sgd.step_size={family='constant'}", "initial={law='uniform'}"),
+    ("sgd.step_size={family='geometric', factor=0.5, every=2}",),
+    ("sgd.step_size={family='cosine', warmup=3}",),
     (f"sgd.step_size={{family='table', values={[0.5] * 10}}}", "initial={law='points', points=[[1.0]]}"),
     ("initial={law='grid', low=0.0, high=1.0, count=3}",),
     *(

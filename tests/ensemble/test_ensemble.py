@@ -21,7 +21,7 @@ from simsa.engines import ENGINES, Work, cheapest
 from simsa.ensemble import drive, resolve
 from simsa.ensemble.cost import SMALLEST_BLOCK, block_size
 from simsa.ensemble.executors import Done, Executor, Threads, attempt
-from simsa.ensemble.plan import POINTS_LIMIT, Plan, choose, fastest, plan
+from simsa.ensemble.plan import POINTS_LIMIT, Plan, Setting, choose, fastest, plan
 from simsa.errors import DataError, ProgramError, ScenarioError, SimsaError
 from simsa.machine import task
 from simsa.machine.task import Descent, Initial
@@ -48,25 +48,29 @@ LAYOUT = Layout(
     parameters=2,
     block=8,
     points=True,
-    last_alpha=0.25,
+    last_alpha={"": 0.25},
     digest="d" * 64,
 )
 PLAN = Plan(
     LAYOUT,
-    {"tensorflow": tape()},
-    np.zeros((1, 0)),
-    Descent(
-        steps=4,
-        law="full",
-        size=0,
-        replace=False,
-        alpha=np.full(4, 0.25),
-        radius=1e6,
-        seed=1,
-        initial=Initial("normal", np.zeros(2), np.ones(2), np.zeros((0, 2))),
-        checkpoints=np.array([0, 4]),
-        objective_trajectories=44,
-    ),
+    {
+        "": Setting(
+            {"tensorflow": tape()},
+            np.zeros((1, 0)),
+            Descent(
+                steps=4,
+                law="full",
+                size=0,
+                replace=False,
+                alpha=np.full(4, 0.25),
+                radius=1e6,
+                seed=1,
+                initial=Initial("normal", np.zeros(2), np.ones(2), np.zeros((0, 2))),
+                checkpoints=np.array([0, 4]),
+                objective_trajectories=44,
+            ),
+        )
+    },
 )
 
 
@@ -86,7 +90,7 @@ def go(folder, workers=2, machine=descend, said=None, quiet=True):
     resumed = read.exists(folder)
     records = Records.resume(folder, LAYOUT) if resumed else Records.create(folder, LAYOUT)
     todo = drive.unfinished(records, say, Threads(workers))
-    engines = dict.fromkeys(PLAN.kinds(), SimpleNamespace(run=machine))
+    engines = dict.fromkeys(PLAN.families(), SimpleNamespace(run=machine))
     return drive.run(PLAN, records, todo, engines=engines, executor=Threads(workers), say=say, quiet=quiet)
 
 
@@ -224,7 +228,8 @@ def test_compilation_is_announced_once_for_each_engine_that_needs_it():
     def stand_in(name, seconds):
         return SimpleNamespace(name=name, preparing=lambda task: seconds, prepare=lambda task: ready.append(name))
 
-    engines = {("tensorflow", "float64"): stand_in("slow", 45.0), ("tensorflow", "float32"): stand_in("quick", 0.2)}
+    slow, quick = stand_in("slow", 45.0), stand_in("quick", 0.2)
+    engines = {("tensorflow", "float64", ""): slow, ("tensorflow", "float32", ""): quick}
     said = []
     drive.warm_up(dataclasses.replace(PLAN, layout=layout), engines, said.append)
     assert said == [
@@ -281,7 +286,7 @@ def test_an_executor_is_added_from_outside_in_one_place(tmp_path, monkeypatch, e
     (tmp_path / "tiny.toml").write_text(TEXT + observe)
     small = ("sweep.trajectories=8", "sweep.c=[0.5]", "sweep.convention=['jax']", "record.classify=0")
     settings = (*small, "run.block=4", "run.engine='reference'")
-    heavy = ("sgd.rule={name='heavy_ball', beta=0.5}", "sgd.step_size={family='constant', value='1/4'}")
+    heavy = ("optimizer={kind='heavy_ball', momentum=0.5}", "sgd.step_size={family='constant', value='1/4'}")
     precisions = "sweep.precision=['float64', 'exact']"
     words = [part for setting in (*settings, precisions, *heavy) for part in ("--set", setting)]
     folders = tmp_path / "threads", tmp_path / "own"
@@ -296,7 +301,7 @@ def test_an_executor_is_added_from_outside_in_one_place(tmp_path, monkeypatch, e
 
 def test_an_error_of_an_executor_is_raised_with_the_blocks_before_it_stored(tmp_path):
     records = Records.create(tmp_path, LAYOUT)
-    engines = dict.fromkeys(PLAN.kinds(), SimpleNamespace(run=Stopping(5, MemoryError("too large"))))
+    engines = dict.fromkeys(PLAN.families(), SimpleNamespace(run=Stopping(5, MemoryError("too large"))))
     with pytest.raises(MemoryError, match="too large"):
         drive.run(PLAN, records, LAYOUT.blocks, engines=engines, executor=Backwards(), say=print, quiet=True)
     assert set(records.finished()) == set(LAYOUT.blocks[-4:]) | set(LAYOUT.blocks[:-5]), "it was given all at once"
@@ -316,7 +321,7 @@ def test_a_second_ctrl_c_ends_a_run_at_once(tmp_path):
         _thread.interrupt_main()
 
     records = Records.create(tmp_path, LAYOUT)
-    engines = dict.fromkeys(PLAN.kinds(), SimpleNamespace(run=holding))
+    engines = dict.fromkeys(PLAN.families(), SimpleNamespace(run=holding))
     before = threading.active_count()
     with pytest.raises(KeyboardInterrupt):
         drive.run(PLAN, records, LAYOUT.blocks, engines=engines, executor=Threads(1), say=say, quiet=True)
@@ -432,12 +437,12 @@ def test_a_plan_says_what_the_scenario_says(tmp_path):
     assert (made.layout.steps, made.layout.trajectories, made.layout.parameters) == (12, 96, 2)
     assert made.layout.checkpoints == (0, 6, 12) and made.layout.objective_trajectories == 20
     assert made.layout.digest == digest(scenario)
-    assert made.layout.last_alpha == made.descent.alpha[-1] == 12**-0.5
-    assert made.layout.header["seed"] == made.descent.seed == 3
+    assert made.layout.last_alpha[""] == made.settings[""].descent.alpha[-1] == 12**-0.5
+    assert made.layout.header["seed"] == made.settings[""].descent.seed == 3
     assert {h["theorem"] for h in made.layout.header["hypotheses"]} >= {"4"}
-    assert made.descent.law == "uniform_subset" and made.descent.initial.kind == "normal"
-    assert made.rows.tolist() == [[1.0], [2.0], [4.0]]
-    assert set(made.tapes) == {"tensorflow", "pytorch,relu=0.5"}
+    assert made.settings[""].descent.law == "uniform_subset" and made.settings[""].descent.initial.kind == "normal"
+    assert made.settings[""].rows.tolist() == [[1.0], [2.0], [4.0]]
+    assert set(made.settings[""].tapes) == {"tensorflow", "pytorch,relu=0.5"}
 
 
 def test_planning_twice_gives_the_same_plan(tmp_path):
@@ -591,8 +596,8 @@ def test_an_engine_that_refuses_says_why(tmp_path):
         first, tape=assemble(simsa.trace(lambda x: sum(np.sin(k * x[0]) for k in range(500)), 1))
     )
     assert "at most 400 instructions, this one has" in ENGINES["specialised"].refuses(long)
-    with pytest.raises(SimsaError, match="unknown precision 'float16'; expected one of 'float64', 'float32'"):
-        cheapest(dataclasses.replace(first, precision="float16"), Work(1, 1, 1.0, 0.0))
+    with pytest.raises(SimsaError, match="unknown precision 'float12'; expected one of 'float64', 'float32'"):
+        cheapest(dataclasses.replace(first, precision="float12"), Work(1, 1, 1.0, 0.0))
 
 
 COUNTED = """

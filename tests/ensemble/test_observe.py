@@ -1,5 +1,7 @@
 """Observables: the values of Program.value at the recorded points, hits at checkpoints, and the same bytes always."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray
@@ -86,10 +88,10 @@ def test_observables_are_the_values_at_the_points(said, tmp_path):
     for cell in (0, 1, 3, 4):
         c = made.layout.cells[cell]
         for at, k in enumerate((3, 10), 1):
-            part = simsa.machine.launch.Descent(**{**vars(made.descent), "steps": k, "alpha": made.descent.alpha[:k],
-                                                   "checkpoints": np.array([k])})  # fmt: skip
-            tape = made.tapes["tensorflow"]
-            block = descend(tape, made.rows, part, c=c.scale, first=0, count=60, precision=c.precision)
+            whole = made.settings[""]
+            part = replace(whole.descent, steps=k, alpha=whole.descent.alpha[:k], checkpoints=np.array([k]))
+            tape = whole.tapes["tensorflow"]
+            block = descend(tape, whole.rows, part, c=c.scale, first=0, count=60, precision=c.precision)
             alive = block["status"] == 0
             values = distance.value(block["final"][alive].astype(float))
             np.testing.assert_array_equal(data.observe.values[cell, alive, at, 0], values)
@@ -217,11 +219,11 @@ def test_a_sweep_reports_observables_and_a_replay_agrees(said, no_figures, capsy
 
 def test_the_kernels_and_the_reference_compute_every_field_in_its_shape(said):
     made = planned(said())
-    tape, names = made.tapes["tensorflow"], {f.name for f in FIELDS}
-    assert made.exact is not None
-    gamma = made.exact.gamma(made.layout.cells[0].scale)
+    tape, names = made.settings[""].tapes["tensorflow"], {f.name for f in FIELDS}
+    assert made.settings[""].exact is not None
+    gamma = made.settings[""].exact.gamma(made.layout.cells[0].scale)
     which = {"c": made.layout.cells[0].scale, "first": 0, "count": 2}
-    given = tape, made.rows, made.descent
+    given = tape, made.settings[""].rows, made.settings[""].descent
     for found in (launch.descend(*given, **which), exact.descend(*given, gamma=gamma, bits=64, **which)):
         found = {**found, **drive.observed(made, found["snapshots"])}
         assert set(found) == names | {"snapshots"}

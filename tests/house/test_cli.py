@@ -63,7 +63,7 @@ def chosen(run):
         name="stand-in", parallel=True, run=run, preparing=lambda task: 0.0, prepare=lambda task: None,
         seconds=lambda task, work: 0.1,
     )  # fmt: skip
-    return lambda made, wanted, cores=1: (dict.fromkeys(made.kinds(), engine), ("stand-in engine, for tests",))
+    return lambda made, wanted, cores=1: (dict.fromkeys(made.families(), engine), ("stand-in engine, for tests",))
 
 
 def use(monkeypatch, run):

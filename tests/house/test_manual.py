@@ -115,7 +115,7 @@ def test_every_key_is_on_its_page_and_says_whether_it_changes_records():
     text = (DOCS / "reference" / "scenario.md").read_text(encoding="utf-8")
     inner = [key for key in keys.keys() if "." in key]
     assert len(inner) > 60 and all(f"\n| `{key}`" in text for key in inner)
-    assert [keys.counts(key) for key in ("sgd.steps", "sgd.rule", "observe.name", "run.block", "claim.text")] == [
+    assert [keys.counts(key) for key in ("sgd.steps", "sweep.axes", "observe.name", "run.block", "claim.text")] == [
         "yes", "unless neutral", "unless neutral", "no", "no"
     ]  # fmt: skip
 

@@ -167,10 +167,11 @@ SAID = {
     "sgd.batch.law": '"{}"', "sgd.step_size.family": '"{}"', "initial.law": '"{}"',
     "initial": '{{ law = "he", distribution = "{}" }}', "sweep.c": '{{ law = "{}", low = 0.1, high = 1, count = 2 }}',
     "sweep.convention": '["{}"]', "sweep.precision": '["{}"]', "record.points": '"{}"', "run.engine": '"{}"',
-    "sgd.rule": '{{ name = "{}" }}', "data": '{{ source = "stream", sample = {{ law = "{}" }} }}',
+    "optimizer": '{{ kind = "{}" }}', "optimizer.average": '"{}"',
+    "data": '{{ source = "stream", sample = {{ law = "{}" }} }}',
     "claim": '[{{ event = "{}", probability = 0.5, text = "no" }}]',
 }  # fmt: skip
-COVERED = {"kind", "convention", "source", "law", "family", "distribution", "precision", "points", "engine", "name"}
+COVERED = {"kind", "convention", "source", "law", "family", "distribution", "precision", "points", "engine", "average"}
 """The keys that are set above; the events of a claim are the schema's own and the observables."""
 
 

@@ -338,9 +338,9 @@ def test_pairs_count_what_was_run_in_both_and_what_was_cut_off():
 
 def test_exact_cells_take_steps_of_the_file_and_not_of_the_float(said):
     made = planned(said())
-    assert made.exact is not None
+    assert made.settings[""].exact is not None
     third, half = Fraction(1, 3), Fraction(1, 2)
-    assert made.exact.gamma(third) == [third, third / 2]
+    assert made.settings[""].exact.gamma(third) == [third, third / 2]
     assert [cell.scale for cell in made.layout.cells] == [third, third, half, half]
 
 

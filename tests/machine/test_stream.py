@@ -265,8 +265,9 @@ def test_shares_are_those_of_the_weights(tmp_path):
     weighted = MIXED.replace("] }] }", '] }], weights = ["1/3", 1.0] }')
     file.write_text(TEXT.replace(SAMPLE, weighted), encoding="utf-8")
     made = planned(load(file))
-    assert made.descent.stream.shares.tolist() == [0.25, 1.0] and made.descent.stream.kinds == ("ball", "normal")
-    assert made.rows.shape == (50, 2)
+    stream = made.settings[""].descent.stream
+    assert stream.shares.tolist() == [0.25, 1.0] and stream.kinds == ("ball", "normal")
+    assert made.settings[""].rows.shape == (50, 2)
     file.write_text(TEXT.replace(SAMPLE, MIXED), encoding="utf-8")
     assert planned(load(file)).descent.stream.shares.tolist() == [0.5, 1.0]
     assert planned(load(file)).layout.digest != made.layout.digest

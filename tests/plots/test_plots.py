@@ -22,8 +22,9 @@ from PIL import Image
 import simsa
 from simsa import plots
 from simsa.analysis import clopper_pearson, codimension, interval, upper_bound
+from simsa.analysis.comparisons import comparisons
 from simsa.analysis.intervals import Stratum, Tally
-from simsa.analysis.pairs import differences
+from simsa.analysis.landings import Landings
 from simsa.analysis.scaling import margin_curve
 from simsa.plots import style
 from simsa.plots.paper import paper_figure_1
@@ -141,6 +142,13 @@ def on_a_map(summary):
     return {**summary, "plane": found}
 
 
+def with_settings(summary, names):
+    """Return a summary with the cells of another at each of some settings; none lands at the first."""
+    cells = [{**cell, "setting": name} for cell in summary["cells"] for name in names[1:]]
+    other = summary_of([cell["c"] for cell in summary["cells"]], [0] * len(summary["cells"]))
+    return {**summary, "axes": ["initial"], "cells": [*({**c, "setting": names[0]} for c in other["cells"]), *cells]}
+
+
 def with_precisions(summary, names):
     """Return a summary with the cells of another in each of some precisions."""
     cells = [{**cell, "precision": name} for cell in summary["cells"] for name in names]
@@ -161,20 +169,22 @@ CASES = {
     "untitled": summary_of([0.1, 0.2], [0, 4], title=""),
     "paired": {
         **summary_of([0.1, 0.5], [0, 300], ("tensorflow", "jax")),
-        "differences": compared([0.1, 0.5], [0, 40]) + compared([0.1, 0.5], [0, 0], ("tensorflow", "mine")),
+        "comparisons": compared([0.1, 0.5], [0, 40]) + compared([0.1, 0.5], [0, 0], ("tensorflow", "mine")),
     },
     "precise": {
         **with_precisions(summary_of([0.1, 0.5], [0, 300]), ("float32", "float64", "exact")),
-        "differences": compared([0.1, 0.5], [1000, 900], ("float32", "float64"), "precision")
+        "comparisons": compared([0.1, 0.5], [1000, 900], ("float32", "float64"), "precision")
         + compared([0.1, 0.5], [1000, 1000], ("float32", "exact"), "precision"),
     },
     "ladder of many": with_precisions(summary_of(np.linspace(0.1, 1, 12), [0] * 9 + [4, 5, 600]), ("float32", "exact")),
     "mapped": on_a_map(summary_of([0.4, 0.5], [0, 4], p=2)),
+    "settings": with_settings(summary_of([0.1, 0.3, 2.0], [30, 500, 1000]), ("random start", "at 0", "near 0")),
     "long title": summary_of([0.1, 0.2], [0, 4], title="Words " * 30),
 }
 
 
 EMPTY = {
+    **{("settings", case): "there is one setting" for case in CASES if case != "settings"},
     **{("plane", case): "a map is drawn of programs of two parameters" for case in CASES if case != "mapped"},
     **{("steps", case): "a map is drawn of programs of two parameters" for case in CASES if case != "mapped"},
     **{("differences", case): "no two conventions" for case in CASES if case not in ("paired", "precise")},
@@ -205,7 +215,7 @@ def drawn(name, case, **how):
     return figure
 
 
-AT_WIDTH = {7.0: ("few", "conventions", "paired", "precise", "mapped", "network"), 3.4: tuple(CASES)}
+AT_WIDTH = {7.0: ("few", "conventions", "paired", "precise", "mapped", "network", "settings"), 3.4: tuple(CASES)}
 """What is drawn at which width: laying out a figure takes a third of a second, and most collisions are in a column."""
 
 
@@ -475,11 +485,19 @@ def test_an_estimate_has_its_interval():
 
 
 def test_each_family_has_landings_on_axes_of_its_own_at_their_c():
-    """No marker is moved off its c, or hides the interval of another family."""
-    figure = plots.landing(CASES["conventions"])
-    assert [ax.get_title("left") for ax in figure.axes] == [
-        f"{n}, float64" for n in ("tensorflow", "pytorch", "jax", "mine")
+    """No marker is moved off its c, or hides the interval of another family; families with the same points are one."""
+    summary = CASES["conventions"]
+    (together,) = plots.landing(summary).axes
+    assert together.get_title("left") == ""
+    names = ("tensorflow", "pytorch", "jax", "mine")
+    cells = [
+        {**cell, "landed": i, "probability": {**cell["probability"], "landed": asdict(interval(i, 1000))}}
+        for i, name in enumerate(names)
+        for cell in summary["cells"]
+        if cell["convention"] == name
     ]
+    figure = plots.landing({**summary, "cells": cells})
+    assert [ax.get_title("left") for ax in figure.axes] == [f"{n}; float64" for n in names]
     for ax in figure.axes:
         at = sorted(line.get_xdata()[0] for line in ax.lines if line.get_marker() == "o")
         assert at == [0.1, 0.5, 5.0]
@@ -761,25 +779,26 @@ def test_trajectories_are_compared_bit_by_bit():
     one = recorded("tensorflow", "float64", [0.0, 1.0, 0.0, np.nan], J)
     two = recorded("jax", "float64", [0.0, 1.5, -0.0, 7.0], K)
     header = {"objective_trajectories": 2}
-    (found,) = differences([one, two], header)
+    known = Landings.of({**one, "sensitive_first": np.full(4, -1)})
+    (found,) = comparisons([one, two], [known] * 2, header)
     assert (found["axis"], found["of"], found["c"]) == ("convention", ["tensorflow", "jax"], 0.5)
     assert (found["trajectories"], found["differ"]) == (3, 2)
     assert found["probability"] == asdict(interval(2, 3))
     assert found["first"]["step"] == [0, 5, 9] and found["first"]["estimate"] == [0.0, 0.5, 0.5]
     assert found["first"]["trajectories"] == 2
     other = {**two, "convention": "tensorflow", "precision": "float32", "final": one["final"]}
-    (found,) = differences([one, other], header)
+    (found,) = comparisons([one, other], [known] * 2, header)
     assert found["axis"] == "precision" and found["differ"] == 0, "J alone differs, by its rounding"
-    assert differences([one, {**other, "convention": "mine"}], header) == [], "two axes differ"
-    assert differences([one], header) == []
+    assert comparisons([one, {**other, "convention": "mine"}], [known] * 2, header) == [], "two axes differ"
+    assert comparisons([one], [known], header) == []
 
 
 def test_comparisons_that_show_nothing_are_a_reason():
     summary = summary_of([0.1], [4], ("tensorflow", "jax"))
-    summary["differences"] = compared([0.1], [0])
+    summary["comparisons"] = compared([0.1], [0])
     with pytest.raises(plots.NothingToShow, match=r"no trajectory differs, .* tensorflow and jax, float64"):
         plots.differences(summary)
-    summary["differences"][0]["first"] |= {"trajectories": 0, "estimate": []}
+    summary["comparisons"][0]["first"] |= {"trajectories": 0, "estimate": []}
     with pytest.raises(plots.NothingToShow, match="J was not recorded"):
         plots.first_difference(summary)
 
@@ -825,3 +844,13 @@ def test_the_first_colours_are_apart_for_the_colour_blind(kind):
         linear = np.array([v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in to_rgb(colour)])
         seen.append(np.clip(np.array(DICHROMATS[kind]) @ linear, 0, 1))
     assert min(float(np.linalg.norm(a - b)) for a, b in combinations(seen, 2)) > 0.1
+
+
+def test_settings_stand_beside_each_other_and_those_that_look_alike_are_one_line():
+    figure = plots.settings(CASES["settings"])
+    landed, last = figure.axes
+    assert labels(figure) == ["random start", "at 0, near 0"]
+    bounds = [line.get_xydata()[0].tolist() for line in landed.lines if line.get_markerfacecolor() == "white"]
+    assert bounds == [[c, pytest.approx(upper_bound(1000))] for c in (0.1, 0.3, 2.0)]
+    estimates = [bar.lines[0].get_ydata()[0] for bar in landed.containers]
+    assert estimates == [0.03, 0.5, 1.0] and len(last.lines) == 2

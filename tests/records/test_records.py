@@ -35,7 +35,7 @@ LAYOUT = Layout(
     parameters=3,
     block=16,
     points=True,
-    last_alpha=0.25,
+    last_alpha={"": 0.25},
     digest="d" * 64,
     header={"name": "made_up", "title": "", "seed": 3, "hypotheses": []},
 )
@@ -91,7 +91,7 @@ def test_blocks_cover_every_trajectory_once():
 
 def test_users_see_names_units_and_coordinates(whole):
     data = read.open(whole / "records.zarr")
-    assert list(data) == [f.name for f in FIELDS if f.name not in ("observe", "hit")]
+    assert list(data) == [f.name for f in FIELDS if f.name not in ("observe", "hit", "state")]
     assert data.objective.dims == ("cell", "trajectory", "checkpoint")
     assert data.final.dims == ("cell", "trajectory", "parameter")
     assert data.sensitive_first.attrs == {
@@ -213,7 +213,7 @@ def test_records_are_not_made_twice(tmp_path):
         ({"cells": (LAYOUT.cells[0], Cell(Fraction(1), "jax", "float64"))}, "it was written with arrays = "),
         ({"checkpoints": (0, 10, 19)}, "it was written with arrays = "),
         ({"parameters": 4}, "it was written with arrays = "),
-        ({"last_alpha": 0.5}, "it was written with arrays = "),
+        ({"last_alpha": {"": 0.5}}, "it was written with arrays = "),
         ({"points": False}, "it was written with arrays = "),
     ],
 )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from simsa import analysis
-from simsa.analysis.agreement import agreement
+from simsa.analysis.comparisons import comparisons, together
 from simsa.analysis.intervals import Stratum, Tally, upper_bound
 from simsa.analysis.landings import Landing, Landings
 from simsa.report import table
@@ -165,13 +165,11 @@ def test_nothing_was_run():
 
 
 def axis(name, of, total, first=0, second=0, unknown=0, differ=None):
-    p = Tally(total, (Stratum(total, total, first + second, unknown),)).interval()
-    limits = {"estimate": p.estimate, "low": p.low, "high": p.high, "bound": p.bound, "level": p.level}
+    other = {"convention": {"precision": "float64"}, "precision": {"convention": "tensorflow"}}[name]
     return {
-        "axis": name, "of": list(of), "beside": {"convention": "float64", "precision": "tensorflow"}[name],
-        "cells": 2, "trajectories": total, "both": 0, "only_first": first,
+        "axis": name, "of": list(of), **other, "c": 0.1, "trajectories": total, "both": 0, "only_first": first,
         "only_second": second, "neither": total - first - second - unknown, "unclassified": unknown,
-        "differ": differ, "probability": limits, "c": [0.1] if first + second else [],
+        "differ": total if differ is None else differ, "objective": {"low": None},
     }  # fmt: skip
 
 
@@ -187,7 +185,7 @@ def compared(entries):
         for convention in values["convention"]
         for precision in values["precision"]
     ]
-    return said({**summary, "cells": cells, "agreement": entries})[1]
+    return said({**summary, "cells": cells, "comparisons": entries})[1]
 
 
 def test_a_convention_that_does_not_matter():
@@ -235,13 +233,19 @@ def test_one_of_each_and_an_older_summary():
         "Whether the convention or the precision matters was not asked: one of each was run (tensorflow, float64)."
     )
     older = stored("mixed")
-    del older["agreement"]
+    del older["comparisons"]
     assert said(older)[1].endswith("is not in this summary, which an older version wrote.")
 
 
 def test_agreement_counts_trajectories_that_landed_in_one_cell_alone():
     """Four trajectories of three cells; of the fourth it is not known in one of them."""
-    first = {"c": 0.5, "convention": "a", "precision": "float64", "margin": np.array([1.0, 2.0, np.nan, 0.0])}
+    first = {
+        "c": 0.5,
+        "convention": "a",
+        "precision": "float64",
+        "status": np.zeros(4, np.uint8),
+        "margin": np.array([1.0, 2.0, np.nan, 0.0]),
+    }
     second = {**first, "convention": "b", "margin": np.array([1.0, 2.5, np.nan, -0.0])}
     third = {**first, "precision": "float32"}
     everyone = np.ones(4, bool)
@@ -257,18 +261,18 @@ def test_agreement_counts_trajectories_that_landed_in_one_cell_alone():
         landings(landed, landed, missed, missed),
         landings(missed, missed),
     ]
-    by_convention, by_precision = agreement(records, known)
+    by_convention, by_precision = together(comparisons(records, known, {}))
     assert by_convention["of"] == ["a", "b"] and by_convention["beside"] == "float64" and by_precision["beside"] == "a"
     assert by_convention["differ"] == 2, "0 and -0 are not the same bits"
     counts = ("both", "only_first", "only_second", "neither", "unclassified", "trajectories")
     assert [by_convention[name] for name in counts] == [1, 0, 1, 2, 0, 4] and by_convention["c"] == [0.5]
     assert by_convention["probability"]["estimate"] == 0.25
-    assert [by_precision[name] for name in counts] == [0, 1, 0, 3, 0, 4] and by_precision["differ"] is None
+    assert [by_precision[name] for name in counts] == [0, 1, 0, 3, 0, 4] and by_precision["differ"] == 0
     known[1] = landings(landed, landed, missed, unknown)
-    one, _ = agreement(records, known)
+    one, _ = together(comparisons(records, known, {}))
     assert one["unclassified"] == 1 and one["probability"]["estimate"] is None
     assert one["probability"]["high"] == analysis.interval(2, 4).high, "it may have landed in one alone"
-    assert agreement([first], known[:1]) == []
+    assert comparisons([first], known[:1], {}) == []
 
 
 # ---------------------------------------------------------------- theorems, final points, claims
@@ -359,7 +363,7 @@ def test_a_run_says_what_to_type_and_that_can_be_typed(tmp_path, no_figures, cap
     (bad,) = [one for one in commands(summary) if "sweep.c" in one]
     again = swept(file, tmp_path / "two", *small, bad.split("'")[1])
     assert [cell["c"] for cell in again["cells"]] == [0.8, 6 / 7]
-    assert again["agreement"] == [] and len(said(again)) <= MOST
+    assert again["comparisons"] == [] and len(said(again)) <= MOST
 
 
 # ---------------------------------------------------------------- the table for other programs

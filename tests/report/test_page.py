@@ -58,7 +58,7 @@ def nasty():
         one["convention"] = f"{one['convention']} {NASTY}"
     for claim in summary["claims"]:
         claim |= {"text": NASTY, "claimed_text": NASTY}
-    for one in summary["agreement"]:
+    for one in summary["comparisons"]:
         one["of"] = [f"{name} {NASTY}" for name in one["of"]]
     for cell in summary["cells"]:
         cell["final_kinds"]["why"] = cell["tie_kinds"]["why"] = NASTY

@@ -28,7 +28,8 @@ from simsa.report.section import (
     marked,
     plain,
 )
-from simsa.report.words import families, grouped
+from simsa.report.words import grouped
+from simsa.vocabulary import families
 from tests.support import DATA
 
 STORED = DATA / "report"

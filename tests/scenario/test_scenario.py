@@ -22,9 +22,10 @@ from simsa.scenario import Scenario, hypotheses, json_schema, load, rows, warnin
 from simsa.scenario.batch import Batch
 from simsa.scenario.data import BUNDLED, Bundled
 from simsa.scenario.load import _lines
+from simsa.scenario.model import rational
 from simsa.scenario.reals import geometric, linear, powers, rounded, uniforms
 from simsa.scenario.scales import LAWS, Scales
-from simsa.scenario.step_size import Log, Power
+from simsa.scenario.step_size import Cosine, Geometric, Log, Power
 from tests.support import ROOT
 from tests.support.runs import digest, planned
 
@@ -118,7 +119,7 @@ BAD = {
     "unknown key, nothing near": (
         "steps = 10",
         "steps = 10\nwheels = 4",
-        "x.toml:16: sgd.wheels: unknown key; expected 'steps', 'batch', 'step_size', 'rule', 'radius' or 'bits'",
+        "x.toml:16: sgd.wheels: unknown key; expected 'steps', 'batch', 'step_size', 'radius' or 'bits'",
     ),
     "key of another law": (
         'law = "fixed_size", size',
@@ -138,12 +139,14 @@ BAD = {
     "missing family": (
         'family = "power", ',
         "",
-        "x.toml:17: sgd.step_size.family: missing; expected 'power', 'log', 'constant' or 'table'",
+        "x.toml:17: sgd.step_size.family: missing; expected 'power', 'log', 'constant', 'geometric', 'cosine' or "
+        "'table'",
     ),
     "unknown family": (
         '"power"',
         '"pover"',
-        "x.toml:17: sgd.step_size.family: expected 'power', 'log', 'constant' or 'table', got 'pover'",
+        "x.toml:17: sgd.step_size.family: expected 'power', 'log', 'constant', 'geometric', 'cosine' or 'table', got "
+        "'pover'",
     ),
     "unknown law": (
         '"fixed_size"',
@@ -245,8 +248,8 @@ BAD = {
     ),
     "unknown precision": (
         "trajectories = 100",
-        'trajectories = 100\nprecision = ["float16"]',
-        "x.toml:25: sweep.precision.0: expected 'float64', 'float32' or 'exact', got 'float16'",
+        'trajectories = 100\nprecision = ["float12"]',
+        "x.toml:25: sweep.precision.0: expected 'float64', 'float32', 'float16', ",
     ),
     "a fraction that is none": (
         "0.5]",
@@ -513,6 +516,9 @@ def test_the_good_scenario_and_its_defaults(said):
         ('"power", exponent = 2, offset = 0.1', [1 / (k + Fraction(1, 10)) ** 2 for k in range(10)]),
         ('"constant", value = "2/3"', [Fraction(2, 3)] * 10),
         (f'"table", values = {["1/3"] * 9 + [0.3]}', [Fraction(1, 3)] * 9 + [Fraction(3, 10)]),
+        ('"geometric", factor = "2/3", every = 4', [Fraction(2, 3) ** (k // 4) for k in range(10)]),
+        ('"constant", warmup = 4', [Fraction(min(k + 1, 4), 4) for k in range(10)]),
+        ('"power", exponent = 1, warmup = 40', [Fraction(1, 40)] * 10),
     ],
 )
 def test_exact_steps_are_what_the_file_says(said, family, alpha):
@@ -807,6 +813,40 @@ def test_log_steps_are_correctly_rounded(exponent, offset):
     assert Log(family="log", exponent=exponent, offset=offset).alpha(200).tolist() == exact
 
 
+@pytest.mark.parametrize("low", [0.0, 0.1])
+@pytest.mark.parametrize("steps", [1, 2, 3, 400])
+def test_cosine_steps_are_correctly_rounded(low, steps):
+    with mpmath.workprec(250):
+        low_exactly = mpmath.mpf(low)
+        halves = [(1 + mpmath.cos(mpmath.pi * k / steps)) / 2 for k in range(steps)]
+        exact = [float(low_exactly + (1 - low_exactly) * half) for half in halves]
+    assert Cosine(family="cosine", low=low).alpha(steps).tolist() == exact
+
+
+@pytest.mark.parametrize("factor", ["1/2", "3/4", "2/3", 0.99, "999999/1000000"])
+def test_geometric_steps_are_correctly_rounded(factor):
+    """The 34th power of 3/4 lies halfway between two floats."""
+    exact = [float(rational(factor) ** (k // 2)) for k in range(600)]
+    assert Geometric(family="geometric", factor=factor, every=2).alpha(600).tolist() == exact
+
+
+def test_a_warm_up_is_a_product_rounded_once():
+    plain, warm = (Power(family="power", exponent=0.6, warmup=n).alpha(50) for n in (0, 7))
+    assert warm[:7].tolist() == [float(Fraction(float(plain[k])) * Fraction(k + 1, 7)) for k in range(7)]
+    assert warm[7:].tolist() == plain[7:].tolist()
+
+
+@pytest.mark.parametrize("factor", ["1/1", 0.0, 1.5])
+def test_a_geometric_factor_shrinks(said, factor):
+    with pytest.raises(ScenarioError, match=r"sgd\.step_size\.factor: expected a number"):
+        said(overrides=(f"sgd.step_size={{family='geometric', every=1, factor={factor!r}}}",))
+
+
+def test_step_sizes_that_round_to_0_are_refused(said):
+    with pytest.raises(ScenarioError, match=r"^x\.toml: sgd\.step_size: alpha_2 rounds to 0$"):
+        said(overrides=("sgd.step_size={family='geometric', factor=1e-200, every=1}",)).alpha()
+
+
 def test_powers_of_composites_agree_with_powers_from_scratch():
     at = 123_456
     assert powers(float(at), 3, -0.6).tolist() == [powers(float(at + k), 1, -0.6)[0] for k in range(3)]
@@ -1025,6 +1065,9 @@ SMALL, SUM = "alpha_k = o(1/log k)", "the sum of alpha_k is infinite (used for l
         ("{family='log', exponent=1}", False, True),
         ("{family='log', exponent=1.5}", True, True),
         ("{family='constant'}", False, True),
+        ("{family='constant', warmup=5}", False, True),
+        ("{family='geometric', factor=0.5, every=2}", True, False),
+        ("{family='cosine'}", None, None),
         ("{family='table', values=[1,1,1,1,1,1,1,1,1,1]}", None, None),
     ],
 )

@@ -102,8 +102,9 @@ def test_a_cell_draws_the_same_in_every_list(tmp_path, programs):
             return planned(load(file))
 
         def records(made, cell):
-            tape = made.tapes[cell.convention]
-            return descend(tape, made.rows, made.descent, c=cell.scale, first=0, count=5, precision=cell.precision)
+            whole = made.settings[""]
+            tape = whole.tapes[cell.convention]
+            return descend(tape, whole.rows, whole.descent, c=cell.scale, first=0, count=5, precision=cell.precision)
 
         whole = made_of(scales)
         cells = {(cell.scale, cell.precision): records(whole, cell) for cell in whole.layout.cells}

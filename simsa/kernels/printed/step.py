@@ -6,11 +6,11 @@ from simsa.kernels.rows import _Text
 
 
 class Step(NamedTuple):
-    """A rule, as `rules.Rule` has it.
+    """A rule whose steps use a coordinate alone, as `rules.Rule` has it.
 
     state: the names of the numbers that are kept for each coordinate from step to step. numbers: the names of the
-    rule's numbers. steps: (name, expression) of all that is computed in a step, in this order; the last is the change
-    of the coordinate.
+    rule's numbers. steps: (name, expression) of all that is computed in a step, in this order; the one that is called
+    "next" is the next x.
     """
 
     state: tuple[str, ...]
@@ -32,5 +32,4 @@ class Step(NamedTuple):
         text = _Text(code.context, code.b, code.lanes, names)
         for name, expression in self.steps:
             text.names[name] = text(expression)
-        change, _ = self.steps[-1]
-        return code.b.fsub(x, text.names[change]), [text.names[name] for name in self.state]
+        return text.names["next"], [text.names[name] for name in self.state]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from simsa.primitives.arithmetic import Number
-from simsa.primitives.operations.operation import Call, Operation, Partials, total
+from simsa.primitives.operations.operation import Call, Operation, Partials
 
 if TYPE_CHECKING:
     from simsa.primitives.primitive import Primitive
@@ -14,10 +14,11 @@ class Sum(Operation):
     """x_1 + ... + x_n."""
 
     loop = "sum"
+    linear = True
 
     def values(self, call: Call, x: list[Number], decision: Any, forced: bool) -> list[Number]:
         """Return the sum."""
-        return [total(x)]
+        return [call.arithmetic.accumulate((v,) for v in x)]
 
     def partials(self, call: Call, x: list[Number], values: list[Number], decision: Any) -> Partials:
         """Return 1 for each operand."""
@@ -28,6 +29,7 @@ class Dot(Operation):
     """x_1 y_1 + ... + x_n y_n. The operands are x, then y."""
 
     loop = "dot"
+    linear = True
 
     def count_error(self, row: "Primitive", operands: int, outputs: int) -> str | None:
         """Refuse an odd number of operands."""
@@ -36,7 +38,7 @@ class Dot(Operation):
     def values(self, call: Call, x: list[Number], decision: Any, forced: bool) -> list[Number]:
         """Return the sum of products."""
         half = call.operands // 2
-        return [total([a * b for a, b in zip(x[:half], x[half:], strict=True)])]
+        return [call.arithmetic.accumulate(zip(x[:half], x[half:], strict=True))]
 
     def partials(self, call: Call, x: list[Number], values: list[Number], decision: Any) -> Partials:
         """Return the y for the operands x, and the x for the operands y."""
@@ -48,6 +50,7 @@ class Dense(Operation):
     """y_j = b_j + W_j1 x_1 + W_j2 x_2 + ... The operands are W by rows, x, then b; b may be missing."""
 
     loop = "dense"
+    linear = True
 
     def count_error(self, row: "Primitive", operands: int, outputs: int) -> str | None:
         """Refuse a number of operands that is neither n (outputs + 1) nor that plus one bias for each output."""
@@ -66,7 +69,9 @@ class Dense(Operation):
         weights, inputs, biases = blocks_of(x, call.outputs)
         n = len(inputs)
         return [
-            total([*biases[j : j + 1], *(w * v for w, v in zip(weights[j * n : j * n + n], inputs, strict=True))])
+            call.arithmetic.accumulate(
+                [*((b,) for b in biases[j : j + 1]), *zip(weights[j * n : j * n + n], inputs, strict=True)]
+            )
             for j in range(call.outputs)
         ]
 

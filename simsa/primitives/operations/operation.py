@@ -96,13 +96,15 @@ class Operation(ABC):
     loop: the name of the loop that computes the operation on the lanes of the kernels; None if there is none, in which
     case engines that compile refuse the operation. brings_table: whether the program holds the branch table. ruled:
     whether the operation has a rule for equal operands. is_norm: whether it is a Euclidean norm, which has a kink at 0
-    without being a selection of finitely many pieces.
+    without being a selection of finitely many pieces. linear: whether outputs are sums of products of operands, which
+    a format may accumulate in another one.
     """
 
     loop: str | None = None
     brings_table: ClassVar[bool] = False
     ruled: ClassVar[bool] = False
     is_norm: ClassVar[bool] = False
+    linear: ClassVar[bool] = False
 
     # What a tape may hold.
 
