@@ -49,6 +49,7 @@ ORDER = (
     "final_points",
     "plane",
     "trajectory",
+    "settings",
     "differences",
     "precisions",
     "settings",

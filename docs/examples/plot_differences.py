@@ -18,7 +18,8 @@ def loss(x, a):
 run = simsa.sweep(
     loss, parameters=1, data=[[1, 1], [2, -1]], c=["1/4", "1/2", 1], steps=12, step_size=lambda k: 2.0 ** -(k // 4),
     initial=simsa.points([[0.0], [0.25], [1.0], [1.3]]), trajectories=80, checkpoints=13,
-    conventions=["tensorflow", "jax"], title="|x| under two conventions", quiet=True,
+    conventions=["tensorflow", "jax"], title="|x| under two conventions", classify=20,
+    quiet=True,
 )
 figure = run.plot.differences()
 

@@ -17,6 +17,6 @@ def loss(x, a):
 
 run = simsa.sweep(
     loss, parameters=1, data=[[1], [2], [4]], c=["1/4", 0.3, "1/3", 0.45, "1/2", 0.8, 1], steps=2, step_size=1,
-    initial=simsa.uniform(1, 3), trajectories=100, title="Bad steps", quiet=True,
+    initial=simsa.uniform(1, 3), trajectories=100, title="Bad steps", classify=10, quiet=True,
 )
 figure = run.plot.landing()

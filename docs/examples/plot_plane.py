@@ -18,7 +18,7 @@ def loss(x, a):
 run = simsa.sweep(
     loss, parameters=2, data=[[1], [2], [4]], c=["1/4", 0.35], steps=2, step_size=lambda k: 2.0**-k,
     initial=simsa.uniform(0.5, 2), trajectories=60, title="A line of artificial critical points", precision="exact",
-    quiet=True,
+    classify=20, quiet=True,
 )
 figure = run.plot.plane()
 

@@ -17,6 +17,6 @@ def loss(x, a):
 run = simsa.sweep(
     loss, parameters=1, data=[[1], [2], [4]], c=["1/3", "1/2"], steps=2, step_size=1, initial=simsa.uniform(1, 3),
     trajectories=150, precision=["float32", "float64", "exact"], title="Bad steps, with and without rounding",
-    quiet=True,
+    classify=20, quiet=True,
 )
 figure = run.plot.precisions()

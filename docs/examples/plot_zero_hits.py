@@ -17,6 +17,7 @@ def median(x, a):
 
 run = simsa.sweep(
     median, parameters=1, data=[[0], [1], [3]], c=[0.1, 0.2, 0.5, 1], steps=20, step_size=lambda k: (k + 1) ** -0.75,
-    initial=simsa.uniform(-1, 4), trajectories=200, title="The median of three numbers", quiet=True,
+    initial=simsa.uniform(-1, 4), trajectories=200, title="The median of three numbers", classify=20,
+    quiet=True,
 )
 figure = run.plot.zero_hits()
