@@ -3,7 +3,7 @@ Settings beside each other
 ==========================
 
 A sweep may have further axes: any key of `sgd`, `initial` and `program`. Here it is how many samples a minibatch has;
-all settings share their random numbers. The more samples, the rarer is the one minibatch whose mean curvature is 1/c.
+all settings share their random numbers. Two samples have other mean curvatures than one, so other steps are bad.
 """
 
 import simsa
