@@ -57,9 +57,9 @@ def summarise(
     cell; `simultaneous` has, for landings, two-sided intervals that hold for all cells at once (Bonferroni). Further
     entries are `final` (`estimates.final_states`, and how many runs landed and settled), `first_passage`, `objective`,
     `observables`, `margin`, `codimension` (`scaling`), `tie_kinds` and, with a subject, `final_kinds` (`kinds`). The
-    run has `pairs`, `same_bits` and `differences` (comparisons of cells, `pairs`), `agreement` (of cells that share
-    their random numbers), `claims`, `bad_scales` (`scales`), `plane` (a map, if there are two parameters), `verdicts`,
-    and `hypotheses`: those recorded when the run was planned, and whether each f_i is continuous.
+    run has `pairs` (landings with and without rounding), `comparisons` (of cells that share their random numbers),
+    `claims`, `bad_scales` (`scales`), `plane` (a map, if there are two parameters), `verdicts`, and `hypotheses`: those
+    recorded when the run was planned, and whether each f_i is continuous.
     """
     described: list[dict[str, Any]] = []
     tallies: list[dict[str, Tally | None]] = []
