@@ -147,7 +147,7 @@ def add(x: Any, y: Any) -> Any:
 def _biased(x: Array, biases: Array) -> Array | None:
     """Return x + biases by `dense`, if x are all results of some without biases, and the biases are parameters."""
     builder = x.builder
-    if not biases.size or (biases.entries >= builder.parameters).any() or x.size <= biases.size // 2:
+    if not biases.size or (biases.entries >= builder.parameters).any():
         return None
     entries, added = (each.reshape(-1).tolist() for each in np.broadcast_arrays(x.entries, biases.entries))
     bias_of = dict(zip(entries, added, strict=True))

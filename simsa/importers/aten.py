@@ -65,6 +65,9 @@ MOVES = JOINS | frozenset(
 """The operations that only move entries, as long as positions are known. PyTorch itself moves the registers. JOINS are
 those whose first argument is a list of tensors."""
 
+BY_ORDER = frozenset(("index", "index_select", "gather", "take_along_dim"))
+"""The operations that may take entries at the positions of a sort."""
+
 POOL, AMAX, AMIN = "torch.nn.functional.max_pool", "torch.amax", "torch.amin"
 FIRST_MAX, FIRST_MIN = "torch.max(dim)", "torch.min(dim)"
 CLAMP = "torch.clamp"
@@ -1136,6 +1139,8 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "logical_or": lambda x, other: np.logical_or(condition(x), condition(other)),
     "logical_xor": lambda x, other: np.logical_xor(condition(x), condition(other)),
     "logical_not": lambda x: np.logical_not(condition(x)),
+    "__and__": lambda x, other: np.logical_and(x, other),
+    "__or__": lambda x, other: np.logical_or(x, other),
     "bitwise_and": lambda x, other: np.logical_and(x, other),
     "bitwise_or": lambda x, other: np.logical_or(x, other),
     "bitwise_not": lambda x: np.logical_not(x),

@@ -19,7 +19,7 @@ from simsa.importers.arrays import Order, condition, constants, log_softmax, mov
 from simsa.importers.imported import ImportedProgram, Model
 from simsa.primitives import Convention
 from simsa.program.program import Builder
-from simsa.program.symbolic import Array, builder_of, lift, symbolic
+from simsa.program.symbolic import Array, builder_of, symbolic
 
 INLINED = frozenset(("jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint", "custom_lin"))
 """Equations that hold a jaxpr which is computed as it stands."""
@@ -237,9 +237,12 @@ class JaxModel(Model):
         result = function(*operands, **options)
         return result if equation.primitive.multiple_results else [result]
 
-    def _constant(self, equation: Any, operands: list[Any]) -> Sequence[Any]:
-        """Return the results of an equation of known numbers, which JAX computes itself."""
-        found = equation.primitive.get_bind_params(equation.params)
+    def _constant(self, equation: Any, operands: list[Any], **changed: Any) -> Sequence[Any]:
+        """Return the results of an equation of known numbers, which JAX computes itself.
+
+        changed: parameters of the equation in place of its own.
+        """
+        found = equation.primitive.get_bind_params({**equation.params, **changed})
         functions, options = found if isinstance(found, tuple) else ((), found)  # JAX before 0.10 returns a pair
         result = equation.primitive.bind(*functions, *map(self.jax.numpy.asarray, operands), **options)
         results = result if equation.primitive.multiple_results else [result]
@@ -340,11 +343,12 @@ class JaxModel(Model):
         if any(symbolic(operands[i]) for i in where):
             raise ProgramError(f"{equation.primitive.name}: positions that depend on parameters or data")
         values = [one for i, one in enumerate(operands) if i not in where]
+        lost = {"fill_value": -1} if equation.primitive.name == "gather" else {}
 
         def function(registers: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
             given = iter(registers)
             merged = [one if i in where else next(given) for i, one in enumerate(operands)]
-            return [np.asarray(one) for one in self._constant(equation, merged)]
+            return [np.asarray(one) for one in self._constant(equation, merged, **lost)]
 
         return moved(values, builder, function)
 
@@ -365,47 +369,26 @@ class JaxModel(Model):
             x, count, size = x[tuple(key)], np.shape(x)[axis], sizes[axis]
             starts = [np.take(x, range(k, k + size), axis=axis) for k in range(count - size + 1)]
             return pick(rest[axis], starts)
-        (indices,) = rest
-        numbers_of, sizes = options["dimension_numbers"], options["slice_sizes"]
-        axes = numbers_of.start_index_map
-        if len(axes) != 1:
-            return self._gathered(x, indices, options)
-        # The slice at each known position is taken by JAX, and the index chooses between them.
-        places = range(np.shape(x)[axes[0]] - sizes[axes[0]] + 1)
-        return pick(*self._slices(x, indices, options, [(k,) for k in places]))
+        return self._gathered(x, rest[0], options)
 
     def _gathered(self, x: Any, indices: Any, options: Mapping[str, Any]) -> Any:
-        """Return the result of a gather along several axes: of each place, if the indices are there."""
-        axes, sizes = options["dimension_numbers"].start_index_map, options["slice_sizes"]
-        counts = [np.shape(x)[a] - sizes[a] + 1 for a in axes]
-        merged: Any = 0
-        for i, count in enumerate(counts):
-            part = indices[..., i : i + 1]
-            merged = part if not i else merged * float(count) + part
-        places = [tuple(int(v) for v in at) for at in np.ndindex(*counts)]
-        _, candidates = self._slices(x, indices, options, places)
-        spread = self._spread(np.reshape(merged, merged.shape[:-1]), options, candidates[0].shape)
-        return pick(spread, candidates)
-
-    def _slices(self, x: Any, indices: Any, options: Mapping[str, Any], places: Sequence[Any]) -> tuple[Any, list[Any]]:
-        """Return the index as the result of a gather has it, and the results for each place that it may be."""
-        entries = lift(numbers(x), builder_of(x, indices))
+        """Return a gather at symbolic positions: JAX takes the slices at each known one, and the index chooses."""
         builder = builder_of(x, indices)
+        entries = constants(numbers(x), builder).entries
+        where, sizes = options["dimension_numbers"], options["slice_sizes"]
+        counts = [np.shape(x)[axis] - sizes[axis] + 1 for axis in where.start_index_map]
+        index = indices[..., 0]
+        for i, count in enumerate(counts[1:], 1):
+            index = index * float(count) + indices[..., i]
         candidates = []
-        for at in places:
-            known = np.broadcast_to(np.asarray(at, np.int64), np.shape(indices))
-            taken = self.jax.lax.gather_p.bind(
-                self.jax.numpy.asarray(entries), self.jax.numpy.asarray(known), **options
-            )
+        for place in np.ndindex(*counts):
+            known = np.broadcast_to(np.array(place, np.int64), np.shape(indices))
+            given = map(self.jax.numpy.asarray, (entries, known))
+            taken = self.jax.lax.gather_p.bind(*given, **{**options, "fill_value": -1})
             candidates.append(Array(builder, np.asarray(taken)))
-        index = self._spread(np.reshape(indices, np.shape(indices)[:-1]), options, candidates[0].shape)
-        return index, candidates
-
-    def _spread(self, index: Any, options: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
-        """Return the indices of a gather with axes of length 1 where its result has axes of slices."""
-        offsets = options["dimension_numbers"].offset_dims
         batch = iter(np.shape(index))
-        return np.reshape(index, tuple(1 if i in offsets else next(batch) for i in range(len(shape))))
+        spread = [1 if i in where.offset_dims else next(batch) for i in range(candidates[0].ndim)]
+        return pick(np.reshape(index, spread), candidates)
 
     def _scattered(self, equation: Any, operands: list[Any]) -> Any:
         """Return `scatter-add`, `scatter-max` and the like, at positions that are known."""

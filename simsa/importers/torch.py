@@ -246,12 +246,14 @@ class TorchModel(Model):
                 results = self._run(module, rest, builder)
                 return results if enabled else [stop(one) if symbolic(one) else one for one in results]
             name, inplace = _base(node)
-            if not symbolic(_flat([args, kwargs])):
+            ordered = any(isinstance(one, Order) for one in _flat([args, kwargs]))
+            if ordered and name not in aten.BY_ORDER:
+                raise ProgramError("the positions of a sort can be used only to take the entries of what was sorted")
+            if not ordered and not symbolic(_flat([args, kwargs])):
                 return self._constant(node, args, kwargs, builder, writes)
             if name in CASTS:
                 return self._cast(node, args[0])
-            rest = _flat(args[1:])
-            if name in aten.MOVES and not any(symbolic(one) or isinstance(one, Order) for one in rest):
+            if name in aten.MOVES and not ordered and not symbolic(_flat(args[1:])):
                 return self._moved(node, name, args, kwargs, builder)
             function = aten.OPERATIONS.get(f"{name}.{_overload(node)}") or aten.OPERATIONS.get(name)
             if function is None:
