@@ -21,7 +21,7 @@ from simsa.machine.exact import refusal
 from simsa.machine.task import Descent, ExactSteps
 from simsa.records.layout import Cell, Layout
 from simsa.scenario import Scenario, hypotheses
-from simsa.scenario.schema import Python, Stored
+from simsa.scenario.schema import Jax, Python, Stored, Torch
 from simsa.tape import Tape, assemble
 
 POINTS_LIMIT = 2**28
@@ -200,7 +200,7 @@ def rational(scenario: Scenario, tape: Tape) -> ExactSteps:
 def _digest(found: Resolved, tapes: Mapping[str, Tape]) -> str:
     """Return the digest of the scenario, which also covers the tapes if the program is a function or in a file."""
     digest = found.scenario.digest(found.samples)
-    if isinstance(found.scenario.program, Python | Stored):
+    if isinstance(found.scenario.program, Python | Stored | Torch | Jax):
         text = "".join([digest, *(tape.listing() for tape in tapes.values())])
         digest = hashlib.sha256(text.encode()).hexdigest()
     return digest

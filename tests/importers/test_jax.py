@@ -174,3 +174,31 @@ def test_wrong_arguments_are_refused():
 def test_tracing_jax_names_from_jax(function):
     with pytest.raises(ProgramError, match=r"simsa\.from_jax"):
         simsa.trace(function, 3)
+
+
+def test_a_scenario_names_a_function_that_makes_a_loss(tmp_path):
+    (tmp_path / "models.py").write_text(
+        "import jax.numpy as jnp\n\ndef loss():\n"
+        "    return lambda p, x: jnp.abs(p - x).sum(), jnp.zeros(1), jnp.zeros(1)\n"
+    )
+    said = {
+        "scenario": {"name": "loss"},
+        "program": {"kind": "jax", "target": "models:loss", "data": 1},
+        "data": {"source": "csv", "path": "samples.csv"},
+        "sgd": {
+            "steps": 3,
+            "step_size": {"family": "constant", "value": 0.5},
+            "batch": {"law": "fixed_size", "size": 1},
+        },
+        "initial": {"law": "points", "points": [[0.0]]},
+        "sweep": {"c": [1.0], "trajectories": 2},
+        "run": {"engine": "reference"},
+    }
+    (tmp_path / "samples.csv").write_text("x\n0\n")
+    import tomli_w
+
+    (tmp_path / "scenario.toml").write_text(tomli_w.dumps(said))
+    run = simsa.sweep(tmp_path / "scenario.toml", out=tmp_path / "run", quiet=True)
+    assert run.program.convention.label == "jax"
+    # JAX's derivative of |x| at 0 is 1: the first step goes to -0.5, where the slope is -1, and back.
+    assert run.records["final"].values.tolist() == [[[-0.5], [-0.5]]]

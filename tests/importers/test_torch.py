@@ -222,3 +222,54 @@ def test_a_stored_program_of_one_convention_is_none_of_another(tmp_path):
     program = simsa.trace(lambda x: simsa.relu(x[0]), 1)
     with pytest.raises(ScenarioError, match="conventions: a Program was traced for one, tensorflow"):
         simsa.sweep(program, conventions=["jax"], steps=1, c=[1.0], trajectories=1, quiet=True, out=tmp_path / "run")
+
+
+SCENARIO = """
+[scenario]
+name = "model"
+[program]
+kind = "torch"
+target = "models:{target}"
+data = 3
+[data]
+source = "csv"
+path = "samples.csv"
+[sgd]
+steps = 4
+step_size = {{ family = "constant", value = 0.5 }}
+batch = {{ law = "fixed_size", size = 2 }}
+[sweep]
+c = [1.0]
+trajectories = 6
+convention = ["pytorch", "tensorflow"]
+[run]
+engine = "reference"
+"""
+MODELS_PY = """
+import torch
+
+def net():
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    return net, (torch.zeros(1, 2), torch.zeros(1, dtype=torch.long)), torch.nn.functional.cross_entropy
+
+def alone():
+    return torch.nn.Linear(1, 1)
+
+def wrong():
+    raise ValueError("no such thing")
+"""
+
+
+def test_a_scenario_names_a_function_that_makes_a_model(tmp_path):
+    (tmp_path / "models.py").write_text(MODELS_PY)
+    (tmp_path / "samples.csv").write_text("a,b,y\n0.5,1,0\n-1,0.25,1\n0,0,1\n")
+    file = tmp_path / "scenario.toml"
+    file.write_text(SCENARIO.format(target="net"))
+    run = simsa.sweep(file, out=tmp_path / "run", quiet=True)
+    assert run.program.p == 17 and list(run.cells["convention"]) == ["pytorch", "tensorflow"]
+    assert simsa.replay(tmp_path / "run", 0, 0).stopped == 4
+    for target, told in (("alone", r"expected the function to return \(net"), ("wrong", r"models.py:\d+: ValueError")):
+        file.write_text(SCENARIO.format(target=target))
+        with pytest.raises(ProgramError, match=told):
+            simsa.sweep(file, out=tmp_path / target, quiet=True)
