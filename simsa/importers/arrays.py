@@ -213,6 +213,27 @@ def xlogy(x: Any, y: Any) -> Any:
     return where(both, 0.0, np.multiply(x, np.log(y)))
 
 
+def logit(x: Any) -> Any:
+    """Return log(x / (1 - x))."""
+    return np.log(x) - np.log1p(np.negative(x))
+
+
+def arcsinh(x: Any) -> Any:
+    """Return the inverse hyperbolic sine; it is smooth, and so is each function that it is made of."""
+    squared = np.square(x)
+    return np.log1p(x + squared / (1.0 + np.sqrt(1.0 + squared)))
+
+
+def arccosh(x: Any) -> Any:
+    """Return the inverse hyperbolic cosine, of numbers above 1."""
+    return np.log(x + np.sqrt(np.square(x) - 1.0))
+
+
+def arctanh(x: Any) -> Any:
+    """Return the inverse hyperbolic tangent, of numbers between -1 and 1."""
+    return (np.log1p(x) - np.log1p(np.negative(x))) / 2.0
+
+
 # Reductions.
 
 

@@ -19,13 +19,18 @@ from simsa.errors import ProgramError
 from simsa.importers.arrays import (
     Order,
     add,
+    arccosh,
+    arcsinh,
+    arctanh,
     condition,
     constants,
+    contracted,
     convolution,
     einsum,
     largest,
     linear,
     log_softmax,
+    logit,
     matmul,
     mean,
     numbers,
@@ -187,6 +192,11 @@ def _glu(x: Any, dim: int = -1) -> Any:
     """`glu`."""
     first, second = np.split(x, 2, axis=dim)
     return first * functions.sigmoid(second)
+
+
+def _logit(x: Any, eps: float | None = None) -> Any:
+    """`logit`; with eps, of x kept between eps and 1 - eps."""
+    return logit(x if eps is None else _clamp(x, eps, 1.0 - eps))
 
 
 def _sinc(x: Any) -> Any:
@@ -513,6 +523,40 @@ def _conv(
     else:
         sides = [(p, p) for p in _each(padding, axes)]
     result = convolution(image, weight, bias, stride=steps, padding=sides, dilation=spaces, groups=groups)
+    return result[0] if single else result
+
+
+def _conv_transpose(
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Any:
+    """`conv_transpose1d` and its like: a convolution of the image with zeros between its entries."""
+    axes = np.ndim(weight) - 2
+    single = np.ndim(x) == axes + 1
+    image = numbers(np.expand_dims(x, 0) if single else x)
+    builder = builder_of(image, weight)
+    entries, size = lift(image, builder), np.shape(weight)[2:]
+    steps, sides = _each(stride, axes), _each(padding, axes)
+    more, spaces = _each(output_padding, axes), _each(dilation, axes)
+    shape = [(n - 1) * s + 1 for n, s in zip(entries.shape[2:], steps, strict=True)]
+    spread = np.full((*entries.shape[:2], *shape), builder.constant(0.0))
+    spread[(slice(None), slice(None), *(slice(None, None, s) for s in steps))] = entries
+    around = [(d * (k - 1) - p, d * (k - 1) - p + o) for k, p, o, d in zip(size, sides, more, spaces, strict=True)]
+    if any(low < 0 for low, _ in around):
+        raise ProgramError("a transposed convolution can be imported with a padding below the size of its filters")
+    filters = np.flip(weight, tuple(range(2, axes + 2)))
+    inputs, outputs = np.shape(filters)[:2]
+    grouped = np.reshape(filters, (groups, inputs // groups, outputs, *size))
+    filters = np.reshape(np.swapaxes(grouped, 1, 2), (groups * outputs, inputs // groups, *size))
+    result = convolution(
+        Array(builder, spread), filters, bias, stride=[1] * axes, padding=around, dilation=spaces, groups=groups
+    )
     return result[0] if single else result
 
 
@@ -1079,6 +1123,10 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "sinh": lambda x: np.sinh(x),
     "cosh": lambda x: np.cosh(x),
     "tanh": lambda x: np.tanh(x),
+    **dict.fromkeys(("asinh", "arcsinh"), arcsinh),
+    **dict.fromkeys(("acosh", "arccosh"), arccosh),
+    **dict.fromkeys(("atanh", "arctanh"), arctanh),
+    "logit": _logit,
     "sinc": _sinc,
     "erf": functions.erf,
     "erfc": lambda x: 1.0 - functions.erf(x),
@@ -1180,6 +1228,10 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "logcumsumexp": lambda x, dim: running(numbers(x), dim, np.logaddexp),
     "var": _variance,
     "std": _deviation,
+    "var_mean": lambda x, dim=None, **options: [
+        _variance(x, dim, **options),
+        _average(x, dim, options.get("keepdim", False)),
+    ],
     "linalg_vector_norm": _vector_norm,
     "linalg_norm": lambda x, ord=None, dim=None, keepdim=False: _norm(x, ord, dim, keepdim),
     "linalg_matrix_norm": _matrix_norm,
@@ -1205,6 +1257,7 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "addmv": _addmm,
     "addbmm": lambda x, a, b, beta=1, alpha=1: beta * x + alpha * np.sum(matmul(a, b), axis=0),
     "baddbmm": _addmm,
+    "tensordot": lambda x, y, dims_self, dims_other: contracted(x, y, (dims_self, dims_other), ((), ())),
     "einsum": lambda equation, tensors, path=None: einsum(equation, *tensors),
     "bilinear": _bilinear,
     # Entries at positions, and constants.
@@ -1240,6 +1293,7 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "item": _same,
     # Layers.
     **{f"conv{n}d": _conv for n in (1, 2, 3)},
+    **{f"conv_transpose{n}d": _conv_transpose for n in (1, 2, 3)},
     **{f"max_pool{n}d": partial(_max_pool, axes=n) for n in (1, 2, 3)},
     **{f"max_pool{n}d_with_indices": partial(_max_pool_positions, axes=n) for n in (1, 2, 3)},
     **{f"avg_pool{n}d": partial(_avg_pool, axes=n) for n in (1, 2, 3)},

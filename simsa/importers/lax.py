@@ -18,10 +18,14 @@ from simsa.errors import ProgramError
 from simsa.importers.arrays import (
     Order,
     add,
+    arccosh,
+    arcsinh,
+    arctanh,
     condition,
     contracted,
     convolution,
     largest,
+    logit,
     numbers,
     pick,
     pool_largest,
@@ -256,6 +260,7 @@ CUSTOM: Mapping[str, Callable[..., Any]] = {
     "relu6": row("relu6", "jax.nn.relu6"),
     "logaddexp": _logaddexp,
     "xlogy": xlogy,
+    "logit": logit,
     "_sinc_maclaurin": lambda x: np.ones(np.shape(x)),
 }
 """The functions of JAX with a derivative of their own (`jax.custom_jvp`), by name."""
@@ -311,6 +316,10 @@ PRIMITIVES: Mapping[str, Callable[..., Any]] = {
     "sinh": _unary(np.sinh),
     "cosh": _unary(np.cosh),
     "tanh": _unary(np.tanh),
+    "asinh": _unary(arcsinh),
+    "acosh": _unary(arccosh),
+    "atanh": _unary(arctanh),
+    "cbrt": _unary(lambda x: functions.piecewise([(x < 0.0, -np.power(-x, 1 / 3))], np.power(x, 1 / 3))),
     "logistic": _unary(functions.sigmoid),
     "erf": _unary(functions.erf),
     "erfc": _unary(lambda x: 1.0 - functions.erf(x)),

@@ -194,6 +194,14 @@ def models() -> dict[str, tuple[Callable[..., Any], tuple[Any, ...]]]:
         "set": (lambda a: a.at[1].set(a[0] * 2), (x(4),)),
         "erf": (jax.scipy.special.erf, (x(4),)),
         "stop_gradient": (lambda a: a * lax.stop_gradient(a * a), (x(4),)),
+        "inverse functions": (
+            lambda a: jnp.arcsinh(a) + jnp.arccosh(a * a + 1.5) + jnp.arctanh(a / 9) + jnp.cbrt(a),
+            (x(4),),
+        ),
+        "vmap": (
+            lambda w, v, a, i: jax.vmap(lambda t, j: -nn.log_softmax(nn.relu(w @ t) @ v)[j])(a, i),
+            (x(4, 2), x(4, 3), x(5, 2), np.array([0, 2, 1, 1, 0])),
+        ),
         "checkpoint": (jax.checkpoint(lambda a: jnp.sin(a) ** 2), (x(4),)),
         "casts": (lambda a: a * (a > 0) + (a * 3).astype(int) * a.astype(jnp.float32), (np.array([1.5, -0.75, 0.25]),)),
         "jit": (jax.jit(lambda a: nn.relu(a).sum()), (x(4),)),

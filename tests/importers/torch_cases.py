@@ -152,6 +152,18 @@ def models() -> dict[str, tuple[Any, tuple[torch.Tensor, ...]]]:
             (x(1, 4, 7, 8),),
         ),
         "convolution, padding same": (nn.Conv1d(2, 3, 4, padding="same"), (x(2, 2, 8),)),
+        "transposed convolution": (
+            nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, output_padding=1, groups=2),
+            (x(1, 4, 3, 2),),
+        ),
+        "inverse functions": (
+            lambda a: torch.asinh(a) + torch.acosh(a * a + 1.5) + torch.atanh(a / 9) + torch.logit(torch.sigmoid(a)),
+            (x(4),),
+        ),
+        "tensordot, var_mean": (
+            lambda a, b: torch.tensordot(a, b, dims=([1], [0])) + torch.var_mean(a, 1)[0][:, None],
+            (x(2, 3), x(3, 2)),
+        ),
         "conv1d": (nn.Conv1d(2, 3, 3), (x(2, 2, 8),)),
         "max_pool with padding": (lambda a: F.max_pool2d(a, 3, 2, 1, ceil_mode=True), (x(1, 2, 6, 7),)),
         "avg_pool with padding": (lambda a: F.avg_pool2d(a, 3, 2, 1), (x(1, 2, 6, 7),)),
