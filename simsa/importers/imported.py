@@ -17,6 +17,19 @@ from simsa.program.trace import finish
 Shape = tuple[int, ...]
 
 
+FAULTS = (TypeError, ValueError, LookupError, AttributeError)
+"""What a function of a table may raise for arguments that it was not written for."""
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of the message of an error, or its type if it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+class Refusal(ProgramError):
+    """An operation that cannot be imported; the message begins with the line of the model, if it is known."""
+
+
 class Model(ABC):
     """The graph of a model of a framework, which can be made into a program under any tie convention.
 

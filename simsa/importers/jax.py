@@ -16,12 +16,12 @@ from simsa import primitives
 from simsa.errors import ProgramError
 from simsa.importers import lax
 from simsa.importers.arrays import Order, condition, constants, log_softmax, moved, numbers, pick
-from simsa.importers.imported import ImportedProgram, Model
+from simsa.importers.imported import FAULTS, ImportedProgram, Model, Refusal, first_line
 from simsa.primitives import Convention
 from simsa.program.program import Builder
 from simsa.program.symbolic import Array, builder_of, symbolic
 
-INLINED = frozenset(("jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint", "custom_lin"))
+INLINED = frozenset(("jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint"))
 """Equations that hold a jaxpr which is computed as it stands."""
 
 MOST_STEPS = 10_000
@@ -120,8 +120,7 @@ class JaxModel(Model):
                 traced = self.jax.make_jaxpr(loss)
                 self.closed = traced(self.jax.tree_util.tree_unflatten(self.tree, wide), *examples)
             except Exception as error:  # what the function raises
-                first = (str(error).strip() or type(error).__name__).splitlines()[0]
-                raise ProgramError(f"jax.make_jaxpr cannot trace the function: {first}") from error
+                raise ProgramError(f"jax.make_jaxpr cannot trace the function: {first_line(error)}") from error
         self.home = str(Path(self.jax.__file__).parent)
 
     def _wide(self, value: Any) -> Any:
@@ -185,13 +184,15 @@ class JaxModel(Model):
                 continue
             try:
                 results = self._equation(equation, [read(one) for one in equation.invars], builder)
+            except Refusal:
+                raise
             except ProgramError as error:
-                raise ProgramError(f"{self._place(equation, str(error))}{error}") from None
-            except TypeError as error:
+                raise Refusal(f"{self._place(equation)}{error}") from None
+            except FAULTS as error:
                 name = equation.primitive.name
-                raise ProgramError(
-                    f"{self._place(equation)}the primitive {name} cannot be imported so: {error}"
-                ) from None
+                raise Refusal(
+                    f"{self._place(equation)}the primitive {name} cannot be imported so: {first_line(error)}"
+                ) from error
             values.update(zip(equation.outvars, results, strict=True))
         return [read(one) for one in jaxpr.outvars]
 
@@ -200,7 +201,7 @@ class JaxModel(Model):
         live = {one for one in jaxpr.outvars if not hasattr(one, "val")}
         found = []
         for equation in reversed(jaxpr.eqns):
-            needed = any(one in live for one in equation.outvars) or bool(equation.effects)
+            needed = any(one in live for one in equation.outvars)
             found.append(needed)
             if needed:
                 live.update(one for one in equation.invars if not hasattr(one, "val"))
@@ -439,13 +440,12 @@ class JaxModel(Model):
 
     # Messages.
 
-    def _place(self, equation: Any, message: str = "") -> str:
-        """Return "file:line: " of the user's line that an equation comes from; empty if it is not known, or told."""
+    def _place(self, equation: Any) -> str:
+        """Return "file:line: " of the user's line that an equation comes from; empty if it is not known."""
         trace = equation.source_info.traceback
         own = str(Path(__file__).parent)
         for frame in trace.frames if trace else ():
             file = str(frame.file_name)
-            if not file.startswith((self.home, own)) and "<" not in file[:1]:
-                place = f"{file}:{frame.line_num}: "
-                return "" if message.startswith(file) else place
+            if not file.startswith((self.home, own, "<")):
+                return f"{file}:{frame.line_num}: "
         return ""

@@ -17,7 +17,7 @@ from simsa import primitives
 from simsa.errors import ProgramError
 from simsa.importers import aten
 from simsa.importers.arrays import Order, condition, moved, numbers, stop
-from simsa.importers.imported import ImportedProgram, Model, Shape
+from simsa.importers.imported import FAULTS, ImportedProgram, Model, Refusal, Shape, first_line
 from simsa.primitives import Convention
 from simsa.program.program import ParameterRange
 from simsa.program.symbolic import Array, Symbolic, lift, symbolic
@@ -110,8 +110,7 @@ class TorchModel(Model):
         try:
             self.exported = self.torch.export.export(module, inputs)
         except Exception as error:  # torch.export raises errors of many types
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise ProgramError(f"torch.export cannot export the model: {first}") from error
+            raise ProgramError(f"torch.export cannot export the model: {first_line(error)}") from error
         self.inputs = [tuple(one.shape) for one in inputs]
         self.booleans = [one.dtype == self.torch.bool for one in inputs]
         self.places: dict[str, slice] = {}
@@ -259,10 +258,14 @@ class TorchModel(Model):
             if function is None:
                 raise ProgramError(f"the operation {node.target} of PyTorch cannot be imported")
             result = function(*_known(args), **{k: v for k, v in _known(kwargs).items() if k not in aten.IGNORED})
+        except Refusal:
+            raise
         except ProgramError as error:
-            raise ProgramError(f"{_place(node, self.torch)}{error}") from None
-        except TypeError as error:
-            raise ProgramError(f"{_place(node, self.torch)}{node.target} cannot be imported so: {error}") from None
+            raise Refusal(f"{_place(node, self.torch)}{error}") from None
+        except FAULTS as error:
+            raise Refusal(
+                f"{_place(node, self.torch)}{node.target} cannot be imported so: {first_line(error)}"
+            ) from error
         if inplace:
             args[0][...] = result
             return args[0]
