@@ -181,6 +181,19 @@ def models() -> dict[str, tuple[Any, tuple[torch.Tensor, ...]]]:
         "cross_entropy": (F.cross_entropy, (x(2, 4), y)),
         "cross_entropy smoothed": (lambda a, b: F.cross_entropy(a, b, label_smoothing=0.1), (x(2, 4), y)),
         "cross_entropy weighted": (lambda a, b: F.cross_entropy(a, b, torch.arange(1.0, 5.0).double()), (x(2, 4), y)),
+        "cross_entropy with everything": (
+            lambda a, b: F.cross_entropy(a, b, torch.arange(1.0, 5.0).double(), ignore_index=1, label_smoothing=0.2),
+            (x(3, 4), torch.tensor([1, 2, 0])),
+        ),
+        "cross_entropy of known labels": (
+            lambda a: F.cross_entropy(a, torch.tensor([2, -100, 0]), label_smoothing=0.2),
+            (x(3, 4),),
+        ),
+        "nll with weights": (
+            lambda a, b: F.nll_loss(a, b, torch.arange(1.0, 5.0).double()),
+            (x(3, 4), torch.tensor([1, 2, 0])),
+        ),
+        "copysign": (lambda a: torch.copysign(a, torch.tensor([1.0, -1.0, 2.0]).double()), (x(3),)),
         "cross_entropy of images": (F.cross_entropy, (x(2, 3, 2), torch.tensor([[0, 2], [1, 1]]))),
         "cross_entropy of probabilities": (lambda a: F.cross_entropy(a, torch.full((2, 4), 0.25).double()), (x(2, 4),)),
         "nll": (lambda a, b: F.nll_loss(F.log_softmax(a, 1), b, reduction="sum"), (x(2, 4), y)),

@@ -245,6 +245,7 @@ ELEMENTWISE: Mapping[str, Callable[..., Any]] = {
     "fmin": row("minimum", "torch.fmin"),
     "where": lambda test, x, other: where(test, x, other),
     "masked_fill": lambda x, mask, value: where(mask, value, x),
+    "copysign": lambda x, other: where(np.less(other, 0.0), -absolute(x), absolute(x)),
     "hypot": lambda x, other: np.hypot(x, other),
     "logaddexp": lambda x, other: np.logaddexp(x, other),
     "lt": lambda x, other: np.less(x, other),

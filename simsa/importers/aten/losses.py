@@ -71,9 +71,14 @@ def _cross_entropy_loss(
         losses = np.sum(terms if weight is None else terms * weight, axis=-1)
         count = np.size(losses) if np.ndim(x) > 1 else 1
         return losses if reduction == 0 else _over(np.sum(losses), count if reduction == 1 else 1)
-    if weight is not None or label_smoothing:
-        return _weighted_entropy(total, scores, target, weight, reduction, label_smoothing, ignore_index)
-    return _means(total - _chosen(scores, target), target, reduction, ignore_index)
+    weights = _weights(target, weight)
+    losses = total - _chosen(scores, target)
+    losses = losses if weights is None else losses * weights
+    if label_smoothing:
+        each = np.expand_dims(total, -1) - scores
+        even = np.sum(each if weight is None else each * weight, axis=-1) / classes
+        losses = losses * (1 - label_smoothing) + even * label_smoothing
+    return _means(losses, target, reduction, ignore_index, weights)
 
 
 def _chosen(scores: Any, target: Any) -> Any:
@@ -91,48 +96,35 @@ def _over(value: Any, count: Any) -> Any:
 def _means(losses: Any, target: Any, reduction: int, ignore_index: int, weights: Any = None) -> Any:
     """Return the losses, their mean or their sum, without those whose label is to be ignored.
 
-    Labels that are data are ignored only if there is more than one, or if `ignore_index` is one of the classes: else
-    a mean over no samples would be NaN anyway.
+    losses: with their weights, if there are some. weights: what a mean divides by the sum of; None for their number. A
+    label that is data is taken to be a class, and NaN if it is none, unless `ignore_index` is a class itself.
     """
     ignored = np.equal(target, ignore_index) if not symbolic(target) or ignore_index >= 0 else None
     if ignored is not None and (symbolic(ignored) or np.any(ignored)):
         losses = where(ignored, 0.0, losses)
-        weights = where(ignored, 0.0, np.ones(np.shape(losses)) if weights is None else weights)
-    if reduction == 0:
-        return losses if weights is None else losses * weights
-    if weights is None:
-        return _reduced(losses, reduction)
-    summed = np.sum(numbers(losses * weights))
-    return summed if reduction == 2 else summed / np.sum(weights)
-
-
-def _weighted_entropy(
-    total: Any, scores: Any, target: Any, weight: Any, reduction: int, smoothing: float, ignore_index: int
-) -> Any:
-    """Return the cross-entropy with weights of the classes, or with smoothed labels."""
-    classes = scores.shape[-1]
-    weight = np.ones(classes) if weight is None else weight
-    if symbolic(target):
-        weights = pick(target, [np.full(np.shape(total), w) for w in weight])
-    else:
-        weights = np.asarray(weight)[np.clip(target, 0, None)]
-    losses = (total - _chosen(scores, target)) * weights
-    if smoothing:
-        even = np.sum((np.expand_dims(total, -1) - scores) * weight, axis=-1) / classes
-        losses = losses * (1 - smoothing) + even * smoothing
+        given = np.ones(np.shape(losses)) if weights is None else weights
+        weights = where(ignored, 0.0, given) if symbolic([ignored, given]) else np.where(ignored, 0.0, given)
     if reduction == 0:
         return losses
-    summed = np.sum(losses)
-    return summed if reduction == 2 else _over(summed, np.sum(weights))
+    if reduction == 2 or weights is None:
+        return _reduced(losses, reduction)
+    return _over(np.sum(numbers(losses)), np.sum(numbers(weights)))
+
+
+def _weights(target: Any, weight: Any) -> Any:
+    """Return the weight of the class of each label; None if there are no weights."""
+    if weight is None:
+        return None
+    if symbolic(target):
+        return pick(target, [np.full(np.shape(target), w) for w in weight])
+    return np.asarray(weight)[np.clip(target, 0, None)]
 
 
 def _nll_loss(x: Any, target: Any, weight: Any = None, reduction: int = 1, ignore_index: int = -100) -> Any:
     """`nll_loss`."""
-    scores = np.moveaxis(numbers(x), 0 if np.ndim(x) == 1 else 1, -1)
-    weights = None
-    if weight is not None:
-        weights = pick(target, [np.full(np.shape(target), w) for w in weight]) if symbolic(target) else weight[target]
-    return _means(-_chosen(scores, target), target, reduction, ignore_index, weights)
+    losses = -_chosen(np.moveaxis(numbers(x), 0 if np.ndim(x) == 1 else 1, -1), target)
+    weights = _weights(target, weight)
+    return _means(losses if weights is None else losses * weights, target, reduction, ignore_index, weights)
 
 
 def _bce_with_logits(x: Any, target: Any, weight: Any = None, pos_weight: Any = None, reduction: int = 1) -> Any:
