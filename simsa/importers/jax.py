@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsa import primitives
-from simsa.errors import ProgramError
+from simsa.errors import ProgramError, known
 from simsa.importers import lax
 from simsa.importers.arrays import Order, condition, constants, log_softmax, moved, numbers, pick
 from simsa.importers.imported import FAULTS, ImportedProgram, Model, Refusal, first_line
-from simsa.primitives import Convention
-from simsa.program.program import Builder
+from simsa.primitives import ROW, Convention
+from simsa.program.program import Builder, Program
 from simsa.program.symbolic import Array, builder_of, symbolic
 
 INLINED = frozenset(("jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint"))
@@ -33,6 +33,7 @@ def from_jax(
     params: Any,
     *inputs: Any,
     convention: str | Mapping[str, str | float] | Convention = "jax",
+    order: str = "pytree",
 ) -> ImportedProgram:
     """Return the program of a JAX function of a pytree of parameters.
 
@@ -41,14 +42,17 @@ def from_jax(
     loss
         A function of the parameters and of the inputs of one sample, which JAX can trace.
     params
-        A pytree of parameters of the right shapes. The parameters of the program are its leaves, in the order of
-        `jax.flatten_util.ravel_pytree`.
+        A pytree of parameters of the right shapes. The parameters of the program are its leaves, one after the other.
     inputs
         Example inputs, pytrees of arrays of the shapes of one sample. Their leaves are the data inputs of the program,
         in this order; integers such as class labels are data as well.
     convention
         Decides the derivative at ties, as for `simsa.trace`. Under "jax" it is what JAX returns for each operation as
         it is spelled in the function.
+    order
+        Of the parameters of the program: "pytree", that of `jax.flatten_util.ravel_pytree`; or "dense", in which the
+        entries of a leaf lie as the layer that it is the weights of reads them, so that no weight is copied.
+        `parameters_of` and `unflatten` translate.
 
     Returns
     -------
@@ -80,7 +84,12 @@ def from_jax(
     (8,)
     """
     wanted = primitives.convention(convention)
-    return JaxModel(loss, params, inputs).program(wanted)
+    known("order", order, ("pytree", "dense"))
+    model = JaxModel(loss, params, inputs)
+    program = model.program(wanted)
+    if order == "pytree" or not model.rearranged(program):
+        return program
+    return model.program(wanted)
 
 
 def _jax() -> Any:
@@ -95,7 +104,7 @@ def _jax() -> Any:
 class JaxModel(Model):
     """A function of a pytree of parameters, as `jax.make_jaxpr` traces it.
 
-    loss, params, inputs: as for `from_jax`.
+    loss, params, inputs: as for `from_jax`. order: (p,), of each parameter of a program its place in the pytree.
     """
 
     framework = "jax"
@@ -111,6 +120,7 @@ class JaxModel(Model):
                 raise ProgramError("from_jax expects parameters that are real numbers; close over the others")
             self.shapes = [leaf.shape for leaf in self.like]
             self.count = sum(leaf.size for leaf in self.like)
+            self.order = np.arange(self.count)
             wide = [self._wide(leaf) for leaf in self.like]
             examples = self.jax.tree_util.tree_map(self._wide, inputs)
             kept = [np.asarray(leaf) for leaf in self.jax.tree_util.tree_leaves(examples)]
@@ -137,12 +147,12 @@ class JaxModel(Model):
         found = [np.asarray(leaf) for leaf in leaves]
         if tree != self.tree or [leaf.shape for leaf in found] != self.shapes:
             raise ProgramError("the pytree differs from that of the imported parameters")
-        return np.concatenate([np.zeros(0), *(leaf.astype(np.float64).reshape(-1) for leaf in found)])
+        return np.concatenate([np.zeros(0), *(leaf.astype(np.float64).reshape(-1) for leaf in found)])[self.order]
 
     def unflatten(self, w: NDArray[np.float64]) -> Any:
         """Return numbers as a pytree of arrays of the dtypes of the imported parameters."""
         ends = np.cumsum([leaf.size for leaf in self.like])[:-1]
-        parts = np.split(w, ends)
+        parts = np.split(w[np.argsort(self.order)], ends)
         leaves = [part.reshape(leaf.shape).astype(leaf.dtype) for part, leaf in zip(parts, self.like, strict=True)]
         return self.jax.tree_util.tree_unflatten(self.tree, [self.jax.numpy.asarray(leaf) for leaf in leaves])
 
@@ -153,14 +163,38 @@ class JaxModel(Model):
             raise ProgramError(f"expected inputs with {len(self.inputs)} arrays, got {len(found)}")
         return [np.asarray(leaf).astype(np.float64) for leaf in found]
 
+    def rearranged(self, program: Program) -> bool:
+        """Order the entries of each leaf as the first layer that it is the weights of reads them.
+
+        program: of this model, in the order of the pytree. Returns whether an order has changed.
+        """
+        ends = np.cumsum([leaf.size for leaf in self.like])
+        order = self.order.copy()
+        settled: set[int] = set()
+        for node in program.nodes:
+            operation = ROW[node.primitive].operation if node.primitive in ROW else None
+            blocks = operation.affine_blocks(node.operands, node.outputs) if operation else None
+            if blocks is None:
+                continue
+            weights = np.array(blocks[0])
+            number = int(np.searchsorted(ends, weights[0], "right"))
+            if number < len(ends) and number not in settled:
+                place = np.arange(ends[number] - self.like[number].size, ends[number])
+                if np.array_equal(np.sort(weights), place):
+                    order[place] = weights
+                    settled.add(number)
+        changed = not np.array_equal(order, self.order)
+        self.order = order
+        return changed
+
     # The graph.
 
     def outputs(self, parameters: Array, inputs: Sequence[Any]) -> Any:
         """Return what the jaxpr computes."""
         arguments: list[Any] = []
-        at = 0
+        at, placed = 0, parameters[np.argsort(self.order)]
         for leaf in self.like:
-            arguments.append(np.reshape(parameters[at : at + leaf.size], leaf.shape))
+            arguments.append(np.reshape(placed[at : at + leaf.size], leaf.shape))
             at += leaf.size
         arguments += [condition(x) if boolean else x for x, boolean in zip(inputs, self.booleans, strict=True)]
         with self.jax.enable_x64(True):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import simsa
-from simsa.errors import ProgramError
+from simsa.errors import ProgramError, SimsaError
 from simsa.machine import tape_of
 from simsa.primitives import ROWS
 from tests.importers.asked import by_jax
@@ -63,6 +63,30 @@ def test_weights_by_rows_need_no_copies():
     held = [(w.T, b) for w, b in layers(64, 32, 10)]
     names = [ROWS[line[0]].name for line in tape_of(simsa.from_jax(by_rows, held, np.zeros(64), 0)).code]
     assert "copy" not in names and names.count("dense") == 2
+
+
+def test_parameters_in_the_order_of_dense_need_no_copies_and_are_translated():
+    held = [(np.arange(6.0).reshape(2, 3), np.zeros(3)), (np.arange(6.0).reshape(3, 2) / 7, np.ones(2))]
+    program = simsa.from_jax(loss, held, np.zeros(2), 0, order="dense")
+    plain = simsa.from_jax(loss, held, np.zeros(2), 0)
+    w = program.parameters_of(held)
+    network = [*held[0][0].T.reshape(-1), *held[0][1], *held[1][0].T.reshape(-1), *held[1][1]]
+    assert w.tolist() == network
+    names = [ROWS[line[0]].name for line in tape_of(program).code]
+    assert "copy" not in names and names.count("dense") == 2
+    row = [0.5, -1.0, 1.0]
+    slope, expected = program.unflatten(program.gradient(w, row)), plain.gradient(plain.parameters_of(held), row)
+    assert np.allclose(ravel_pytree(slope)[0], expected, rtol=1e-14)
+    assert np.array_equal(ravel_pytree(program.unflatten(w))[0], ravel_pytree(held)[0])
+    kernel = np.arange(36.0).reshape(3, 3, 2, 2)
+
+    def convolved(k, x):
+        return lax.conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")).sum()
+
+    program = simsa.from_jax(convolved, kernel, np.ones((1, 3, 3, 2)), order="dense")
+    assert program.parameters_of(kernel).tolist() == kernel.transpose(3, 2, 0, 1).reshape(-1).tolist()
+    with pytest.raises(SimsaError, match="unknown order 'rows'; expected one of 'pytree', 'dense'"):
+        simsa.from_jax(loss, held, np.zeros(2), 0, order="rows")
 
 
 def test_a_sweep_lands_where_that_of_the_network_does():
