@@ -27,7 +27,18 @@ def first_line(error: Exception) -> str:
 
 
 class Refusal(ProgramError):
-    """An operation that cannot be imported; the message begins with the line of the model, if it is known."""
+    """An operation that cannot be imported; the message begins with the line of the model."""
+
+
+def placed(error: Exception, place: str, name: str) -> ProgramError:
+    """Return the error of an operation with the place in front, if it has none yet.
+
+    error: a ProgramError, or one of FAULTS. place: "file:line: ", or empty if it is not known. name: of the operation.
+    """
+    if isinstance(error, Refusal):
+        return error
+    what = str(error) if isinstance(error, ProgramError) else f"{name} cannot be imported so: {first_line(error)}"
+    return Refusal(f"{place}{what}") if place else ProgramError(what)
 
 
 class Model(ABC):

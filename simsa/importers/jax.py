@@ -16,7 +16,7 @@ from simsa import primitives
 from simsa.errors import ProgramError, known
 from simsa.importers import lax
 from simsa.importers.arrays import Order, condition, constants, log_softmax, moved, numbers, pick
-from simsa.importers.imported import FAULTS, ImportedProgram, Model, Refusal, first_line
+from simsa.importers.imported import FAULTS, ImportedProgram, Model, first_line, placed
 from simsa.primitives import ROW, Convention
 from simsa.program.program import Builder, Program
 from simsa.program.symbolic import Array, builder_of, symbolic
@@ -192,9 +192,9 @@ class JaxModel(Model):
     def outputs(self, parameters: Array, inputs: Sequence[Any]) -> Any:
         """Return what the jaxpr computes."""
         arguments: list[Any] = []
-        at, placed = 0, parameters[np.argsort(self.order)]
+        at, held = 0, parameters[np.argsort(self.order)]
         for leaf in self.like:
-            arguments.append(np.reshape(placed[at : at + leaf.size], leaf.shape))
+            arguments.append(np.reshape(held[at : at + leaf.size], leaf.shape))
             at += leaf.size
         arguments += [condition(x) if boolean else x for x, boolean in zip(inputs, self.booleans, strict=True)]
         with self.jax.enable_x64(True):
@@ -218,15 +218,9 @@ class JaxModel(Model):
                 continue
             try:
                 results = self._equation(equation, [read(one) for one in equation.invars], builder)
-            except Refusal:
-                raise
-            except ProgramError as error:
-                raise Refusal(f"{self._place(equation)}{error}") from None
-            except FAULTS as error:
-                name = equation.primitive.name
-                raise Refusal(
-                    f"{self._place(equation)}the primitive {name} cannot be imported so: {first_line(error)}"
-                ) from error
+            except (ProgramError, *FAULTS) as error:
+                name = f"the primitive {equation.primitive.name}"
+                raise placed(error, self._place(equation), name) from None
             values.update(zip(equation.outvars, results, strict=True))
         return [read(one) for one in jaxpr.outvars]
 

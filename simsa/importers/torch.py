@@ -17,7 +17,7 @@ from simsa import primitives
 from simsa.errors import ProgramError
 from simsa.importers import aten
 from simsa.importers.arrays import Order, condition, moved, numbers, stop
-from simsa.importers.imported import FAULTS, ImportedProgram, Model, Refusal, Shape, first_line
+from simsa.importers.imported import FAULTS, ImportedProgram, Model, Shape, first_line, placed
 from simsa.primitives import Convention
 from simsa.program.program import ParameterRange
 from simsa.program.symbolic import Array, Symbolic, lift, symbolic
@@ -258,14 +258,8 @@ class TorchModel(Model):
             if function is None:
                 raise ProgramError(f"the operation {node.target} of PyTorch cannot be imported")
             result = function(*_known(args), **{k: v for k, v in _known(kwargs).items() if k not in aten.IGNORED})
-        except Refusal:
-            raise
-        except ProgramError as error:
-            raise Refusal(f"{_place(node, self.torch)}{error}") from None
-        except FAULTS as error:
-            raise Refusal(
-                f"{_place(node, self.torch)}{node.target} cannot be imported so: {first_line(error)}"
-            ) from error
+        except (ProgramError, *FAULTS) as error:
+            raise placed(error, _place(node, self.torch), str(node.target)) from None
         if inplace:
             args[0][...] = result
             return args[0]
