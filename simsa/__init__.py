@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from simsa import calculus
     from simsa.ensemble.replay import Replay
+    from simsa.importers import from_jax, from_torch
 
 
 Program.evaluator = Machine()
@@ -64,6 +65,8 @@ __all__ = [
     "erf",
     "exhaustive",
     "expression",
+    "from_jax",
+    "from_torch",
     "hardtanh",
     "hinge",
     "huber",
@@ -148,9 +151,11 @@ def replay(results: str | Path, cell: int, trajectory: int, first: int = 0, last
 
 
 def __getattr__(name: str) -> Any:
-    """Return `simsa.calculus`, which is imported when it is first asked for."""
+    """Return `simsa.calculus`, `from_torch` or `from_jax`, which are imported when they are first asked for."""
     if name == "calculus":
         return import_module("simsa.calculus")
+    if name in ("from_jax", "from_torch"):
+        return getattr(import_module("simsa.importers"), name)
     raise AttributeError(f"module 'simsa' has no attribute '{name}'")
 
 

@@ -21,7 +21,7 @@ from simsa.machine.exact import refusal
 from simsa.machine.task import Descent, ExactSteps
 from simsa.records.layout import Cell, Layout
 from simsa.scenario import Scenario, hypotheses
-from simsa.scenario.schema import Python, Stored
+from simsa.scenario.schema import Jax, Python, Stored, Torch
 from simsa.tape import Tape, assemble
 from simsa.vocabulary import Family
 
@@ -244,7 +244,7 @@ def _digest(found: Resolved, settings: Mapping[str, Setting]) -> str:
     settings: with the tapes.
     """
     digest = found.scenario.digest(found.samples)
-    if isinstance(found.scenario.program, Python | Stored):
+    if isinstance(found.scenario.program, Python | Stored | Torch | Jax):
         text = "".join([digest, *(tape.listing() for one in settings.values() for tape in one.tapes.values())])
         digest = hashlib.sha256(text.encode()).hexdigest()
     return digest

@@ -15,7 +15,7 @@ from simsa.machine.task import Initial, Stream
 from simsa.program import Program, build, expression
 from simsa.program.build import import_target
 from simsa.scenario import Scenario, rows
-from simsa.scenario.schema import Expression, Python, Stored, enough
+from simsa.scenario.schema import Expression, Jax, Python, Stored, Torch, enough
 from simsa.scenario.stream import Stream as Streamed
 
 
@@ -110,14 +110,21 @@ def losses(scenario: Scenario) -> dict[str, Program]:
     """
     said = scenario.program
     options = said.model_dump(exclude={"kind", "convention"})
+    folder = scenario.path.parent
     try:
-        if isinstance(said, Expression):
-            options["text"] = options.pop("expression")
-        elif isinstance(said, Python):
-            options["target"] = import_target(said.target, scenario.path.parent)
-        elif isinstance(said, Stored):
-            options = {"file": said.file, "folder": scenario.path.parent}
-        made = {one.label: build(said.kind, **options, convention=one) for one in scenario.conventions}
+        if isinstance(said, Torch | Jax):
+            from simsa.importers.factory import of_factory
+
+            model = of_factory(said.kind, import_target(said.target, folder))
+            made: dict[str, Program] = {one.label: model.under(one) for one in scenario.conventions}
+        else:
+            if isinstance(said, Expression):
+                options["text"] = options.pop("expression")
+            elif isinstance(said, Python):
+                options["target"] = import_target(said.target, folder)
+            elif isinstance(said, Stored):
+                options = {"file": said.file, "folder": folder}
+            made = {one.label: build(said.kind, **options, convention=one) for one in scenario.conventions}
         if (q := next(iter(made.values())).q) != 1:
             raise ProgramError(f"a loss is one number, this program returns {q}")
     except ProgramError as error:

@@ -109,8 +109,8 @@ class Primitive:
 
     @property
     def identity(self) -> bool:
-        """Tell whether the value is the operand itself, as for `copy`."""
-        return len(self.pieces) == 1 and self.pieces[0].value == "x"
+        """Tell whether the value is the operand itself, and its derivative 1, as for `copy`."""
+        return len(self.pieces) == 1 and (self.pieces[0].value, *self.pieces[0].partials) == ("x", "1")
 
     def numbers(self, operands: int) -> int:
         """Return how many numbers a tape holds for one use with `operands` operands: immediates, then the tie rule."""

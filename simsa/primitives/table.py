@@ -90,6 +90,8 @@ ROWS: list[Primitive] = [
     _elementary("sigmoid", "logistic function", "sigmoid(x)", "v * (1 - v)"),
     _elementary("softplus", "log(1 + exp x)", "softplus(x)", "sigmoid(x)"),
     _elementary("erf", "error function", "erf(x)", "1.1283791670955126 * exp(-(x * x))"),
+    # What `detach` and `stop_gradient` are: the partial that AD takes, 0, is not the derivative of the value.
+    _elementary("stop", "identity that passes no derivative", "x", "0", vanishes=(0,)),
     # Selections with a branch table (Def. 2 and 3). Each table lets a NaN operand reach the value.
     Primitive(
         "relu",

@@ -37,7 +37,7 @@ def import_target(name: str, folder: str | Path = ".") -> Target:
     path, colon, attribute = name.partition(":")
     if not colon or not path or not attribute.isidentifier():
         raise ProgramError(f"target '{name}': expected module:function")
-    module = _locating_errors(name, lambda: _module(path, Path(folder)))
+    module = locating_errors(name, lambda: _module(path, Path(folder)))
     function = getattr(module, attribute, None)
     if not callable(function):
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
@@ -69,7 +69,7 @@ def python(
             f"target '{found.name}': how many parameters? Say parameters = ..., or set "
             f"{found.name.partition(':')[2]}.parameters"
         )
-    program: Program = _locating_errors(
+    program: Program = locating_errors(
         found.name, lambda: trace(function, p, d if isinstance(d, int) else len(d), convention)
     )
     return program
@@ -99,8 +99,11 @@ def _module(name: str, folder: Path) -> ModuleType:
     return module
 
 
-def _locating_errors(target: str, action: Callable[[], Any]) -> Any:
-    """Return what `action` returns; an error in the user's file becomes one line with file and line."""
+def locating_errors(target: str, action: Callable[[], Any]) -> Any:
+    """Return what `action` returns; an error in the user's file becomes one line with file and line.
+
+    target: the name that messages begin with. action: a function without arguments. Raises ProgramError for any error.
+    """
     try:
         return action()
     except (Exception, SystemExit) as error:

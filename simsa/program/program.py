@@ -281,6 +281,18 @@ class Program:
         """Return the program as text, one instruction a line."""
         return self.evaluator.listing(self)
 
+    def under(self, convention: Convention) -> "Program":
+        """Return the same function as a program under a tie convention.
+
+        Raises ProgramError for another convention than the program's own, unless the program knows what it was made of.
+        """
+        if convention.label != self.convention.label:
+            raise ProgramError(
+                f"a Program was traced for one, {self.convention.label}; to compare conventions, "
+                "pass the function that it was traced from"
+            )
+        return self
+
 
 class Builder:
     """Builds a program node by node. A finished program reads only registers that were written before.

@@ -53,6 +53,19 @@ RELATIONS: dict[str, Callable[[Any, Any], bool]] = {
 }
 """The relations of guards as functions of two numbers."""
 
+IMPORTERS = {
+    "torch": ("PyTorch", "simsa.from_torch(net, example_inputs, loss=...)"),
+    "jax": ("JAX", "simsa.from_jax(loss, params, *example_inputs)"),
+}
+"""The frameworks whose models can be imported, by the names of their packages: their names, and what imports them."""
+
+
+def foreign(package: str) -> str:
+    """Return the message for a function of a framework that was to be traced. package: one of IMPORTERS."""
+    name, call = IMPORTERS[package]
+    return f"functions and modules of {name} cannot be traced; use {call}"
+
+
 METHODS = frozenset(
     "all any argmax argmin clip cumprod cumsum diagonal dot max mean min prod ravel repeat round squeeze std sum "
     "swapaxes take trace var".split()
@@ -194,6 +207,11 @@ class Symbolic(NDArrayOperatorsMixin):
         raise ProgramError(
             "np.array cannot hold symbolic values; use np.stack([...]) or np.concatenate([...]), which can"
         )
+
+    @classmethod
+    def __torch_function__(cls, *_: Any, **__: Any) -> NoReturn:
+        """Raise ProgramError: functions of PyTorch look for this method before they compute anything."""
+        raise ProgramError(foreign("torch"))
 
     def __bool__(self) -> NoReturn:
         raise ProgramError(

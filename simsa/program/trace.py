@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from inspect import signature
+from traceback import walk_tb
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from simsa.errors import ProgramError
 from simsa.primitives import Convention
 from simsa.program import numpy_api  # noqa: F401 - fills the tables that symbolic arrays look into
 from simsa.program.program import Builder, Program
-from simsa.program.symbolic import Array, lift
+from simsa.program.symbolic import IMPORTERS, Array, foreign, lift
 
 
 def trace(
@@ -55,6 +56,7 @@ def trace(
     >>> (program.p, program.q), [node.primitive for node in program.nodes]
     ((3, 1), ['abs', 'abs', 'abs', 'sum'])
     """
+    refuse_frameworks(function)
     builder = Builder(parameters, data, primitives.convention(convention))
     inputs = [Array(builder, np.arange(parameters))]
     if data:
@@ -73,8 +75,30 @@ def trace(
         # NumPy wraps the ProgramError that says why a symbolic value cannot be written into one of its arrays.
         if isinstance(error.__cause__, ProgramError):
             raise error.__cause__ from None
+        _name_framework(error)
+        raise
+    except TypeError as error:
+        _name_framework(error)
         raise
     return finish(builder, result, name)
+
+
+def refuse_frameworks(function: Callable[..., Any]) -> None:
+    """Raise ProgramError for a module of PyTorch or a compiled function of JAX, which names what imports it."""
+    for kind in type(function).__mro__:
+        if (package := kind.__module__.partition(".")[0].removesuffix("lib")) in IMPORTERS:
+            raise ProgramError(foreign(package))
+
+
+def _name_framework(error: Exception) -> None:
+    """Raise ProgramError in place of an error that a framework raised over a symbolic array."""
+    if "JAX type" in str(error):  # JAX leaves its own frames out of the traceback
+        raise ProgramError(foreign("jax")) from None
+    for one in (error, error.__cause__, error.__context__):
+        for frame, _ in walk_tb(one.__traceback__ if one else None):
+            package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+            if package in IMPORTERS:
+                raise ProgramError(foreign(package)) from None
 
 
 def finish(builder: Builder, result: Any, name: str, **details: Any) -> Program:

@@ -56,7 +56,8 @@ def sweep(
     ----------
     what
         The loss of one sample: a function of a vector of parameters (and of one of data, if there are any), which is
-        traced once for each tie convention; or a `Program`. Or a whole scenario: the path of its file, or a table of
+        traced once for each tie convention; or a `Program`, such as `from_torch` and `from_jax` return. Or a whole
+        scenario: the path of its file, or a table of
         its keys, as a dict.
     parameters
         How many parameters the function takes; left out, its attribute `parameters`.

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simsa.errors import DataError, ScenarioError
+from simsa.errors import DataError, ProgramError, ScenarioError
 from simsa.primitives import Convention, convention
 from simsa.program import Program, trace
 from simsa.program.stored import described
+from simsa.program.trace import refuse_frameworks
 from simsa.run.perform import SCENARIO
 
 PROGRAM, DATA = "program.json", "data.csv"
@@ -152,14 +153,13 @@ def _traced(what: Any, parameters: int | None, width: int, said: Mapping[str, An
     """
     wanted = said.get("sweep", {}).get("convention") or ["tensorflow"]
     if isinstance(what, Program):
-        labels = [convention(one).label for one in wanted]
-        if "convention" in said.get("sweep", {}) and labels != [what.convention.label]:
-            raise ScenarioError(
-                f"{WHERE}: conventions: a Program was traced for one, {what.convention.label}; to compare conventions, "
-                "pass the function that it was traced from"
-            )
-        programs, source = [what], ""
+        asked = wanted if "convention" in said.get("sweep", {}) else [what.convention]
+        try:
+            programs, source = [what.under(convention(one)) for one in asked], ""
+        except ProgramError as error:
+            raise ScenarioError(f"{WHERE}: conventions: {error}") from None
     elif callable(what):
+        refuse_frameworks(what)
         p = getattr(what, "parameters", None) if parameters is None else parameters
         if p is None:
             raise ScenarioError(f"{WHERE}: parameters: how many does the function take? Say parameters=...")

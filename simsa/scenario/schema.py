@@ -159,6 +159,30 @@ class Stored(Model):
     """The derivative at ties: of one of the conventions that the file has."""
 
 
+class Torch(Model):
+    """A model of PyTorch, which a function makes: it returns (net, example_inputs, loss)."""
+
+    kind: Literal["torch"]
+    target: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"), such_as("my_module:model")]
+    """The function, as "module:function"; modules beside the scenario file are found."""
+    data: Index = 0
+    """How many data columns the model takes: the entries of its example inputs."""
+    convention: Convention = "pytorch"
+    """The derivative at ties: a framework's, or a table of your own."""
+
+
+class Jax(Model):
+    """A function of JAX, which a function makes: it returns (loss, params, *example_inputs)."""
+
+    kind: Literal["jax"]
+    target: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"), such_as("my_module:model")]
+    """The function, as "module:function"; modules beside the scenario file are found."""
+    data: Index = 0
+    """How many data columns the model takes: the entries of its example inputs."""
+    convention: Convention = "jax"
+    """The derivative at ties: a framework's, or a table of your own."""
+
+
 class Sgd(Model):
     """The recursion x_{k+1} = x_k - c alpha_k grad f_{I_k}(x_k), unless [optimizer] names another rule."""
 
@@ -333,7 +357,7 @@ class Scenario(Model):
 
     scenario: Header
     """What the experiment is called, and its seed."""
-    program: Annotated[Expression | Network | Python | Stored, Field(discriminator="kind")]
+    program: Annotated[Expression | Network | Python | Stored | Torch | Jax, Field(discriminator="kind")]
     """The loss of one sample."""
     data: Data | None = None
     """The samples; without data J is the program itself."""
@@ -511,7 +535,7 @@ def rows(scenario: Scenario) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     read = source.read(scenario.path, names, scenario.scenario.seed)
     columns = finish(select(read, names, place), source.limit, source.standardise, place)
     n, d = columns.rows.shape
-    if isinstance(program, Python | Stored) and d != program.data:
+    if isinstance(program, Python | Stored | Torch | Jax) and d != program.data:
         raise DataError(f"{place}: expected {program.data} columns (program.data), got {d}")
     enough(scenario, n)
     return columns.names, columns.rows

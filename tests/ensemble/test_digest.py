@@ -60,6 +60,8 @@ VARIANTS = [
     ("program={kind='network', layers=[4, 3]}", "data={source='iris'}", "initial={law='he'}"),
     ("program={kind='python', target='m:f', parameters=1, data=2}", "initial={law='glorot'}"),
     ("program={kind='stored', file='p.json', data=2}",),
+    ("program={kind='torch', target='m:f', data=2}",),
+    ("program={kind='jax', target='m:f', data=2}",),
 ]
 """Changes of the text: every table of the schema is in one of them."""
 

@@ -156,7 +156,7 @@ BAD = {
     "unknown kind": (
         '"expression"',
         '"formula"',
-        "x.toml:5: program.kind: expected 'expression', 'network', 'python' or 'stored', got 'formula'",
+        "x.toml:5: program.kind: expected 'expression', 'network', 'python', 'stored', 'torch' or 'jax', got 'formula'",
     ),
     "unknown source": (
         '"inline"',
