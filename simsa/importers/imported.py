@@ -107,7 +107,7 @@ def pruned(program: Program) -> Program:
     return replace(program, nodes=tuple(nodes), outputs=tuple(number[register] for register in program.outputs))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ImportedProgram(Program):
     """A program that was made from a model of PyTorch or JAX by `from_torch` or `from_jax`.
 

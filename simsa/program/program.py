@@ -38,6 +38,11 @@ class Node:
     cases: tuple[Case, ...] = ()
 
 
+def _many(count: int, what: str) -> str:
+    """Return a count with its noun: "1 node", "7 nodes"."""
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
 @dataclass(frozen=True)
 class ParameterRange:
     """The weights or the biases of one layer of a network, for the initial laws that depend on the layer.
@@ -92,7 +97,7 @@ class Branches:
     tied: tuple[bool, ...]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Program:
     """A program (Section 3 of the paper), as `trace`, `expression`, `network` and `Builder` make them.
 
@@ -168,6 +173,19 @@ class Program:
             np.broadcast_to(samples, (*rows, self.data)),
             bool(batch),
         )
+
+    def __repr__(self) -> str:
+        """Return what the program is in a line; `listing` has all of it."""
+        selections = sum(node.primitive in ROW and ROW[node.primitive].selection for node in self.nodes)
+        data = _many(self.data, "data input") + ", " if self.data else ""
+        return (
+            f"{type(self).__name__}({_many(self.parameters, 'parameter')}, {data}{_many(len(self.nodes), 'node')}, "
+            f"{_many(selections, 'selection')}, {self.convention.label})"
+        )
+
+    def __call__(self, x: ArrayLike, data: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Return the value at a point, or at several: see `value`."""
+        return self.value(x, data)
 
     def value(self, x: ArrayLike, data: ArrayLike | None = None) -> NDArray[np.float64]:
         """Return the program's outputs (Algorithm 1).

@@ -780,3 +780,11 @@ def test_the_builder_of_a_finished_program_is_not_needed():
     builder = Builder(1)
     same = builder.finish([builder.apply("mul", [0, builder.constant(2.0)])])
     assert made.nodes == same.nodes
+
+
+def test_a_program_says_what_it_is_in_a_line_and_can_be_called():
+    program = simsa.trace(lambda x, a: a[0] * abs(x[0]) + simsa.relu(x[1]), 2, 1, convention="jax")
+    assert repr(program) == "Program(2 parameters, 1 data input, 4 nodes, 2 selections, jax)"
+    assert repr(simsa.trace(lambda x: 2 * x[0], 1)) == "Program(1 parameter, 2 nodes, 0 selections, tensorflow)"
+    points = [[1.0, -2.0], [-3.0, 4.0]]
+    assert program(points, [0.5]).tolist() == program.value(points, [0.5]).tolist() == [0.5, 5.5]
