@@ -222,13 +222,15 @@ class Bits(Model):
     """Bits of the significand, the hidden one included."""
     exponent: Annotated[int, Field(ge=2, le=8), INTEGRAL, such_as(4)]
     """Bits of the exponent."""
-    sums: Literal["float32", "own"] = "float32"
-    """The format in which sums and dot products are accumulated."""
+    own_sums: bool = False
+    """Whether sums and dot products are rounded in each step; otherwise they are accumulated in float32."""
 
     @property
     def name(self) -> str:
         """Return the name of the format."""
-        return custom(self.significand, self.exponent, "" if self.sums == "own" else self.sums).name
+        return (
+            custom(self.significand, self.exponent, "") if self.own_sums else custom(self.significand, self.exponent)
+        ).name
 
 
 Precision = Annotated[

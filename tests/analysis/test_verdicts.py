@@ -780,7 +780,7 @@ def test_where_the_grain_is_near_there_is_no_slope_and_never_a_negative_one():
 
 
 def test_unknown_formats_have_no_unit_of_rounding():
-    with pytest.raises(SimsaError, match="unknown precision 'float16'"):
+    with pytest.raises(SimsaError, match="unknown precision 'float12'"):
         analysis.codimension([0.5] * 1000, "float12")
 
 

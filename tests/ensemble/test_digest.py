@@ -47,6 +47,7 @@ VARIANTS = [
         for name, row in RULES.items()
     ),
     ("sgd.step_size={family='constant'}", "initial={law='uniform'}"),
+    ("sweep.precision=[{significand=4, exponent=4}]",),
     ("sgd.step_size={family='geometric', factor=0.5, every=2}",),
     ("sgd.step_size={family='cosine', warmup=3}",),
     (f"sgd.step_size={{family='table', values={[0.5] * 10}}}", "initial={law='points', points=[[1.0]]}"),

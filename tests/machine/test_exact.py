@@ -347,7 +347,7 @@ def test_exact_cells_take_steps_of_the_file_and_not_of_the_float(said):
 def test_the_plan_knows_that_exact_is_slow(said):
     both, floats = planned(said()), planned(said("", "", ("sweep.precision=['float64']",)))
     less, cost = (made.estimate(fastest(made, "auto")) for made in (floats, both))
-    assert floats.exact is None and less.alone_seconds == 0
+    assert floats.settings[""].exact is None and less.alone_seconds == 0
     assert cost.alone_seconds > 1000 * less.core_seconds
     assert cost.seconds(8) == cost.alone_seconds == pytest.approx(cost.core_seconds, rel=1e-3)
     long = planned(said("", "", ("sgd.steps=20000",)))

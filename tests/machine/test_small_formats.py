@@ -116,7 +116,7 @@ def test_a_network_runs_in_16_bits_and_conventions_part_there():
 def test_a_format_by_its_bits_is_the_one_with_a_name():
     given = {"parameters": 1, "c": [0.5], "steps": 6, "step_size": 1.0, "trajectories": 8, "engine": "reference"}
     given |= {"initial": simsa.uniform(-1, 1), "classify": 0, "quiet": True}
-    bits = [{"significand": 4, "exponent": 4}, {"significand": 11, "exponent": 5, "sums": "own"}]
+    bits = [{"significand": 4, "exponent": 4}, {"significand": 11, "exponent": 5, "own_sums": True}]
     run = simsa.sweep(lambda x: np.abs(x[0] - 0.3) * x[0], precision=["float8_e4m3", "float16/float16", *bits], **given)
     assert run.cells.precision.tolist() == ["float8_e4m3", "float16/float16", "e4m3", "e5m10/e5m10"]
     final = run.records.final.values

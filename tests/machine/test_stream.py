@@ -269,7 +269,7 @@ def test_shares_are_those_of_the_weights(tmp_path):
     assert stream.shares.tolist() == [0.25, 1.0] and stream.kinds == ("ball", "normal")
     assert made.settings[""].rows.shape == (50, 2)
     file.write_text(TEXT.replace(SAMPLE, MIXED), encoding="utf-8")
-    assert planned(load(file)).descent.stream.shares.tolist() == [0.5, 1.0]
+    assert planned(load(file)).settings[""].descent.stream.shares.tolist() == [0.5, 1.0]
     assert planned(load(file)).layout.digest != made.layout.digest
     assert [h.state for h in hypotheses(load(file), 0) if h.hypothesis == "J is a finite sum"] == ["not met"]
 

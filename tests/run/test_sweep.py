@@ -127,7 +127,7 @@ def test_every_figure_takes_axes_or_a_figure(run):
     first, second = figure.subplots(1, 2)
     drawn = run.plot.objective(ax=second, title=False)
     assert drawn in figure.subfigs and first in figure.axes and second not in figure.axes
-    with pytest.raises(AttributeError, match="there is no figure 'landings'; there are landing"):
+    with pytest.raises(AttributeError, match="there is no figure 'landings'; there are settings"):
         _ = run.plot.landings
     with pytest.raises(ValueError, match="expected axes of a grid"):
         run.plot.objective(ax=Figure().add_axes((0, 0, 1, 1)))

@@ -22,9 +22,10 @@ from simsa.scenario import Scenario, hypotheses, json_schema, load, rows, warnin
 from simsa.scenario.batch import Batch
 from simsa.scenario.data import BUNDLED, Bundled
 from simsa.scenario.load import _lines
-from simsa.scenario.model import rational
+from simsa.scenario.model import choices, rational
 from simsa.scenario.reals import geometric, linear, powers, rounded, uniforms
 from simsa.scenario.scales import LAWS, Scales
+from simsa.scenario.schema import PRECISIONS
 from simsa.scenario.step_size import Cosine, Geometric, Log, Power
 from tests.support import ROOT
 from tests.support.runs import digest, planned
@@ -249,7 +250,7 @@ BAD = {
     "unknown precision": (
         "trajectories = 100",
         'trajectories = 100\nprecision = ["float12"]',
-        "x.toml:25: sweep.precision.0: expected 'float64', 'float32', 'float16', ",
+        f"x.toml:25: sweep.precision.0: expected {choices(PRECISIONS)}, got 'float12'",
     ),
     "a fraction that is none": (
         "0.5]",

@@ -188,7 +188,7 @@ def test_kernels_find_what_plain_python_finds(programs):
         descent = Descent(4, law, 2, bool(rng.integers(2)) and law == "fixed_size", np.ones(4), 1e30, 7, start,
                           np.zeros(0, np.int64), 0)  # fmt: skip
         tape = tape_of(program)
-        for precision, row in FORMATS.items():
+        for precision, row in {name: FORMATS[name] for name in ("float64", "float32")}.items():
             shape = [None, (1, 1), (2, 1), (1, 2)][int(rng.integers(4))]
             block = descend(tape, rows, descent, c=0.5, first=3, count=4, precision=precision, shape=shape)
             walker = Walker(tape, rows, arithmetic(row))

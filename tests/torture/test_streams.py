@@ -114,7 +114,7 @@ def test_a_cell_draws_the_same_in_every_list(tmp_path, programs):
         for cell in part.layout.cells:
             ours, theirs = records(part, cell), cells[cell.scale, cell.precision]
             good = good and all(ours[name].tobytes() == theirs[name].tobytes() for name in theirs)
-        descent = whole.descent
+        descent = whole.settings[""].descent
         if law == 0:
             for c in scales:
                 taken = list(islice(minibatches(descent, n, c, 3), 6))
