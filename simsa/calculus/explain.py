@@ -137,9 +137,29 @@ def explain(
 ) -> Explanation:
     """Return what automatic differentiation says at a point, and why, in sentences.
 
-    subject: a program with one output, or an objective. x: shape (p,). data: the rows that make a program an objective.
-    limit: the branch assignments up to which sets are listed. Raises ProgramError for a program with several outputs.
+    Parameters
+    ----------
+    subject
+        A program with one output, or an objective.
+    x
+        The point, shape (p,).
+    data
+        The data inputs of a program, shape (d,).
+    limit
+        The branch assignments up to which sets are listed.
 
+    Returns
+    -------
+    Explanation
+        The sentences, the sets that they are from, and a figure.
+
+    Raises
+    ------
+    ProgramError
+        For a program with several outputs.
+
+    Examples
+    --------
     >>> import simsa
     >>> trap = simsa.trace(lambda x: simsa.relu(x[0]) - simsa.relu(-x[0]), 1)
     >>> for sentence in explain(trap, [0.0]).sentences():

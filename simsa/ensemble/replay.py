@@ -182,15 +182,41 @@ class Replay:
 def replay(results: str | Path, cell: int, trajectory: int, first: int = 0, last: int | None = None) -> Replay:
     """Return one trajectory of a sweep, which can then be computed again step by step.
 
-    results: the folder of a run. cell: its number in the records. trajectory: its number. first, last: the window of
-    steps, first <= k < last; None stands for the end. The scenario is read from the folder, and data files and modules
-    from where the scenario was. The whole trajectory is run once, and compared with its records (`differences`). The
-    steps are taken in plain Python: a step takes a millisecond for a small program, and seconds for a network.
+    Parameters
+    ----------
+    results
+        The folder of a run. Its scenario is read from there, and data files and modules from where the scenario was.
+    cell
+        The number of the cell in the records, from 0.
+    trajectory
+        The number of the trajectory, from 0.
+    first, last
+        The window of steps, first <= k < last; None stands for the end.
 
-    Raises RecordsError if there are no such records, if the trajectory has not been run, or if the scenario, its data
-    or its program have changed since.
+    Returns
+    -------
+    Replay
+        Iterating over it yields the steps. The whole trajectory is run once, and compared with its records
+        (`differences`). Steps are taken in plain Python: a step takes a millisecond for a small program, and seconds
+        for a network.
 
-    `[step.x for step in simsa.replay("results/bad_step", cell=4, trajectory=7)]` are the points of a trajectory.
+    Raises
+    ------
+    RecordsError
+        If there are no such records, if the trajectory has not been run, or if the scenario, its data or its program
+        have changed since.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import simsa
+    >>> folder = tempfile.mkdtemp()
+    >>> run = simsa.sweep(
+    ...     lambda x: abs(x[0]), parameters=1, c=[0.5], steps=2, step_size=1.0, initial=simsa.points([[1.0]]),
+    ...     trajectories=4, out=folder, quiet=True,
+    ... )
+    >>> [step.x[0].item() for step in replay(folder, cell=0, trajectory=0)]
+    [1.0, 0.5]
     """
     folder = Path(results)
     folder = folder.parent if folder.name == ZARR else folder

@@ -111,13 +111,36 @@ def cells(folder: Path) -> list[Recorded]:
 def open(path: str | Path) -> "xarray.Dataset":
     """Open records for reading: a variable for each field, by (cell, trajectory).
 
-    path: the folder of a run, or the `records.zarr` in it. Values are read when they are used. The coordinates of a
-    cell are c, convention, precision and last_step_size. A trajectory that has not been run (yet) has status 255.
-    Raises RecordsError if there are no records, or if parts of them are lost or changed; reading a damaged chunk raises
-    ValueError.
+    Parameters
+    ----------
+    path
+        The folder of a run, or the `records.zarr` in it.
 
-    `simsa.open_records("results/relu_net").sensitive_first.sel(cell=0)` has the first sensitive step of each trajectory
-    of cell 0.
+    Returns
+    -------
+    xarray.Dataset
+        Values are read when they are used. The coordinates of a cell are c, convention, precision and last_step_size,
+        and setting if the sweep has further axes. A trajectory that has not been run (yet) has status 255.
+
+    Raises
+    ------
+    RecordsError
+        If there are no records, or if parts of them are lost or changed; reading a damaged chunk raises ValueError.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import simsa
+    >>> folder = tempfile.mkdtemp()
+    >>> run = simsa.sweep(
+    ...     lambda x: abs(x[0]), parameters=1, c=[0.5], steps=2, step_size=1.0, initial=simsa.points([[1.0]]),
+    ...     trajectories=4, out=folder, quiet=True,
+    ... )
+    >>> records = simsa.open_records(folder)
+    >>> records.sensitive_first.sel(cell=0).values.tolist()  # x_2 = 0 is where the run ends
+    [-1, -1, -1, -1]
+    >>> records.final.sel(cell=0, trajectory=0).values.tolist()
+    [0.0]
     """
     import xarray
 

@@ -196,6 +196,18 @@ def load(folder: str | Path) -> "Run":
     ------
     RecordsError
         If there are none, or if the scenario, its data or its program are not theirs any more.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import simsa
+    >>> folder = tempfile.mkdtemp()
+    >>> run = simsa.sweep(
+    ...     lambda x: abs(x[0]), parameters=1, c=[0.5], steps=2, step_size=1.0, initial=simsa.points([[1.0]]),
+    ...     trajectories=4, out=folder, quiet=True,
+    ... )
+    >>> load(folder).cells.trajectories.tolist()
+    [4]
     """
     from simsa.ensemble.replay import planned
 
