@@ -55,14 +55,17 @@ def warm_up(plan: Plan, engines: Engines, say: Say) -> float:
     engines: by convention, precision and setting. say: takes a line if something has to be compiled.
     """
     began = time.perf_counter()
+    seen = set()  # families of one engine and precision mostly have the same code
     for kind, cells in plan.families().items():
         task, engine = plan.task(cells[0]), engines[kind]
-        expected = engine.preparing(task)
-        if expected > SHORT:
+        first = (engine.name, kind[1]) not in seen
+        seen.add((engine.name, kind[1]))
+        announced = first and engine.preparing(task) > SHORT
+        if announced:
             say(f"compiling for the {engine.name} engine, {kind[1]} (once per machine and version) ...")
         own = time.perf_counter()
         engine.prepare(task)
-        if expected > SHORT:
+        if announced or time.perf_counter() - own > SHORT:
             say(f"... compiled in {time.perf_counter() - own:.1f} s")
     if plan.observables:
         observed(plan, np.zeros((1, len(plan.layout.checkpoints), plan.layout.parameters)))
