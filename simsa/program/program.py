@@ -247,6 +247,12 @@ class Program:
         References
         ----------
         Bolte and Pauwels (NeurIPS 2020), Definition 4 and Algorithm 2.
+
+        Examples
+        --------
+        >>> import simsa
+        >>> simsa.trace(lambda x: [simsa.relu(x[0]), x[0] * x[1]], 2).jacobian([0.0, 3.0]).tolist()
+        [[0.0, 0.0], [3.0, 0.0]]
         """
         if mode not in ("backward", "forward"):
             raise ProgramError(f"mode must be 'backward' or 'forward', got {mode!r}")
@@ -289,20 +295,58 @@ class Program:
     def branches(self, x: ArrayLike, data: ArrayLike | None = None) -> Branches | list[Branches]:
         """Return which piece each selection node selects, and which nodes are tied.
 
-        x: shape (p,) or (batch, p). data: shape (d,) or (batch, d). For a batch it is a list with one entry a point.
+        Parameters
+        ----------
+        x
+            A point, shape (p,), or several, shape (batch, p).
+        data
+            The data inputs, shape (d,) or (batch, d); needed if d > 0.
+
+        Returns
+        -------
+        Branches or list of Branches
+            For several points, one for each.
+
+        Examples
+        --------
+        >>> import simsa
+        >>> simsa.trace(lambda x: simsa.relu(x[0]) + abs(x[1]), 2).branches([0.0, 3.0]).tied
+        (True, False)
         """
         points, samples, batched = self._inputs(x, data)
         result = self.evaluator.branches(self, points, samples)
         return result if batched else result[0]
 
     def listing(self) -> str:
-        """Return the program as text, one instruction a line."""
+        """Return the program as text, one instruction a line.
+
+        Examples
+        --------
+        >>> import simsa
+        >>> print(simsa.trace(lambda x: 2 * abs(x[0]), 1).listing().splitlines()[0])
+        1 parameters, 0 data, 4 registers
+        """
         return self.evaluator.listing(self)
 
     def under(self, convention: Convention) -> "Program":
         """Return the same function as a program under a tie convention.
 
-        Raises ProgramError for another convention than the program's own, unless the program knows what it was made of.
+        Parameters
+        ----------
+        convention
+            The tie convention.
+
+        Raises
+        ------
+        ProgramError
+            For another convention than the program's own, unless the program knows what it was made of.
+
+        Examples
+        --------
+        >>> import simsa
+        >>> program = simsa.trace(lambda x: abs(x[0]), 1)
+        >>> program.under(program.convention) is program
+        True
         """
         if convention.label != self.convention.label:
             raise ProgramError(

@@ -316,6 +316,16 @@ class Run:
         ------
         RecordsError
             If there is no such cell or trajectory.
+
+        Examples
+        --------
+        >>> import simsa
+        >>> run = simsa.sweep(
+        ...     lambda x: abs(x[0]), parameters=1, c=[0.5], steps=2, step_size=1.0, initial=simsa.points([[0.5]]),
+        ...     trajectories=4, quiet=True,
+        ... )
+        >>> run.trajectory(cell=0, number=3).path.ravel().tolist()
+        [0.5, 0.0, 0.0]
         """
         from simsa.ensemble.replay import replay
 
@@ -340,6 +350,18 @@ class Run:
         ------
         RecordsError
             If there is something in the folder, and `overwrite` is not said.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import simsa
+        >>> run = simsa.sweep(
+        ...     lambda x: abs(x[0]), parameters=1, c=[0.5], steps=2, step_size=1.0, initial=simsa.points([[0.5]]),
+        ...     trajectories=4, quiet=True,
+        ... )
+        >>> saved = run.save(tempfile.mkdtemp())
+        >>> sorted(path.name for path in saved.folder.glob("*.html"))
+        ['report.html']
         """
         path = Path(folder)
         if path.exists() and any(path.iterdir()):
@@ -377,6 +399,16 @@ class Run:
             If there are more trajectories already.
         RecordsError
             If the folder holds results already, and `resume` is not given.
+
+        Examples
+        --------
+        >>> import simsa
+        >>> run = simsa.sweep(
+        ...     lambda x: abs(x[0]), parameters=1, c=[0.5], steps=2, step_size=1.0, initial=simsa.points([[0.5]]),
+        ...     trajectories=4, quiet=True,
+        ... )
+        >>> run.extend(6, quiet=True).cells[["trajectories", "landed"]].values.tolist()
+        [[6, 6]]
         """
         import tomli_w
 
@@ -424,6 +456,17 @@ class Run:
         -------
         Path
             The file.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import simsa
+        >>> run = simsa.sweep(
+        ...     lambda x: abs(x[0]), parameters=1, c=[0.5], steps=2, step_size=1.0, initial=simsa.points([[0.5]]),
+        ...     trajectories=4, quiet=True,
+        ... )
+        >>> run.report(f"{tempfile.mkdtemp()}/mine.html").name
+        'mine.html'
         """
         from simsa import plots, report
         from simsa.records.disk import write
