@@ -118,6 +118,7 @@ class Interpreter:
     def adjoints(self, execution: Execution, output: int = 0) -> tuple[list[Number], list[bool]]:
         """Return the adjoint of every register, and whether a selected piece leads from it to the output."""
         tape, zero = self.tape, self.arithmetic.number(0)
+        wide = self.arithmetic.sums is not None
         adjoints, live = [zero] * tape.registers, [False] * tape.registers
         adjoints[tape.outputs[output]], live[tape.outputs[output]] = self.arithmetic.number(1), True
         for k in range(len(tape.code) - 1, -1, -1):
@@ -127,13 +128,14 @@ class Interpreter:
                 continue
             for column, r, mode in zip(self.columns(k, execution), self.reads[k], self.modes[k], strict=True):
                 reached = [(adjoints[out + j], d) for j, d in column if mode and live[out + j]]
-                if reached:
-                    passed = (
-                        self.arithmetic.accumulate([(zero,), *reached])
-                        if operation.linear
-                        else total([zero, *(operation.passed(call, a, d, decision) for a, d in reached)])
-                    )
-                    adjoints[r], live[r] = adjoints[r] + passed, True
+                if not reached:
+                    continue
+                if wide and operation.linear:  # the sum is rounded once, and its products are not
+                    gradients, partials = zip(*reached, strict=True)
+                    gained = self.arithmetic.dot(gradients, partials, (zero,))
+                else:
+                    gained = total([zero, *[operation.passed(call, g, d, decision) for g, d in reached]])
+                adjoints[r], live[r] = adjoints[r] + gained, True
         return adjoints, live
 
     def forward(self, execution: Execution, direction: Sequence[Any]) -> list[Number]:

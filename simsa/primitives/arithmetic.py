@@ -33,15 +33,15 @@ class Arithmetic:
     format: Format | None = None
     sums: Callable[[Any], Number] | None = None
 
-    def accumulate(self, terms: Iterable[tuple[Number, ...]]) -> Number:
-        """Return the sum of products, from left to right, rounded once if sums are accumulated in another type.
+    def dot(self, left: Iterable[Number], right: Iterable[Number], first: Iterable[Number] = ()) -> Number:
+        """Return the sum of `first`, then of products, from left to right; rounded once if sums are of another type.
 
-        terms: the factors of each, one or two; at least one term.
+        left, right: the factors, as many of each. There is at least one number to add.
         """
         if self.sums is None:
-            return reduce(operator.add, (reduce(operator.mul, factors) for factors in terms))
-        wide = (reduce(operator.mul, map(self.sums, factors)) for factors in terms)
-        return self.number(reduce(operator.add, wide))
+            return reduce(operator.add, [*first, *map(operator.mul, left, right)])
+        products = map(operator.mul, map(self.sums, left), map(self.sums, right))
+        return self.number(reduce(operator.add, [*map(self.sums, first), *products]))
 
     def mean(self, values: Sequence[Number]) -> Number:
         """Return the mean of numbers, added to 0 in their order, and rounded once if sums are of another type."""

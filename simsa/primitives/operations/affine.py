@@ -18,7 +18,7 @@ class Sum(Operation):
 
     def values(self, call: Call, x: list[Number], decision: Any, forced: bool) -> list[Number]:
         """Return the sum."""
-        return [call.arithmetic.accumulate((v,) for v in x)]
+        return [call.arithmetic.dot((), (), x)]
 
     def partials(self, call: Call, x: list[Number], values: list[Number], decision: Any) -> Partials:
         """Return 1 for each operand."""
@@ -38,7 +38,7 @@ class Dot(Operation):
     def values(self, call: Call, x: list[Number], decision: Any, forced: bool) -> list[Number]:
         """Return the sum of products."""
         half = call.operands // 2
-        return [call.arithmetic.accumulate(zip(x[:half], x[half:], strict=True))]
+        return [call.arithmetic.dot(x[:half], x[half:])]
 
     def partials(self, call: Call, x: list[Number], values: list[Number], decision: Any) -> Partials:
         """Return the y for the operands x, and the x for the operands y."""
@@ -68,12 +68,7 @@ class Dense(Operation):
         """Return the outputs."""
         weights, inputs, biases = blocks_of(x, call.outputs)
         n = len(inputs)
-        return [
-            call.arithmetic.accumulate(
-                [*((b,) for b in biases[j : j + 1]), *zip(weights[j * n : j * n + n], inputs, strict=True)]
-            )
-            for j in range(call.outputs)
-        ]
+        return [call.arithmetic.dot(weights[j * n : j * n + n], inputs, biases[j : j + 1]) for j in range(call.outputs)]
 
     def partials(self, call: Call, x: list[Number], values: list[Number], decision: Any) -> Partials:
         """Return the partials, most of which are None."""
