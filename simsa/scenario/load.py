@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from itertools import product
 from pathlib import Path
@@ -50,10 +50,13 @@ def load(path: str | Path, overrides: Sequence[str] = (), origin: str | Path | N
     path = Path(path)
     text, table = _read(path)
     replaced = {_override(table, override): f"--set {override}" for override in overrides}
-    places = {key: (line, f"{path}:{line}") for key, line in _lines(text).items()}
-    for key, place in replaced.items():
-        places = {other: known for other, known in places.items() if other[: len(key)] != key}
-        places[key] = (0, place)
+
+    def places() -> Places:
+        found = {key: (line, f"{path}:{line}") for key, line in _lines(text).items()}
+        for key, place in replaced.items():
+            found = _put(found, key, (0, place))
+        return found
+
     return _made(table, path if origin is None else Path(origin), places, path, {})
 
 
@@ -87,15 +90,23 @@ def validated(said: Mapping[str, Any], where: str, names: Mapping[Key, str]) -> 
     said: what `tomllib` would return of the file. where: stands in front of each line of an error, as a file and its
     line do. names: by key, what a user calls it. Raises ScenarioError, as `load` does.
     """
-    return _made(said, Path(where), {}, where, names)
+    return _made(said, Path(where), dict, where, names)
 
 
 Places = Mapping[Key, tuple[int, str]]
 """Line and place of each key of a file."""
 
+AskPlaces = Callable[[], Places]
+"""Finds them: only a message needs them, and finding them takes a walk over the whole file."""
+
+
+def _put(places: Places, key: Key, place: tuple[int, str]) -> dict[Key, tuple[int, str]]:
+    """Return places in which a key, and what is below it, stands at another place."""
+    return {**{other: known for other, known in places.items() if other[: len(key)] != key}, key: place}
+
 
 def _made(
-    table: Mapping[str, Any], file: Path, places: Places, where: str | Path, names: Mapping[Key, str]
+    table: Mapping[str, Any], file: Path, places: AskPlaces, where: str | Path, names: Mapping[Key, str]
 ) -> Scenario:
     """Return the scenario that nested tables say, with a scenario for each of its settings.
 
@@ -105,15 +116,15 @@ def _made(
     try:
         scenario = Scenario.model_validate(table)
     except ValidationError as error:
-        raise ScenarioError("\n".join(_problems(error, places, where, names))) from None
+        raise ScenarioError("\n".join(_problems(error, places(), where, names))) from None
     scenario._path = file
     if scenario.sweep.axes:
-        scenario._settings = dict(_settings(table, file, places, where, names))
+        scenario._settings = dict(_settings(table, file, places(), where, names))
     for i, claim in enumerate(scenario.claim):
         for j, name in enumerate(claim.setting or ()):
             if name not in scenario.settings:
                 key = ("claim", i, "setting", j)
-                (_, at), said = _place(key, places, where), _called(key, names)
+                (_, at), said = _place(key, places(), where), _called(key, names)
                 raise ScenarioError(f"{at}: {said}: {nearest(name, scenario.settings)}, got '{name}'")
     return scenario
 
@@ -127,7 +138,7 @@ def _settings(
 ) -> Iterator[tuple[str, Scenario]]:
     """Yield the name of each setting of nested tables with axes, and its scenario; the last axis varies fastest.
 
-    The arguments are those of `_made`.
+    table, file, where, names: as for `_made`. places: of each key.
     """
     axes: Mapping[str, Sequence[Any]] = table["sweep"]["axes"]
 
@@ -158,8 +169,8 @@ def _settings(
             for part in key[:-1]:
                 inner = inner.setdefault(part, {})
             inner[key[-1]] = {k: v for k, v in value.items() if k != LABEL} if isinstance(value, Mapping) else value
-            at_axes = {other: known for other, known in at_axes.items() if other[: len(key)] != key}
-            at_axes[key], called[key] = place(name, i)
+            put, called[key] = place(name, i)
+            at_axes = _put(at_axes, key, put)
         try:
             made = Scenario.model_validate(varied)
         except ValidationError as error:
