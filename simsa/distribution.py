@@ -1,6 +1,6 @@
 """The law of x_k in a small format, without sampling: all numbers of the format, and all minibatches."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
@@ -242,9 +242,3 @@ class _Moves:
 def _word(n: int) -> int:
     """Return a word for a weight at ties: whether a tie is sensitive is not asked here."""
     return n
-
-
-def pairs(law: Law) -> Iterator[tuple[tuple[float, ...], float]]:
-    """Yield the points of a law with their probabilities, the most likely first."""
-    for i in np.argsort(-law.probability, kind="stable"):
-        yield tuple(law.points[i].tolist()), float(law.probability[i])

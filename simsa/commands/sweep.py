@@ -78,7 +78,7 @@ def run(chosen: argparse.Namespace, call: Call) -> int:
         try:
             outcome, compiling = perform.performed(ready, records, todo, chosen.quiet)
             blocks = len(records.layout.blocks)
-            if not outcome.interrupted and len(records.finished()) < blocks:
+            if chosen.shard is not None and not outcome.interrupted and len(records.finished()) < blocks:
                 print(
                     f"part {part} of {parts} is done: {len(mine)} of {blocks} blocks are in {folder}; when all are: "
                     f"simsa merge {folder} ... --out DIR"

@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 
 from simsa.plots.page import Page, plot
 from simsa.plots.panels import Looks, Panels
-from simsa.plots.style import BLACK, Cells, Summary, families, floats, height, number, scale_of_c
+from simsa.plots.style import BLACK, Cells, Summary, families, floats, height, landed, number, scale_of_c
 from simsa.vocabulary import AXES, named
 
 
@@ -184,7 +184,7 @@ def precisions(summary: Summary, page: Page) -> None:
                 if not any(cell["landed"] for cell in mine):
                     continue
                 at += 0.3 * ((i + 0.5) / len(looks.shown) - 0.5)  # beside each other, for their intervals to be seen
-                low, middle, high = np.array([_landed(cell) for cell in mine]).reshape(-1, 3).T
+                low, middle, high = np.array([landed(cell) for cell in mine]).reshape(-1, 3).T
                 ax.errorbar(at, middle, [middle - low, high - middle], elinewidth=0.8, capsize=2, **looks.of(c))
             else:
                 ax.plot(at, floats([_last(cell) for cell in mine]), **looks.of(c))
@@ -202,13 +202,6 @@ def precisions(summary: Summary, page: Page) -> None:
     if never and LANDED in wanted:
         notes.append(f"Nothing is known to have landed at {len(never)} of {len(looks.shown)} c, which have no line.")
     page.legend(looks.explain(page, axes), notes)
-
-
-def _landed(cell: Mapping[str, Any]) -> tuple[float, float, float]:
-    """Return the lower limit, the estimate and the upper limit of the probability of a landing."""
-    p = cell["probability"]["landed"]
-    middle = (p["low"] + p["high"]) / 2 if p["estimate"] is None else p["estimate"]
-    return p["low"], middle, p["high"]
 
 
 def _last(cell: Mapping[str, Any]) -> float | None:

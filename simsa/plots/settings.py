@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from simsa.plots.page import Page, plot
-from simsa.plots.style import COLOURS, LINES, MARKERS, Cells, Summary, alike, floats, height, scale_of_c
+from simsa.plots.style import COLOURS, LINES, MARKERS, Cells, Summary, alike, floats, height, landed, scale_of_c
 from simsa.vocabulary import AXES
 
 MOST = len(COLOURS)
@@ -83,15 +83,8 @@ def _draw_landings(ax: Axes, cells: Cells, look: Mapping[str, Any]) -> None:
 
 
 def _landed(cell: Mapping[str, Any]) -> tuple[float, float, float]:
-    """Return the probability of a landing: lower limit, estimate, upper limit; the bound where no landing is known.
-
-    Where some points are undecided, the middle of the interval stands in place of the estimate.
-    """
-    p = cell["probability"]["landed"]
-    if not cell["landed"]:
-        return 0.0, 0.0, float(p["bound"])
-    middle = (p["low"] + p["high"]) / 2 if p["estimate"] is None else p["estimate"]
-    return float(p["low"]), float(middle), float(p["high"])
+    """Return what is drawn of the landings of a cell: their limits, or up to the bound where none is known."""
+    return landed(cell) if cell["landed"] else (0.0, 0.0, float(cell["probability"]["landed"]["bound"]))
 
 
 def _last(cell: Mapping[str, Any]) -> tuple[float, float, float]:

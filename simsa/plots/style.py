@@ -161,6 +161,16 @@ def scale_of_c(ax: Axes, c: Sequence[float], width: float) -> None:
         ax.xaxis.set_major_locator(MaxNLocator(9 if width > NARROW else 5))
 
 
+def landed(cell: Mapping[str, Any]) -> tuple[float, float, float]:
+    """Return the lower limit, the estimate and the upper limit of the probability of a landing in a cell.
+
+    Where the estimate is not known, because some points are undecided, the middle of the interval stands in its place.
+    """
+    p = cell["probability"]["landed"]
+    middle = (p["low"] + p["high"]) / 2 if p["estimate"] is None else p["estimate"]
+    return float(p["low"]), float(middle), float(p["high"])
+
+
 def floats(values: Sequence[float | None]) -> NDArray[np.float64]:
     """Return numbers as an array, nan where the summary has none."""
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
